@@ -1,0 +1,1 @@
+//! Bytes under keys at revisions, and the story of their changes.
