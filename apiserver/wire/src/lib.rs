@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What crosses between two processes of Tinyplane, and how every process talks to the API server.
+
+pub mod client;
+pub mod clock;
+pub mod gvr;
+pub mod identity;
+pub mod meta;
+pub mod net;
+pub mod process;
+pub mod selector;
+pub mod status;
+pub mod streaming;
+pub mod watch;

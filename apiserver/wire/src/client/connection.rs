@@ -1,0 +1,107 @@
+//! The connection behind a client: credentials that are read anew when their files change.
+
+use super::ClientError;
+use crate::identity::{kubeconfig, tls};
+use arc_swap::ArcSwap;
+use http::Method;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often the files are looked at.
+const LOOK_SECONDS: u64 = 1;
+
+/// Sends requests by one kubeconfig, from one source address, past every proxy of the environment.
+#[derive(Debug)]
+pub struct Connection {
+    path: PathBuf,
+    source: Option<IpAddr>,
+    user_agent: String,
+    current: ArcSwap<Opened>,
+    looked: Mutex<Instant>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    http: reqwest::Client,
+    server: String,
+    token: Option<String>,
+    stamps: Vec<(PathBuf, Option<SystemTime>)>,
+}
+
+impl Connection {
+    pub(super) fn open(path: &Path, source: Option<IpAddr>, user_agent: &str) -> Result<Self, ClientError> {
+        let opened = Opened::read(path, source, user_agent)?;
+        Ok(Self {
+            path: path.to_owned(),
+            source,
+            user_agent: user_agent.to_owned(),
+            current: ArcSwap::from_pointee(opened),
+            looked: Mutex::new(Instant::now()),
+        })
+    }
+
+    /// A request to a path of the server, with the credentials of the moment.
+    ///
+    /// # Errors
+    /// When the path can't stand in a URL.
+    pub fn request(&self, method: Method, path: &str) -> Result<reqwest::RequestBuilder, ClientError> {
+        self.reload_if_changed();
+        let opened = self.current.load();
+        let url =
+            reqwest::Url::parse(&format!("{}{path}", opened.server)).map_err(|_| ClientError::Path(path.into()))?;
+        let request = opened.http.request(method, url).header(http::header::ACCEPT, "application/json");
+        Ok(match &opened.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    /// `https://host:port` of the server.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.current.load().server.clone()
+    }
+
+    fn reload_if_changed(&self) {
+        {
+            let Ok(mut looked) = self.looked.try_lock() else { return };
+            if looked.elapsed() < Duration::from_secs(LOOK_SECONDS) {
+                return;
+            }
+            *looked = Instant::now();
+        }
+        if self.current.load().stamps.iter().all(|(path, stamp)| modified(path) == *stamp) {
+            return;
+        }
+        match Opened::read(&self.path, self.source, &self.user_agent) {
+            Ok(opened) => self.current.store(Arc::new(opened)),
+            Err(error) => tracing::warn!(%error, "the changed credentials can't be read; the old ones stay"),
+        }
+    }
+}
+
+impl Opened {
+    fn read(path: &Path, source: Option<IpAddr>, user_agent: &str) -> Result<Self, ClientError> {
+        let credentials = kubeconfig::load(path)?;
+        let stamps = credentials.files.iter().map(|file| (file.clone(), modified(file))).collect();
+        let config = tls::client(&credentials.trust, credentials.pair.as_ref(), &tls::ALPN_HTTP)?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
+            .no_proxy()
+            .local_address(source)
+            .user_agent(user_agent)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_timeout(Duration::from_secs(15))
+            .http2_keep_alive_while_idle(true)
+            .http2_adaptive_window(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self { http, server: credentials.server, token: credentials.token, stamps })
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
+}

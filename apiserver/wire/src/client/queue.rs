@@ -1,0 +1,178 @@
+//! A work queue: each key once, however often it is added, and again later when its work failed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long to wait before work that failed is tried again: doubling, with a top.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// First wait.
+    pub first: Duration,
+    /// Longest wait.
+    pub most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: Duration::from_millis(5), most: Duration::from_secs(30) }
+    }
+}
+
+impl Backoff {
+    /// The wait before the try that follows `failures` failed ones, with up to a tenth of jitter.
+    #[must_use]
+    pub fn after(self, failures: u32) -> Duration {
+        let wait = self.first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(31))).min(self.most);
+        wait.mul_f64(1.0 + rand::random::<f64>() / 10.0)
+    }
+}
+
+/// Keys that wait for work. Bounded by the number of different keys; a key in work is not handed out a second time.
+#[derive(Debug, Default)]
+pub struct WorkQueue {
+    state: Mutex<State>,
+    changed: Notify,
+    backoff: Backoff,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<String>,
+    waiting: BTreeSet<String>,
+    working: BTreeSet<String>,
+    again: BTreeSet<String>,
+    later: BTreeMap<(Instant, String), ()>,
+    failures: HashMap<String, u32>,
+}
+
+impl WorkQueue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a key, unless it waits already. A key in work is handed out again when that work is done.
+    pub fn add(&self, key: impl Into<String>) {
+        let key = key.into();
+        {
+            let mut state = self.lock();
+            state.enqueue(key);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Adds a key after a while.
+    pub fn add_after(&self, key: impl Into<String>, wait: Duration) {
+        {
+            self.lock().later.insert((Instant::now() + wait, key.into()), ());
+        }
+        self.changed.notify_one();
+    }
+
+    /// The next key, as soon as there is one. Say [`WorkQueue::done`] or [`WorkQueue::failed`] afterwards.
+    pub async fn next(&self) -> String {
+        loop {
+            let due = {
+                let mut state = self.lock();
+                state.wake(Instant::now());
+                if let Some(key) = state.ready.pop_front() {
+                    state.waiting.remove(&key);
+                    state.working.insert(key.clone());
+                    if !state.ready.is_empty() {
+                        self.changed.notify_one();
+                    }
+                    return key;
+                }
+                state.later.keys().next().map(|(due, _)| *due)
+            };
+            match due {
+                Some(due) => tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = tokio::time::sleep_until(due) => {}
+                },
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// The work of a key is done.
+    pub fn done(&self, key: &str) {
+        self.finish(key, false);
+    }
+
+    /// The work of a key failed: it comes again after a wait that doubles.
+    pub fn failed(&self, key: &str) {
+        self.finish(key, true);
+    }
+
+    fn finish(&self, key: &str, failed: bool) {
+        {
+            let mut state = self.lock();
+            state.working.remove(key);
+            if failed {
+                let failures = state.failures.entry(key.to_owned()).and_modify(|n| *n += 1).or_insert(1);
+                let wait = self.backoff.after(*failures);
+                state.later.insert((Instant::now() + wait, key.to_owned()), ());
+            } else {
+                state.failures.remove(key);
+            }
+            if state.again.remove(key) {
+                state.enqueue(key.to_owned());
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn enqueue(&mut self, key: String) {
+        if self.working.contains(&key) {
+            self.again.insert(key);
+        } else if self.waiting.insert(key.clone()) {
+            self.ready.push_back(key);
+        }
+    }
+
+    fn wake(&mut self, now: Instant) {
+        while let Some(entry) = self.later.first_entry().filter(|e| e.key().0 <= now) {
+            let (_, key) = entry.remove_entry().0;
+            self.enqueue(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_handed_out_once_and_again_when_it_was_added_meanwhile() {
+        let queue = WorkQueue::new();
+        queue.add("a");
+        queue.add("a");
+        queue.add("b");
+        assert_eq!((queue.next().await, queue.next().await), ("a".into(), "b".into()));
+        queue.add("a");
+        queue.done("b");
+        assert!(tokio::time::timeout(Duration::from_secs(1), queue.next()).await.is_err());
+        queue.done("a");
+        assert_eq!(queue.next().await, "a");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_work_comes_again_later() {
+        let queue = WorkQueue::new();
+        queue.add("a");
+        let key = queue.next().await;
+        queue.failed(&key);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(1), queue.next()).await.unwrap(), "a");
+    }
+}

@@ -1,0 +1,6 @@
+//! Who is who: certificates, TLS settings, service account tokens, kubeconfig files.
+
+pub mod kubeconfig;
+pub mod pki;
+pub mod tls;
+pub mod token;

@@ -1,0 +1,250 @@
+//! TLS settings for both ends. The provider is passed explicitly; nothing is installed for the process.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use std::sync::Arc;
+
+/// `ALPN` for HTTP/2 and HTTP/1.1, the preferred one first.
+pub const ALPN_HTTP: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// `ALPN` for HTTP/1.1 alone, as upgrades need it.
+pub const ALPN_HTTP1: [&[u8]; 1] = [b"http/1.1"];
+/// `ALPN` for HTTP/2 alone, as gRPC needs it.
+pub const ALPN_HTTP2: [&[u8]; 1] = [b"h2"];
+
+/// Why TLS could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM text without what it should hold.
+    #[error("{what} can't be read as PEM")]
+    Pem {
+        /// Which text.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// A PEM text that holds no certificate at all.
+    #[error("{0} holds no certificate")]
+    Empty(&'static str),
+    /// rustls refuses the certificate, the key, or their pair.
+    #[error("the certificate or key can't be used")]
+    Rustls(#[from] rustls::Error),
+    /// The roots can't serve to verify clients.
+    #[error("the client authority can't be used")]
+    ClientRoots(#[from] rustls::server::VerifierBuilderError),
+}
+
+/// The one provider.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPairPem {
+    /// The chain, leaf first.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for KeyPairPem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyPairPem")
+    }
+}
+
+/// What a server asks of its clients.
+#[derive(Clone, Debug)]
+pub enum ClientAuth {
+    /// Nothing.
+    None,
+    /// A certificate, if there is one. Possession is proved; who issued it is judged later, per request, so that a
+    /// wrong or expired one gets a 401 as upstream gives it and not a TLS alert.
+    Offered,
+    /// A certificate of these authorities (PEM), or no connection.
+    Required(String),
+}
+
+/// Whom a client believes.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Servers with a certificate of these authorities (PEM), valid for the name that is dialled.
+    Roots(String),
+    /// Anybody. As insecure as it sounds; some of Kubernetes' paths are so by default.
+    Anybody,
+}
+
+/// Settings of a server.
+///
+/// # Errors
+/// When a PEM text can't be read or a key doesn't fit.
+pub fn server(pair: &KeyPairPem, clients: &ClientAuth, alpn: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+    let provider = provider();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        ClientAuth::None => builder.with_no_client_auth(),
+        ClientAuth::Offered => builder.with_client_cert_verifier(Arc::new(Possession::new(&provider))),
+        ClientAuth::Required(roots) => {
+            let roots = Arc::new(root_store(roots, "the client authority")?);
+            builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(roots, provider).build()?)
+        }
+    };
+    let mut config = builder.with_single_cert(chain(&pair.certificate)?, key(&pair.key)?)?;
+    config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+    Ok(config)
+}
+
+/// Settings of a client.
+///
+/// # Errors
+/// When a PEM text can't be read or a key doesn't fit.
+pub fn client(trust: &Trust, pair: Option<&KeyPairPem>, alpn: &[&[u8]]) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match trust {
+        Trust::Roots(pem) => builder.with_root_certificates(root_store(pem, "the authority")?),
+        Trust::Anybody => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider.signature_verification_algorithms))),
+    };
+    let mut config = match pair {
+        Some(pair) => builder.with_client_auth_cert(chain(&pair.certificate)?, key(&pair.key)?)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+    Ok(config)
+}
+
+/// The certificates of a PEM text.
+///
+/// # Errors
+/// When it can't be read or holds none.
+pub fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let chain = read.map_err(|source| TlsError::Pem { what: "the certificate", source })?;
+    if chain.is_empty() { Err(TlsError::Empty("the certificate")) } else { Ok(chain) }
+}
+
+fn key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|source| TlsError::Pem { what: "the private key", source })
+}
+
+/// The roots of a PEM text.
+///
+/// # Errors
+/// When it can't be read or holds none.
+pub fn root_store(pem: &str, what: &'static str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(|source| TlsError::Pem { what, source })?)?;
+    }
+    if roots.is_empty() { Err(TlsError::Empty(what)) } else { Ok(roots) }
+}
+
+/// Judges a chain that [`ClientAuth::Offered`] let in: is it of these roots, for clients, and valid at this time?
+///
+/// # Errors
+/// rustls' reason, such as an unknown issuer or an expired certificate.
+pub fn judge_client(roots: &Arc<RootCertStore>, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), TlsError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider()).build()?;
+    let (leaf, rest) = chain.split_first().ok_or(TlsError::Empty("the client's chain"))?;
+    verifier.verify_client_cert(leaf, rest, now)?;
+    Ok(())
+}
+
+/// Takes any client certificate whose key the client holds.
+#[derive(Debug)]
+struct Possession(WebPkiSupportedAlgorithms);
+
+impl Possession {
+    fn new(provider: &CryptoProvider) -> Self {
+        Self(provider.signature_verification_algorithms)
+    }
+}
+
+impl ClientCertVerifier for Possession {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _rest: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, leaf, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+/// Believes any server that holds the key of the certificate it shows.
+#[derive(Debug)]
+struct Anybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _rest: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, leaf, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}

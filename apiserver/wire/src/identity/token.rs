@@ -1,0 +1,196 @@
+//! Service account tokens: signed claims, as upstream's projected tokens carry them.
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+/// An object that a token is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Its name.
+    pub name: String,
+    /// Its unique id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+}
+
+/// The private claim `kubernetes.io`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    /// Namespace of the account.
+    pub namespace: String,
+    /// The account.
+    pub serviceaccount: Bound,
+    /// The pod that the token is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Bound>,
+    /// The node of that pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Bound>,
+    /// The Secret that the token is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Bound>,
+    /// Seconds since the epoch after which the token should be renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnafter: Option<i64>,
+}
+
+/// The claims of a service account token. Times are seconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// For whom.
+    pub aud: Vec<String>,
+    /// Until when.
+    pub exp: i64,
+    /// Since when it was issued.
+    pub iat: i64,
+    /// By whom.
+    pub iss: String,
+    /// Its own id.
+    pub jti: String,
+    /// What Kubernetes adds.
+    #[serde(rename = "kubernetes.io")]
+    pub kubernetes: Private,
+    /// Since when it counts.
+    pub nbf: i64,
+    /// `system:serviceaccount:NAMESPACE:NAME`.
+    pub sub: String,
+}
+
+/// A token or a key that is no good.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The key can't be read.
+    #[error("the service account key can't be read")]
+    Key(#[source] jsonwebtoken::errors::Error),
+    /// The token is not of this key, not of this issuer, or not of this time.
+    #[error("the token is not valid")]
+    Token(#[source] jsonwebtoken::errors::Error),
+}
+
+/// Signs tokens: an ES256 key and who it belongs to.
+#[derive(Clone)]
+pub struct Signer {
+    key: EncodingKey,
+    header: Header,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").finish_non_exhaustive()
+    }
+}
+
+impl Signer {
+    /// Reads an EC P-256 private key, PEM (PKCS#8).
+    ///
+    /// # Errors
+    /// When it is no such key.
+    pub fn from_pem(pem: &str) -> Result<Self, TokenError> {
+        let key = EncodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::Key)?;
+        Ok(Self { key, header: Header::new(Algorithm::ES256) })
+    }
+
+    /// Signs.
+    ///
+    /// # Errors
+    /// When the claims can't be written.
+    pub fn sign(&self, claims: &Claims) -> Result<String, TokenError> {
+        jsonwebtoken::encode(&self.header, claims, &self.key).map_err(TokenError::Token)
+    }
+}
+
+/// Verifies tokens of one issuer.
+#[derive(Clone)]
+pub struct Verifier {
+    key: DecodingKey,
+    issuer: String,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// Reads an EC P-256 public key, PEM (SPKI).
+    ///
+    /// # Errors
+    /// When it is no such key.
+    pub fn from_pem(pem: &str, issuer: &str) -> Result<Self, TokenError> {
+        let key = DecodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::Key)?;
+        Ok(Self { key, issuer: issuer.to_owned() })
+    }
+
+    /// True when a token claims to be of this issuer, so that it is ours to judge. Nothing is verified.
+    #[must_use]
+    pub fn claims_issuer(&self, token: &str) -> bool {
+        use base64::Engine;
+        let claims =
+            token.split('.').nth(1).and_then(|part| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).ok());
+        claims
+            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+            .is_some_and(|claims| claims["iss"] == self.issuer.as_str())
+    }
+
+    /// Checks signature, issuer, audiences (any of them) and times, and gives the claims.
+    ///
+    /// # Errors
+    /// When one of these is wrong.
+    pub fn verify(&self, token: &str, audiences: &[&str], now_seconds: i64) -> Result<Claims, TokenError> {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(audiences);
+        // The time is the member's clock's, which a test may move: not the library's own.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &validation).map_err(TokenError::Token)?.claims;
+        if now_seconds >= claims.exp {
+            return Err(TokenError::Token(jsonwebtoken::errors::ErrorKind::ExpiredSignature.into()));
+        }
+        if now_seconds < claims.nbf {
+            return Err(TokenError::Token(jsonwebtoken::errors::ErrorKind::ImmatureSignature.into()));
+        }
+        Ok(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> Claims {
+        Claims {
+            aud: vec!["api".into()],
+            exp: 200,
+            iat: 100,
+            iss: "issuer".into(),
+            jti: "1".into(),
+            kubernetes: Private {
+                namespace: "default".into(),
+                serviceaccount: Bound { name: "default".into(), uid: "u".into() },
+                pod: None,
+                node: None,
+                secret: None,
+                warnafter: None,
+            },
+            nbf: 100,
+            sub: "system:serviceaccount:default:default".into(),
+        }
+    }
+
+    #[test]
+    fn a_token_counts_for_its_key_issuer_audience_and_time_only() {
+        let (private, public) = crate::identity::pki::signing_key().unwrap();
+        let (_, other) = crate::identity::pki::signing_key().unwrap();
+        let token = Signer::from_pem(&private).unwrap().sign(&claims()).unwrap();
+        let verifier = Verifier::from_pem(&public, "issuer").unwrap();
+        assert_eq!(verifier.verify(&token, &["api"], 150).unwrap(), claims());
+        assert!(verifier.claims_issuer(&token));
+        assert!(verifier.verify(&token, &["other"], 150).is_err());
+        assert!(verifier.verify(&token, &["api"], 200).is_err());
+        assert!(verifier.verify(&token, &["api"], 99).is_err());
+        assert!(Verifier::from_pem(&public, "stranger").unwrap().verify(&token, &["api"], 150).is_err());
+        assert!(Verifier::from_pem(&other, "issuer").unwrap().verify(&token, &["api"], 150).is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! Dialling: a trait, so that a tunnel can stand where a socket would, and the plain TCP way.
+
+use super::ClusterNet;
+use super::listen::port_alias;
+use async_trait::async_trait;
+use std::fmt::Debug;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
+
+/// A connection, whatever carries it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A way to reach an address: directly, or through a tunnel.
+#[async_trait]
+pub trait Dial: Send + Sync + Debug {
+    /// Connects to `host:port`; `host` is an address or a name, without brackets.
+    async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>>;
+}
+
+/// Longest wait for a TCP connection unless told otherwise.
+const DIAL_SECONDS_MAX: u64 = 30;
+
+/// Connects over TCP, from one source address.
+#[derive(Clone, Debug)]
+pub struct TcpDial {
+    source: Option<IpAddr>,
+    timeout: Duration,
+    cluster_net: ClusterNet,
+}
+
+impl TcpDial {
+    /// Dials from `source`, or from where the system likes.
+    #[must_use]
+    pub fn from(source: Option<IpAddr>) -> Self {
+        Self { source, timeout: Duration::from_secs(DIAL_SECONDS_MAX), cluster_net: ClusterNet::default() }
+    }
+
+    /// Gives up after `timeout`.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Knows a cluster's addresses: a port below 1024 that refuses there is tried at its alias as well.
+    #[must_use]
+    pub fn in_cluster(mut self, net: ClusterNet) -> Self {
+        self.cluster_net = net;
+        self
+    }
+
+    /// Connects to an address that is known already.
+    ///
+    /// # Errors
+    /// As `connect(2)`, or `TimedOut`.
+    pub async fn connect(&self, to: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+        match self.connect_once(to).await {
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused && self.cluster_net.contains(to.ip()) => {
+                match port_alias(to.port()) {
+                    Some(alias) => self.connect_once(SocketAddr::new(to.ip(), alias)).await,
+                    None => Err(e),
+                }
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn connect_once(&self, to: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(source) = self.source.filter(|s| s.is_ipv4() == to.is_ipv4()) {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        let stream = tokio::time::timeout(self.timeout, socket.connect(to))
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("dial tcp {to}: i/o timeout")))?
+            .map_err(|e| io::Error::new(e.kind(), format!("dial tcp {to}: connect: {}", in_gos_words(&e))))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// The system's message as Go prints it, which is what users of Kubernetes know and match on.
+fn in_gos_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        io::ErrorKind::ConnectionReset => "connection reset by peer".into(),
+        io::ErrorKind::HostUnreachable => "no route to host".into(),
+        io::ErrorKind::NetworkUnreachable => "network is unreachable".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[async_trait]
+impl Dial for TcpDial {
+    async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(Box::new(self.connect(SocketAddr::new(ip, port)).await?));
+        }
+        let found = tokio::net::lookup_host((host, port)).await.map_err(|_| no_such_host(host))?;
+        let mut last = no_such_host(host);
+        for to in found {
+            match self.connect(to).await {
+                Ok(stream) => return Ok(Box::new(stream)),
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn no_such_host(host: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("dial tcp: lookup {host}: no such host"))
+}

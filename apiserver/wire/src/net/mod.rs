@@ -1,0 +1,11 @@
+//! Sockets: the only room that opens one. Every dial binds its member's own address as source.
+
+mod cluster_net;
+mod dial;
+mod listen;
+mod unix;
+
+pub use cluster_net::{ClusterNet, ClusterNetError};
+pub use dial::{Dial, Stream, TcpDial};
+pub use listen::{Accepted, Bound, Listener, PORT_ALIAS_OFFSET, Sources, bind, port_alias};
+pub use unix::{UnixDial, UnixListener, bind_unix};
