@@ -169,6 +169,10 @@ fn with_query(path: String, query: &str) -> String {
     }
 }
 
-fn with_subresource(path: String, subresource: Option<&str>) -> String {
-    subresource.map_or(path.clone(), |subresource| format!("{path}/{subresource}"))
+fn with_subresource(mut path: String, subresource: Option<&str>) -> String {
+    if let Some(subresource) = subresource {
+        path.push('/');
+        path.push_str(subresource);
+    }
+    path
 }

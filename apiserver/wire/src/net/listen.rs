@@ -81,7 +81,7 @@ impl Listener {
                 }
                 Ok((stream, peer)) => {
                     tracing::debug!(%peer, "refused a source outside of the allow list");
-                    refuse(stream);
+                    refuse(&stream);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accept failed");
@@ -101,8 +101,8 @@ impl Listener {
 }
 
 /// Ends a connection with a reset, so that the peer does not take it for a service that hangs up.
-fn refuse(stream: TcpStream) {
-    if let Err(error) = socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)) {
+fn refuse(stream: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)) {
         tracing::debug!(%error, "a refused connection ends with a plain close");
     }
 }

@@ -1,0 +1,88 @@
+//! The shape of every control loop: keys in a queue, and one function that brings a key into its wished state.
+
+use crate::context::Context;
+use std::sync::Arc;
+use std::time::Duration;
+use tinyplane_wire::client::{Cache, Change, ClientError, WorkQueue};
+use tinyplane_wire::meta::Meta;
+
+/// Workers of one loop, unless it says otherwise.
+pub(crate) const WORKERS: usize = 4;
+
+/// What to do after a key was reconciled.
+pub(crate) enum After {
+    /// Nothing, until it changes.
+    Rest,
+    /// Look again after a while.
+    Again(Duration),
+}
+
+/// Brings one key after another into its wished state.
+pub(crate) trait Reconcile: Send + Sync + 'static {
+    /// Name of the loop, for logs.
+    const NAME: &'static str;
+
+    /// Brings the object under this key into its wished state.
+    fn reconcile(&self, key: &str) -> impl Future<Output = Result<After, ClientError>> + Send;
+}
+
+/// Starts a loop's workers once all caches that it reads are in step.
+pub(crate) fn run<R: Reconcile>(context: &Context, queue: &Arc<WorkQueue>, reads: Vec<Arc<Cache>>, reconciler: R) {
+    let reconciler = Arc::new(reconciler);
+    let reads = Arc::new(reads);
+    for _ in 0..WORKERS {
+        let (queue, reads, reconciler) = (Arc::clone(queue), Arc::clone(&reads), Arc::clone(&reconciler));
+        context.spawn(async move {
+            for cache in reads.iter() {
+                cache.synced().await;
+            }
+            loop {
+                let key = queue.next().await;
+                work(&*reconciler, &queue, &key).await;
+            }
+        });
+    }
+}
+
+async fn work<R: Reconcile>(reconciler: &R, queue: &WorkQueue, key: &str) {
+    match reconciler.reconcile(key).await {
+        Ok(After::Rest) => queue.done(key),
+        Ok(After::Again(wait)) => {
+            queue.done(key);
+            queue.add_after(key, wait);
+        }
+        // Somebody was faster: the change that they made is on its way here.
+        Err(error) if error.is_conflict() || error.is_not_found() => {
+            tracing::debug!(controller = R::NAME, key, %error, "overtaken");
+            queue.failed(key);
+        }
+        Err(error) => {
+            tracing::warn!(controller = R::NAME, key, %error, "a key could not be reconciled");
+            queue.failed(key);
+        }
+    }
+}
+
+/// Adds the key of each changed object to the queue.
+pub(crate) fn enqueue_changes(cache: &Cache, queue: &Arc<WorkQueue>) {
+    let queue = Arc::clone(queue);
+    cache.on_change(move |change| queue.add(Meta::of(change.object()).key()));
+}
+
+/// Adds the key of the controlling owner, if it is of this kind, of each changed object.
+pub(crate) fn enqueue_owners(cache: &Cache, queue: &Arc<WorkQueue>, kind: &'static str) {
+    let queue = Arc::clone(queue);
+    cache.on_change(move |change| {
+        let mut seen = vec![change.object()];
+        if let Change::Applied(_, Some(before)) = change {
+            seen.push(before);
+        }
+        for object in seen {
+            let meta = Meta::of(object);
+            let owner = meta.controller().filter(|owner| owner["kind"] == kind);
+            if let Some(name) = owner.and_then(|owner| owner["name"].as_str()) {
+                queue.add(format!("{}/{name}", meta.namespace()));
+            }
+        }
+    });
+}

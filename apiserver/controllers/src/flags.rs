@@ -1,0 +1,79 @@
+//! The flags of `tinyplane controllers`, named as kube-controller-manager's.
+
+use crate::Config;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tinyplane_wire::net::ClusterNet;
+use tinyplane_wire::process::MemberError;
+
+/// Flags of the controllers.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
+    /// Kubeconfig of the API server
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: PathBuf,
+    /// Root certificate that every namespace gets as ConfigMap kube-root-ca.crt
+    #[arg(long, value_name = "FILE")]
+    root_ca_file: Option<PathBuf>,
+    /// Address to dial from
+    #[arg(long, value_name = "IP")]
+    source_address: Option<IpAddr>,
+    /// Ranges of the cluster in the loopback network, as JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    cluster_net: ClusterNet,
+    /// How often nodes are looked at, such as 5s
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    node_monitor_period: Duration,
+    /// How long a node may be silent before it counts as unreachable, such as 50s
+    #[arg(long, value_name = "DURATION", default_value = "50s", value_parser = duration)]
+    node_monitor_grace_period: Duration,
+}
+
+impl TryFrom<Flags> for Config {
+    type Error = MemberError;
+
+    fn try_from(flags: Flags) -> Result<Self, MemberError> {
+        Ok(Self {
+            kubeconfig: flags.kubeconfig,
+            root_ca_file: flags.root_ca_file,
+            source_address: flags.source_address,
+            cluster_net: flags.cluster_net,
+            node_monitor_period: flags.node_monitor_period,
+            node_monitor_grace_period: flags.node_monitor_grace_period,
+        })
+    }
+}
+
+/// Reads a duration as Go writes it: `1h2m3.5s`, `250ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration such as 5s, 1m30s or 250ms");
+    let (mut rest, mut total) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| digits + n);
+        let seconds = match &rest[digits..unit_end] {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            _ => return Err(wrong()),
+        };
+        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+        rest = &rest[unit_end..];
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_go_writes_them() {
+        assert_eq!(duration("1m30.5s"), Ok(Duration::from_millis(90_500)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert!(duration("5").is_err() && duration("").is_err() && duration("5 apples").is_err());
+    }
+}

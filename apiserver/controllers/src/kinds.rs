@@ -1,0 +1,27 @@
+//! The resources that the controllers work with.
+
+use tinyplane_wire::gvr::Gvr;
+
+macro_rules! kinds {
+    ($($name:ident = $group:literal $version:literal $resource:literal;)*) => {
+        $(pub(crate) fn $name() -> Gvr {
+            Gvr::new($group, $version, $resource)
+        })*
+    };
+}
+
+kinds! {
+    pods = "" "v1" "pods";
+    nodes = "" "v1" "nodes";
+    services = "" "v1" "services";
+    endpoints = "" "v1" "endpoints";
+    namespaces = "" "v1" "namespaces";
+    service_accounts = "" "v1" "serviceaccounts";
+    config_maps = "" "v1" "configmaps";
+    events = "" "v1" "events";
+    endpoint_slices = "discovery.k8s.io" "v1" "endpointslices";
+    replica_sets = "apps" "v1" "replicasets";
+    deployments = "apps" "v1" "deployments";
+    jobs = "batch" "v1" "jobs";
+    leases = "coordination.k8s.io" "v1" "leases";
+}

@@ -1,0 +1,65 @@
+//! Quantities, as far as the scheduler compares them: in thousandths of the unit.
+
+/// Reads a quantity (`250m`, `1.5`, `16Gi`, `2e3`) into thousandths, rounded up; `None` where it is none.
+pub(crate) fn thousandths(text: &str) -> Option<i128> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '+' | '-')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let (negative, digits) = match number.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, number.strip_prefix('+').unwrap_or(number)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.len() > 18 {
+        return None;
+    }
+    let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
+    let value = format!("0{whole}{fraction}").parse::<i128>().ok()?;
+    let (multiplier, divisor) = factor(suffix)?;
+    let scaled = value.checked_mul(multiplier)?.checked_mul(1_000)?;
+    let by = scale.checked_mul(divisor)?;
+    let rounded = scaled.div_euclid(by) + i128::from(scaled.rem_euclid(by) != 0);
+    Some(if negative { -rounded } else { rounded })
+}
+
+fn factor(suffix: &str) -> Option<(i128, i128)> {
+    const KI: i128 = 1024;
+    Some(match suffix {
+        "" => (1, 1),
+        "n" => (1, 1_000_000_000),
+        "u" => (1, 1_000_000),
+        "m" => (1, 1_000),
+        "k" => (1_000, 1),
+        "M" => (1_000_000, 1),
+        "G" => (1_000_000_000, 1),
+        "T" => (1_000_000_000_000, 1),
+        "P" => (1_000_000_000_000_000, 1),
+        "E" => (1_000_000_000_000_000_000, 1),
+        "Ki" => (KI, 1),
+        "Mi" => (KI.pow(2), 1),
+        "Gi" => (KI.pow(3), 1),
+        "Ti" => (KI.pow(4), 1),
+        "Pi" => (KI.pow(5), 1),
+        "Ei" => (KI.pow(6), 1),
+        exponent => {
+            let power: i32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
+            let ten = 10_i128.checked_pow(power.unsigned_abs())?;
+            if power < 0 { (1, ten) } else { (ten, 1) }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousandths;
+
+    #[test]
+    fn quantities_compare_by_value() {
+        assert_eq!(thousandths("250m"), Some(250));
+        assert_eq!(thousandths("1.5"), Some(1_500));
+        assert_eq!(thousandths("1Ki"), Some(1_024_000));
+        assert_eq!(thousandths("2e3"), Some(2_000_000));
+        assert_eq!(thousandths("100u"), Some(1), "rounded up");
+        assert_eq!(thousandths("-1"), Some(-1_000));
+        assert_eq!((thousandths("x"), thousandths("1Q"), thousandths("")), (None, None, None));
+    }
+}

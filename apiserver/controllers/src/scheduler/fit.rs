@@ -1,0 +1,232 @@
+//! Whether a pod fits a node: readiness, selectors, taints, resources, ports.
+
+use crate::quantity::thousandths;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+use tinyplane_wire::meta::pairs;
+use tinyplane_wire::selector::{LabelSelector, Requirement, expression_requirement};
+
+/// Amounts by resource name, in thousandths.
+pub(super) type Amounts = BTreeMap<String, i128>;
+
+/// Why a pod does not fit a node, in upstream's words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Misfit {
+    Unschedulable,
+    Affinity,
+    Taint(String, String),
+    Resource(String),
+    TooManyPods,
+    Ports,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unschedulable => f.write_str("node(s) were unschedulable"),
+            Self::Affinity => f.write_str("node(s) didn't match Pod's node affinity/selector"),
+            Self::Taint(key, value) => write!(f, "node(s) had untolerated taint(s) {{{key}: {value}}}"),
+            Self::Resource(name) => write!(f, "Insufficient {name}"),
+            Self::TooManyPods => f.write_str("Too many pods"),
+            Self::Ports => f.write_str("node(s) didn't have free ports for the requested pod ports"),
+        }
+    }
+}
+
+/// What a pod asks of its node.
+pub(super) struct Wishes {
+    pub(super) requests: Amounts,
+    pub(super) ports: Vec<(String, i64)>,
+    selector: LabelSelector,
+    /// Terms of which one must hold, each with requirements on labels and on fields.
+    affinity: Option<Vec<(Vec<Requirement>, Vec<Requirement>)>>,
+    tolerations: Vec<Value>,
+}
+
+impl Wishes {
+    pub(super) fn of(pod: &Value) -> Self {
+        let spec = &pod["spec"];
+        let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        let read = |list: &Value| {
+            list.as_array().into_iter().flatten().filter_map(|e| expression_requirement(e).ok()).collect::<Vec<_>>()
+        };
+        let term = |term: &Value| (read(&term["matchExpressions"]), read(&term["matchFields"]));
+        Self {
+            requests: requests(pod),
+            ports: host_ports(pod),
+            selector: LabelSelector::from_map(&spec["nodeSelector"]),
+            affinity: required["nodeSelectorTerms"].as_array().map(|terms| terms.iter().map(term).collect()),
+            tolerations: spec["tolerations"].as_array().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The first reason against a node that does not depend on what runs there.
+    pub(super) fn misfit(&self, node: &Value) -> Option<Misfit> {
+        if node["spec"]["unschedulable"].as_bool() == Some(true) && !self.tolerates(&UNSCHEDULABLE.taint()) {
+            return Some(Misfit::Unschedulable);
+        }
+        if !self.selector.selects(node) || !self.affine(node) {
+            return Some(Misfit::Affinity);
+        }
+        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        taints
+            .filter(|taint| taint["effect"] != "PreferNoSchedule")
+            .find(|taint| !self.tolerates(taint))
+            .map(|taint| Misfit::Taint(text(taint, "key"), text(taint, "value")))
+    }
+
+    fn affine(&self, node: &Value) -> bool {
+        let Some(terms) = &self.affinity else { return true };
+        let (labels, name) = (&node["metadata"]["labels"], node["metadata"]["name"].as_str());
+        terms.iter().any(|(by_label, by_field)| {
+            (!by_label.is_empty() || !by_field.is_empty())
+                && by_label.iter().all(|r| r.matches(&|key: &str| labels[key].as_str()))
+                && by_field.iter().all(|r| r.matches(&|key: &str| name.filter(|_| key == "metadata.name")))
+        })
+    }
+
+    fn tolerates(&self, taint: &Value) -> bool {
+        self.tolerations.iter().any(|toleration| tolerates(toleration, taint))
+    }
+
+    /// How many taints that only ask to stay away are not tolerated.
+    pub(super) fn unwelcome(&self, node: &Value) -> usize {
+        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        taints.filter(|taint| taint["effect"] == "PreferNoSchedule" && !self.tolerates(taint)).count()
+    }
+}
+
+/// True when a toleration is for a taint.
+pub(crate) fn tolerates(toleration: &Value, taint: &Value) -> bool {
+    let effect = toleration["effect"].as_str().unwrap_or_default();
+    if !effect.is_empty() && taint["effect"] != effect {
+        return false;
+    }
+    let key = toleration["key"].as_str().unwrap_or_default();
+    if !key.is_empty() && taint["key"] != key {
+        return false;
+    }
+    match toleration["operator"].as_str() {
+        Some("Exists") => true,
+        None | Some("" | "Equal") => !key.is_empty() && text(toleration, "value") == text(taint, "value"),
+        Some(_) => false,
+    }
+}
+
+struct FixedTaint(&'static str);
+const UNSCHEDULABLE: FixedTaint = FixedTaint("node.kubernetes.io/unschedulable");
+
+impl FixedTaint {
+    fn taint(&self) -> Value {
+        serde_json::json!({"key": self.0, "effect": "NoSchedule"})
+    }
+}
+
+fn text(object: &Value, field: &str) -> String {
+    object[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// What a pod's containers ask for together: the sum of those that run together, or the largest init container.
+pub(super) fn requests(pod: &Value) -> Amounts {
+    let spec = &pod["spec"];
+    let of = |container: &Value| amounts(&container["resources"]["requests"]);
+    let mut together = Amounts::new();
+    for container in spec["containers"].as_array().into_iter().flatten() {
+        add(&mut together, &of(container));
+    }
+    let (mut sidecars, mut largest) = (Amounts::new(), Amounts::new());
+    for container in spec["initContainers"].as_array().into_iter().flatten() {
+        let mut needed = of(container);
+        if container["restartPolicy"] == "Always" {
+            add(&mut together, &needed);
+            add(&mut sidecars, &needed);
+            needed.clone_from(&sidecars);
+        } else {
+            add(&mut needed, &sidecars);
+        }
+        for (name, amount) in needed {
+            let most = largest.entry(name).or_default();
+            *most = (*most).max(amount);
+        }
+    }
+    for (name, amount) in largest {
+        let sum = together.entry(name).or_default();
+        *sum = (*sum).max(amount);
+    }
+    add(&mut together, &amounts(&spec["overhead"]));
+    together
+}
+
+pub(super) fn amounts(map: &Value) -> Amounts {
+    pairs(map).filter_map(|(name, amount)| Some((name.to_owned(), thousandths(amount)?))).collect()
+}
+
+pub(super) fn add(sum: &mut Amounts, more: &Amounts) {
+    for (name, amount) in more {
+        *sum.entry(name.clone()).or_default() += amount;
+    }
+}
+
+/// The ports that a pod takes on its node.
+pub(super) fn host_ports(pod: &Value) -> Vec<(String, i64)> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    containers
+        .flat_map(|container| container["ports"].as_array().into_iter().flatten())
+        .filter_map(|port| Some((port["protocol"].as_str().unwrap_or("TCP").to_owned(), port["hostPort"].as_i64()?)))
+        .filter(|(_, port)| *port > 0)
+        .collect()
+}
+
+/// True when nothing that matters for scheduling differs between two states of a node.
+pub(super) fn same_for_scheduling(a: &Value, b: &Value) -> bool {
+    a["spec"] == b["spec"]
+        && a["metadata"]["labels"] == b["metadata"]["labels"]
+        && a["status"]["allocatable"] == b["status"]["allocatable"]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn init_containers_count_by_their_largest_and_sidecars_by_their_sum() {
+        let pod = json!({"spec": {
+            "initContainers": [
+                {"restartPolicy": "Always", "resources": {"requests": {"cpu": "100m"}}},
+                {"resources": {"requests": {"cpu": "2"}}},
+            ],
+            "containers": [{"resources": {"requests": {"cpu": "500m"}}}, {"resources": {"requests": {"cpu": "500m"}}}],
+        }});
+        assert_eq!(requests(&pod)["cpu"], 2_100);
+    }
+
+    #[test]
+    fn taints_keep_pods_away_unless_they_are_tolerated() {
+        let node = json!({"metadata": {"labels": {"zone": "a"}}, "spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}});
+        let pod = |tolerations: Value| json!({"spec": {"containers": [], "tolerations": tolerations}});
+        let misfit = |tolerations| Wishes::of(&pod(tolerations)).misfit(&node);
+        assert_eq!(misfit(json!([])), Some(Misfit::Taint("gpu".into(), "yes".into())));
+        assert_eq!(misfit(json!([{"key": "gpu", "operator": "Exists"}])), None);
+        assert_eq!(misfit(json!([{"key": "gpu", "value": "yes", "effect": "NoSchedule"}])), None);
+        assert!(misfit(json!([{"key": "gpu", "value": "no"}])).is_some());
+        assert_eq!(misfit(json!([{"operator": "Exists"}])), None);
+    }
+
+    #[test]
+    fn affinity_terms_are_alternatives() {
+        let node = json!({"metadata": {"name": "n1", "labels": {"zone": "a"}}, "spec": {}});
+        let wish = |terms: Value| {
+            let pod = json!({"spec": {"containers": [], "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}});
+            Wishes::of(&pod).misfit(&node)
+        };
+        let zone = |z: &str| json!({"matchExpressions": [{"key": "zone", "operator": "In", "values": [z]}]});
+        assert_eq!(wish(json!([zone("b"), zone("a")])), None);
+        assert_eq!(wish(json!([zone("b")])), Some(Misfit::Affinity));
+        assert_eq!(
+            wish(json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}])),
+            None
+        );
+    }
+}
