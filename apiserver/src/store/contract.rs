@@ -284,6 +284,12 @@ pub enum CommitError {
         /// The limit.
         bytes_max: usize,
     },
+    /// The key does not begin with a slash, ends with one, or is longer than the store takes.
+    #[error("{key} is no key of the store")]
+    BadKey {
+        /// The key.
+        key: Key,
+    },
     /// The splice lies outside of the object.
     #[error("the splice at {splice} lies outside of an object of {bytes} bytes")]
     BadSplice {

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// An object's bytes. Upstream's etcd refuses requests above 1.5 MiB.
     pub object_bytes_max: usize,
+    /// A key's bytes. A name has at most 253, and so has a namespace.
+    pub key_bytes_max: u16,
     /// How long a change can be watched from. Changes are forgotten when a later one is made.
     pub history_age_max: Duration,
     /// How many changes can be watched from.
@@ -27,6 +29,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             object_bytes_max: 3 << 19,
+            key_bytes_max: 2_048,
             history_age_max: Duration::from_secs(300),
             history_events_max: 32_768,
             history_bytes_max: 32 << 20,

@@ -106,37 +106,40 @@ impl Log {
                     touched.push(topic.clone());
                 }
             }
-            let bytes = EVENT_BYTES + event.previous.as_ref().map_or(0, |previous| previous.bytes.len());
+            let bytes = weigh(event);
             self.bytes += bytes;
             self.events.push_back(Logged { event: event.clone(), at, bytes });
         }
         touched
     }
 
-    /// How far the limits want the history forgotten, if further than it is.
-    pub(super) fn excess(&self, limits: &Limits, now: SystemTime) -> Option<Revision> {
-        let mut bytes = self.bytes;
-        let count = self.events.len();
-        let excess = self.events.iter().enumerate().take_while(|(index, logged)| {
+    /// How far the limits want the history forgotten, if further than it is, once `incoming` has been added.
+    pub(super) fn excess(&self, limits: &Limits, incoming: &[Arc<Event>], now: SystemTime) -> Option<Revision> {
+        let mut bytes = self.bytes + incoming.iter().map(|event| weigh(event)).sum::<usize>();
+        let mut count = self.events.len() + incoming.len();
+        let excess = self.events.iter().take_while(|logged| {
             let age = now.duration_since(logged.at).unwrap_or_default();
-            let over = count - index > limits.history_events_max
-                || bytes > limits.history_bytes_max
-                || age > limits.history_age_max;
+            let over =
+                count > limits.history_events_max || bytes > limits.history_bytes_max || age > limits.history_age_max;
             bytes -= logged.bytes;
+            count -= 1;
             over
         });
-        excess.last().map(|(_, logged)| logged.event.revision)
+        excess.last().map(|logged| logged.event.revision)
     }
 
     /// Forgets the events up to `floor`, and answers them.
     pub(super) fn forget(&mut self, floor: Revision) -> Vec<Arc<Event>> {
         let mut forgotten = Vec::new();
-        while let Some(logged) = self.events.pop_front_if(|logged| logged.event.revision <= floor) {
+        while self.events.front().is_some_and(|oldest| oldest.event.revision <= floor) {
+            let Some(logged) = self.events.pop_front() else { break };
             self.bytes -= logged.bytes;
             for topic in self.topics.about(logged.event.key()) {
                 let mut story = topic.story();
                 story.forgotten = logged.event.revision;
-                story.events.pop_front_if(|event| event.revision <= floor);
+                if story.events.front().is_some_and(|oldest| oldest.revision <= floor) {
+                    story.events.pop_front();
+                }
             }
             forgotten.push(logged.event);
         }
@@ -225,4 +228,9 @@ impl Log {
     pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
         self.topics.under.values().chain(self.topics.only.values())
     }
+}
+
+/// What an event keeps alive: itself, and the object that it replaced.
+fn weigh(event: &Event) -> usize {
+    EVENT_BYTES + event.previous.as_ref().map_or(0, |previous| previous.bytes.len())
 }

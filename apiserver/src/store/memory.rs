@@ -51,8 +51,10 @@ impl Store for MemoryStore {
         }
         let event = stage.decide(write)?;
         let now = self.clock.now();
-        self.published.publish(&stage.map, std::slice::from_ref(&event), now);
-        if let Some((floor, _)) = self.published.excess(now) {
+        let events = std::slice::from_ref(&event);
+        let (floor, forgotten) = self.published.excess(events, now);
+        self.published.publish(&stage.map, events, now);
+        if !forgotten.is_empty() {
             self.published.forget(floor);
         }
         Ok(committed(&event))
@@ -76,4 +78,16 @@ impl Store for MemoryStore {
         let _alone = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         self.published.close();
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance::{self, Fixture};
+    use super::*;
+
+    fn open(limits: Limits) -> Fixture {
+        Fixture { store: Arc::new(MemoryStore::new(limits, Clock::system())), dir: None }
+    }
+
+    conformance::suite!(open);
 }

@@ -81,12 +81,13 @@ impl Published {
         }
     }
 
-    /// How far the limits want the history forgotten, and the events that it would lose.
-    pub(super) fn excess(&self, now: SystemTime) -> Option<(Revision, Vec<Arc<Event>>)> {
+    /// How far the limits want the history forgotten when `incoming` is published, and the events that it loses.
+    pub(super) fn excess(&self, incoming: &[Arc<Event>], now: SystemTime) -> (Revision, Vec<Arc<Event>>) {
         let log = self.log();
-        let floor = log.excess(&self.limits, now)?;
-        let events = log.up_to(floor).cloned().collect();
-        Some((floor, events))
+        match log.excess(&self.limits, incoming, now) {
+            Some(floor) => (floor, log.up_to(floor).cloned().collect()),
+            None => (log.floor(), Vec::new()),
+        }
     }
 
     /// Whether the history may be compacted up to `floor`, and the events that it would lose.
@@ -102,7 +103,7 @@ impl Published {
         Ok(log.up_to(floor).cloned().collect())
     }
 
-    /// Forgets the history up to `floor`. Wakes nobody: a watcher that waits has seen everything.
+    /// Forgets the history up to `floor`, unless it is already. Wakes nobody: a watcher that waits has seen everything.
     pub(super) fn forget(&self, floor: Revision) {
         let forgotten = self.log().forget(floor);
         // Freed here, outside of the lock.

@@ -24,7 +24,7 @@ impl Stage {
 
     /// Checks a write and makes its event, at the next revision.
     pub(super) fn decide(&mut self, write: Write) -> Result<Arc<Event>, CommitError> {
-        self.check_size(&write.change)?;
+        self.check_form(&write.key, &write.change)?;
         for (key, expect) in &write.guards {
             if check(key, self.map.get(key.as_str()), *expect).is_err() {
                 let current = self.map.get(key.as_str()).cloned();
@@ -64,7 +64,11 @@ impl Stage {
         self.revision = event.revision;
     }
 
-    fn check_size(&self, change: &Change) -> Result<(), CommitError> {
+    fn check_form(&self, key: &Key, change: &Change) -> Result<(), CommitError> {
+        let long = key.len() > usize::from(self.limits.key_bytes_max);
+        if long || !key.starts_with('/') || key.ends_with('/') {
+            return Err(CommitError::BadKey { key: key.clone() });
+        }
         let Change::Put(body) = change else { return Ok(()) };
         let (bytes, bytes_max) = (body.bytes.len(), self.limits.object_bytes_max);
         if bytes > bytes_max {

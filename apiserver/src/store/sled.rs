@@ -1,0 +1,226 @@
+//! The journal in a sled database: records in chunks under their revisions, one atomic batch and one sync per commit.
+//!
+//! The folder holds `format` (says whose it is, written last when it is made), `lock` (held while it is open), `last`
+//! (a revision that was durable once) and `sled/`. In the one tree, `r`, revision (8, big-endian), chunk (2, big-endian) names a chunk of a record, and
+//! `z` the head: the format's mark, the floor (8) and the newest revision (8).
+//!
+//! sled's own flush ends in `sync_file_range`, which a power cut may undo, so `sled/db` is synced through a
+//! descriptor of ours. sled puts pages above 128 KiB into files of their own, which that would not reach: chunks are
+//! so small that no page grows that large.
+
+mod folder;
+
+pub use folder::OpenError;
+
+use super::contract::Revision;
+use super::durable::DurableStore;
+use super::entry::Describe;
+use super::journal::{Batch, Head, Journal, JournalError};
+use super::limits::Limits;
+use folder::{Copied, Folder, Note};
+use sled::{Db, IVec};
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use tinyplane_wire::clock::Clock;
+
+/// A page of sled holds up to 18 values before it splits, and must stay below 128 KiB.
+const CHUNK_BYTES_MAX: usize = 6 << 10;
+
+/// sled's cache. Everything is read from memory, so it serves only the page that grows.
+const CACHE_BYTES_MAX: u64 = 8 << 20;
+
+const MARK: &[u8] = b"tinyplane";
+const HEAD_KEY: &[u8] = b"z";
+
+/// Opens the store in `dir`, or makes one where there is nothing. `describe` computes the attributes of what is read
+/// back. Blocks on the disk.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open(dir: &Path, describe: &Arc<dyn Describe>, limits: Limits, clock: Clock) -> Result<DurableStore, OpenError> {
+    let folder = Folder::claim(dir)?;
+    let copied = if folder.is_new { None } else { folder.keep_copy() };
+    let opened = SledJournal::open(&folder).and_then(|journal| DurableStore::start(journal, describe, limits, clock));
+    match (opened, copied) {
+        (Ok(store), copied) => {
+            copied.iter().for_each(Copied::discard);
+            Ok(store)
+        }
+        (Err(error), None) => Err(refused(dir, error)),
+        (Err(error), Some(copied)) => match copied.restore() {
+            Ok(()) => Err(refused(dir, error)),
+            Err(restoring) => {
+                let detail = format!("{error}; and what it was before stays in {}: {restoring}", "sled.copy");
+                Err(refused(dir, JournalError::Corrupt(detail)))
+            }
+        },
+    }
+}
+
+fn refused(dir: &Path, error: JournalError) -> OpenError {
+    match error {
+        JournalError::Disk(detail) => OpenError::Disk { dir: dir.into(), detail },
+        JournalError::Corrupt(detail) => OpenError::Corrupt { dir: dir.into(), detail },
+    }
+}
+
+/// The disk of a store on sled.
+pub(super) struct SledJournal {
+    db: Db,
+    head: Head,
+    /// `sled/db`, opened once more to sync it.
+    file: File,
+    note: Note,
+    /// The folder's lock, which goes after the database.
+    _lock: File,
+}
+
+impl SledJournal {
+    pub(super) fn open(folder: &Folder) -> Result<Self, JournalError> {
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_database(folder)));
+        let mut journal = opened.unwrap_or_else(|_| Err(JournalError::Corrupt("sled cannot read it".into())))?;
+        if folder.is_new {
+            let head = journal.head;
+            journal.append(Batch { puts: Vec::new(), removes: Vec::new(), head })?;
+            journal.sync()?;
+            folder.finish().map_err(of_disk)?;
+        }
+        Ok(journal)
+    }
+
+    fn open_database(folder: &Folder) -> Result<Self, JournalError> {
+        let lock = folder.share_lock().map_err(of_disk)?;
+        let path = folder.database();
+        let config = sled::Config::new().path(&path).cache_capacity(CACHE_BYTES_MAX).flush_every_ms(None);
+        let db = config.open().map_err(of_sled)?;
+        let head = match db.get(HEAD_KEY).map_err(of_sled)? {
+            Some(head) => decode_head(&head).ok_or_else(|| JournalError::Corrupt("its head cannot be read".into()))?,
+            None if folder.is_new && db.is_empty() => Head { floor: Revision::FIRST, last: Revision::FIRST },
+            None => return Err(JournalError::Corrupt("its head is missing".into())),
+        };
+        let file = File::open(path.join("db")).map_err(of_disk)?;
+        let note = folder.note().map_err(of_disk)?;
+        if !folder.is_new {
+            let noted = note.read().map_err(of_disk)?;
+            let noted =
+                noted.ok_or_else(|| JournalError::Corrupt("the note of its last revision is damaged".into()))?;
+            if head.last < noted {
+                let detail = format!("it ends at revision {}, and had come to {noted}", head.last);
+                return Err(JournalError::Corrupt(detail));
+            }
+        }
+        Ok(Self { db, head, file, note, _lock: lock })
+    }
+}
+
+impl Journal for SledJournal {
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn replay(
+        &mut self,
+        visit: &mut dyn FnMut(Revision, &[u8]) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let db = self.db.clone();
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            let mut record = Vec::new();
+            let mut name: Option<Revision> = None;
+            let mut chunks = 0_u16;
+            for item in db.range(..HEAD_KEY) {
+                let (key, value) = item.map_err(of_sled)?;
+                let (revision, chunk) = decode_key(&key)
+                    .ok_or_else(|| JournalError::Corrupt(format!("there is a strange key of {} bytes", key.len())))?;
+                if chunk == 0 {
+                    if let Some(done) = name.replace(revision) {
+                        visit(done, &record)?;
+                    }
+                    record.clear();
+                    chunks = 0;
+                }
+                if name != Some(revision) || chunk != chunks {
+                    return Err(JournalError::Corrupt(format!("a chunk of revision {revision} is missing")));
+                }
+                chunks += 1;
+                record.extend_from_slice(&value);
+            }
+            name.map_or(Ok(()), |last| visit(last, &record))
+        }));
+        read.unwrap_or_else(|_| Err(JournalError::Corrupt("sled cannot read it".into())))
+    }
+
+    fn append(&mut self, batch: Batch) -> Result<(), JournalError> {
+        let mut changes = sled::Batch::default();
+        for (revision, bytes) in &batch.removes {
+            for chunk in 0..chunks(*bytes) {
+                changes.remove(&encode_key(*revision, chunk));
+            }
+        }
+        for (revision, record) in &batch.puts {
+            for (chunk, bytes) in (0..).zip(record.chunks(CHUNK_BYTES_MAX)) {
+                changes.insert(&encode_key(*revision, chunk), bytes);
+            }
+        }
+        changes.insert(HEAD_KEY, encode_head(batch.head));
+        self.db.apply_batch(changes).map_err(of_sled)?;
+        self.head = batch.head;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), JournalError> {
+        self.db.flush().map_err(of_sled)?;
+        self.file.sync_data().map_err(of_disk)?;
+        self.note.write(self.head.last).map_err(of_disk)
+    }
+}
+
+fn of_disk(error: io::Error) -> JournalError {
+    JournalError::Disk(error.to_string())
+}
+
+fn of_sled(error: sled::Error) -> JournalError {
+    match error {
+        sled::Error::Io(error) => of_disk(error),
+        other => JournalError::Corrupt(other.to_string()),
+    }
+}
+
+/// How many chunks a record of that size has.
+fn chunks(record_bytes: usize) -> u16 {
+    u16::try_from(record_bytes.div_ceil(CHUNK_BYTES_MAX)).unwrap_or(u16::MAX)
+}
+
+fn encode_key(revision: Revision, chunk: u16) -> [u8; 11] {
+    let mut key = [b'r'; 11];
+    key[1..9].copy_from_slice(&revision.0.to_be_bytes());
+    key[9..].copy_from_slice(&chunk.to_be_bytes());
+    key
+}
+
+fn decode_key(key: &[u8]) -> Option<(Revision, u16)> {
+    let key: &[u8; 11] = key.try_into().ok()?;
+    let revision = u64::from_be_bytes(*key[1..].first_chunk()?);
+    let chunk = u16::from_be_bytes(*key[9..].first_chunk()?);
+    (key[0] == b'r').then_some((Revision(revision), chunk))
+}
+
+fn encode_head(head: Head) -> IVec {
+    let mut bytes = MARK.to_vec();
+    bytes.extend_from_slice(&head.floor.0.to_be_bytes());
+    bytes.extend_from_slice(&head.last.0.to_be_bytes());
+    bytes.into()
+}
+
+fn decode_head(bytes: &[u8]) -> Option<Head> {
+    let rest = bytes.strip_prefix(MARK)?;
+    let (floor, last) = rest.split_first_chunk::<8>()?;
+    let last: &[u8; 8] = last.try_into().ok()?;
+    let (floor, last) = (Revision(u64::from_be_bytes(*floor)), Revision(u64::from_be_bytes(*last)));
+    (Revision::FIRST <= floor && floor <= last).then_some(Head { floor, last })
+}
+
+#[cfg(test)]
+mod tests;
