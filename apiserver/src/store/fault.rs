@@ -1,7 +1,6 @@
 //! A disk that fails when a test says so: what was not synced is gone, as after a crash.
 
-use super::contract::Revision;
-use super::journal::{Batch, Head, Journal, JournalError};
+use super::journal::{Batch, Head, Journal, JournalError, Visit};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What goes wrong at the next sync. From then on the disk answers nothing.
@@ -50,10 +49,7 @@ impl<J: Journal> Journal for Lossy<J> {
         self.inner.head()
     }
 
-    fn replay(
-        &mut self,
-        visit: &mut dyn FnMut(Revision, &[u8]) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
+    fn replay(&mut self, visit: &mut Visit<'_>) -> Result<(), JournalError> {
         self.inner.replay(visit)
     }
 

@@ -9,6 +9,7 @@ use super::contract::{Event, EventKind, Key, Revision};
 use super::entry::{Describe, Entry, Span};
 use super::forms::FormCache;
 use bytes::Bytes;
+use std::io;
 use std::sync::Arc;
 
 /// How far a journal reaches.
@@ -38,16 +39,22 @@ pub(super) enum JournalError {
     Corrupt(String),
 }
 
+impl From<io::Error> for JournalError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
+/// Takes the records that are read back.
+pub(super) type Visit<'a> = dyn FnMut(Revision, &[u8]) -> Result<(), JournalError> + 'a;
+
 /// The disk of a durable store. It is used by one thread.
 pub(super) trait Journal: Send + 'static {
     /// How far it reaches.
     fn head(&self) -> Head;
 
     /// Hands every record to `visit`, in the order of their revisions.
-    fn replay(
-        &mut self,
-        visit: &mut dyn FnMut(Revision, &[u8]) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError>;
+    fn replay(&mut self, visit: &mut Visit<'_>) -> Result<(), JournalError>;
 
     /// Writes a batch. It may be lost until [`Journal::sync`] has returned.
     fn append(&mut self, batch: Batch) -> Result<(), JournalError>;

@@ -15,12 +15,11 @@ pub use folder::OpenError;
 use super::contract::Revision;
 use super::durable::DurableStore;
 use super::entry::Describe;
-use super::journal::{Batch, Head, Journal, JournalError};
+use super::journal::{Batch, Head, Journal, JournalError, Visit};
 use super::limits::Limits;
 use folder::{Copied, Folder, Note};
 use sled::{Db, IVec};
 use std::fs::File;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -86,25 +85,25 @@ impl SledJournal {
             let head = journal.head;
             journal.append(Batch { puts: Vec::new(), removes: Vec::new(), head })?;
             journal.sync()?;
-            folder.finish().map_err(of_disk)?;
+            folder.finish()?;
         }
         Ok(journal)
     }
 
     fn open_database(folder: &Folder) -> Result<Self, JournalError> {
-        let lock = folder.share_lock().map_err(of_disk)?;
+        let lock = folder.share_lock()?;
         let path = folder.database();
         let config = sled::Config::new().path(&path).cache_capacity(CACHE_BYTES_MAX).flush_every_ms(None);
-        let db = config.open().map_err(of_sled)?;
-        let head = match db.get(HEAD_KEY).map_err(of_sled)? {
+        let db = config.open()?;
+        let head = match db.get(HEAD_KEY)? {
             Some(head) => decode_head(&head).ok_or_else(|| JournalError::Corrupt("its head cannot be read".into()))?,
             None if folder.is_new && db.is_empty() => Head { floor: Revision::FIRST, last: Revision::FIRST },
             None => return Err(JournalError::Corrupt("its head is missing".into())),
         };
-        let file = File::open(path.join("db")).map_err(of_disk)?;
-        let note = folder.note().map_err(of_disk)?;
+        let file = File::open(path.join("db"))?;
+        let note = folder.note()?;
         if !folder.is_new {
-            let noted = note.read().map_err(of_disk)?;
+            let noted = note.read()?;
             let noted =
                 noted.ok_or_else(|| JournalError::Corrupt("the note of its last revision is damaged".into()))?;
             if head.last < noted {
@@ -121,17 +120,14 @@ impl Journal for SledJournal {
         self.head
     }
 
-    fn replay(
-        &mut self,
-        visit: &mut dyn FnMut(Revision, &[u8]) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
+    fn replay(&mut self, visit: &mut Visit<'_>) -> Result<(), JournalError> {
         let db = self.db.clone();
         let read = catch_unwind(AssertUnwindSafe(|| {
             let mut record = Vec::new();
             let mut name: Option<Revision> = None;
             let mut chunks = 0_u16;
             for item in db.range(..HEAD_KEY) {
-                let (key, value) = item.map_err(of_sled)?;
+                let (key, value) = item?;
                 let (revision, chunk) = decode_key(&key)
                     .ok_or_else(|| JournalError::Corrupt(format!("there is a strange key of {} bytes", key.len())))?;
                 if chunk == 0 {
@@ -165,26 +161,25 @@ impl Journal for SledJournal {
             }
         }
         changes.insert(HEAD_KEY, encode_head(batch.head));
-        self.db.apply_batch(changes).map_err(of_sled)?;
+        self.db.apply_batch(changes)?;
         self.head = batch.head;
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), JournalError> {
-        self.db.flush().map_err(of_sled)?;
-        self.file.sync_data().map_err(of_disk)?;
-        self.note.write(self.head.last).map_err(of_disk)
+        self.db.flush()?;
+        self.file.sync_data()?;
+        self.note.write(self.head.last)?;
+        Ok(())
     }
 }
 
-fn of_disk(error: io::Error) -> JournalError {
-    JournalError::Disk(error.to_string())
-}
-
-fn of_sled(error: sled::Error) -> JournalError {
-    match error {
-        sled::Error::Io(error) => of_disk(error),
-        other => JournalError::Corrupt(other.to_string()),
+impl From<sled::Error> for JournalError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => error.into(),
+            other => Self::Corrupt(other.to_string()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::fault::{Fault, Faults, Lossy};
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
