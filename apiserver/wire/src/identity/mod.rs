@@ -2,5 +2,6 @@
 
 pub mod kubeconfig;
 pub mod pki;
+pub mod subject;
 pub mod tls;
 pub mod token;
