@@ -1,4 +1,8 @@
 //! A tiny Kubernetes API server: one HTTPS port, one generic registry, a persisted revision store.
 
+pub mod audit;
+pub mod authn;
+pub mod authz;
+pub mod request;
 pub mod schema;
 pub mod store;

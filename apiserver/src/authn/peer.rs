@@ -1,0 +1,42 @@
+//! The other end of a connection: its address, and the certificates that it proved to hold the key of.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+
+/// The other end of a connection. Made once a connection; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The certificates it presented, if it did.
+    pub presented: Option<Arc<Presented>>,
+}
+
+/// A client's certificates. Possession of the key is proved; who issued them is judged per request.
+pub struct Presented {
+    /// The chain, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented").field("certificates", &self.chain.len()).finish()
+    }
+}
+
+impl Peer {
+    /// A peer at an address, with the chain that TLS has of it.
+    #[must_use]
+    pub fn new(address: SocketAddr, chain: Option<&[CertificateDer<'static>]>) -> Self {
+        let presented = chain.filter(|chain| !chain.is_empty());
+        Self { address, presented: presented.map(|chain| Arc::new(Presented { chain: chain.to_vec() })) }
+    }
+
+    /// A peer without an address or certificates, for calls that come from no connection.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::new((Ipv4Addr::UNSPECIFIED, 0).into(), None)
+    }
+}

@@ -1,0 +1,177 @@
+//! What a path is about: a resource, or a path of its own (health, version, discovery).
+
+use super::{Query, Verb};
+use http::Method;
+use percent_encoding::percent_decode_str;
+use smol_str::SmolStr;
+use tinyplane_wire::gvr::Gvr;
+use tinyplane_wire::status::{self, Status};
+
+/// What a call is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A collection, an object, or a subresource of one.
+    Resource(ResourcePath),
+    /// Anything else; see [`super::Call::path`].
+    Path,
+}
+
+/// A path below `/api/VERSION/` or `/apis/GROUP/VERSION/`. Whether there is such a resource is the registry's to say.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ResourcePath {
+    /// API group; empty for the core group.
+    pub group: SmolStr,
+    /// Version, such as `v1`.
+    pub version: SmolStr,
+    /// Plural in lower case.
+    pub resource: SmolStr,
+    /// The part of an object that is meant: `status`, `scale`, `log`, `exec`, …
+    pub subresource: Option<SmolStr>,
+    /// The namespace, where the path has one. A namespace itself is also in its own namespace, as upstream has it.
+    pub namespace: Option<SmolStr>,
+    /// The object's name, where the path has one.
+    pub name: Option<SmolStr>,
+    /// The name that a list or watch asks for by `fieldSelector=metadata.name=…`: authorization goes by it.
+    pub selected_name: Option<SmolStr>,
+    /// What follows the subresource as it came, escapes and first slash included: the path to be proxied. Else empty.
+    pub subpath: String,
+}
+
+impl ResourcePath {
+    /// Group, version and resource.
+    #[must_use]
+    pub fn gvr(&self) -> Gvr {
+        Gvr { group: self.group.clone(), version: self.version.clone(), resource: self.resource.clone() }
+    }
+
+    /// `RESOURCE` or `RESOURCE/SUBRESOURCE`.
+    #[must_use]
+    pub fn with_subresource(&self) -> String {
+        match &self.subresource {
+            Some(subresource) => format!("{}/{subresource}", self.resource),
+            None => self.resource.to_string(),
+        }
+    }
+}
+
+/// Subresources of namespaces. Any other word in their place is a resource in the namespace.
+const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
+
+/// Reads method and path as upstream's RequestInfo does.
+pub(super) fn parse(method: &Method, path: &str, query: &Query) -> status::Result<(Verb, Target)> {
+    let mut segments = Segments::split(path)?;
+    let Some((group, version)) = segments.group_version() else {
+        return Ok((Verb::of_path(method), Target::Path));
+    };
+    let mut verb = Verb::of_resource(method);
+    // The old form /api/v1/watch/…; upstream answers it still.
+    let old_watch = verb == Verb::Get && segments.peek(0) == Some("watch") && segments.peek(1).is_some();
+    if old_watch {
+        segments.skip(1);
+        verb = Verb::Watch;
+    }
+    let mut namespace = None;
+    if segments.peek(0) == Some("namespaces") && segments.peek(1).is_some() {
+        namespace = segments.peek(1).map(SmolStr::from);
+        if segments.peek(2).is_some_and(|word| !NAMESPACE_SUBRESOURCES.contains(&word)) {
+            segments.skip(2);
+        }
+    }
+    let Some(resource) = segments.peek(0).filter(|word| !word.is_empty()).map(SmolStr::from) else {
+        return Ok((Verb::of_path(method), Target::Path));
+    };
+    let name = segments.peek(1).map(SmolStr::from);
+    let subresource = segments.peek(2).map(SmolStr::from);
+    let mut selected_name = None;
+    if name.is_none() {
+        verb = match verb {
+            Verb::Get if query.flag("watch") => Verb::Watch,
+            Verb::Get => Verb::List,
+            Verb::Delete => Verb::DeleteCollection,
+            other => other,
+        };
+        selected_name = query.first("fieldSelector").and_then(selected_by_name);
+    }
+    let subpath = segments.raw_after(3).to_owned();
+    let target = ResourcePath { group, version, resource, subresource, namespace, name, selected_name, subpath };
+    Ok((verb, Target::Resource(target)))
+}
+
+/// The name in a field selector that asks for one name.
+fn selected_by_name(selector: &str) -> Option<SmolStr> {
+    let name = selector
+        .split(',')
+        .filter(|term| !term.contains("!="))
+        .filter_map(|term| term.split_once("==").or_else(|| term.split_once('=')))
+        .find_map(|(field, value)| (field.trim() == "metadata.name").then_some(value.trim()))?;
+    let is_segment = !name.is_empty() && tinyplane_wire::meta::path_segment(name).is_empty();
+    is_segment.then(|| name.into())
+}
+
+/// The segments of a path, decoded one by one, and where each ends in the text that came.
+struct Segments<'a> {
+    path: &'a str,
+    /// Decoded text, and the offset of its end in `path`.
+    parts: Vec<(String, usize)>,
+    first: usize,
+}
+
+impl<'a> Segments<'a> {
+    fn split(path: &'a str) -> status::Result<Self> {
+        let (begin, end) = (path.len() - path.trim_start_matches('/').len(), path.trim_end_matches('/').len());
+        let mut parts = Vec::with_capacity(8);
+        if begin < end {
+            let mut at = begin;
+            for raw in path[begin..end].split('/') {
+                at += raw.len();
+                parts.push((decode(raw)?, at));
+                at += 1;
+            }
+        }
+        Ok(Self { path, parts, first: 0 })
+    }
+
+    fn peek(&self, at: usize) -> Option<&str> {
+        self.parts.get(self.first + at).map(|(text, _)| text.as_str())
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.first += count;
+    }
+
+    /// Group and version of a path with something behind them; what remains begins behind the version.
+    fn group_version(&mut self) -> Option<(SmolStr, SmolStr)> {
+        let at = match self.peek(0)? {
+            "api" => 1,
+            "apis" => 2,
+            _ => return None,
+        };
+        self.peek(at + 1)?;
+        let group = if at == 1 { SmolStr::default() } else { SmolStr::from(self.peek(1)?) };
+        let version = SmolStr::from(self.peek(at)?);
+        self.skip(at + 1);
+        Some((group, version))
+    }
+
+    /// What follows the first `count` segments that remain, as it came.
+    fn raw_after(&self, count: usize) -> &'a str {
+        match self.parts.get((self.first + count).wrapping_sub(1)) {
+            Some((_, end)) => &self.path[*end..],
+            None => "",
+        }
+    }
+}
+
+fn decode(segment: &str) -> status::Result<String> {
+    let bad = || Status::bad_request(format!("the path segment {segment:?} has an invalid escape"));
+    let bytes = segment.as_bytes();
+    let escapes_hold = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'%')
+        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
+    if !escapes_hold {
+        return Err(bad());
+    }
+    Ok(percent_decode_str(segment).decode_utf8().map_err(|_| bad())?.into_owned())
+}
