@@ -1,1 +1,23 @@
-//! The generated table of the built-in types, and the one model that drives defaulting, pruning, merging and `OpenAPI`.
+//! The generated table of the built-in types, and the one model that drives decoding, defaulting, merging and `OpenAPI`.
+
+pub mod decode;
+pub mod default;
+pub mod model;
+mod parse;
+pub mod quantity;
+mod rules;
+pub mod strategic;
+
+pub use model::{Field, Gvk, ListType, Model, Scalar, Shape, Type, TypeId};
+
+use std::sync::LazyLock;
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    parse::table(include_str!("table.txt"), include_str!("defaults.txt"))
+        .expect("the checked-in tables parse, as a test shows")
+});
+
+/// The model of all built-in types; parsed at first use, about 2 ms, and immutable.
+pub fn model() -> &'static Model {
+    &MODEL
+}

@@ -1,0 +1,165 @@
+//! From bytes to a value of a type: checked, pruned, nulls and empty values dropped, in one pass, as Go's decoder does it.
+
+mod scalar;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod visit;
+
+use super::model::{Model, Shape, TypeId};
+use serde::de::DeserializeSeed;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// No more unknown and duplicate fields than this are told.
+const STRICT_ERRORS_MAX: usize = 100;
+
+/// What a body holds.
+#[derive(Clone, Debug, Default)]
+pub struct Decoded {
+    /// The object, without what its type does not know.
+    pub value: Value,
+    /// `unknown field "spec.foo"`, `duplicate field "spec.bar"`, in the order of the body.
+    pub unknown: Vec<String>,
+}
+
+impl Decoded {
+    /// The one message that `fieldValidation=Strict` answers, where there is anything to say.
+    pub fn strict_error(&self) -> Option<String> {
+        (!self.unknown.is_empty()).then(|| format!("strict decoding error: {}", self.unknown.join(", ")))
+    }
+}
+
+/// Why a body is not an object of its type. The text is the one that a Go API server gives.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It is no JSON.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value has the wrong type, or does not parse as its type.
+    #[error("{0}")]
+    Type(String),
+}
+
+/// Decodes a JSON body.
+///
+/// # Errors
+/// When the bytes are no JSON, or a value does not fit its type.
+pub fn object(model: &Model, id: TypeId, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let lossy;
+    let bytes = match std::str::from_utf8(bytes) {
+        Ok(_) => bytes,
+        Err(_) => {
+            lossy = String::from_utf8_lossy(bytes).into_owned();
+            lossy.as_bytes()
+        }
+    };
+    let shape = Shape::Object(id);
+    let mut state = State::new(model);
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = visit::Seed::new(&mut state, &shape).deserialize(&mut reader);
+    let read = read.and_then(|value| reader.end().map(|()| value));
+    state.finish(read, |error| syntax::message(bytes, error))
+}
+
+/// Decodes a value that is parsed already: a patched object, or one that came as YAML.
+///
+/// # Errors
+/// When a value does not fit its type.
+pub fn value(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeError> {
+    let shape = Shape::Object(id);
+    let mut state = State::new(model);
+    let read = visit::Seed::new(&mut state, &shape).deserialize(value);
+    state.finish(read, ToString::to_string)
+}
+
+/// A step from the root to the value at hand.
+enum Segment<'m> {
+    Field(&'m str, TypeId),
+    Index(usize),
+    Key(String),
+}
+
+/// What one decoding remembers.
+struct State<'m> {
+    model: &'m Model,
+    path: Vec<Segment<'m>>,
+    strict: Vec<String>,
+    /// Above zero inside of what Go decodes by a method of its own, which tells of no unknown fields.
+    silent: usize,
+    failure: Option<DecodeError>,
+}
+
+impl<'m> State<'m> {
+    fn new(model: &'m Model) -> Self {
+        Self { model, path: Vec::with_capacity(16), strict: Vec::new(), silent: 0, failure: None }
+    }
+
+    fn finish(
+        self,
+        read: Result<Value, serde_json::Error>,
+        syntax: impl FnOnce(&serde_json::Error) -> String,
+    ) -> Result<Decoded, DecodeError> {
+        match (read, self.failure) {
+            (_, Some(failure)) => Err(failure),
+            (Ok(value), None) => Ok(Decoded { value, unknown: self.strict }),
+            (Err(error), None) => Err(DecodeError::Syntax(syntax(&error))),
+        }
+    }
+
+    /// Notes an unknown or duplicate field of the object at hand.
+    fn note(&mut self, what: &str, name: &str) {
+        if self.silent > 0 || self.strict.len() >= STRICT_ERRORS_MAX {
+            return;
+        }
+        let mut path = String::new();
+        for segment in &self.path {
+            let name = match segment {
+                Segment::Index(index) => {
+                    let _ = write!(path, "[{index}]");
+                    continue;
+                }
+                Segment::Field(name, _) => name,
+                Segment::Key(name) => name.as_str(),
+            };
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(name);
+        }
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+        let message = format!("{what} field {path:?}");
+        if !self.strict.contains(&message) {
+            self.strict.push(message);
+        }
+    }
+
+    /// Notes that a value of the Go type `wanted` cannot be made of `found`.
+    fn mismatch(&mut self, found: &str, wanted: &str) {
+        let mut fields = String::new();
+        let mut holder = None;
+        for segment in &self.path {
+            if let Segment::Field(name, id) = segment {
+                if !fields.is_empty() {
+                    fields.push('.');
+                }
+                fields.push_str(name);
+                holder = Some(*id);
+            }
+        }
+        let place = match holder {
+            Some(id) => format!("struct field {}.{fields}", self.model.get(id).short_name()),
+            None => "value".to_owned(),
+        };
+        self.fail(format!("json: cannot unmarshal {found} into Go {place} of type {wanted}"));
+    }
+
+    fn fail(&mut self, message: String) {
+        if self.failure.is_none() {
+            self.failure = Some(DecodeError::Type(message));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Says what is wrong with a text that is no JSON, in the words of Go's scanner.
+
+use serde_json::error::Category;
+
+/// The message for an error that the parser met in `bytes`.
+pub(super) fn message(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.classify() == Category::Eof {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let text = error.to_string();
+    if text.starts_with("recursion limit") {
+        return "exceeded max depth".to_owned();
+    }
+    let place = [
+        ("key must be a string", "looking for beginning of object key string"),
+        ("trailing comma", "looking for beginning of value"),
+        ("expected `:`", "after object key"),
+        ("expected `,` or `}`", "after object key:value pair"),
+        ("expected `,` or `]`", "after array element"),
+        ("trailing characters", "after top-level value"),
+        ("control character", "in string literal"),
+        ("invalid escape", "in string escape code"),
+        ("invalid number", "in numeric literal"),
+        ("expected ident", "in literal"),
+    ]
+    .into_iter()
+    .find(|(ours, _)| text.starts_with(ours))
+    .map_or("looking for beginning of value", |(_, go)| go);
+    match character(bytes, error.line(), error.column()) {
+        Some(character) => format!("invalid character {} {place}", quoted(character)),
+        None => "unexpected end of JSON input".to_owned(),
+    }
+}
+
+/// The character at a line and column, both counted from 1, columns in bytes.
+fn character(bytes: &[u8], line: usize, column: usize) -> Option<char> {
+    let row = bytes.split(|byte| *byte == b'\n').nth(line.checked_sub(1)?)?;
+    let rest = row.get(column.saturating_sub(1)..)?;
+    match std::str::from_utf8(rest) {
+        Ok(text) => text.chars().next(),
+        Err(_) => rest.first().map(|byte| char::from(*byte)),
+    }
+}
+
+fn quoted(character: char) -> String {
+    match character {
+        '\'' => "'\\''".to_owned(),
+        '"' => "'\"'".to_owned(),
+        other => format!("'{}'", other.escape_default()),
+    }
+}

@@ -1,0 +1,301 @@
+//! The single pass over a body, steered by the shape that is expected at each place.
+
+use super::{Segment, State, scalar};
+use crate::schema::model::{Field, Model, Scalar, Shape, Type, TypeId};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+use std::fmt;
+
+/// Reads one value of a shape.
+pub(super) struct Seed<'a, 'm, 's> {
+    state: &'a mut State<'m>,
+    shape: &'s Shape,
+    /// Go's name of the innermost element, where it has one of its own.
+    element: Option<&'s str>,
+    /// Go's name of this whole list or map, likewise.
+    whole: Option<&'s str>,
+}
+
+impl<'a, 'm, 's> Seed<'a, 'm, 's> {
+    /// For the root.
+    pub(super) fn new(state: &'a mut State<'m>, shape: &'s Shape) -> Self {
+        Self { state, shape, element: None, whole: None }
+    }
+
+    /// Notes that `found` is no value of this shape.
+    fn refuse<E: Error>(self, found: &str) -> E {
+        let wanted = match self.shape {
+            Shape::Scalar(Scalar::Time | Scalar::MicroTime) => "string".to_owned(),
+            Shape::Scalar(Scalar::IntOrString) => "int32".to_owned(),
+            Shape::SchemaOrBool(_) => {
+                self.state.fail("boolean or JSON schema expected".to_owned());
+                return E::custom("");
+            }
+            shape => self.state.model.go_name(shape, self.element, self.whole),
+        };
+        self.state.mismatch(found, &wanted);
+        E::custom("")
+    }
+
+    fn checked<E: Error>(self, checked: Result<Value, String>) -> Result<Value, E> {
+        checked.map_err(|message| {
+            self.state.fail(message);
+            E::custom("")
+        })
+    }
+
+    fn number<E: Error>(self, number: &Number) -> Result<Value, E> {
+        let Shape::Scalar(scalar) = self.shape else { return Err(self.refuse("number")) };
+        match scalar {
+            Scalar::Int32 | Scalar::IntOrString if !fits_int32(number) => Err(self.refuse(&format!("number {number}"))),
+            Scalar::Int64 if number.as_i64().is_none() => Err(self.refuse(&format!("number {number}"))),
+            Scalar::Int32 | Scalar::Int64 | Scalar::IntOrString | Scalar::Double => Ok(Value::Number(number.clone())),
+            Scalar::Quantity => self.checked(scalar::quantity(&number.to_string())),
+            _ => Err(self.refuse("number")),
+        }
+    }
+}
+
+fn fits_int32(number: &Number) -> bool {
+    number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_, '_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self.shape {
+            Shape::Scalar(Scalar::Json | Scalar::Raw | Scalar::Fields) => Value::deserialize(deserializer),
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        match self.shape {
+            Shape::Scalar(Scalar::Bool) | Shape::SchemaOrBool(_) => Ok(Value::Bool(value)),
+            Shape::Scalar(Scalar::Quantity) => self.checked(scalar::quantity("true")),
+            _ => Err(self.refuse("bool")),
+        }
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        self.number(&value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        self.number(&value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        match Number::from_f64(value) {
+            Some(number) => self.number(&number),
+            None => Err(self.refuse("number")),
+        }
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        match self.shape {
+            Shape::Scalar(Scalar::String | Scalar::IntOrString) => Ok(Value::String(value.to_owned())),
+            Shape::Scalar(Scalar::Quantity) => self.checked(scalar::quantity(value)),
+            Shape::Scalar(Scalar::Time) => self.checked(scalar::time(value)),
+            Shape::Scalar(Scalar::MicroTime) => self.checked(scalar::micro_time(value)),
+            Shape::Scalar(Scalar::Bytes) => self.checked(scalar::bytes(value)),
+            _ => Err(self.refuse("string")),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Value, A::Error> {
+        let strings = Shape::Scalar(Scalar::String);
+        let schema;
+        match self.shape {
+            Shape::List(item) => items(self.state, item, self.element, list),
+            Shape::SchemaOrArray(id) => {
+                schema = Shape::Object(*id);
+                quietly(self.state, |state| items(state, &schema, None, list))
+            }
+            Shape::SchemaOrStrings(_) => quietly(self.state, |state| items(state, &strings, None, list)),
+            Shape::Scalar(Scalar::Quantity) => self.checked(scalar::quantity("[")),
+            _ => Err(self.refuse("array")),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        match self.shape {
+            Shape::Object(id) => fields(self.state, *id, map),
+            Shape::Map(value) => entries(self.state, value, self.element, map),
+            Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id) | Shape::SchemaOrStrings(id) => {
+                quietly(self.state, |state| fields(state, *id, map))
+            }
+            Shape::Scalar(Scalar::Patch) => entries(self.state, &Shape::Scalar(Scalar::Json), None, map),
+            Shape::Scalar(Scalar::Quantity) => self.checked(scalar::quantity("{")),
+            _ => Err(self.refuse("object")),
+        }
+    }
+}
+
+fn quietly<'m, T>(state: &mut State<'m>, act: impl FnOnce(&mut State<'m>) -> T) -> T {
+    state.silent += 1;
+    let result = act(state);
+    state.silent -= 1;
+    result
+}
+
+fn items<'de, A: SeqAccess<'de>>(
+    state: &mut State<'_>,
+    item: &Shape,
+    element: Option<&str>,
+    mut list: A,
+) -> Result<Value, A::Error> {
+    let mut out = Vec::new();
+    loop {
+        state.path.push(Segment::Index(out.len()));
+        let seed = Seed { state: &mut *state, shape: item, element, whole: None };
+        let Some(value) = list.next_element_seed(seed)? else { break };
+        state.path.pop();
+        out.push(if value.is_null() { zero(item) } else { value });
+    }
+    state.path.pop();
+    Ok(Value::Array(out))
+}
+
+fn entries<'de, A: MapAccess<'de>>(
+    state: &mut State<'_>,
+    shape: &Shape,
+    element: Option<&str>,
+    mut map: A,
+) -> Result<Value, A::Error> {
+    let mut out = Map::new();
+    while let Some(key) = map.next_key::<String>()? {
+        if out.contains_key(&key) {
+            state.note("duplicate", &key);
+        }
+        // Only an object can have an unknown field below, and only that needs the key in its path.
+        let named = !matches!(shape, Shape::Scalar(_));
+        if named {
+            state.path.push(Segment::Key(key.clone()));
+        }
+        let value = map.next_value_seed(Seed { state: &mut *state, shape, element, whole: None })?;
+        if named {
+            state.path.pop();
+        }
+        out.insert(key, if value.is_null() { zero(shape) } else { value });
+    }
+    Ok(Value::Object(out))
+}
+
+fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map: A) -> Result<Value, A::Error> {
+    let model: &'m Model = state.model;
+    let one = model.get(id);
+    let mut out = Map::new();
+    let mut seen = vec![false; one.fields.len()];
+    while let Some(key) = map.next_key_seed(Key(one))? {
+        match key {
+            Found::Field(index) => {
+                let field = &one.fields[index];
+                if std::mem::replace(&mut seen[index], true) {
+                    state.note("duplicate", &field.name);
+                }
+                state.path.push(Segment::Field(&field.name, id));
+                let value = map.next_value_seed(Seed {
+                    state: &mut *state,
+                    shape: &field.shape,
+                    element: field.element_name.as_deref(),
+                    whole: field.whole_name.as_deref(),
+                })?;
+                state.path.pop();
+                if says_something(field, &value) {
+                    out.insert(field.name.to_string(), value);
+                }
+            }
+            Found::Other(name) if one.open => {
+                let value = map.next_value()?;
+                if out.insert(name.clone(), value).is_some() {
+                    state.note("duplicate", &name);
+                }
+            }
+            Found::Other(name) => {
+                state.note("unknown", &name);
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+    }
+    Ok(Value::Object(out))
+}
+
+/// Whether Go would write this value again: no null, and no empty value of a field that omits those.
+fn says_something(field: &Field, value: &Value) -> bool {
+    if value.is_null() {
+        return false;
+    }
+    if field.pointer || (field.written && !matches!(field.shape, Shape::Scalar(Scalar::IntOrString))) {
+        return true;
+    }
+    match (&field.shape, value) {
+        (Shape::Object(_), _) => true,
+        (Shape::Scalar(Scalar::Quantity | Scalar::Raw | Scalar::Json), _) => true,
+        (_, Value::Bool(value)) => *value,
+        (_, Value::Number(number)) => number.as_f64() != Some(0.0),
+        (_, Value::String(text)) => !text.is_empty(),
+        (_, Value::Array(items)) => !items.is_empty(),
+        (_, Value::Object(entries)) => !entries.is_empty(),
+        (_, Value::Null) => false,
+    }
+}
+
+/// What a null becomes as an item of a list or map.
+fn zero(shape: &Shape) -> Value {
+    match shape {
+        Shape::Object(_) => Value::Object(Map::new()),
+        Shape::Scalar(Scalar::String) => Value::String(String::new()),
+        Shape::Scalar(Scalar::Bool) => Value::Bool(false),
+        Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double | Scalar::IntOrString) => Value::from(0),
+        Shape::Scalar(Scalar::Quantity) => Value::from("0"),
+        _ => Value::Null,
+    }
+}
+
+/// Reads a key and finds its field, without keeping the text of one that is known.
+struct Key<'m>(&'m Type);
+
+enum Found {
+    Field(usize),
+    Other(String),
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Found;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a field name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Found, E> {
+        Ok(match self.0.fields.binary_search_by(|field| field.name.as_str().cmp(name)) {
+            Ok(index) => Found::Field(index),
+            Err(_) => Found::Other(name.to_owned()),
+        })
+    }
+}

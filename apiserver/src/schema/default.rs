@@ -1,0 +1,83 @@
+//! Writes what nobody said: the defaults of each type, and the empty values that Go writes in any case.
+
+pub(super) mod special;
+#[cfg(test)]
+mod tests;
+
+use super::model::{Field, Model, Scalar, Shape, TypeId};
+use serde_json::{Map, Value};
+
+/// Completes a decoded object in place. Doing it again changes nothing.
+pub fn apply(model: &Model, id: TypeId, object: &mut Value) {
+    if let Value::Object(object) = object {
+        fields(model, id, object);
+    }
+}
+
+fn fields(model: &Model, id: TypeId, object: &mut Map<String, Value>) {
+    let one = model.get(id);
+    if !one.fills {
+        return;
+    }
+    for rule in &one.rules {
+        rule.apply(object);
+    }
+    for index in &one.filled {
+        let field = &one.fields[usize::from(*index)];
+        if object.get(field.name.as_str()).is_none_or(Value::is_null) {
+            let value = field.default.clone().unwrap_or_else(|| empty(&field.shape, field.pointer));
+            object.insert(field.name.to_string(), value);
+        }
+    }
+    for (name, value) in object.iter_mut() {
+        if let Some(field) = one.field(name) {
+            below(model, &field.shape, value);
+        }
+    }
+}
+
+fn below(model: &Model, shape: &Shape, value: &mut Value) {
+    match (shape, value) {
+        (Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id), Value::Object(object)) => {
+            fields(model, *id, object);
+        }
+        (Shape::List(item), Value::Array(items)) if !matches!(**item, Shape::Scalar(_)) => {
+            items.iter_mut().for_each(|value| below(model, item, value));
+        }
+        (Shape::Map(item), Value::Object(entries)) if !matches!(**item, Shape::Scalar(_)) => {
+            entries.values_mut().for_each(|value| below(model, item, value));
+        }
+        _ => {}
+    }
+}
+
+/// Whether a marker gives the field a value that Go would write.
+pub(super) fn defaulted(field: &Field) -> bool {
+    let zero = || !field.pointer && field.default.as_ref() == Some(&empty(&field.shape, false));
+    field.default.is_some() && !zero()
+}
+
+/// Whether Go writes the field though nothing was said: a struct that is no pointer, or one that does not omit what is empty.
+pub(super) fn written(field: &Field) -> bool {
+    let is_struct = match field.shape {
+        Shape::Object(_) => true,
+        Shape::Scalar(scalar) => {
+            matches!(scalar, Scalar::Time | Scalar::MicroTime | Scalar::Quantity | Scalar::IntOrString | Scalar::Raw)
+        }
+        _ => false,
+    };
+    field.written || (is_struct && !field.pointer && !field.omit_zero)
+}
+
+/// What Go writes for a field that holds nothing.
+fn empty(shape: &Shape, pointer: bool) -> Value {
+    match shape {
+        _ if pointer => Value::Null,
+        Shape::Object(_) => Value::Object(Map::new()),
+        Shape::Scalar(Scalar::String) => Value::String(String::new()),
+        Shape::Scalar(Scalar::Bool) => Value::Bool(false),
+        Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double | Scalar::IntOrString) => Value::from(0),
+        Shape::Scalar(Scalar::Quantity) => Value::from("0"),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,242 @@
+//! The few defaults that are more than a value and a condition.
+
+use crate::schema::quantity::Quantity;
+use serde_json::{Map, Value, json};
+
+/// A rule in code: completes an object of the type that it is declared for.
+pub(in crate::schema) type Special = fn(&mut Map<String, Value>);
+
+/// The rule of a name in `defaults.txt`.
+pub(in crate::schema) fn named(name: &str) -> Option<Special> {
+    Some(match name {
+        "claim_templates" => claim_templates,
+        "empty_dir" => empty_dir,
+        "host_ports" => host_ports,
+        "image_pull_policy" => |container| pull_policy(container, "image", "imagePullPolicy"),
+        "limit_range" => limit_range,
+        "load_balancer_ip_mode" => load_balancer_ip_mode,
+        "namespace_label" => namespace_label,
+        "pod_level_resources" => pod_level_resources,
+        "reference_pull_policy" => |volume| pull_policy(volume, "reference", "pullPolicy"),
+        "requests_from_limits" => requests_from_limits,
+        "resource_names" => resource_names,
+        "scaling_behavior" => scaling_behavior,
+        _ => return None,
+    })
+}
+
+fn text<'v>(object: &'v Map<String, Value>, name: &str) -> &'v str {
+    object.get(name).and_then(Value::as_str).unwrap_or("")
+}
+
+fn object<'v>(of: &'v mut Map<String, Value>, name: &str) -> Option<&'v mut Map<String, Value>> {
+    of.get_mut(name)?.as_object_mut()
+}
+
+fn objects<'v>(of: &'v mut Map<String, Value>, name: &str) -> impl Iterator<Item = &'v mut Map<String, Value>> {
+    of.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+}
+
+/// The object of this name, made where there is none.
+fn entry<'v>(of: &'v mut Map<String, Value>, name: &str) -> Option<&'v mut Map<String, Value>> {
+    let value = of.entry(name).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut()
+}
+
+/// Sets a value where there is none.
+fn unsaid(object: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
+    if object.get(name).is_none_or(|value| value.is_null() || value.as_str() == Some("")) {
+        object.insert(name.to_owned(), value.into());
+    }
+}
+
+/// Copies the entries of one map that another lacks.
+fn lacking(into: &mut Map<String, Value>, from: Option<&Value>) {
+    for (name, value) in from.and_then(Value::as_object).into_iter().flatten() {
+        if !into.contains_key(name) {
+            into.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// `Always` for an image without a tag and digest, or with the tag `latest`.
+fn pull_policy(holder: &mut Map<String, Value>, image: &str, policy: &str) {
+    let name = text(holder, image);
+    let (named, digest) = name.split_once('@').map_or((name, false), |(named, _)| (named, true));
+    let tag = named.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+    let latest = match tag {
+        Some(tag) => tag == "latest",
+        None => !digest && !name.is_empty(),
+    };
+    unsaid(holder, policy, if latest { "Always" } else { "IfNotPresent" });
+}
+
+/// A volume without a source is an empty directory.
+fn empty_dir(volume: &mut Map<String, Value>) {
+    if volume.iter().all(|(name, value)| name == "name" || value.is_null()) {
+        volume.insert("emptyDir".to_owned(), json!({}));
+    }
+}
+
+fn namespace_label(namespace: &mut Map<String, Value>) {
+    let Some(metadata) = object(namespace, "metadata") else { return };
+    let name = text(metadata, "name").to_owned();
+    if let (false, Some(labels)) = (name.is_empty(), entry(metadata, "labels")) {
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
+    }
+}
+
+fn load_balancer_ip_mode(service: &mut Map<String, Value>) {
+    if object(service, "spec").is_none_or(|spec| text(spec, "type") != "LoadBalancer") {
+        return;
+    }
+    let Some(status) = object(service, "status").and_then(|status| object(status, "loadBalancer")) else { return };
+    for ingress in objects(status, "ingress") {
+        if !text(ingress, "ip").is_empty() {
+            unsaid(ingress, "ipMode", "VIP");
+        }
+    }
+}
+
+/// A container's requests are its limits where they are not said.
+fn requests_from_limits(pod: &mut Map<String, Value>) {
+    let Some(spec) = object(pod, "spec") else { return };
+    for list in ["containers", "initContainers"] {
+        for container in objects(spec, list) {
+            let Some(resources) = object(container, "resources") else { continue };
+            let Some(limits) = resources.get("limits").filter(|limits| limits.is_object()).cloned() else { continue };
+            if let Some(requests) = entry(resources, "requests") {
+                lacking(requests, Some(&limits));
+            }
+        }
+    }
+}
+
+/// On the host's network a container's ports are the host's.
+fn host_ports(pod: &mut Map<String, Value>) {
+    let Some(spec) = object(pod, "spec") else { return };
+    if spec.get("hostNetwork") != Some(&Value::Bool(true)) {
+        return;
+    }
+    for list in ["containers", "initContainers"] {
+        for port in objects(spec, list).flat_map(|container| objects(container, "ports")) {
+            if let Some(number) = port.get("containerPort").cloned() {
+                unsaid(port, "hostPort", number);
+            }
+        }
+    }
+}
+
+/// Whether a pod as a whole may ask for this resource.
+fn is_pod_level(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
+}
+
+/// Where a pod as a whole has limits, it asks for what its containers ask for, else for its limits.
+fn pod_level_resources(pod: &mut Map<String, Value>) {
+    let Some(spec) = object(pod, "spec") else { return };
+    let limits = spec.get("resources").and_then(|resources| resources.get("limits")).and_then(Value::as_object);
+    let Some(limits) = limits.filter(|limits| !limits.is_empty()).cloned() else { return };
+    let mut requests = Map::new();
+    for name in ["cpu", "memory"] {
+        if let Some(sum) = requested(spec, name) {
+            requests.insert(name.to_owned(), sum.to_string().into());
+        }
+    }
+    lacking(&mut requests, Some(&limits.into_iter().filter(|(name, _)| is_pod_level(name)).collect()));
+    if let Some(said) = object(spec, "resources").and_then(|resources| entry(resources, "requests")) {
+        lacking(said, Some(&Value::Object(requests)));
+    }
+}
+
+/// What the containers ask for together: the greater of what runs at the end, and what runs during each initialisation.
+fn requested(spec: &Map<String, Value>, name: &str) -> Option<Quantity> {
+    let of = |container: &Value| {
+        let amount = container.get("resources")?.get("requests")?.get(name)?.as_str()?;
+        Quantity::parse(amount).ok()
+    };
+    let list = |name: &str| spec.get(name).and_then(Value::as_array).into_iter().flatten();
+    let add = |sum: Option<Quantity>, amount: Option<Quantity>| match (sum, amount) {
+        (Some(sum), Some(amount)) => Some(sum.plus(amount)),
+        (sum, amount) => sum.or(amount),
+    };
+    let mut sidecars = None;
+    let mut peak = None;
+    for container in list("initContainers") {
+        if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
+            sidecars = add(sidecars, of(container));
+            peak = peak.max(sidecars);
+        } else {
+            peak = peak.max(add(sidecars, of(container)));
+        }
+    }
+    list("containers").map(of).fold(sidecars, add).max(peak)
+}
+
+/// Limits for containers: the default is the maximum, the default request is the default, else the minimum.
+fn limit_range(item: &mut Map<String, Value>) {
+    if text(item, "type") != "Container" {
+        return;
+    }
+    let (max, min) = (item.get("max").cloned(), item.get("min").cloned());
+    let mut default = item.get("default").and_then(Value::as_object).cloned().unwrap_or_default();
+    lacking(&mut default, max.as_ref());
+    let mut request = item.get("defaultRequest").and_then(Value::as_object).cloned().unwrap_or_default();
+    let default = Value::Object(default);
+    lacking(&mut request, Some(&default));
+    lacking(&mut request, min.as_ref());
+    for (name, value) in [("default", default), ("defaultRequest", Value::Object(request))] {
+        if value.as_object().is_some_and(|entries| !entries.is_empty()) {
+            item.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// Claim templates name their kind.
+fn claim_templates(set: &mut Map<String, Value>) {
+    let Some(spec) = object(set, "spec") else { return };
+    for claim in objects(spec, "volumeClaimTemplates") {
+        unsaid(claim, "apiVersion", "v1");
+        unsaid(claim, "kind", "PersistentVolumeClaim");
+    }
+}
+
+/// A custom resource's singular and list kind follow from its kind; its stored version is the one that stores.
+fn resource_names(definition: &mut Map<String, Value>) {
+    let Some(spec) = object(definition, "spec") else { return };
+    let stored = objects(spec, "versions").find(|version| version.get("storage") == Some(&Value::Bool(true)));
+    let stored = stored.and_then(|version| version.get("name").cloned());
+    if let Some(names) = object(spec, "names") {
+        let kind = text(names, "kind").to_owned();
+        if !kind.is_empty() {
+            unsaid(names, "singular", kind.to_lowercase());
+            unsaid(names, "listKind", format!("{kind}List"));
+        }
+    }
+    if let (Some(stored), Some(status)) = (stored, entry(definition, "status")) {
+        let none = status.get("storedVersions").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        if none {
+            status.insert("storedVersions".to_owned(), json!([stored]));
+        }
+    }
+}
+
+/// Where scaling rules are given, what they leave open is completed, each direction by its own values.
+fn scaling_behavior(autoscaler: &mut Map<String, Value>) {
+    let Some(behavior) = object(autoscaler, "spec").and_then(|spec| object(spec, "behavior")) else { return };
+    let percent = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
+    let pods = json!({"type": "Pods", "value": 4, "periodSeconds": 15});
+    for (direction, window, policies) in
+        [("scaleUp", Some(0), json!([pods, percent.clone()])), ("scaleDown", None, json!([percent]))]
+    {
+        let Some(rules) = entry(behavior, direction) else { continue };
+        if let Some(window) = window {
+            unsaid(rules, "stabilizationWindowSeconds", window);
+        }
+        unsaid(rules, "selectPolicy", "Max");
+        unsaid(rules, "policies", policies);
+    }
+}
