@@ -40,9 +40,10 @@ const HEAD_KEY: &[u8] = b"z";
 /// # Errors
 /// See [`OpenError`].
 pub fn open(dir: &Path, describe: &Arc<dyn Describe>, limits: Limits, clock: Clock) -> Result<DurableStore, OpenError> {
-    let folder = Folder::claim(dir)?;
+    let folder = Arc::new(Folder::claim(dir)?);
     let copied = if folder.is_new { None } else { folder.keep_copy() };
-    let opened = SledJournal::open(&folder).and_then(|journal| DurableStore::start(journal, describe, limits, clock));
+    let opened =
+        SledJournal::open(folder.clone()).and_then(|journal| DurableStore::start(journal, describe, limits, clock));
     match (opened, copied) {
         (Ok(store), copied) => {
             copied.iter().for_each(Copied::discard);
@@ -73,25 +74,19 @@ pub(super) struct SledJournal {
     /// `sled/db`, opened once more to sync it.
     file: File,
     note: Note,
-    /// The folder's lock, which goes after the database.
-    _lock: File,
+    /// Whether the folder does not yet say that there is a store in it. The first sync makes it.
+    is_unfinished: bool,
+    /// Kept, with its lock, for longer than the database.
+    folder: Arc<Folder>,
 }
 
 impl SledJournal {
-    pub(super) fn open(folder: &Folder) -> Result<Self, JournalError> {
+    pub(super) fn open(folder: Arc<Folder>) -> Result<Self, JournalError> {
         let opened = catch_unwind(AssertUnwindSafe(|| Self::open_database(folder)));
-        let mut journal = opened.unwrap_or_else(|_| Err(JournalError::Corrupt("sled cannot read it".into())))?;
-        if folder.is_new {
-            let head = journal.head;
-            journal.append(Batch { puts: Vec::new(), removes: Vec::new(), head })?;
-            journal.sync()?;
-            folder.finish()?;
-        }
-        Ok(journal)
+        opened.unwrap_or_else(|_| Err(JournalError::Corrupt("sled cannot read it".into())))
     }
 
-    fn open_database(folder: &Folder) -> Result<Self, JournalError> {
-        let lock = folder.share_lock()?;
+    fn open_database(folder: Arc<Folder>) -> Result<Self, JournalError> {
         let path = folder.database();
         let config = sled::Config::new().path(&path).cache_capacity(CACHE_BYTES_MAX).flush_every_ms(None);
         let db = config.open()?;
@@ -111,7 +106,7 @@ impl SledJournal {
                 return Err(JournalError::Corrupt(detail));
             }
         }
-        Ok(Self { db, head, file, note, _lock: lock })
+        Ok(Self { db, head, file, note, is_unfinished: folder.is_new, folder })
     }
 }
 
@@ -170,6 +165,9 @@ impl Journal for SledJournal {
         self.db.flush()?;
         self.file.sync_data()?;
         self.note.write(self.head.last)?;
+        if std::mem::take(&mut self.is_unfinished) {
+            self.folder.finish()?;
+        }
         Ok(())
     }
 }

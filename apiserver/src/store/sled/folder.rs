@@ -47,7 +47,8 @@ pub(in crate::store) struct Folder {
     dir: PathBuf,
     /// Whether the store is still to be made.
     pub(super) is_new: bool,
-    lock: File,
+    /// Locked while this lives.
+    _lock: File,
 }
 
 impl Folder {
@@ -65,12 +66,7 @@ impl Folder {
         if !is_new {
             probe(&dir.join("sled/db")).map_err(|detail| OpenError::Corrupt { dir: dir.into(), detail })?;
         }
-        Ok(Self { dir: dir.into(), is_new, lock })
-    }
-
-    /// A second handle on the lock, for as long as the database is open.
-    pub(super) fn share_lock(&self) -> io::Result<File> {
-        self.lock.try_clone()
+        Ok(Self { dir: dir.into(), is_new, _lock: lock })
     }
 
     /// sled's folder.

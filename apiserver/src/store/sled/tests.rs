@@ -30,7 +30,7 @@ fn open_at(dir: &Path, limits: Limits) -> Arc<dyn Store> {
 }
 
 fn journal_at(dir: &Path) -> SledJournal {
-    SledJournal::open(&Folder::claim(dir).unwrap()).unwrap()
+    SledJournal::open(Arc::new(Folder::claim(dir).unwrap())).unwrap()
 }
 
 fn refusal(dir: &Path) -> OpenError {
