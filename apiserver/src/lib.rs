@@ -6,3 +6,4 @@ pub mod authz;
 pub mod request;
 pub mod schema;
 pub mod store;
+pub mod validation;

@@ -1,0 +1,70 @@
+//! What of a pod may change: images, deadlines that get shorter, tolerations that are added, a grace period.
+
+use super::field::{Errors, list};
+use serde_json::Value;
+
+/// Upstream's sentence for everything else.
+const MAY_CHANGE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
+    for field in ["containers", "initContainers"] {
+        if list(&new["spec"][field]).len() != list(&old["spec"][field]).len() {
+            errors.forbidden(
+                format!("spec.{field}"),
+                &format!(
+                    "pod updates may not add or remove {}",
+                    if field == "containers" { "containers" } else { "init containers" }
+                ),
+            );
+            return;
+        }
+    }
+    check_deadline(new, old, errors);
+    let mut allowed = old["spec"].clone();
+    for field in ["containers", "initContainers"] {
+        for (at, container) in list(&new["spec"][field]).iter().enumerate() {
+            allowed[field][at]["image"] = container["image"].clone();
+        }
+    }
+    let mut wished = new["spec"].clone();
+    for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds"] {
+        same(&mut wished, &mut allowed, field);
+    }
+    let kept = list(&old["spec"]["tolerations"]);
+    if kept.iter().all(|toleration| list(&new["spec"]["tolerations"]).contains(toleration)) {
+        same(&mut wished, &mut allowed, "tolerations");
+    }
+    // Gates may be taken away, and while there are any, node selection may become narrower.
+    let gates = list(&old["spec"]["schedulingGates"]);
+    if list(&new["spec"]["schedulingGates"]).iter().all(|gate| gates.contains(gate)) {
+        same(&mut wished, &mut allowed, "schedulingGates");
+        if !gates.is_empty() {
+            same(&mut wished, &mut allowed, "nodeSelector");
+            same(&mut wished, &mut allowed, "affinity");
+        }
+    }
+    if wished != allowed {
+        errors.forbidden("spec", MAY_CHANGE);
+    }
+}
+
+/// Takes a field out of a comparison.
+fn same(wished: &mut Value, allowed: &mut Value, field: &str) {
+    for spec in [wished, allowed] {
+        if let Some(spec) = spec.as_object_mut() {
+            spec.remove(field);
+        }
+    }
+}
+
+fn check_deadline(new: &Value, old: &Value, errors: &mut Errors) {
+    let path = "spec.activeDeadlineSeconds";
+    let (now, before) = (&new["spec"]["activeDeadlineSeconds"], &old["spec"]["activeDeadlineSeconds"]);
+    match (now.as_i64(), before.as_i64()) {
+        (Some(now_seconds), Some(seconds)) if now_seconds > seconds => {
+            errors.invalid(path, now, "must be less than or equal to previous value");
+        }
+        (None, Some(_)) => errors.invalid(path, now, "must not update from a positive integer to nil value"),
+        _ => {}
+    }
+}
