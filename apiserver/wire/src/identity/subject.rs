@@ -39,7 +39,10 @@ mod tests {
         let issued = authority.issue(&Leaf::client("system:node:a", Some("system:nodes")), now).unwrap();
         let chain = tls::chain(&issued.certificate_pem).unwrap();
         let subject = Subject::of(&chain[0]).unwrap();
-        assert_eq!((subject.common_name.as_str(), subject.organizations), ("system:node:a", vec!["system:nodes".into()]));
+        assert_eq!(
+            (subject.common_name.as_str(), subject.organizations),
+            ("system:node:a", vec!["system:nodes".into()])
+        );
         assert_eq!(Subject::of(&CertificateDer::from(vec![1, 2, 3])), None);
     }
 }

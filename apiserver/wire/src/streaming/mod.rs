@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod handshake;
+pub mod log_options;
 pub mod portforward;
 pub mod remote;
 pub mod spdy;
