@@ -39,7 +39,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         }
         ("batch", "Job") => batch::check_job_update(new, old, &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            rbac::check_update(new, old, &mut errors)
+            rbac::check_update(new, old, &mut errors);
         }
         _ => {}
     }
@@ -59,7 +59,7 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("batch", "CronJob") => batch::check_cron_job(object, errors),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => rbac::check_role(kind, object, errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            rbac::check_binding(kind, object, errors)
+            rbac::check_binding(kind, object, errors);
         }
         _ => {}
     }

@@ -11,7 +11,7 @@ fn container(name: &str) -> Value {
     json!({"name": name, "image": "nginx", "imagePullPolicy": "Always", "terminationMessagePolicy": "File", "resources": {}})
 }
 
-fn pod(spec: Value) -> Value {
+fn pod(spec: &Value) -> Value {
     let mut pod =
         json!({"spec": {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "containers": [container("a")]}});
     for (field, value) in spec.as_object().into_iter().flatten() {
@@ -22,15 +22,15 @@ fn pod(spec: Value) -> Value {
 
 #[test]
 fn a_pod_that_is_right_has_no_cause_against_it() {
-    assert_eq!(told(&create("", "Pod", &pod(json!({})))), [] as [String; 0]);
+    assert_eq!(told(&create("", "Pod", &pod(&json!({})))), [] as [String; 0]);
 }
 
 #[test]
 fn a_pod_without_containers_or_with_two_of_one_name_is_refused() {
-    assert_eq!(told(&create("", "Pod", &pod(json!({"containers": []})))), ["spec.containers: Required value"]);
-    let twice = pod(json!({"containers": [container("a"), container("a")]}));
+    assert_eq!(told(&create("", "Pod", &pod(&json!({"containers": []})))), ["spec.containers: Required value"]);
+    let twice = pod(&json!({"containers": [container("a"), container("a")]}));
     assert_eq!(told(&create("", "Pod", &twice)), ["spec.containers[1].name: Duplicate value: \"a\""]);
-    let odd = pod(json!({"restartPolicy": "Sometimes"}));
+    let odd = pod(&json!({"restartPolicy": "Sometimes"}));
     assert_eq!(
         told(&create("", "Pod", &odd)),
         [
@@ -44,14 +44,14 @@ fn a_mount_needs_its_volume() {
     let mut one = container("a");
     one["volumeMounts"] = json!([{"name": "gone", "mountPath": "/x"}]);
     assert_eq!(
-        told(&create("", "Pod", &pod(json!({"containers": [one]})))),
+        told(&create("", "Pod", &pod(&json!({"containers": [one]})))),
         ["spec.containers[0].volumeMounts[0].name: Not found: \"gone\""]
     );
 }
 
 #[test]
 fn of_a_pod_little_more_than_its_images_may_change() {
-    let old = pod(json!({"nodeName": "n"}));
+    let old = pod(&json!({"nodeName": "n"}));
     let mut new = old.clone();
     new["spec"]["containers"][0]["image"] = "nginx:2".into();
     new["spec"]["tolerations"] = json!([{"key": "a", "operator": "Exists"}]);
@@ -64,7 +64,7 @@ fn of_a_pod_little_more_than_its_images_may_change() {
 #[test]
 fn a_selector_has_to_match_its_template_and_stays() {
     let deployment = |selector: &str, label: &str| {
-        let mut template = pod(json!({}));
+        let mut template = pod(&json!({}));
         template["metadata"] = json!({"labels": {"app": label}});
         json!({"spec": {"selector": {"matchLabels": {"app": selector}}, "template": template, "strategy": {"type": "Recreate"}}})
     };
