@@ -87,6 +87,7 @@ impl SledJournal {
     }
 
     fn open_database(folder: Arc<Folder>) -> Result<Self, JournalError> {
+        folder.await_release()?;
         let path = folder.database();
         let config = sled::Config::new().path(&path).cache_capacity(CACHE_BYTES_MAX).flush_every_ms(None);
         let db = config.open()?;

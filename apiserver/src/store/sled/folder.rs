@@ -5,9 +5,14 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What the file `format` says.
 const FORMAT: &str = "tinyplane store 1\n";
+
+/// How long a lock of sled's that nobody needs any more is waited for, and how often it is looked at.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
+const RELEASE_POLL: Duration = Duration::from_millis(1);
 
 /// Why a folder cannot be opened as a store. It is left as it was.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +53,7 @@ pub(in crate::store) struct Folder {
     /// Whether the store is still to be made.
     pub(super) is_new: bool,
     /// Locked while this lives.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -66,7 +71,23 @@ impl Folder {
         if !is_new {
             probe(&dir.join("sled/db")).map_err(|detail| OpenError::Corrupt { dir: dir.into(), detail })?;
         }
-        Ok(Self { dir: dir.into(), is_new, _lock: lock })
+        Ok(Self { dir: dir.into(), is_new, lock })
+    }
+
+    /// Waits for sled's own lock, which may outlive its database for a moment: in sled's threads, and in a child of
+    /// this process between its fork and its exec. We hold the folder, so nobody else can have it.
+    pub(super) fn await_release(&self) -> io::Result<()> {
+        let Ok(file) = File::open(self.database().join("db")) else { return Ok(()) };
+        let deadline = Instant::now() + RELEASE_WAIT_MAX;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return file.unlock(),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::park_timeout(RELEASE_POLL),
+                // sled will say so.
+                Err(TryLockError::WouldBlock) => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
     }
 
     /// sled's folder.
@@ -102,6 +123,15 @@ impl Folder {
                 copied.discard();
                 None
             }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Said aloud: a lock that is only closed lives on in a child between its fork and its exec.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the lock of the store could not be given back");
         }
     }
 }
