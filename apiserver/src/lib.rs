@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod authn;
 pub mod authz;
+pub mod registry;
 pub mod request;
 pub mod schema;
 pub mod store;

@@ -10,17 +10,17 @@ pub struct Errors {
 }
 
 /// A path one step further: `spec.containers[0]` and `name` give `spec.containers[0].name`.
-pub(super) fn child(path: &str, field: &str) -> String {
+pub(crate) fn child(path: &str, field: &str) -> String {
     if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
 }
 
 /// A path to an element of a list.
-pub(super) fn index(path: &str, at: usize) -> String {
+pub(crate) fn index(path: &str, at: usize) -> String {
     format!("{path}[{at}]")
 }
 
 /// A path to an entry of a map.
-pub(super) fn key(path: &str, name: &str) -> String {
+pub(crate) fn key(path: &str, name: &str) -> String {
     format!("{path}[{name}]")
 }
 
@@ -35,50 +35,50 @@ impl Errors {
         self.causes.push(Cause { reason: reason.into(), message, field: path.into() });
     }
 
-    pub(super) fn required(&mut self, path: impl Into<String>, detail: &str) {
+    pub(crate) fn required(&mut self, path: impl Into<String>, detail: &str) {
         self.push("FieldValueRequired", path, with_detail("Required value".into(), detail));
     }
 
-    pub(super) fn invalid(&mut self, path: impl Into<String>, value: &Value, detail: &str) {
+    pub(crate) fn invalid(&mut self, path: impl Into<String>, value: &Value, detail: &str) {
         self.push("FieldValueInvalid", path, with_detail(format!("Invalid value: {}", shown(value)), detail));
     }
 
-    pub(super) fn invalid_text(&mut self, path: impl Into<String>, value: &str, detail: &str) {
+    pub(crate) fn invalid_text(&mut self, path: impl Into<String>, value: &str, detail: &str) {
         self.invalid(path, &Value::from(value), detail);
     }
 
     /// Each complaint of a grammar about one text.
-    pub(super) fn grammar(&mut self, path: &str, value: &str, complaints: Vec<String>) {
+    pub(crate) fn grammar(&mut self, path: &str, value: &str, complaints: Vec<String>) {
         for complaint in complaints {
             self.invalid_text(path, value, &complaint);
         }
     }
 
-    pub(super) fn unsupported(&mut self, path: impl Into<String>, value: &str, known: &[&str]) {
+    pub(crate) fn unsupported(&mut self, path: impl Into<String>, value: &str, known: &[&str]) {
         let mut known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
         known.sort();
         let told = format!("Unsupported value: \"{value}\": supported values: {}", known.join(", "));
         self.push("FieldValueNotSupported", path, told);
     }
 
-    pub(super) fn duplicate(&mut self, path: impl Into<String>, value: &Value) {
+    pub(crate) fn duplicate(&mut self, path: impl Into<String>, value: &Value) {
         self.push("FieldValueDuplicate", path, format!("Duplicate value: {}", shown(value)));
     }
 
-    pub(super) fn forbidden(&mut self, path: impl Into<String>, detail: &str) {
+    pub(crate) fn forbidden(&mut self, path: impl Into<String>, detail: &str) {
         self.push("FieldValueForbidden", path, with_detail("Forbidden".into(), detail));
     }
 
-    pub(super) fn not_found(&mut self, path: impl Into<String>, value: &str) {
+    pub(crate) fn not_found(&mut self, path: impl Into<String>, value: &str) {
         self.push("FieldValueNotFound", path, format!("Not found: \"{value}\""));
     }
 
-    pub(super) fn too_long(&mut self, path: impl Into<String>, most: usize) {
+    pub(crate) fn too_long(&mut self, path: impl Into<String>, most: usize) {
         self.push("FieldValueTooLong", path, format!("Too long: may not be more than {most} bytes"));
     }
 
     /// One of a set of words; an empty one is required.
-    pub(super) fn one_of(&mut self, path: &str, value: &Value, known: &[&str]) {
+    pub(crate) fn one_of(&mut self, path: &str, value: &Value, known: &[&str]) {
         match value.as_str() {
             None | Some("") => self.required(path, ""),
             Some(word) if known.contains(&word) => {}
@@ -87,21 +87,21 @@ impl Errors {
     }
 
     /// A number that may not be negative; a missing one is fine.
-    pub(super) fn non_negative(&mut self, path: impl Into<String>, value: &Value) {
+    pub(crate) fn non_negative(&mut self, path: impl Into<String>, value: &Value) {
         if value.as_i64().is_some_and(|n| n < 0) {
             self.invalid(path, value, "must be greater than or equal to 0");
         }
     }
 
     /// A port number; a missing one is not looked at.
-    pub(super) fn port(&mut self, path: impl Into<String>, value: &Value) {
+    pub(crate) fn port(&mut self, path: impl Into<String>, value: &Value) {
         if value.as_i64().is_some_and(|n| !(1..=65_535).contains(&n)) {
             self.invalid(path, value, "must be between 1 and 65535, inclusive");
         }
     }
 
     /// A field that may not change.
-    pub(super) fn immutable(&mut self, path: impl Into<String>, new: &Value, old: &Value) {
+    pub(crate) fn immutable(&mut self, path: impl Into<String>, new: &Value, old: &Value) {
         if new != old {
             self.invalid(path, new, "field is immutable");
         }
@@ -122,11 +122,11 @@ fn shown(value: &Value) -> String {
 }
 
 /// The elements of a list, or none.
-pub(super) fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// A text, or nothing.
-pub(super) fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

@@ -1,0 +1,158 @@
+//! How the objects of a kind behave, as data and small functions: what a row of the catalog points to.
+
+use serde_json::Value;
+use smol_str::SmolStr;
+use std::time::SystemTime;
+
+/// The grammar of a kind's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grammar {
+    /// RFC 1123 subdomain: most kinds.
+    Subdomain,
+    /// RFC 1123 label: namespaces, services.
+    Label,
+    /// Whatever may be one segment of a path: roles and bindings, CSINodes.
+    PathSegment,
+}
+
+/// Which changes count in `metadata.generation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// The kind has no generation.
+    None,
+    /// Everything but metadata and status counts.
+    Spec,
+    /// Everything but metadata, status included, counts: kinds without a status.
+    Everything,
+}
+
+/// Which part of an object a write may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The object as a whole, its status aside.
+    Main,
+    /// The status alone.
+    Status,
+    /// Another subresource: its own code says what changes.
+    Other,
+}
+
+/// One field that field selectors may ask for.
+#[derive(Clone, Copy, Debug)]
+pub enum FieldLabel {
+    /// The value at the dotted path that is also its name; missing is empty, booleans are `true` or `false`.
+    Path(&'static str),
+    /// A name, and how its value is found.
+    Computed(&'static str, fn(&Value) -> SmolStr),
+}
+
+impl FieldLabel {
+    /// The name that selectors use.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Path(name) | Self::Computed(name, _) => name,
+        }
+    }
+
+    /// The object's value for it.
+    #[must_use]
+    pub fn read(&self, object: &Value) -> SmolStr {
+        match self {
+            Self::Computed(_, read) => read(object),
+            Self::Path(path) => match path.split('.').fold(object, |value, name| &value[name]) {
+                Value::String(text) => text.into(),
+                Value::Null => SmolStr::default(),
+                other => smol_str::format_smolstr!("{other}"),
+            },
+        }
+    }
+}
+
+/// One column of a kind's Table.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Heading, such as `Ready`.
+    pub name: &'static str,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    pub kind: &'static str,
+    /// `name` for the name's column, else empty.
+    pub format: &'static str,
+    /// 0 is always shown, 1 with `-o wide`.
+    pub priority: u8,
+    /// What it shows, for a person. May be empty.
+    pub description: &'static str,
+}
+
+/// A text column that is always shown.
+#[must_use]
+pub const fn column(name: &'static str, description: &'static str) -> Column {
+    Column { name, kind: "string", format: "", priority: 0, description }
+}
+
+/// A text column that is shown with `-o wide`.
+#[must_use]
+pub const fn wide(name: &'static str, description: &'static str) -> Column {
+    Column { priority: 1, ..column(name, description) }
+}
+
+/// A column of whole numbers that is always shown.
+#[must_use]
+pub const fn count(name: &'static str, description: &'static str) -> Column {
+    Column { kind: "integer", ..column(name, description) }
+}
+
+/// The name's column, which every Table begins with.
+pub const NAME: Column = Column { format: "name", ..column("Name", "Name of the object, unique in its namespace.") };
+/// The age's column.
+pub const AGE: Column = column("Age", "Time since the object was created.");
+
+/// How the objects of a kind behave. Kinds differ from [`Behaviour::PLAIN`] by what they name.
+#[derive(Clone, Copy, Debug)]
+pub struct Behaviour {
+    /// The grammar of names.
+    pub name: Grammar,
+    /// Fields for selectors beside `metadata.name` and `metadata.namespace`.
+    pub fields: &'static [FieldLabel],
+    /// Whether there is a `status` that only the status subresource writes.
+    pub has_status: bool,
+    /// Which changes count.
+    pub generation: Generation,
+    /// Whether an update of an object that is not there creates it.
+    pub create_on_update: bool,
+    /// Whether an update may leave out the resource version.
+    pub unconditional_update: bool,
+    /// Whether a deletion answers the deleted object and not a `Status`.
+    pub returns_deleted: bool,
+    /// How many seconds the object is given before it goes, from what the caller asked for; `None`: it goes at once.
+    pub grace_seconds: Option<fn(object: &Value, asked: Option<i64>) -> i64>,
+    /// Completes an object before it is checked. `old` is `None` when it is created.
+    pub prepare: fn(new: &mut Value, old: Option<&Value>, part: Part),
+    /// Says what its author should know. `old` is `None` when it is created.
+    pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// The columns of its Table.
+    pub columns: &'static [Column],
+    /// One object's cells, one a column.
+    pub cells: fn(object: &Value, now: SystemTime) -> Vec<Value>,
+}
+
+impl Behaviour {
+    /// A kind without a status or anything special.
+    pub const PLAIN: Self = Self {
+        name: Grammar::Subdomain,
+        fields: &[],
+        has_status: false,
+        generation: Generation::None,
+        create_on_update: false,
+        unconditional_update: true,
+        returns_deleted: false,
+        grace_seconds: None,
+        prepare: |_, _, _| {},
+        warnings: |_, _| Vec::new(),
+        columns: &[NAME, AGE],
+        cells: super::cells::name_and_age,
+    };
+
+    /// A kind with a spec, whose changes count, and a status.
+    pub const WITH_STATUS: Self = Self { has_status: true, generation: Generation::Spec, ..Self::PLAIN };
+}

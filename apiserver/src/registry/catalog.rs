@@ -1,0 +1,166 @@
+//! What kinds exist: rows that may come and go while the server runs. A built-in and a custom resource are the same row.
+
+mod builtin;
+mod verbs;
+
+pub use verbs::Verbs;
+
+use super::behaviour::Behaviour;
+use bytes::Bytes;
+use smol_str::{SmolStr, format_smolstr};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tinyplane_wire::gvr::{Gvk, Gvr};
+
+/// One resource in one served version.
+#[derive(Debug)]
+pub struct Resource {
+    /// The kind, with the group and version under which this row is served.
+    pub gvk: Gvk,
+    /// The word in the path, such as `deployments`.
+    pub plural: SmolStr,
+    /// The plural's singular: the kind in lower case.
+    pub singular: SmolStr,
+    /// What kubectl's users may type instead.
+    pub short_names: Vec<SmolStr>,
+    /// The groups of resources that it belongs to, such as `all`.
+    pub categories: Vec<SmolStr>,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// What may be done to it.
+    pub verbs: Verbs,
+    /// The parts of its objects that have paths of their own.
+    pub subresources: Vec<Subresource>,
+    /// The kind in the version in which its objects are stored.
+    pub stored: Gvk,
+    /// The folder of its objects in the store, with slashes around: `/apps/deployments/`.
+    pub folder: SmolStr,
+    /// With what the bytes of each stored object begin: `{"kind":"Deployment","apiVersion":"apps/v1",`.
+    pub head: Bytes,
+    /// How its objects behave.
+    pub behaviour: &'static Behaviour,
+}
+
+/// A part of an object that has a path of its own.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// The word in the path, such as `status`.
+    pub name: SmolStr,
+    /// The kind that is read and written there.
+    pub gvk: Gvk,
+    /// Whether the kind's group and version are told in discovery: where they are not the resource's own.
+    pub foreign: bool,
+    /// What may be done to it.
+    pub verbs: Verbs,
+}
+
+impl Resource {
+    /// Group, version and plural.
+    #[must_use]
+    pub fn gvr(&self) -> Gvr {
+        Gvr { group: self.gvk.group.clone(), version: self.gvk.version.clone(), resource: self.plural.clone() }
+    }
+
+    /// Whether objects are stored in the version in which this row serves them.
+    #[must_use]
+    pub fn is_stored_version(&self) -> bool {
+        self.gvk == self.stored
+    }
+
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// The key of an object in the store. `namespace` is left out for kinds without one.
+    #[must_use]
+    pub fn key(&self, namespace: &str, name: &str) -> String {
+        if self.namespaced { format!("{}{namespace}/{name}", self.folder) } else { format!("{}{name}", self.folder) }
+    }
+
+    /// The folder of a namespace's objects, or of all where `namespace` is empty.
+    #[must_use]
+    pub fn folder_of(&self, namespace: &str) -> SmolStr {
+        if self.namespaced && !namespace.is_empty() {
+            format_smolstr!("{}{namespace}/", self.folder)
+        } else {
+            self.folder.clone()
+        }
+    }
+}
+
+/// The rows, and where to find them. Immutable: a change makes another catalog.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    rows: Vec<Arc<Resource>>,
+    by_gvr: HashMap<Gvr, Arc<Resource>>,
+    /// The row in whose version objects are stored, by folder.
+    by_folder: HashMap<SmolStr, Arc<Resource>>,
+}
+
+impl Catalog {
+    /// The built-in resources.
+    #[must_use]
+    pub fn builtin() -> Self {
+        let mut catalog = Self::default();
+        builtin::rows().into_iter().for_each(|row| catalog.insert(row));
+        catalog
+    }
+
+    /// Adds a row, in the place of one for the same group, version and plural if there is one.
+    pub fn insert(&mut self, row: Resource) {
+        let (gvr, row) = (row.gvr(), Arc::new(row));
+        match self.rows.iter_mut().find(|known| known.gvr() == gvr) {
+            Some(known) => *known = row.clone(),
+            None => self.rows.push(row.clone()),
+        }
+        if row.is_stored_version() {
+            self.by_folder.insert(row.folder.clone(), row.clone());
+        }
+        self.by_gvr.insert(gvr, row);
+    }
+
+    /// Takes a row away.
+    pub fn remove(&mut self, gvr: &Gvr) -> Option<Arc<Resource>> {
+        let row = self.by_gvr.remove(gvr)?;
+        self.rows.retain(|known| !Arc::ptr_eq(known, &row));
+        if self.by_folder.get(&row.folder).is_some_and(|known| Arc::ptr_eq(known, &row)) {
+            self.by_folder.remove(&row.folder);
+        }
+        Some(row)
+    }
+
+    /// All rows, in the order of discovery.
+    pub fn rows(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.rows.iter()
+    }
+
+    /// The row of a path.
+    #[must_use]
+    pub fn get(&self, gvr: &Gvr) -> Option<&Arc<Resource>> {
+        self.by_gvr.get(gvr)
+    }
+
+    /// The row of a kind: the first, where several resources have it.
+    #[must_use]
+    pub fn kind(&self, gvk: &Gvk) -> Option<&Arc<Resource>> {
+        self.rows.iter().find(|row| row.gvk == *gvk)
+    }
+
+    /// A row of a group's resource in whatever version is served first.
+    #[must_use]
+    pub fn any_version(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
+        self.rows.iter().find(|row| row.gvk.group == group && row.plural == plural)
+    }
+
+    /// The row in whose version the object under a key is stored.
+    #[must_use]
+    pub fn of_key(&self, key: &str) -> Option<&Arc<Resource>> {
+        let end = key.match_indices('/').nth(2)?.0;
+        self.by_folder.get(&key[..=end])
+    }
+}
+
+#[cfg(test)]
+mod tests;
