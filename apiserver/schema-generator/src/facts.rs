@@ -13,7 +13,7 @@ pub struct Fact {
     pub number: Option<u32>,
     /// The shape of a field that k8s-openapi lacks.
     pub shape: Option<String>,
-    /// With `shape`: the field is required.
+    /// The field is required, though its crate does not say so.
     pub required: bool,
 }
 
@@ -56,6 +56,8 @@ fn fact(value: &str, added: bool, required: bool) -> Option<Fact> {
             fact.words.push(format!("go={name}"));
         } else if let Some(name) = word.strip_prefix('^') {
             fact.words.push(format!("goes={name}"));
+        } else if word == "required" {
+            fact.required = true;
         } else if word == "zero" {
             fact.words.push("omitzero".to_owned());
         } else {

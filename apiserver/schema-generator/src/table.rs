@@ -96,9 +96,12 @@ impl Writer<'_> {
             if field.wire != expected && !(field.wire.starts_with("enumeration")) {
                 words.push(format!("wire={}", field.wire.replace([' ', '"'], "")));
             }
+            // k8s-openapi demands an optional field that has a default.
+            let is_required = required.contains(&property)
+                && !(has(&field.markers, "optional").is_some() && has(&field.markers, "default").is_some());
             rows.insert(
                 (field.number, property.clone()),
-                row(&property, required.contains(&property), field.number, &shape, &words, &fact),
+                row(&property, is_required, field.number, &shape, &words, &fact),
             );
         }
         for field in message.fields.iter().filter(|field| field.wire == "message") {
@@ -242,7 +245,7 @@ fn type_meta(head: String, properties: &Map<String, Value>, rows: &BTreeMap<(u32
 }
 
 fn row(name: &str, required: bool, number: u32, shape: &str, words: &[String], fact: &Fact) -> String {
-    let mark = if required { "!" } else { "" };
+    let mark = if required || fact.required { "!" } else { "" };
     let star = if fact.pointer { "*" } else { "" };
     let mut line = format!("{name}{mark} {number} {star}{shape}");
     let keyword = |word: &str| word.split('=').next().unwrap_or_default().to_owned();

@@ -3,12 +3,13 @@
 pub mod decode;
 pub mod default;
 pub mod model;
+pub mod openapi;
 mod parse;
 pub mod quantity;
 mod rules;
 pub mod strategic;
 
-pub use model::{Field, Gvk, ListType, Model, Scalar, Shape, Type, TypeId};
+pub use model::{Field, Gvk, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
 
 use std::sync::LazyLock;
 

@@ -75,6 +75,18 @@ pub enum ListType {
     Map(Box<[SmolStr]>),
 }
 
+/// How a map or struct is merged by server-side apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapType {
+    /// Nothing is said: as its type says, else entry by entry.
+    #[default]
+    Unset,
+    /// Replaced as a whole.
+    Atomic,
+    /// Entry by entry, whatever its type says.
+    Granular,
+}
+
 /// How strategic merge treats a field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strategy {
@@ -105,8 +117,8 @@ pub struct Field {
     pub omit_zero: bool,
     /// How server-side apply merges its list.
     pub list_type: ListType,
-    /// Its map or struct is replaced as a whole by server-side apply.
-    pub atomic: bool,
+    /// How server-side apply merges its map or struct.
+    pub map_type: MapType,
     /// How strategic merge treats it.
     pub strategy: Strategy,
     /// The default that its marker declares.

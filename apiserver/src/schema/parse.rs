@@ -1,7 +1,7 @@
 //! Reads the generated table, and the defaults beside it, into a [`Model`].
 
 use super::{
-    model::{Embed, Field, Gvk, ListType, Model, Scalar, Shape, Strategy, Type, TypeId},
+    model::{Embed, Field, Gvk, ListType, MapType, Model, Scalar, Shape, Strategy, Type, TypeId},
     rules,
 };
 use smol_str::SmolStr;
@@ -132,7 +132,7 @@ fn plain(name: &'static str, shape: Shape, number: u32) -> Field {
         written: false,
         omit_zero: false,
         list_type: ListType::Unset,
-        atomic: false,
+        map_type: MapType::Unset,
         strategy: Strategy::default(),
         default: None,
         number,
@@ -173,7 +173,9 @@ fn word(field: &mut Field, word: &'static str, package: Package) -> Result<(), S
         "omit" => field.written = false,
         "omitzero" => field.omit_zero = true,
         "list" => field.list_type = list_type(value)?,
-        "map" | "struct" => field.atomic = value == "atomic",
+        "map" | "struct" => {
+            field.map_type = if value == "atomic" { MapType::Atomic } else { MapType::Granular };
+        }
         "patch" => {
             for strategy in value.split(',') {
                 match strategy {

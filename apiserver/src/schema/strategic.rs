@@ -223,7 +223,7 @@ impl<'m> Merger<'m> {
         }
         let Some(kind) = list::item_kind(&current, &patch)? else { return Ok(current) };
         if kind != "map[string]interface {}" {
-            return Ok(if delete { list::without(current, &patch) } else { list::union(current, patch) });
+            return Ok(if delete { list::without(current, &patch) } else { list::union(&current, &patch) });
         }
         let item = match shape {
             Some(Shape::List(item)) => Some(&**item),

@@ -30,9 +30,9 @@ pub(super) fn without(mut current: Vec<Value>, delete: &[Value]) -> Vec<Value> {
 }
 
 /// All scalars of both, each once: those of the patch in its order, the others about them where they stood.
-pub(super) fn union(current: Vec<Value>, patch: Vec<Value>) -> Vec<Value> {
+pub(super) fn union(current: &[Value], patch: &[Value]) -> Vec<Value> {
     let mut merged: Vec<Value> = Vec::with_capacity(current.len() + patch.len());
-    for item in current.iter().chain(&patch) {
+    for item in current.iter().chain(patch) {
         if !merged.contains(item) {
             merged.push(item.clone());
         }

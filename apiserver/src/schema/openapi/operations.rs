@@ -1,0 +1,333 @@
+//! The paths of a document: for each resource and subresource what can be done, with which parameters and bodies.
+
+use super::{GroupVersion, Resource, Subresource, schemas::reference};
+use crate::schema::model::Model;
+use serde_json::{Map, Value, json};
+
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+const LIST: &[(&str, &str)] = &[
+    ("allowWatchBookmarks", "boolean"),
+    ("continue", "string"),
+    ("fieldSelector", "string"),
+    ("labelSelector", "string"),
+    ("limit", "integer"),
+    ("resourceVersion", "string"),
+    ("resourceVersionMatch", "string"),
+    ("sendInitialEvents", "boolean"),
+    ("timeoutSeconds", "integer"),
+    ("watch", "boolean"),
+];
+const WRITE: &[(&str, &str)] = &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
+const DELETE: &[(&str, &str)] = &[
+    ("dryRun", "string"),
+    ("gracePeriodSeconds", "integer"),
+    ("orphanDependents", "boolean"),
+    ("propagationPolicy", "string"),
+];
+const PATCH_TYPES: &[&str] = &[
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
+const EXEC: &[(&str, &str)] = &[
+    ("command", "string"),
+    ("container", "string"),
+    ("stderr", "boolean"),
+    ("stdin", "boolean"),
+    ("stdout", "boolean"),
+    ("tty", "boolean"),
+];
+const LOG: &[(&str, &str)] = &[
+    ("container", "string"),
+    ("follow", "boolean"),
+    ("insecureSkipTLSVerifyBackend", "boolean"),
+    ("limitBytes", "integer"),
+    ("previous", "boolean"),
+    ("sinceSeconds", "integer"),
+    ("stream", "string"),
+    ("tailLines", "integer"),
+    ("timestamps", "boolean"),
+];
+const PATH_WORDS: [(&str, &str); 3] = [("{namespace}", "namespace"), ("{name}", "name"), ("{path}", "path")];
+
+/// What an operation is about.
+struct Subject<'a> {
+    group_version: &'a GroupVersion,
+    resource: &'a Resource,
+    subresource: Option<&'a Subresource>,
+    /// The schema of its body and answer.
+    schema: Option<&'a str>,
+    namespaced: bool,
+}
+
+/// All paths of a group version.
+pub(super) fn paths(model: &Model, group_version: &GroupVersion) -> Value {
+    let base = format!("/{}/", group_version.path());
+    let mut paths = Map::new();
+    let list = format!("{META}.APIResourceList");
+    let operation = json!({
+        "tags": [tag(group_version)],
+        "operationId": format!("get{}APIResources", camel(group_version)),
+        "responses": {"200": answer(&list, &[JSON, YAML]), "401": {"description": "Unauthorized"}},
+    });
+    paths.insert(base.clone(), json!({"get": operation}));
+    for resource in &group_version.resources {
+        let (group, version) = (&group_version.group, &group_version.version);
+        let schema = model.kind(group, version, &resource.kind).map(|id| model.get(id).name.as_str());
+        let subject = Subject { group_version, resource, subresource: None, schema, namespaced: resource.namespaced };
+        let home = if resource.namespaced { format!("{base}namespaces/{{namespace}}/") } else { base.clone() };
+        let plural = &resource.plural;
+        add(&mut paths, format!("{home}{plural}"), subject.collection());
+        add(&mut paths, format!("{home}{plural}/{{name}}"), subject.item());
+        if resource.namespaced {
+            add(&mut paths, format!("{base}{plural}"), subject.everywhere());
+        }
+        for subresource in &resource.subresources {
+            let (group, version, kind) = &subresource.kind;
+            let schema = model.kind(group, version, kind).map(|id| model.get(id).name.as_str());
+            let below = Subject {
+                group_version,
+                resource,
+                subresource: Some(subresource),
+                schema,
+                namespaced: resource.namespaced,
+            };
+            let path = format!("{home}{plural}/{{name}}/{}", subresource.name);
+            if kind.ends_with("Options") {
+                if kind.ends_with("ProxyOptions") {
+                    add(&mut paths, format!("{path}/{{path}}"), below.connect("WithPath"));
+                }
+                add(&mut paths, path, below.connect(""));
+            } else {
+                add(&mut paths, path, below.item());
+            }
+        }
+    }
+    Value::Object(paths)
+}
+
+/// Adds a path with what its words mean, where anything can be done there.
+fn add(paths: &mut Map<String, Value>, path: String, operations: Map<String, Value>) {
+    if operations.is_empty() {
+        return;
+    }
+    let words = PATH_WORDS.iter().filter(|(word, _)| path.contains(word)).map(|(_, name)| {
+        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}})
+    });
+    let mut parameters: Vec<Value> = words.collect();
+    if operations.values().any(|operation| operation["x-kubernetes-action"] != "connect") {
+        parameters.push(parameter("pretty", "string"));
+    }
+    let mut item = operations;
+    item.insert("parameters".to_owned(), parameters.into());
+    paths.insert(path, Value::Object(item));
+}
+
+impl Subject<'_> {
+    fn can(&self, verb: &str) -> bool {
+        let verbs = self.subresource.map_or(&self.resource.verbs, |subresource| &subresource.verbs);
+        verbs.iter().any(|found| found == verb)
+    }
+
+    /// `.../pods` of one namespace, or of all where there are none.
+    fn collection(&self) -> Map<String, Value> {
+        let mut operations = Map::new();
+        if self.can("list") {
+            operations.insert("get".to_owned(), self.list(""));
+        }
+        if self.can("create") {
+            operations.insert("post".to_owned(), self.create());
+        }
+        if self.can("deletecollection") {
+            let parameters: Vec<(&str, &str)> = [DELETE, &LIST[1..LIST.len() - 1]].concat();
+            let body = json!({"content": {"*/*": {"schema": reference(&format!("{META}.DeleteOptions"))}}});
+            let status = format!("{META}.Status");
+            let operation = self.operation("deletecollection", "delete", "Collection", "", &parameters);
+            let operation = with(operation, Some(body), &[("200", &status, &[JSON, YAML])]);
+            operations.insert("delete".to_owned(), operation);
+        }
+        operations
+    }
+
+    /// `.../pods` across namespaces.
+    fn everywhere(&self) -> Map<String, Value> {
+        let across = Subject { namespaced: false, ..*self };
+        let list = across.can("list").then(|| ("get".to_owned(), across.list("ForAllNamespaces")));
+        list.into_iter().collect()
+    }
+
+    /// One object, or a subresource of it.
+    fn item(&self) -> Map<String, Value> {
+        let mut operations = Map::new();
+        let schema = self.schema.unwrap_or_default();
+        if self.can("get") {
+            let is_log = self.subresource.is_some_and(|subresource| subresource.name == "log");
+            let operation = self.operation("get", "read", "", "", if is_log { LOG } else { &[] });
+            let operation = if is_log {
+                text(operation, &["text/plain", JSON, YAML])
+            } else {
+                with(operation, None, &[("200", schema, &[JSON, YAML])])
+            };
+            operations.insert("get".to_owned(), operation);
+        }
+        if self.subresource.is_some() && self.can("create") {
+            operations.insert("post".to_owned(), self.create());
+        }
+        if self.can("update") {
+            let operation = self.operation("put", "replace", "", "", WRITE);
+            let answers: &[Answer<'_>] = &[("200", schema, &[JSON, YAML]), ("201", schema, &[JSON, YAML])];
+            operations.insert("put".to_owned(), with(operation, Some(body(schema)), answers));
+        }
+        if self.can("patch") {
+            let parameters = [WRITE, &[("force", "boolean")]].concat();
+            let operation = self.operation("patch", "patch", "", "", &parameters);
+            let patch = reference(&format!("{META}.Patch"));
+            let content: Map<String, Value> =
+                PATCH_TYPES.iter().map(|media| ((*media).to_owned(), json!({"schema": patch}))).collect();
+            let answers: &[Answer<'_>] = &[("200", schema, &[JSON, YAML]), ("201", schema, &[JSON, YAML])];
+            let body = json!({"content": content, "required": true});
+            operations.insert("patch".to_owned(), with(operation, Some(body), answers));
+        }
+        if self.can("delete") {
+            let operation = self.operation("delete", "delete", "", "", DELETE);
+            let status = format!("{META}.Status");
+            let body = json!({"content": {"*/*": {"schema": reference(&format!("{META}.DeleteOptions"))}}});
+            let answers: &[Answer<'_>] = &[("200", &status, &[JSON, YAML]), ("202", &status, &[JSON, YAML])];
+            operations.insert("delete".to_owned(), with(operation, Some(body), answers));
+        }
+        operations
+    }
+
+    /// A connection: every verb is the same act.
+    fn connect(&self, suffix: &str) -> Map<String, Value> {
+        let methods: &[(&str, &str, &str)] = &[
+            ("create", "post", "Post"),
+            ("delete", "delete", "Delete"),
+            ("get", "get", "Get"),
+            ("patch", "patch", "Patch"),
+            ("update", "put", "Put"),
+            ("get", "head", "Head"),
+            ("get", "options", "Options"),
+        ];
+        let kind = self.subresource.map_or("", |subresource| subresource.kind.2.as_str());
+        let (parameters, methods): (&[(&str, &str)], _) = match kind {
+            "PodExecOptions" => (EXEC, &methods[..5]),
+            "PodAttachOptions" => (&EXEC[1..], &methods[..5]),
+            "PodPortForwardOptions" => (&[("ports", "integer")], &methods[..5]),
+            _ => (&[("path", "string")], methods),
+        };
+        let connect = |(_, method, name): &(&str, &str, &str)| {
+            let operation = self.operation("connect", "connect", name, suffix, parameters);
+            ((*method).to_owned(), text(operation, &["*/*"]))
+        };
+        methods.iter().filter(|(verb, ..)| self.can(verb)).map(connect).collect()
+    }
+
+    fn list(&self, suffix: &str) -> Value {
+        let schema = format!("{}List", self.schema.unwrap_or_default());
+        let operation = self.operation("list", "list", "", suffix, LIST);
+        with(operation, None, &[("200", &schema, &[JSON, "application/json;stream=watch", YAML])])
+    }
+
+    fn create(&self) -> Value {
+        let schema = self.schema.unwrap_or_default();
+        let operation = self.operation("post", "create", "", "", WRITE);
+        let answers: &[Answer<'_>] =
+            &[("200", schema, &[JSON, YAML]), ("201", schema, &[JSON, YAML]), ("202", schema, &[JSON, YAML])];
+        with(operation, Some(body(schema)), answers)
+    }
+
+    /// An operation without body and answers. Its id is `verb`, the group version, `infix`, what it is about, `suffix`.
+    fn operation(&self, action: &str, verb: &str, infix: &str, suffix: &str, parameters: &[(&str, &str)]) -> Value {
+        let (group, version, kind) = match self.subresource {
+            Some(Subresource { kind: (group, version, kind), .. }) => (group, version, kind),
+            None => (&self.group_version.group, &self.group_version.version, &self.resource.kind),
+        };
+        let scope = if self.namespaced { "Namespaced" } else { "" };
+        let below = self.subresource.map_or(String::new(), |subresource| capital(&subresource.name));
+        let name = camel(self.group_version);
+        let id = format!("{verb}{name}{infix}{scope}{}{below}{suffix}", self.resource.kind);
+        let mut operation = json!({
+            "tags": [tag(self.group_version)],
+            "operationId": id,
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
+        });
+        if !parameters.is_empty() {
+            operation["parameters"] = parameters.iter().map(|(name, kind)| parameter(name, kind)).collect();
+        }
+        operation
+    }
+}
+
+/// A code, the schema of its answer, and the types in which it comes.
+type Answer<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+fn with(mut operation: Value, body: Option<Value>, answers: &[Answer<'_>]) -> Value {
+    if let Some(body) = body {
+        operation["requestBody"] = body;
+    }
+    let mut responses = json!({"401": {"description": "Unauthorized"}});
+    for (code, schema, media) in answers {
+        responses[*code] = answer(schema, media);
+        let meaning = match *code {
+            "201" => "Created",
+            "202" => "Accepted",
+            _ => "OK",
+        };
+        responses[*code]["description"] = meaning.into();
+    }
+    operation["responses"] = responses;
+    operation
+}
+
+/// An operation that answers text.
+fn text(mut operation: Value, media: &[&str]) -> Value {
+    let content: Map<String, Value> =
+        media.iter().map(|media| ((*media).to_owned(), json!({"schema": {"type": "string"}}))).collect();
+    operation["responses"] =
+        json!({"200": {"description": "OK", "content": content}, "401": {"description": "Unauthorized"}});
+    operation
+}
+
+fn answer(schema: &str, media: &[&str]) -> Value {
+    let content: Map<String, Value> =
+        media.iter().map(|media| ((*media).to_owned(), json!({"schema": reference(schema)}))).collect();
+    json!({"description": "OK", "content": content})
+}
+
+fn body(schema: &str) -> Value {
+    json!({"content": {"*/*": {"schema": reference(schema)}}, "required": true})
+}
+
+fn parameter(name: &str, kind: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": {"type": kind, "uniqueItems": true}})
+}
+
+/// `apps_v1`, `core_v1`, `rbacAuthorization_v1`.
+fn tag(group_version: &GroupVersion) -> String {
+    let group = group_name(&group_version.group);
+    let mut letters = group.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    format!("{}{}_{}", first.map(String::from).unwrap_or_default(), letters.as_str(), group_version.version)
+}
+
+/// `AppsV1`, `CoreV1`, `RbacAuthorizationV1`.
+fn camel(group_version: &GroupVersion) -> String {
+    group_name(&group_version.group) + &capital(&group_version.version)
+}
+
+fn group_name(group: &str) -> String {
+    match group.strip_suffix(".k8s.io").unwrap_or(group) {
+        "" => "Core".to_owned(),
+        group => group.split('.').map(capital).collect(),
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}

@@ -1,0 +1,191 @@
+//! The component schemas of a document: every type that its operations lead to.
+
+use super::GroupVersion;
+use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+const PREFIX: &str = "#/components/schemas/";
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+const EXTENSIONS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1";
+
+/// A reference to a type's schema.
+pub(super) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("{PREFIX}{name}") })
+}
+
+/// The schemas of everything that `paths` refer to, and of what those refer to.
+pub(super) fn reachable(model: &Model, group_version: &GroupVersion, paths: &Value) -> Value {
+    let mut schemas = Map::new();
+    let mut open = BTreeSet::new();
+    references(paths, &mut open);
+    if group_version.resources.iter().any(|resource| resource.verbs.iter().any(|verb| verb == "watch")) {
+        open.insert(format!("{META}.WatchEvent"));
+    }
+    while let Some(name) = open.pop_first() {
+        if schemas.contains_key(&name) {
+            continue;
+        }
+        let schema = match model.named(&name) {
+            Some(id) => object(model, model.get(id), group_version),
+            None => scalar_definition(&name),
+        };
+        references(&schema, &mut open);
+        schemas.insert(name, schema);
+    }
+    Value::Object(schemas)
+}
+
+fn references(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                match value.as_str().filter(|_| name == "$ref").and_then(|value| value.strip_prefix(PREFIX)) {
+                    Some(target) => drop(into.insert(target.to_owned())),
+                    None => references(value, into),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, into)),
+        _ => {}
+    }
+}
+
+fn object(model: &Model, one: &Type, group_version: &GroupVersion) -> Value {
+    let mut schema = json!({"type": "object"});
+    if !one.fields.is_empty() {
+        schema["properties"] = one
+            .fields
+            .iter()
+            .map(|field| (field.name.to_string(), property(model, field)))
+            .collect::<Map<_, _>>()
+            .into();
+    }
+    let required: Vec<&str> =
+        one.fields.iter().filter(|field| field.required).map(|field| field.name.as_str()).collect();
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    if one.atomic {
+        schema["x-kubernetes-map-type"] = "atomic".into();
+    }
+    // What every group version knows appears as the core group's, and as the document's own.
+    let everywhere = matches!(one.short_name(), "DeleteOptions" | "WatchEvent");
+    let kind = |group: &str, version: &str| json!({"group": group, "version": version, "kind": one.short_name()});
+    let mut kinds: Vec<Value> = one.kind.iter().map(|gvk| kind(&gvk.group, &gvk.version)).collect();
+    if everywhere && kinds.is_empty() {
+        kinds.push(kind("", "v1"));
+    }
+    if everywhere && !group_version.group.is_empty() {
+        kinds.push(kind(&group_version.group, &group_version.version));
+    }
+    if !kinds.is_empty() {
+        schema["x-kubernetes-group-version-kind"] = kinds.into();
+    }
+    schema
+}
+
+fn property(model: &Model, field: &Field) -> Value {
+    let mut schema = shape(model, &field.shape);
+    if let Some(default) = &field.default {
+        put(&mut schema, "default", default.clone());
+    } else if let Some(zero) = zero(&field.shape).filter(|_| !field.pointer) {
+        let is_struct = matches!(field.shape, Shape::Object(_));
+        if is_struct || field.written {
+            put(&mut schema, "default", zero);
+        }
+    }
+    match &field.list_type {
+        ListType::Unset => {}
+        ListType::Atomic => put(&mut schema, "x-kubernetes-list-type", "atomic".into()),
+        ListType::Set => put(&mut schema, "x-kubernetes-list-type", "set".into()),
+        ListType::Map(keys) => {
+            put(&mut schema, "x-kubernetes-list-type", "map".into());
+            let keys: Vec<&str> = keys.iter().map(smol_str::SmolStr::as_str).collect();
+            put(&mut schema, "x-kubernetes-list-map-keys", keys.into());
+        }
+    }
+    match field.map_type {
+        MapType::Unset => {}
+        MapType::Atomic => put(&mut schema, "x-kubernetes-map-type", "atomic".into()),
+        MapType::Granular => put(&mut schema, "x-kubernetes-map-type", "granular".into()),
+    }
+    let strategy = &field.strategy;
+    let strategies: Vec<&str> =
+        [(strategy.merge, "merge"), (strategy.replace, "replace"), (strategy.retain_keys, "retainKeys")]
+            .into_iter()
+            .filter_map(|(said, name)| said.then_some(name))
+            .collect();
+    if !strategies.is_empty() {
+        put(&mut schema, "x-kubernetes-patch-strategy", strategies.join(",").into());
+    }
+    if let Some(key) = &strategy.key {
+        put(&mut schema, "x-kubernetes-patch-merge-key", key.as_str().into());
+    }
+    schema
+}
+
+/// Adds a word to a schema; beside a reference nothing may stand, so that goes into an `allOf`.
+fn put(schema: &mut Value, name: &str, value: Value) {
+    if schema.get("$ref").is_some() {
+        *schema = json!({"allOf": [schema.take()]});
+    }
+    schema[name] = value;
+}
+
+fn shape(model: &Model, shape: &Shape) -> Value {
+    match shape {
+        Shape::Scalar(scalar) => self::scalar(*scalar),
+        Shape::Object(id) => reference(&name(model, *id)),
+        Shape::List(item) => json!({"type": "array", "items": self::shape(model, item)}),
+        Shape::Map(value) => json!({"type": "object", "additionalProperties": self::shape(model, value)}),
+        Shape::SchemaOrArray(_) => reference(&format!("{EXTENSIONS}.JSONSchemaPropsOrArray")),
+        Shape::SchemaOrBool(_) => reference(&format!("{EXTENSIONS}.JSONSchemaPropsOrBool")),
+        Shape::SchemaOrStrings(_) => reference(&format!("{EXTENSIONS}.JSONSchemaPropsOrStringArray")),
+    }
+}
+
+fn name(model: &Model, id: TypeId) -> String {
+    model.get(id).name.to_string()
+}
+
+fn scalar(scalar: Scalar) -> Value {
+    match scalar {
+        Scalar::String => json!({"type": "string"}),
+        Scalar::Bool => json!({"type": "boolean"}),
+        Scalar::Int32 => json!({"type": "integer", "format": "int32"}),
+        Scalar::Int64 => json!({"type": "integer", "format": "int64"}),
+        Scalar::Double => json!({"type": "number", "format": "double"}),
+        Scalar::Bytes => json!({"type": "string", "format": "byte"}),
+        Scalar::Quantity => reference("io.k8s.apimachinery.pkg.api.resource.Quantity"),
+        Scalar::Time => reference(&format!("{META}.Time")),
+        Scalar::MicroTime => reference(&format!("{META}.MicroTime")),
+        Scalar::IntOrString => reference("io.k8s.apimachinery.pkg.util.intstr.IntOrString"),
+        Scalar::Fields => reference(&format!("{META}.FieldsV1")),
+        Scalar::Patch => reference(&format!("{META}.Patch")),
+        Scalar::Raw => reference("io.k8s.apimachinery.pkg.runtime.RawExtension"),
+        Scalar::Json => reference(&format!("{EXTENSIONS}.JSON")),
+    }
+}
+
+/// The definition of a value without fields, by its full name.
+fn scalar_definition(name: &str) -> Value {
+    match name.rsplit('.').next().unwrap_or(name) {
+        "Quantity" => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+        "IntOrString" => json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+        "Time" | "MicroTime" => json!({"type": "string", "format": "date-time"}),
+        "FieldsV1" | "RawExtension" | "Patch" => json!({"type": "object"}),
+        _ => json!({}),
+    }
+}
+
+/// The value that Go gives what is not said, where it is no nil.
+fn zero(shape: &Shape) -> Option<Value> {
+    match shape {
+        Shape::Object(_) => Some(json!({})),
+        Shape::Scalar(Scalar::String) => Some("".into()),
+        Shape::Scalar(Scalar::Bool) => Some(false.into()),
+        Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double) => Some(0.into()),
+        _ => None,
+    }
+}
