@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The contract of the Konnectivity tunnel: its packets, how they travel, and dialling through it.
+
+mod chunks;
+mod connect;
+pub mod grpc;
+pub mod link;
+pub mod packet;
+mod proxy;
+mod route;
+pub mod stream;
+mod tunnel;
+
+pub use connect::HttpConnectDial;
+pub use proxy::GrpcDial;
+pub use route::{Route, join_host_port};

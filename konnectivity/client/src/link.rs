@@ -1,0 +1,59 @@
+//! Settings of the HTTP/2 connections that tunnels run on, the same at both ends.
+
+/// Bytes of one stream that may be under way unread. This bounds what a slow reader costs.
+pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// The connection as a whole has no bound of its own: it would let one slow reader stall the others. What binds is
+/// [`STREAM_WINDOW_BYTES`] times [`STREAMS_MAX`].
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
+/// Streams of one connection.
+pub const STREAMS_MAX: u32 = 16_384;
+
+/// A frame holds one read of a socket with its head, so that it is not cut.
+const FRAME_BYTES_MAX: u32 = 64 * 1024;
+
+/// Bytes of one stream that wait to be written to the socket.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Bytes of one message's metadata.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// Streams that were reset and are remembered, so that frames under way to them are known to be late.
+const RESET_STREAMS_MAX: usize = 1024;
+
+/// Bytes of one read of a socket.
+pub const READ_BYTES: usize = 32 * 1024;
+
+/// A client's connection.
+#[must_use]
+pub fn client() -> h2::client::Builder {
+    let mut builder = h2::client::Builder::new();
+    builder
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
+        .max_concurrent_reset_streams(RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(None);
+    builder
+}
+
+/// A server's connection.
+#[must_use]
+pub fn server() -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_reset_streams(RESET_STREAMS_MAX)
+        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(None);
+    builder
+}

@@ -1,0 +1,121 @@
+//! Dialling through a gRPC frontend: one tunnel, one connection, as the real API server does.
+
+use crate::grpc;
+use crate::link;
+use crate::packet::{DialRequest, Packet};
+use crate::route::{Route, join_host_port};
+use crate::stream::{PacketReader, PacketWriter, StreamError};
+use crate::tunnel::{Halves, Tunnel, drive};
+use async_trait::async_trait;
+use std::io;
+use std::time::Duration;
+use tinyplane_wire::net::{Dial, Stream};
+use tokio::sync::oneshot;
+
+/// Longest wait for a connection through the tunnel, as upstream's.
+const DIAL_SECONDS_MAX: u64 = 30;
+
+/// Dials through a Konnectivity server's gRPC frontend. Each dial has an HTTP/2 connection of its own: its window is
+/// that of the one connection it carries, and dropping it ends everything.
+#[derive(Clone, Debug)]
+pub struct GrpcDial {
+    route: Route,
+    half_close: bool,
+    timeout: Duration,
+}
+
+impl GrpcDial {
+    /// Dials through the server at `route`.
+    #[must_use]
+    pub fn new(route: Route) -> Self {
+        Self { route, half_close: true, timeout: Duration::from_secs(DIAL_SECONDS_MAX) }
+    }
+
+    /// Speaks upstream's protocol and nothing more.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.half_close = false;
+        self
+    }
+
+    /// Gives up after `timeout`.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    async fn tunnel(&self, address: String) -> io::Result<Tunnel> {
+        let stream = self.route.connect().await?;
+        let (client, connection) =
+            link::client().handshake::<_, bytes::Bytes>(stream).await.map_err(io::Error::other)?;
+        let (closing, closed) = oneshot::channel();
+        tokio::spawn(drive(connection, closed));
+        let mut request = grpc::request("http", "konnectivity", grpc::PROXY_PATH).map_err(io::Error::other)?;
+        if self.half_close {
+            request.headers_mut().insert(grpc::HALF_CLOSE, grpc::YES);
+        }
+        let mut client = client.ready().await.map_err(io::Error::other)?;
+        let (response, frames) = client.send_request(request, false).map_err(io::Error::other)?;
+        drop(client);
+        let mut writer = PacketWriter::new(frames);
+        let random: i64 = rand::random();
+        let dial = Packet::DialRequest(DialRequest { protocol: "tcp".into(), address, random });
+        writer.send(dial).map_err(io::Error::other)?;
+        let response = response.await.map_err(io::Error::other)?;
+        if let Some(failure) = grpc::failure_in(response.headers()) {
+            return Err(io::Error::other(failure));
+        }
+        let half_close = self.half_close && response.headers().contains_key(grpc::HALF_CLOSE);
+        let mut reader = PacketReader::new(response.into_body());
+        let connect_id = answer(&mut reader, random).await?;
+        Ok(Tunnel::new(Halves { reader, writer, connect_id }, half_close, closing))
+    }
+}
+
+/// Waits for the answer to a dial.
+async fn answer(reader: &mut PacketReader, random: i64) -> io::Result<i64> {
+    loop {
+        match reader.next().await.map_err(broken)? {
+            Some(Packet::DialResponse(answer)) if answer.random == random => {
+                return if answer.error.is_empty() { Ok(answer.connect_id) } else { Err(refused(&answer.error)) };
+            }
+            Some(Packet::CloseDial(closed)) if closed.random == random => {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the dial was closed by the server"));
+            }
+            Some(other) => tracing::debug!(packet = other.name(), "a packet before the dial was answered"),
+            None => {
+                let why = reader.failure().await.unwrap_or_else(|| "the tunnel ended before the dial".into());
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, why));
+            }
+        }
+    }
+}
+
+/// The far end's words, with the kind that they stand for.
+pub(crate) fn refused(told: &str) -> io::Error {
+    let kind = if told.contains("connection refused") {
+        io::ErrorKind::ConnectionRefused
+    } else if told.contains("timeout") || told.contains("deadline") {
+        io::ErrorKind::TimedOut
+    } else {
+        io::ErrorKind::Other
+    };
+    io::Error::new(kind, told.to_owned())
+}
+
+/// A tunnel that broke is a connection that was reset.
+pub(crate) fn broken(error: StreamError) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, error)
+}
+
+#[async_trait]
+impl Dial for GrpcDial {
+    async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        let address = join_host_port(host, port);
+        let late =
+            || io::Error::new(io::ErrorKind::TimedOut, format!("dial {address} through the tunnel: i/o timeout"));
+        let tunnel = tokio::time::timeout(self.timeout, self.tunnel(address.clone())).await;
+        Ok(Box::new(tunnel.map_err(|_| late())??))
+    }
+}

@@ -1,0 +1,56 @@
+//! How a client reaches a Konnectivity server: its Unix socket, or TCP with or without TLS.
+
+use std::io;
+use std::sync::Arc;
+use tinyplane_wire::net::{Dial, Stream, TcpDial, UnixDial};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// The way to a server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// Its Unix socket.
+    Unix(UnixDial),
+    /// TCP.
+    Tcp {
+        /// Dials from the member's own address.
+        dial: TcpDial,
+        /// Where the server is.
+        host: String,
+        /// Its frontend's port.
+        port: u16,
+        /// TLS, and the name that the server's certificate is to have, unless it is `host`.
+        tls: Option<(Arc<ClientConfig>, Option<String>)>,
+    },
+}
+
+impl Route {
+    /// Connects to the server itself.
+    pub(crate) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Unix(dial) => Ok(Box::new(dial.connect().await?)),
+            Self::Tcp { dial, host, port, tls } => {
+                let stream = dial.dial(host, *port).await?;
+                let Some((config, name)) = tls else { return Ok(stream) };
+                let name = name.as_ref().unwrap_or(host).clone();
+                let name = ServerName::try_from(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+                Ok(Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?))
+            }
+        }
+    }
+
+    /// What errors call it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Unix(_) => "the Unix socket".into(),
+            Self::Tcp { host, port, .. } => join_host_port(host, *port),
+        }
+    }
+}
+
+/// `host:port`, with brackets where they are needed.
+#[must_use]
+pub fn join_host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}

@@ -1,0 +1,208 @@
+//! Packets as gRPC messages on one HTTP/2 stream: a reader, and a writer that waits for the peer's window.
+
+use crate::chunks::Chunks;
+use crate::packet::{PREFIX_BYTES, Packet, PacketError, data_head};
+use bytes::{Buf, Bytes};
+use h2::{RecvStream, SendStream};
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+/// Largest message that is read: what gRPC takes unless told otherwise, so that upstream sends none larger.
+const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Data below this is copied behind its head, into one frame; above it, it travels where it lies.
+const COPIED_BYTES_MAX: usize = 1024;
+
+/// How a stream of packets broke.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The connection or the stream is gone.
+    #[error("the stream is gone")]
+    Transport(#[from] h2::Error),
+    /// The peer sent what is no packet.
+    #[error("the peer sent what is no packet")]
+    Packet(#[from] PacketError),
+    /// A message that is compressed, which nobody offered.
+    #[error("the peer sent a compressed message")]
+    Compressed,
+    /// A message beyond the limit.
+    #[error("the peer sent a message of {0} bytes, more than {MESSAGE_BYTES_MAX}")]
+    TooLarge(usize),
+    /// The stream ended inside of a message.
+    #[error("the stream ended inside of a message")]
+    Truncated,
+}
+
+/// Reads packets. Bytes are taken from the peer's window only as they are asked for: that is the backpressure.
+#[derive(Debug)]
+pub struct PacketReader {
+    frames: RecvStream,
+    unread: Chunks,
+    message_bytes: Option<usize>,
+}
+
+impl PacketReader {
+    /// Reads from a stream.
+    #[must_use]
+    pub fn new(frames: RecvStream) -> Self {
+        Self { frames, unread: Chunks::default(), message_bytes: None }
+    }
+
+    /// The next packet, or nothing at the stream's orderly end.
+    ///
+    /// # Errors
+    /// When the stream breaks, or carries what is no packet.
+    pub async fn next(&mut self) -> Result<Option<Packet>, StreamError> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`Self::next`].
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Packet>, StreamError>> {
+        loop {
+            if let Some(packet) = self.unread_packet()? {
+                return Poll::Ready(Ok(Some(packet)));
+            }
+            match ready!(poll_bytes(&mut self.frames, cx))? {
+                Some(piece) => self.unread.push(piece),
+                None if self.unread.has_remaining() || self.message_bytes.is_some() => {
+                    return Poll::Ready(Err(StreamError::Truncated));
+                }
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    fn unread_packet(&mut self) -> Result<Option<Packet>, StreamError> {
+        if self.message_bytes.is_none() && self.unread.remaining() >= PREFIX_BYTES {
+            if self.unread.get_u8() != 0 {
+                return Err(StreamError::Compressed);
+            }
+            let bytes = self.unread.get_u32() as usize;
+            if bytes > MESSAGE_BYTES_MAX {
+                return Err(StreamError::TooLarge(bytes));
+            }
+            self.message_bytes = Some(bytes);
+        }
+        match self.message_bytes {
+            Some(bytes) if self.unread.remaining() >= bytes => {
+                self.message_bytes = None;
+                Ok(Some(Packet::decode((&mut self.unread).take(bytes))?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What gRPC says at the stream's end: the status code and its message, when it is not OK.
+    pub async fn failure(&mut self) -> Option<String> {
+        let trailers = self.frames.trailers().await.ok().flatten()?;
+        crate::grpc::failure_in(&trailers)
+    }
+}
+
+/// Writes packets.
+#[derive(Debug)]
+pub struct PacketWriter {
+    frames: SendStream<Bytes>,
+}
+
+impl PacketWriter {
+    /// Writes to a stream.
+    #[must_use]
+    pub fn new(frames: SendStream<Bytes>) -> Self {
+        Self { frames }
+    }
+
+    /// Waits until the peer takes more.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub async fn ready(&mut self) -> Result<(), h2::Error> {
+        poll_fn(|cx| poll_window(&mut self.frames, cx)).await
+    }
+
+    /// As [`Self::ready`].
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        poll_window(&mut self.frames, cx)
+    }
+
+    /// Hands a packet over. What the peer's window has no room for waits here, so that callers who send more than
+    /// one packet without [`Self::ready`] bound them on their own.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn send(&mut self, packet: Packet) -> Result<(), h2::Error> {
+        self.send_encoded(packet.encode())
+    }
+
+    /// As [`Self::send`], for a message that is encoded already.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn send_encoded(&mut self, message: Bytes) -> Result<(), h2::Error> {
+        self.frames.send_data(message, false)
+    }
+
+    /// Hands bytes of a connection over, after [`Self::ready`].
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn send_bytes(&mut self, connect_id: i64, data: Bytes) -> Result<(), h2::Error> {
+        if data.len() > COPIED_BYTES_MAX {
+            self.frames.send_data(data_head(connect_id, data.len(), 0).freeze(), false)?;
+            self.frames.send_data(data, false)
+        } else {
+            self.copy_bytes(connect_id, &data)
+        }
+    }
+
+    /// Copies bytes of a connection into one message, after [`Self::ready`].
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn copy_bytes(&mut self, connect_id: i64, data: &[u8]) -> Result<(), h2::Error> {
+        let mut message = data_head(connect_id, data.len(), data.len());
+        message.extend_from_slice(data);
+        self.frames.send_data(message.freeze(), false)
+    }
+
+    /// Ends a client's side of the stream.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn end(&mut self) -> Result<(), h2::Error> {
+        self.frames.send_data(Bytes::new(), true)
+    }
+
+    /// Ends a server's side of the stream, as a call that succeeded.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn succeed(&mut self) -> Result<(), h2::Error> {
+        self.frames.send_trailers(crate::grpc::success())
+    }
+}
+
+/// The next bytes of a stream, whose place in the window is given back at once: whoever asks for them has room.
+pub fn poll_bytes(frames: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, h2::Error>> {
+    match ready!(frames.poll_data(cx)) {
+        Some(piece) => {
+            let piece = piece?;
+            frames.flow_control().release_capacity(piece.len())?;
+            Poll::Ready(Ok(Some(piece)))
+        }
+        None => Poll::Ready(Ok(None)),
+    }
+}
+
+/// Waits until a stream's window has room. One piece may then be sent whole: what exceeds the window waits in the
+/// stream, and no further piece is sent before it has gone.
+pub fn poll_window(frames: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+    frames.reserve_capacity(1);
+    while frames.capacity() == 0 {
+        match ready!(frames.poll_capacity(cx)) {
+            Some(capacity) => drop(capacity?),
+            None => return Poll::Ready(Err(h2::Error::from(h2::Reason::STREAM_CLOSED))),
+        }
+    }
+    Poll::Ready(Ok(()))
+}

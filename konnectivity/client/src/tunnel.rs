@@ -1,0 +1,169 @@
+//! One connection through a gRPC tunnel, as a stream of bytes.
+
+use crate::packet::{CloseRequest, Packet};
+use crate::proxy::broken;
+use crate::stream::{PacketReader, PacketWriter};
+use bytes::{Buf, Bytes};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tinyplane_wire::net::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+/// Longest wait for the answer to a close, as upstream's.
+const CLOSE_SECONDS_MAX: u64 = 10;
+
+/// Both directions of a connection.
+#[derive(Debug)]
+pub(crate) struct Halves {
+    pub(crate) reader: PacketReader,
+    pub(crate) writer: PacketWriter,
+    pub(crate) connect_id: i64,
+}
+
+/// A connection. Dropping it closes it: what was written before still arrives.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    /// There until it is dropped.
+    halves: Option<(Halves, oneshot::Sender<Halves>)>,
+    half_close: bool,
+    unread: Bytes,
+    read_ended: bool,
+    write_ended: bool,
+}
+
+impl Tunnel {
+    pub(crate) fn new(halves: Halves, half_close: bool, closing: oneshot::Sender<Halves>) -> Self {
+        Self {
+            halves: Some((halves, closing)),
+            half_close,
+            unread: Bytes::new(),
+            read_ended: false,
+            write_ended: false,
+        }
+    }
+
+    fn halves(&mut self) -> &mut Halves {
+        &mut self.halves.as_mut().expect("only drop takes the halves").0
+    }
+
+    /// Bytes, or none at the end.
+    fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let half_close = self.half_close;
+        let halves = self.halves();
+        loop {
+            match ready!(halves.reader.poll_next(cx)).map_err(broken)? {
+                Some(Packet::Data(data)) if data.connect_id == halves.connect_id => {
+                    if !data.data.is_empty() {
+                        return Poll::Ready(Ok(Some(data.data)));
+                    }
+                    if half_close {
+                        return Poll::Ready(Ok(None));
+                    }
+                }
+                Some(Packet::CloseResponse(closed)) if closed.error.is_empty() => return Poll::Ready(Ok(None)),
+                Some(Packet::CloseResponse(closed)) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, closed.error)));
+                }
+                Some(other) => tracing::debug!(packet = other.name(), "a packet that is nobody's"),
+                None => {
+                    let told = "the tunnel ended without closing its connection";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, told)));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncRead for Tunnel {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() && !self.read_ended {
+            match ready!(self.poll_packet(cx))? {
+                Some(bytes) => self.unread = bytes,
+                None => self.read_ended = true,
+            }
+        }
+        let count = self.unread.len().min(into.remaining());
+        into.put_slice(&self.unread[..count]);
+        self.unread.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        if self.write_ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let halves = self.halves();
+        ready!(halves.writer.poll_ready(cx)).map_err(gone)?;
+        let count = from.len().min(crate::link::READ_BYTES);
+        halves.writer.copy_bytes(halves.connect_id, &from[..count]).map_err(gone)?;
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends this direction, where the server can carry that. Upstream's protocol closes both directions or none: with
+    /// an upstream server this does nothing, so that what the far end still says can be read.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.write_ended {
+            self.write_ended = true;
+            if self.half_close {
+                let halves = self.halves();
+                halves.writer.copy_bytes(halves.connect_id, &[]).map_err(gone)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn gone(error: h2::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, error)
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        let Some((mut halves, closing)) = self.halves.take() else { return };
+        let close = Packet::CloseRequest(CloseRequest { connect_id: halves.connect_id });
+        // When the stream is gone there is nothing to close, and nobody left to hear of it.
+        if halves.writer.send(close).is_ok() && halves.writer.end().is_ok() {
+            drop(closing.send(halves));
+        }
+    }
+}
+
+/// Drives a tunnel's HTTP/2 connection to its end. HTTP/2 throws away what is still to be sent on a stream that is
+/// dropped, so the halves of a closed connection are kept here until the server has answered.
+pub(crate) async fn drive(
+    connection: h2::client::Connection<Box<dyn Stream>, Bytes>,
+    mut closed: oneshot::Receiver<Halves>,
+) {
+    let mut connection = std::pin::pin!(connection);
+    let halves = tokio::select! {
+        ended = &mut connection => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a tunnel's connection broke");
+            }
+            return;
+        }
+        halves = &mut closed => halves,
+    };
+    let settle = async {
+        if let Ok(mut halves) = halves {
+            while let Ok(Some(packet)) = halves.reader.next().await {
+                if matches!(packet, Packet::CloseResponse(_)) {
+                    break;
+                }
+            }
+        }
+    };
+    let both = async { tokio::join!(connection, settle) };
+    if tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), both).await.is_err() {
+        tracing::debug!("a tunnel's close was not answered in time");
+    }
+}

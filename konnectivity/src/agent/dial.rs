@@ -1,0 +1,102 @@
+//! One dial: to the endpoint that the server asked for, and then the connection that came of it.
+
+use super::State;
+use super::session::{Common, PendingDial};
+use crate::carry::{Leg, lane, pump, socket};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::HeaderValue;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tinyplane_konnectivity_client::grpc;
+use tinyplane_konnectivity_client::packet::{DialRequest, DialResponse, Packet};
+use tinyplane_wire::net::Dial;
+
+/// Serves a dial from its request to the end of its connection.
+pub(super) async fn serve(state: &State, common: &Arc<Common>, request: DialRequest, pending: PendingDial) {
+    let DialRequest { address, random, .. } = request;
+    let given_up = pending.given_up.clone();
+    let dialled = tokio::select! {
+        dialled = endpoint(state, &address) => dialled,
+        () = given_up.cancelled() => return tracing::debug!(address, "a dial was given up"),
+    };
+    let mut back = match dialled {
+        Ok(leg) => leg,
+        Err(error) => {
+            let timed_out = error.kind() == io::ErrorKind::TimedOut;
+            let failures = if timed_out { &state.numbers.dial_timeouts } else { &state.numbers.dial_failures };
+            failures.add();
+            tracing::debug!(address, %error, "a dial failed");
+            let answer = DialResponse { error: error.to_string(), connect_id: 0, random };
+            // Nobody is left to be told when the session has ended.
+            return drop(common.outbox.send(Packet::DialResponse(answer)).await);
+        }
+    };
+    let counted = state.numbers.endpoints.hold();
+    let tunnelled = match &common.lanes {
+        Some(lanes) => tokio::select! {
+            opened = open_lane(lanes.clone(), random) => opened.ok(),
+            () = given_up.cancelled() => None,
+        },
+        None => open_shared(common, random).await,
+    };
+    drop(pending);
+    let Some(mut front) = tunnelled else { return tracing::debug!(address, "a dial was given up") };
+    let end = pump(&mut front, &mut back).await;
+    tracing::debug!(address, ?end, "a connection ended");
+    drop((back, counted));
+    front.reader.settle().await;
+}
+
+/// Connects to an endpoint.
+async fn endpoint(state: &State, address: &str) -> io::Result<Leg> {
+    let buffers = state.buffers.clone();
+    if let Ok(at) = address.parse::<SocketAddr>() {
+        return Ok(socket(state.endpoints.connect(at).await?, Bytes::new(), buffers));
+    }
+    let (host, port) = split_host_port(address)?;
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(socket(state.endpoints.connect(SocketAddr::new(ip, port)).await?, Bytes::new(), buffers));
+    }
+    Ok(socket(state.endpoints.dial(host, port).await?, Bytes::new(), buffers))
+}
+
+fn split_host_port(address: &str) -> io::Result<(&str, u16)> {
+    let wrong = |what| io::Error::new(io::ErrorKind::InvalidInput, format!("dial tcp: address {address}: {what}"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| wrong("missing port in address"))?;
+    let port = port.parse().map_err(|_| wrong("invalid port"))?;
+    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
+}
+
+/// Answers the dial with a stream of its own.
+async fn open_lane(lanes: SendRequest<Bytes>, random: i64) -> Result<Leg, h2::Error> {
+    let mut lanes = lanes.ready().await?;
+    let mut request = grpc::request("https", "konnectivity", grpc::LANE_PATH)
+        .expect("a request whose parts are constants can be built");
+    request.headers_mut().insert(grpc::DIAL_ID, HeaderValue::from(random));
+    let (response, to) = lanes.send_request(request, false)?;
+    Ok(lane(to, response.await?.into_body()))
+}
+
+/// Answers the dial in the stream that all connections share.
+async fn open_shared(common: &Arc<Common>, random: i64) -> Option<Leg> {
+    let connect_id = common.next_connect_id();
+    let leg = common.shared.open(connect_id)?;
+    let answer = DialResponse { error: String::new(), connect_id, random };
+    common.outbox.send(Packet::DialResponse(answer)).await.ok()?;
+    Some(leg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_split_as_go_splits_them() {
+        assert_eq!(split_host_port("example.org:80").unwrap(), ("example.org", 80));
+        assert_eq!(split_host_port("[::1]:443").unwrap(), ("::1", 443));
+        assert!(split_host_port("example.org").unwrap_err().to_string().contains("missing port"));
+        assert!(split_host_port("example.org:http").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! How flags spell their values, where that is Go's way.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tinyplane_wire::process::MemberError;
+
+/// The ports that upstream takes; 0, which is ours, lets the system choose.
+const PORTS: std::ops::RangeInclusive<u16> = 1024..=49151;
+
+/// A duration as Go writes it: `1h`, `1m30s`, `500ms`, `0`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration such as 1h, 1m30s or 500ms");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let (mut rest, mut total) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return Err(wrong()),
+        };
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+        rest = after;
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+/// A port in upstream's range.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().map_err(|_| format!("{text:?} is no port"))?;
+    if port == 0 || PORTS.contains(&port) {
+        return Ok(port);
+    }
+    Err(format!("port {port} is not between {} and {}", PORTS.start(), PORTS.end()))
+}
+
+/// An address to listen on; an empty one is every address.
+pub(crate) fn bind_address(flag: &str, host: &str, port: u16) -> Result<SocketAddr, MemberError> {
+    let ip = match host {
+        "" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => host
+            .parse()
+            .map_err(|source| MemberError::because(format!("--{flag}={host} is no address"), Box::new(source)))?,
+    };
+    Ok(SocketAddr::new(ip, port))
+}
+
+/// A name from a flag, else from the environment, else a new one.
+pub(crate) fn id(flag: Option<String>, variable: &str) -> String {
+    let given = flag.or_else(|| std::env::var(variable).ok());
+    given.filter(|id| !id.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_gos() {
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(duration("1h0m10s"), Ok(Duration::from_secs(3610)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in ["", "1", "h", "1y", "-1s", "1s2", "1..2s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ports_are_upstreams() {
+        assert_eq!(port("8090"), Ok(8090));
+        assert_eq!(port("0"), Ok(0));
+        for wrong in ["80", "50000", "70000", "x", ""] {
+            assert!(port(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Frontends that speak gRPC: a stream is a dial, and then the connection that came of it.
+
+use super::super::State;
+use super::super::backends::DialError;
+use crate::carry::{Leg, packets, pump};
+use crate::keepalive;
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::Request;
+use std::sync::Arc;
+use tinyplane_konnectivity_client::packet::{CloseResponse, DialRequest, DialResponse, Packet};
+use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter};
+use tinyplane_konnectivity_client::{grpc, link};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Serves one frontend's connection.
+pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    let mut connection = match link::server().handshake::<_, Bytes>(stream).await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::debug!(%error, "a frontend speaks no HTTP/2"),
+    };
+    let pings = connection.ping_pong();
+    let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.frontend_keepalive, &state.clock));
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => accepted,
+            () = &mut silent => return tracing::info!("a frontend does not answer any more"),
+        };
+        match accepted {
+            Some(Ok((request, respond))) => called(state, request, respond),
+            Some(Err(error)) => return tracing::debug!(%error, "a frontend's connection broke"),
+            None => return,
+        }
+    }
+}
+
+fn called(state: &Arc<State>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    if request.uri().path() != grpc::PROXY_PATH {
+        let told = format!("unknown service or method {}", request.uri().path());
+        return drop(respond.send_response(grpc::refusal(grpc::Code::Unimplemented, &told), true));
+    }
+    let half_close = !state.config.plain && request.headers().contains_key(grpc::HALF_CLOSE);
+    let mut response = grpc::response();
+    if half_close {
+        response.headers_mut().insert(grpc::HALF_CLOSE, grpc::YES);
+    }
+    match respond.send_response(response, false) {
+        Ok(to) => {
+            let shared = Arc::clone(state);
+            let (from, to) = (PacketReader::new(request.into_body()), PacketWriter::new(to));
+            state.tasks.spawn(async move { serve(&shared, from, to, half_close).await });
+        }
+        Err(error) => tracing::debug!(%error, "a frontend left at once"),
+    }
+}
+
+async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half_close: bool) {
+    let counted = state.numbers.frontend_streams.hold();
+    let Some(request) = first_dial(&mut from, &mut to).await else { return };
+    let dialled = tokio::select! {
+        dialled = state.backends.dial(&request.address, state) => dialled,
+        () = left(&mut from, request.random) => return tracing::debug!("a frontend left before its dial was answered"),
+    };
+    let random = request.random;
+    match dialled {
+        Ok(mut back) => {
+            let connect_id = state.next_connect_id();
+            let answer = Packet::DialResponse(DialResponse { error: String::new(), connect_id, random });
+            if to.send(answer).is_err() {
+                return;
+            }
+            let mut front = packets(from, to, connect_id, half_close);
+            let carried = (state.numbers.established.hold(), state.tasks.carry());
+            let end = pump(&mut front, &mut back).await;
+            tracing::debug!(address = request.address, ?end, "a connection ended");
+            drop((carried, counted));
+            settle(&mut front, &mut back).await;
+        }
+        Err(error) => {
+            tracing::info!(address = request.address, %error, "a dial failed");
+            refuse(&mut to, &error, random);
+            drop(counted);
+            while matches!(from.next().await, Ok(Some(_))) {}
+        }
+    }
+}
+
+async fn settle(front: &mut Leg, back: &mut Leg) {
+    tokio::join!(front.reader.settle(), back.reader.settle());
+}
+
+/// The dial that a stream begins with. Upstream's clients close what they never dialled, and expect an answer.
+async fn first_dial(from: &mut PacketReader, to: &mut PacketWriter) -> Option<DialRequest> {
+    loop {
+        match from.next().await {
+            Ok(Some(Packet::DialRequest(request))) => return Some(request),
+            Ok(Some(Packet::CloseRequest(close))) => {
+                let told = "no connection was dialled on this stream".to_owned();
+                let closed = CloseResponse { error: told, connect_id: close.connect_id };
+                to.send(Packet::CloseResponse(closed)).ok()?;
+            }
+            Ok(Some(other)) => tracing::debug!(packet = other.name(), "a packet before the dial"),
+            Ok(None) => {
+                to.succeed().ok()?;
+                return None;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a frontend broke before its dial");
+                return None;
+            }
+        }
+    }
+}
+
+/// Waits until the frontend gives up its dial, or is gone.
+async fn left(from: &mut PacketReader, random: i64) {
+    loop {
+        match from.next().await {
+            Ok(Some(Packet::CloseDial(close))) if close.random == random => return,
+            Ok(Some(other)) => tracing::debug!(packet = other.name(), "a packet before the dial was answered"),
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+fn refuse(to: &mut PacketWriter, error: &DialError, random: i64) {
+    let answer = Packet::DialResponse(DialResponse { error: error.to_string(), connect_id: 0, random });
+    if let Err(error) = to.send(answer).and_then(|()| to.succeed()) {
+        tracing::debug!(%error, "a frontend left before its dial was refused");
+    }
+}

@@ -1,0 +1,5 @@
+//! The tunnel, end to end: client, server, agent and endpoint over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod everywhere;
+mod rig;
