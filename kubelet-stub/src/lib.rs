@@ -10,9 +10,13 @@ mod resources;
 pub mod runtime;
 pub mod server;
 mod service_proxy;
+mod start;
+#[cfg(test)]
+mod stories;
 mod tasks;
 
 pub use config::{Config, NodeConfig, Taint};
+pub use start::start;
 
 /// The version that nodes tell.
 pub const KUBELET_VERSION: &str = "v1.36.0";

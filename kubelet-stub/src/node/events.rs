@@ -109,11 +109,14 @@ impl Recorder {
     }
 }
 
+/// What makes two events equal: whom they are about, where, and what they say.
+type Same = (String, String, EventType, &'static str, String);
+
 struct Sender {
     client: Client,
     host: String,
     clock: Clock,
-    known: HashMap<(String, String, EventType, &'static str, String), (String, u64)>,
+    known: HashMap<Same, (String, u64)>,
 }
 
 impl Sender {

@@ -62,7 +62,7 @@ impl Subject {
                     .network
                     .dial_from_node(&self.pod_uid, to, timeout)
                     .await
-                    .map_or_else(failed, |_| Outcome::Passed),
+                    .map_or_else(|error| failed(&error), |_| Outcome::Passed),
                 Err(wrong) => Outcome::Failed(wrong),
             }
         } else if let Some(sleep) = &action.sleep {
@@ -173,7 +173,7 @@ impl Subject {
     }
 }
 
-fn failed(error: io::Error) -> Outcome {
+fn failed(error: &io::Error) -> Outcome {
     Outcome::Failed(error.to_string())
 }
 

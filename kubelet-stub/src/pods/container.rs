@@ -73,15 +73,11 @@ impl Launch {
         let (index, id) = (self.index, created);
         if let Err(error) = runtime.start_container(&id).await {
             tell(EventType::Warning, "Failed", format!("Error: {error}"));
-            let status = match runtime.wait(&id).await {
-                Ok(status) => status,
-                Err(_) => {
-                    return self
-                        .send(Happened::Failed { index, reason: "RunContainerError", message: error.to_string() })
-                        .await;
-                }
+            let happened = match runtime.wait(&id).await {
+                Ok(status) => Happened::Exited { index, id, status },
+                Err(_) => Happened::Failed { index, reason: "RunContainerError", message: error.to_string() },
             };
-            return self.send(Happened::Exited { index, id, status }).await;
+            return self.send(happened).await;
         }
         tell(EventType::Normal, "Started", "Container started".into());
         let at = match runtime.state(&id).await {

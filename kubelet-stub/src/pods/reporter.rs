@@ -92,7 +92,7 @@ fn with_uid(mut patch: Value, uid: &str) -> Value {
 
 /// The patch that makes the API server's status `now`: what `before` had and `now` lacks is taken away, and conditions
 /// of others stay.
-pub(crate) fn patch(before: &Value, now: &Value, annotations: Map<String, Value>) -> Value {
+pub(crate) fn patch(before: &Value, now: &Value, annotations: &Map<String, Value>) -> Value {
     let mut status = now.clone();
     for field in before.as_object().into_iter().flatten().map(|(field, _)| field) {
         if now.get(field).is_none() && matches!(field.as_str(), "reason" | "message" | "podIP" | "podIPs") {
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn what_is_no_longer_so_is_taken_away() {
         let before = json!({"reason": "Evicted", "qosClass": "Burstable", "phase": "Pending"});
-        let made = patch(&before, &json!({"phase": "Running", "conditions": [{"type": "Ready"}]}), Map::new());
+        let made = patch(&before, &json!({"phase": "Running", "conditions": [{"type": "Ready"}]}), &Map::new());
         assert_eq!(made["status"]["reason"], Value::Null);
         assert!(made["status"].as_object().unwrap().contains_key("reason"));
         assert!(made["status"].get("qosClass").is_none(), "what is not ours stays");

@@ -134,7 +134,7 @@ impl Worker {
             containers: &self.containers,
             host_ip: self.shared.node.address(),
             pod_ip: self.pod_ip,
-            sandbox: self.sandbox.is_some(),
+            sandbox: self.sandbox.is_some() && !self.is_over(),
             since: self.since,
             verdict: self.verdict.as_ref(),
             deleting: Meta::of(&self.pod).is_deleting(),
@@ -145,7 +145,7 @@ impl Worker {
         let mut pod = Value::clone(&self.pod);
         let annotations = self.shared.network.annotations(Meta::of(&self.pod).uid());
         if !self.released && !self.gone {
-            self.reporter.tell(patch(&self.pod["status"], &status, annotations));
+            self.reporter.tell(patch(&self.pod["status"], &status, &annotations));
         }
         if let Some(class) = self.pod["status"].get("qosClass") {
             pod["status"] = status.clone();
@@ -158,6 +158,12 @@ impl Worker {
         let containers = named.filter_map(|(container, lives)| Some((container.name.clone(), lives.now.clone()?)));
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) =
             Seen { pod: Arc::new(pod), sandbox: self.sandbox.clone(), containers: containers.collect() };
+    }
+
+    /// True when nothing runs any more and nothing will: upstream has taken the sandbox away by then. Ours stays for the
+    /// logs, and is not told.
+    fn is_over(&self) -> bool {
+        self.verdict.is_some() && !self.containers.iter().any(Container::is_active)
     }
 
     /// When there may be something to do although nothing happened.
