@@ -44,7 +44,9 @@ fn run(check: bool) -> Result<(), Box<dyn Error>> {
     match kept.lines().zip(made.lines()).position(|(kept, made)| kept != made) {
         None if kept == made => Ok(()),
         None => Err("table.txt and what would be generated differ in length".into()),
-        Some(index) => Err(format!("table.txt differs from what would be generated, first at line {}", index + 1).into()),
+        Some(index) => {
+            Err(format!("table.txt differs from what would be generated, first at line {}", index + 1).into())
+        }
     }
 }
 

@@ -26,10 +26,10 @@ fn fields(model: &Model, id: TypeId, object: &mut Map<String, Value>) {
         let field = &one.fields[usize::from(*index)];
         if object.get(field.name.as_str()).is_none_or(Value::is_null) {
             let value = field.default.clone().unwrap_or_else(|| empty(&field.shape, field.pointer));
-            object.insert(field.name.to_string(), value);
+            object.insert(field.name.as_str().to_owned(), value);
         }
     }
-    for (name, value) in object.iter_mut() {
+    for (name, value) in object.iter_mut().filter(|(_, value)| value.is_object() || value.is_array()) {
         if let Some(field) = one.field(name) {
             below(model, &field.shape, value);
         }

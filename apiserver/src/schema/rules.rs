@@ -124,7 +124,7 @@ fn find_mut<'v>(object: &'v mut Map<String, Value>, path: &[SmolStr]) -> Option<
 fn set(object: &mut Map<String, Value>, path: &[SmolStr], value: Value) {
     let Some((first, rest)) = path.split_first() else { return };
     if rest.is_empty() {
-        object.insert(first.to_string(), value);
+        object.insert(first.as_str().to_owned(), value);
         return;
     }
     let inner = object.entry(first.as_str()).or_insert(Value::Null);

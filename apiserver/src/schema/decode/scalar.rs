@@ -7,7 +7,17 @@ use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 /// Checks a quantity and writes it as Go would.
 pub(super) fn quantity(text: &str) -> Result<Value, String> {
+    if is_short_quantity(text) {
+        return Ok(Value::String(text.to_owned()));
+    }
     Quantity::parse(text).map(|quantity| Value::String(quantity.to_string())).map_err(|error| error.to_string())
+}
+
+/// Up to three digits and a plain suffix, as nearly every quantity has them, are canonical as they stand.
+fn is_short_quantity(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let plain = matches!(&text[digits..], "" | "m" | "k" | "M" | "G" | "Ki" | "Mi" | "Gi");
+    plain && (1..=3).contains(&digits) && !text.starts_with('0')
 }
 
 /// Checks base64 text.

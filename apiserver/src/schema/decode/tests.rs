@@ -175,6 +175,17 @@ fn quantities_and_times_take_their_canonical_form() {
 }
 
 #[test]
+fn a_short_quantity_is_canonical_as_it_stands() {
+    use crate::schema::quantity::Quantity;
+    for number in [1, 7, 10, 99, 100, 512, 999] {
+        for suffix in ["", "m", "k", "M", "G", "Ki", "Mi", "Gi"] {
+            let text = format!("{number}{suffix}");
+            assert_eq!(scalar::quantity(&text), Ok(Quantity::parse(&text).unwrap().to_string().into()));
+        }
+    }
+}
+
+#[test]
 fn a_parsed_value_decodes_like_its_bytes() {
     let body = json!({"foo": 1, "spec": {"replicas": 2, "paused": false, "bar": null}});
     let model = model();
@@ -198,4 +209,97 @@ fn schemas_inside_schemas_may_be_lists_bools_and_strings() {
     assert_eq!(schema, expected);
     let bad = r#"{"spec":{"versions":[{"schema":{"openAPIV3Schema":{"additionalProperties":"x"}}}]}}"#;
     assert_eq!(error(crd, bad), "boolean or JSON schema expected");
+}
+
+mod any {
+    use super::*;
+    use crate::schema::{default, strategic};
+    use proptest::prelude::*;
+    use serde_json::Map;
+
+    /// JSON of any form, whose keys are often those of real fields.
+    fn anything() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-9..9i32).prop_map(Value::from),
+            any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::from),
+            "[a-z0-9:.T%-]{0,12}".prop_map(Value::from),
+            Just("2024-01-01T00:00:00Z".into()),
+            Just("replace".into()),
+            Just("100m".into()),
+        ];
+        let names = prop::sample::select(vec![
+            "metadata",
+            "spec",
+            "status",
+            "template",
+            "containers",
+            "initContainers",
+            "name",
+            "image",
+            "ports",
+            "env",
+            "containerPort",
+            "labels",
+            "volumes",
+            "resources",
+            "limits",
+            "requests",
+            "cpu",
+            "creationTimestamp",
+            "strategy",
+            "type",
+            "replicas",
+            "selector",
+            "$patch",
+            "$retainKeys",
+            "$setElementOrder/containers",
+            "$deleteFromPrimitiveList/finalizers",
+            "finalizers",
+            "conditions",
+            "other",
+            "hostNetwork",
+        ]);
+        leaf.prop_recursive(7, 96, 5, move |inner| {
+            let entries = prop::collection::vec((names.clone(), inner.clone()), 0..5);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                entries.prop_map(|entries| {
+                    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_decoded_and_defaulted_stays_as_it_is(body in anything()) {
+            let model = model();
+            for kind in ["Pod", "Deployment", "Job"] {
+                let found = ["", "apps", "batch"].into_iter().find_map(|group| model.kind(group, "v1", kind));
+                let id = found.expect("the kind is in the model");
+                let read = object(model, id, body.to_string().as_bytes());
+                let parsed = value(model, id, body.clone());
+                prop_assert_eq!(read.is_ok(), parsed.is_ok());
+                let Ok(decoded) = read else { continue };
+                let mut first = decoded.value;
+                default::apply(model, id, &mut first);
+                let again = value(model, id, first.clone()).expect("what was decoded once decodes again");
+                prop_assert!(again.unknown.is_empty(), "{:?}", again.unknown);
+                let mut second = again.value;
+                default::apply(model, id, &mut second);
+                prop_assert_eq!(first, second);
+            }
+        }
+
+        #[test]
+        fn any_patch_is_laid_over_or_refused(current in anything(), patch in anything()) {
+            let model = model();
+            let id = model.kind("apps", "v1", "Deployment").expect("the kind is in the model");
+            let Ok(current) = value(model, id, current) else { return Ok(()) };
+            let _ = strategic::merge(model, id, current.value, patch);
+        }
+    }
 }

@@ -202,12 +202,12 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
     let model: &'m Model = state.model;
     let one = model.get(id);
     let mut out = Map::new();
-    let mut seen = vec![false; one.fields.len()];
+    let mut seen = Seen::default();
     while let Some(key) = map.next_key_seed(Key(one))? {
         match key {
             Found::Field(index) => {
                 let field = &one.fields[index];
-                if std::mem::replace(&mut seen[index], true) {
+                if !seen.first(index) {
                     state.note("duplicate", &field.name);
                 }
                 state.path.push(Segment::Field(&field.name, id));
@@ -219,7 +219,7 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
                 })?;
                 state.path.pop();
                 if says_something(field, &value) {
-                    out.insert(field.name.to_string(), value);
+                    out.insert(field.name.as_str().to_owned(), value);
                 }
             }
             Found::Other(name) if one.open => {
@@ -235,6 +235,28 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
         }
     }
     Ok(Value::Object(out))
+}
+
+/// Which fields were met: a word for the first 128, a list for the rare type with more.
+#[derive(Default)]
+struct Seen {
+    low: u128,
+    high: Vec<usize>,
+}
+
+impl Seen {
+    /// Whether a field is met for the first time.
+    fn first(&mut self, index: usize) -> bool {
+        if index >= 128 {
+            let met = self.high.contains(&index);
+            self.high.push(index);
+            return !met;
+        }
+        let bit = 1 << index;
+        let met = self.low & bit != 0;
+        self.low |= bit;
+        !met
+    }
 }
 
 /// Whether Go would write this value again: no null, and no empty value of a field that omits those.
