@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 struct Story {
     api: Arc<Api>,
+    config: Config,
     shutdown: Shutdown,
     running: Running,
     _folder: tempfile::TempDir,
@@ -59,8 +60,9 @@ impl Story {
         .parse()
         .unwrap();
         let shutdown = Shutdown::new();
-        let running = start(Config::new(vec![node], net), clock, shutdown.clone()).await.unwrap();
-        Self { api, shutdown, running, _folder: folder }
+        let config = Config::new(vec![node], net);
+        let running = start(config.clone(), clock, shutdown.clone()).await.unwrap();
+        Self { api, config, shutdown, running, _folder: folder }
     }
 
     fn create(&self, resource: &str, name: &str, object: Value) {
@@ -217,5 +219,51 @@ async fn what_a_container_lacks_holds_it_back_until_it_comes() {
     story.create("configmaps", "settings", json!({"data": {"a": "1"}}));
     let status = story.status("p", |status| status["phase"] == "Failed").await;
     assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["exitCode"], 7);
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_changed_config_map_is_seen_in_its_volume_and_a_failing_probe_restarts() {
+    let story = Story::start(5).await;
+    story.create("configmaps", "settings", json!({"data": {"a": "1"}}));
+    let waits = "while [ \"$(cat /c/a)\" != 2 ]; do sleep 0.02; done; exit 9";
+    let container = json!({
+        "name": "c", "image": "busybox", "command": ["sh", "-c", waits],
+        "volumeMounts": [{"name": "v", "mountPath": "/c"}],
+    });
+    let volume = json!({"name": "v", "configMap": {"name": "settings"}});
+    story.pod("sees", json!({"restartPolicy": "Never", "containers": [container], "volumes": [volume]}));
+    let probe = json!({"exec": {"command": ["false"]}, "failureThreshold": 1});
+    let container = json!({"name": "c", "image": "pause", "livenessProbe": probe});
+    story.pod("sick", json!({"terminationGracePeriodSeconds": 1, "containers": [container]}));
+    story.status("sees", |status| status["phase"] == "Running").await;
+    story.create("configmaps", "settings", json!({"data": {"a": "2"}}));
+    let status = story.status("sees", |status| status["phase"] == "Failed").await;
+    assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["exitCode"], 9);
+    story.status("sick", |status| status["containerStatuses"][0]["restartCount"].as_u64() >= Some(1)).await;
+    let events = story.api.events("sick");
+    assert!(
+        events.iter().any(|(reason, message)| reason == "Unhealthy" && message.starts_with("Liveness probe failed"))
+    );
+    let killing = "Container c failed liveness probe, will be restarted";
+    assert!(events.iter().any(|(_, message)| message == killing), "{events:?}");
+    story.end().await;
+}
+
+#[tokio::test]
+async fn a_kubelet_that_comes_back_restarts_what_it_lost_at_the_same_address() {
+    let mut story = Story::start(6).await;
+    story.pod("lasting", json!({"containers": [{"name": "c", "image": "pause"}]}));
+    let before = story.status("lasting", is_ready).await;
+    story.shutdown.cancel();
+    (&mut story.running.task).await.unwrap().unwrap();
+    story.shutdown = Shutdown::new();
+    story.running = start(story.config.clone(), Clock::system(), story.shutdown.clone()).await.unwrap();
+    let restarted = |status: &Value| is_ready(status) && status["containerStatuses"][0]["restartCount"] == 1;
+    let after = story.status("lasting", restarted).await;
+    assert_eq!(after["podIP"], before["podIP"]);
+    assert_eq!(after["startTime"], before["startTime"]);
+    let last = &after["containerStatuses"][0]["lastState"]["terminated"];
+    assert_eq!((&last["exitCode"], &last["reason"]), (&json!(255), &json!("Unknown")));
     story.end().await;
 }
