@@ -3,8 +3,11 @@
 pub mod audit;
 pub mod authn;
 pub mod authz;
+pub mod egress;
+pub mod handlers;
 pub mod registry;
 pub mod request;
 pub mod schema;
 pub mod store;
+pub mod streaming;
 pub mod validation;

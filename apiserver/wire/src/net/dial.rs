@@ -62,7 +62,8 @@ impl TcpDial {
         match self.connect_once(to).await {
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused && self.cluster_net.contains(to.ip()) => {
                 match port_alias(to.port()) {
-                    Some(alias) => self.connect_once(SocketAddr::new(to.ip(), alias)).await,
+                    // Whoever asked knows the port that was meant: the refusal is of that one.
+                    Some(alias) => self.connect_once(SocketAddr::new(to.ip(), alias)).await.map_err(|_| e),
                     None => Err(e),
                 }
             }

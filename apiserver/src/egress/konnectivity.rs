@@ -1,0 +1,49 @@
+//! Through a Konnectivity server: a `Dial` from what the configuration says of it.
+
+use super::config::{ConfigError, Connection, Protocol, Tcp};
+use std::sync::Arc;
+use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
+use tinyplane_wire::identity::tls::{self, KeyPairPem, Trust};
+use tinyplane_wire::net::{Dial, TcpDial, UnixDial};
+use tokio_rustls::rustls::ClientConfig;
+
+/// The way through a server, for a configuration that was validated. `direct` reaches the server itself.
+pub(super) fn dial(name: &str, connection: &Connection, direct: &TcpDial) -> Result<Arc<dyn Dial>, ConfigError> {
+    let transport = connection.transport.clone().unwrap_or_default();
+    let route = match (transport.uds, transport.tcp) {
+        (Some(uds), _) => Route::Unix(UnixDial::to(uds.uds_name)),
+        (None, Some(tcp)) => route_by_tcp(name, &tcp, direct)?,
+        (None, None) => return Ok(Arc::new(direct.clone())),
+    };
+    Ok(match connection.proxy_protocol {
+        Protocol::Grpc => Arc::new(GrpcDial::new(route)),
+        Protocol::HttpConnect => Arc::new(HttpConnectDial::new(route)),
+        Protocol::Direct => Arc::new(direct.clone()),
+    })
+}
+
+fn route_by_tcp(name: &str, tcp: &Tcp, direct: &TcpDial) -> Result<Route, ConfigError> {
+    let invalid = || ConfigError::Invalid {
+        field: format!("egressSelections[{name}].connection.transport.tcp.url"),
+        why: format!("Invalid value: {:?}: it needs a host and a port", tcp.url),
+    };
+    let uri: http::Uri = tcp.url.parse().map_err(|_| invalid())?;
+    let host = uri.host().map(|host| host.trim_matches(['[', ']']).to_owned()).ok_or_else(invalid)?;
+    let port = uri.port_u16().ok_or_else(invalid)?;
+    let config = tls_config(tcp).map_err(|source| ConfigError::Certificates(name.to_owned(), source))?;
+    let server_name = tcp.tls_config.as_ref().map(|tls| tls.tls_server_name.clone()).filter(|name| !name.is_empty());
+    let tls = config.map(|config| (Arc::new(config), server_name));
+    Ok(Route::Tcp { dial: direct.clone(), host, port, tls })
+}
+
+fn tls_config(tcp: &Tcp) -> Result<Option<ClientConfig>, Box<dyn std::error::Error + Send + Sync>> {
+    let Some(files) = &tcp.tls_config else { return Ok(None) };
+    let trust = Trust::Roots(std::fs::read_to_string(&files.ca_bundle)?);
+    let pair = if files.client_cert.is_empty() {
+        None
+    } else {
+        let certificate = std::fs::read_to_string(&files.client_cert)?;
+        Some(KeyPairPem { certificate, key: std::fs::read_to_string(&files.client_key)? })
+    };
+    Ok(Some(tls::client(&trust, pair.as_ref(), &tls::ALPN_HTTP1)?))
+}

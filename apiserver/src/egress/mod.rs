@@ -1,0 +1,11 @@
+//! How the API server reaches what lies in the cluster: directly, or through Konnectivity. It alone decides that.
+
+mod config;
+pub mod direct;
+pub mod konnectivity;
+pub mod node;
+pub mod select;
+
+pub use config::ConfigError;
+pub use node::{NodeConfig, NodeError, Nodes, Target};
+pub use select::Egress;

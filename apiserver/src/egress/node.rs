@@ -1,0 +1,198 @@
+//! A node's kubelet: where it is, whom it has to be, and who we are to it.
+
+use serde_json::Value;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsError, Trust};
+use tinyplane_wire::net::{Dial, Stream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// The port of a kubelet that tells no other in `status.daemonEndpoints`.
+pub const KUBELET_PORT: u16 = 10250;
+
+/// How kubelets are reached.
+#[derive(Clone, Debug, Default)]
+pub struct NodeConfig {
+    /// Our certificate for kubelets (`--kubelet-client-certificate`); read anew when the file changes.
+    pub certificate_file: Option<PathBuf>,
+    /// Its key (`--kubelet-client-key`).
+    pub key_file: Option<PathBuf>,
+    /// Whom a kubelet's certificate has to be from (`--kubelet-certificate-authority`). Without it nothing is verified,
+    /// as upstream's default is.
+    pub authority_file: Option<PathBuf>,
+    /// Which of a node's addresses is taken, the first type that it has (`--kubelet-preferred-address-types`). Empty:
+    /// [`Self::ADDRESS_TYPES`].
+    pub preferred_address_types: Vec<String>,
+}
+
+impl NodeConfig {
+    /// The order that kubeadm sets: addresses before names, which nobody resolves here. (Upstream's own default begins
+    /// with `Hostname`.)
+    pub const ADDRESS_TYPES: [&str; 3] = ["InternalIP", "ExternalIP", "Hostname"];
+}
+
+/// Where a node's kubelet listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Address or name, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl Target {
+    /// `host:port`, with brackets where they are needed.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        authority(&self.host, self.port)
+    }
+}
+
+/// `host:port`, with brackets where they are needed.
+#[must_use]
+pub fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Why a node can't be reached. The texts are upstream's, and reach the user.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The node has no address of a preferred type.
+    #[error("no preferred addresses found; known addresses: [{0}]")]
+    NoAddress(String),
+    /// Our own certificate, or the authority, can't be read.
+    #[error("the certificates for kubelets can't be used: {0}")]
+    Certificates(TlsError),
+    /// One of their files can't be read.
+    #[error("open {path}: {why}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        why: io::Error,
+    },
+    /// Nothing answers there, or the tunnel does not lead there. The cause says it all.
+    #[error("{0}")]
+    Dial(io::Error),
+    /// The kubelet's certificate is not believed, or it speaks no TLS.
+    #[error("tls: {0}")]
+    Tls(io::Error),
+}
+
+/// Connects to kubelets.
+#[derive(Debug)]
+pub struct Nodes {
+    config: NodeConfig,
+    dial: Arc<dyn Dial>,
+    loaded: Mutex<Option<Loaded>>,
+}
+
+/// TLS settings, and the state of the files that they were made of.
+#[derive(Clone, Debug)]
+struct Loaded {
+    stamps: Vec<Option<SystemTime>>,
+    verifying: Arc<ClientConfig>,
+    trusting: Arc<ClientConfig>,
+}
+
+impl Nodes {
+    /// Reaches kubelets over `dial`.
+    #[must_use]
+    pub fn new(config: NodeConfig, dial: Arc<dyn Dial>) -> Self {
+        Self { config, dial, loaded: Mutex::default() }
+    }
+
+    /// Where the kubelet of a node (`v1.Node`) listens.
+    ///
+    /// # Errors
+    /// When it has no address of a preferred type.
+    pub fn target(&self, node: &Value) -> Result<Target, NodeError> {
+        let addresses = node["status"]["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let of_type = |kind: &str| addresses.iter().find(|a| a["type"] == kind).and_then(|a| a["address"].as_str());
+        let preferred = &self.config.preferred_address_types;
+        let host = if preferred.is_empty() {
+            NodeConfig::ADDRESS_TYPES.iter().find_map(|kind| of_type(kind))
+        } else {
+            preferred.iter().find_map(|kind| of_type(kind))
+        };
+        let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64();
+        let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(KUBELET_PORT);
+        match host {
+            Some(host) => Ok(Target { host: host.to_owned(), port }),
+            None => Err(NodeError::NoAddress(
+                addresses.iter().filter_map(|a| a["type"].as_str()).collect::<Vec<_>>().join(" "),
+            )),
+        }
+    }
+
+    /// Connects to a kubelet, with TLS from end to end. `insecurely`: whoever answers is believed.
+    ///
+    /// # Errors
+    /// When it can't be reached or is not believed.
+    pub async fn connect(&self, target: &Target, insecurely: bool) -> Result<Box<dyn Stream>, NodeError> {
+        let loaded = self.load()?;
+        let config = if insecurely { loaded.trusting } else { loaded.verifying };
+        let stream = self.dial.dial(&target.host, target.port).await.map_err(NodeError::Dial)?;
+        let name = ServerName::try_from(target.host.clone()).map_err(|e| NodeError::Tls(io::Error::other(e)))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(NodeError::Tls)?;
+        Ok(Box::new(stream))
+    }
+
+    /// The settings, made anew when a file has changed.
+    fn load(&self) -> Result<Loaded, NodeError> {
+        let files = [&self.config.certificate_file, &self.config.key_file, &self.config.authority_file];
+        let stamps: Vec<_> = files.iter().map(|file| file.as_deref().and_then(modified)).collect();
+        let mut loaded = self.loaded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = loaded.as_ref().filter(|known| known.stamps == stamps) {
+            return Ok(known.clone());
+        }
+        let pair = match (&self.config.certificate_file, &self.config.key_file) {
+            (Some(certificate), Some(key)) => Some(KeyPairPem { certificate: read(certificate)?, key: read(key)? }),
+            _ => None,
+        };
+        let trust = match &self.config.authority_file {
+            Some(file) => Trust::Roots(read(file)?),
+            None => Trust::Anybody,
+        };
+        let make = |trust: &Trust| tls::client(trust, pair.as_ref(), &tls::ALPN_HTTP1).map_err(NodeError::Certificates);
+        let made = Loaded { stamps, verifying: Arc::new(make(&trust)?), trusting: Arc::new(make(&Trust::Anybody)?) };
+        *loaded = Some(made.clone());
+        Ok(made)
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
+}
+
+fn read(path: &Path) -> Result<String, NodeError> {
+    std::fs::read_to_string(path).map_err(|why| NodeError::File { path: path.display().to_string(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tinyplane_wire::net::TcpDial;
+
+    #[test]
+    fn the_first_preferred_address_and_the_told_port_are_taken() {
+        let nodes = Nodes::new(NodeConfig::default(), Arc::new(TcpDial::from(None)));
+        let node = json!({"status": {
+            "addresses": [{"type": "Hostname", "address": "node-1"}, {"type": "InternalIP", "address": "127.9.1.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 40250}},
+        }});
+        assert_eq!(nodes.target(&node).unwrap().authority(), "127.9.1.1:40250");
+        let bare = json!({"status": {"addresses": [{"type": "InternalIP", "address": "::1"}]}});
+        assert_eq!(nodes.target(&bare).unwrap().authority(), "[::1]:10250");
+        let told = nodes.target(&json!({"status": {}})).unwrap_err().to_string();
+        assert_eq!(told, "no preferred addresses found; known addresses: []");
+        let config = NodeConfig { preferred_address_types: vec!["Hostname".into()], ..NodeConfig::default() };
+        let nodes = Nodes::new(config, Arc::new(TcpDial::from(None)));
+        assert_eq!(nodes.target(&node).unwrap().host, "node-1");
+    }
+}

@@ -1,0 +1,37 @@
+//! Which way leads to the cluster: as the egress selector's configuration says, else directly.
+
+use super::config::{ConfigError, Configuration, Protocol};
+use super::konnectivity;
+use std::path::Path;
+use std::sync::Arc;
+use tinyplane_wire::net::{Dial, TcpDial};
+
+/// The ways out of the API server.
+#[derive(Clone, Debug)]
+pub struct Egress {
+    /// To nodes, pods and Services: kubelets, the proxy subresources.
+    pub cluster: Arc<dyn Dial>,
+}
+
+impl Egress {
+    /// Everything directly.
+    #[must_use]
+    pub fn direct(direct: TcpDial) -> Self {
+        Self { cluster: Arc::new(direct) }
+    }
+
+    /// As a configuration file says; what it does not name is direct.
+    ///
+    /// # Errors
+    /// When the file can't be read, makes no sense, or names certificates that can't be used.
+    pub fn load(path: &Path, direct: TcpDial) -> Result<Self, ConfigError> {
+        let configuration = Configuration::read(path)?;
+        let cluster = configuration.egress_selections.iter().find(|selection| selection.name == "cluster");
+        match cluster {
+            Some(selection) if selection.connection.proxy_protocol != Protocol::Direct => {
+                Ok(Self { cluster: konnectivity::dial(&selection.name, &selection.connection, &direct)? })
+            }
+            _ => Ok(Self::direct(direct)),
+        }
+    }
+}

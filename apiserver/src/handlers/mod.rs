@@ -1,0 +1,3 @@
+//! What is done for a permitted call, by verb or subresource.
+
+pub mod connect;
