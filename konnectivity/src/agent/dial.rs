@@ -2,6 +2,7 @@
 
 use super::State;
 use super::session::{Common, PendingDial};
+use crate::carry::shared::Side;
 use crate::carry::{Leg, lane, pump, socket};
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -46,7 +47,7 @@ pub(super) async fn serve(state: &State, common: &Arc<Common>, request: DialRequ
     let end = pump(&mut front, &mut back).await;
     tracing::debug!(address, ?end, "a connection ended");
     drop((back, counted));
-    front.reader.settle().await;
+    front.settle().await;
 }
 
 /// Connects to an endpoint.
@@ -76,7 +77,7 @@ async fn open_lane(lanes: SendRequest<Bytes>, random: i64) -> Result<Leg, h2::Er
         .expect("a request whose parts are constants can be built");
     request.headers_mut().insert(grpc::DIAL_ID, HeaderValue::from(random));
     let (response, to) = lanes.send_request(request, false)?;
-    Ok(lane(to, response.await?.into_body()))
+    Ok(lane(Side::Agent, to, response.await?.into_body()))
 }
 
 /// Answers the dial in the stream that all connections share.

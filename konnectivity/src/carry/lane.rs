@@ -4,6 +4,8 @@
 //! whole: they come after the last byte, where a reset of the stream would overtake it.
 
 use super::leg::{Leg, Reader, Writer};
+use super::pump::LINGER;
+use super::shared::Side;
 use super::{Carried, End, Refused};
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
@@ -18,10 +20,10 @@ const END: HeaderName = HeaderName::from_static("tinyplane-end");
 const REASON: HeaderName = HeaderName::from_static("tinyplane-reason");
 
 /// The leg of a stream.
-pub(crate) fn lane(to: SendStream<Bytes>, from: RecvStream) -> Leg {
+pub(crate) fn lane(side: Side, to: SendStream<Bytes>, from: RecvStream) -> Leg {
     let to = Outgoing(Arc::new(Mutex::new(to)));
-    let reader = LaneReader { from, watch: to.clone() };
-    Leg { reader: Reader::Lane(reader), writer: Writer::Lane(LaneWriter { to, ended: false }) }
+    let reader = LaneReader { side, from, watch: to.clone() };
+    Leg { reader: Reader::Lane(reader), writer: Writer::Lane(LaneWriter { to, ended: None }) }
 }
 
 /// The sending side, which also tells of resets. Both users of it are polled by one task.
@@ -46,6 +48,7 @@ impl Outgoing {
 /// Reads a lane.
 #[derive(Debug)]
 pub(crate) struct LaneReader {
+    side: Side,
     from: RecvStream,
     watch: Outgoing,
 }
@@ -75,13 +78,26 @@ impl LaneReader {
     pub(crate) fn watch(&self) -> Outgoing {
         self.watch.clone()
     }
+
+    /// After a close: waits until the peer has ended its side too, since HTTP/2 forgets what is still to be sent on a
+    /// stream that is dropped. `told` says whether the peer knows that the connection as a whole has ended: if not,
+    /// dropping the stream tells it, and only a server's dropping lets go out what was sent before.
+    pub(crate) async fn settle(&mut self, told: bool) {
+        let side = self.side;
+        let rest = async { while matches!(self.next().await, Ok(Some(_))) {} };
+        match (told, side) {
+            (true, _) => rest.await,
+            (false, Side::Server) => {}
+            (false, Side::Agent) => drop(tokio::time::timeout(LINGER, rest).await),
+        }
+    }
 }
 
 /// Writes a lane.
 #[derive(Debug)]
 pub(crate) struct LaneWriter {
     to: Outgoing,
-    ended: bool,
+    ended: Option<Carried>,
 }
 
 impl LaneWriter {
@@ -91,16 +107,23 @@ impl LaneWriter {
     }
 
     pub(crate) fn finish(&mut self) -> Result<Carried, Refused> {
-        self.ended = true;
+        self.ended = Some(Carried::Half);
         self.to.stream().send_data(Bytes::new(), true).map(|()| Carried::Half).map_err(|_| Refused)
     }
 
     pub(crate) fn close(&mut self, end: &End) {
-        if !std::mem::replace(&mut self.ended, true)
-            && let Err(error) = self.to.stream().send_trailers(trailers(end))
-        {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(Carried::Whole);
+        if let Err(error) = self.to.stream().send_trailers(trailers(end)) {
             tracing::debug!(%error, "a lane was gone before its end was told");
         }
+    }
+
+    /// Whether the peer knows that the connection as a whole has ended.
+    pub(crate) fn told_end(&self) -> bool {
+        self.ended == Some(Carried::Whole)
     }
 }
 

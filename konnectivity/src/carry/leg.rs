@@ -15,6 +15,18 @@ pub(crate) struct Leg {
     pub(crate) writer: Writer,
 }
 
+impl Leg {
+    /// After a close: waits until the peer has ended its side too, where dropping the leg at once could lose what is
+    /// still to be sent.
+    pub(crate) async fn settle(&mut self) {
+        match (&mut self.reader, &self.writer) {
+            (Reader::Lane(reader), Writer::Lane(writer)) => reader.settle(writer.told_end()).await,
+            (Reader::Packets(reader), _) => while matches!(reader.packets.next().await, Ok(Some(_))) {},
+            _ => {}
+        }
+    }
+}
+
 /// Where bytes come from.
 #[derive(Debug)]
 pub(crate) enum Reader {
@@ -55,16 +67,6 @@ impl Reader {
             Self::Lane(reader) => Watch::Lane(reader.watch()),
             Self::Shared(reader) => Watch::Shared(reader.watch()),
             Self::Socket(_) | Self::Packets(_) => Watch::Nothing,
-        }
-    }
-
-    /// After a close: waits until the peer has ended its side too, since HTTP/2 forgets what is still to be sent on a
-    /// stream that is dropped.
-    pub(crate) async fn settle(&mut self) {
-        match self {
-            Self::Lane(reader) => while matches!(reader.next().await, Ok(Some(_))) {},
-            Self::Packets(reader) => while matches!(reader.packets.next().await, Ok(Some(_))) {},
-            Self::Socket(_) | Self::Shared(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 /// How long bytes that were sent before a break may take to be delivered.
-const LINGER: Duration = Duration::from_secs(10);
+pub(super) const LINGER: Duration = Duration::from_secs(10);
 
 /// Why one direction stopped.
 #[derive(Debug)]

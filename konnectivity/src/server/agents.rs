@@ -107,7 +107,7 @@ fn open_lane(backend: &Backend, request: Request<RecvStream>, mut respond: SendR
         return respond.send_reset(h2::Reason::CANCEL);
     };
     match respond.send_response(grpc::response(), false) {
-        Ok(to) => backend.lane(random, lane(to, request.into_body())),
+        Ok(to) => backend.lane(random, lane(Side::Server, to, request.into_body())),
         Err(error) => tracing::debug!(%error, "an agent gave up a lane at once"),
     }
 }

@@ -16,7 +16,7 @@ pub struct Flags {
     mode: ModeFlag,
     /// Unix socket for frontends; empty for TCP
     #[arg(long, default_value = "")]
-    uds_name: PathBuf,
+    uds_name: String,
     /// Remove a file that is in the socket's place
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     delete_existing_uds_file: bool,
@@ -141,14 +141,14 @@ impl TryFrom<Flags> for Config {
 
 fn frontend(flags: &Flags) -> Result<Frontend, MemberError> {
     let files = [&flags.server_cert, &flags.server_key, &flags.server_ca_cert];
-    if !flags.uds_name.as_os_str().is_empty() {
+    if !flags.uds_name.is_empty() {
         if flags.server_port.is_some_and(|port| port != 0) {
             return Err(MemberError::new("--server-port has to be 0 where --uds-name is given"));
         }
         if files.iter().any(|file| file.is_some()) {
             return Err(MemberError::new("a Unix socket takes no --server-cert, --server-key and --server-ca-cert"));
         }
-        let path = flags.uds_name.clone();
+        let path = flags.uds_name.clone().into();
         return Ok(Frontend::Unix { path, delete_existing: flags.delete_existing_uds_file });
     }
     let [Some(certificate), Some(key), Some(authority)] = files else {

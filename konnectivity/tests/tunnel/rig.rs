@@ -99,8 +99,12 @@ impl Rig {
     }
 
     fn issue(&self, name: &str) {
-        let here: IpAddr = HERE.parse().unwrap();
-        let leaf = Leaf { usage: Usage::Both, ..Leaf::server(name, &[], &[here]) };
+        self.issue_for(name, HERE.parse().unwrap());
+    }
+
+    /// Makes a certificate that is good for one address, and for clients.
+    pub(crate) fn issue_for(&self, name: &str, address: IpAddr) {
+        let leaf = Leaf { usage: Usage::Both, ..Leaf::server(name, &[], &[address]) };
         let issued = self.authority.issue(&leaf, Clock::system().now()).unwrap();
         std::fs::write(self.path(&format!("{name}.crt")), issued.certificate_pem).unwrap();
         std::fs::write(self.path(&format!("{name}.key")), issued.key_pem).unwrap();

@@ -87,7 +87,7 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
 }
 
 async fn settle(front: &mut Leg, back: &mut Leg) {
-    tokio::join!(front.reader.settle(), back.reader.settle());
+    tokio::join!(front.settle(), back.settle());
 }
 
 /// The dial that a stream begins with. Upstream's clients close what they never dialled, and expect an answer.

@@ -62,7 +62,7 @@ pub(super) async fn connection<S: Split>(state: &Arc<State>, stream: S) {
     let end = pump(&mut front, &mut back).await;
     tracing::debug!(address, ?end, "a connection ended");
     drop((front, carried));
-    back.reader.settle().await;
+    back.settle().await;
 }
 
 fn address_of(request: &Request<Incoming>) -> String {

@@ -1,0 +1,91 @@
+//! An agent and a frontend that say exactly what a test wants: upstream's, or worse ones.
+
+use crate::rig::{Rig, within};
+use bytes::Bytes;
+use http::HeaderValue;
+use tinyplane_konnectivity_client::packet::{DialRequest, DialResponse, Packet};
+use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter};
+use tinyplane_konnectivity_client::{grpc, link};
+use tinyplane_wire::identity::tls::ALPN_HTTP2;
+use tinyplane_wire::net::{Stream, TcpDial, UnixDial};
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+
+/// One end of a stream of packets.
+pub(crate) struct Peer {
+    from: PacketReader,
+    to: PacketWriter,
+    _connection: AbortOnDropHandle<()>,
+}
+
+impl Peer {
+    /// An agent that speaks upstream's protocol.
+    pub(crate) async fn agent(rig: &Rig, id: &str) -> Self {
+        let at = rig.agents_at();
+        let stream = TcpDial::from(None).connect(at).await.unwrap();
+        let tls = TlsConnector::from(std::sync::Arc::new(rig.client_tls("agent", &ALPN_HTTP2)));
+        let stream = tls.connect(at.ip().into(), stream).await.unwrap();
+        let mut request = grpc::request("https", "konnectivity", grpc::CONNECT_PATH).unwrap();
+        request.headers_mut().insert(grpc::AGENT_ID, HeaderValue::try_from(id).unwrap());
+        Self::open(Box::new(stream), request).await
+    }
+
+    /// A frontend that speaks upstream's protocol.
+    pub(crate) async fn frontend(rig: &Rig) -> Self {
+        let stream = UnixDial::to(rig.path("k.sock")).connect().await.unwrap();
+        let request = grpc::request("http", "konnectivity", grpc::PROXY_PATH).unwrap();
+        Self::open(Box::new(stream), request).await
+    }
+
+    async fn open(stream: Box<dyn Stream>, request: http::Request<()>) -> Self {
+        let (client, connection) = link::client().handshake::<_, Bytes>(stream).await.unwrap();
+        let driven = tokio::spawn(async move { drop(connection.await) });
+        let (response, to) = client.ready().await.unwrap().send_request(request, false).unwrap();
+        let response = within(response).await.unwrap();
+        assert_eq!(grpc::failure_in(response.headers()), None);
+        if let Some(id) = response.headers().get(grpc::SERVER_ID) {
+            assert_eq!(id, "server-1");
+            assert_eq!(response.headers()[grpc::SERVER_COUNT], "1");
+        }
+        let from = PacketReader::new(response.into_body());
+        Self { from, to: PacketWriter::new(to), _connection: AbortOnDropHandle::new(driven) }
+    }
+
+    pub(crate) fn say(&mut self, packet: Packet) {
+        self.to.send(packet).unwrap();
+    }
+
+    pub(crate) async fn say_bytes(&mut self, connect_id: i64, bytes: Bytes) {
+        within(self.to.ready()).await.unwrap();
+        self.to.send_bytes(connect_id, bytes).unwrap();
+    }
+
+    /// The next packet; nothing at the end, however it comes.
+    pub(crate) async fn hears(&mut self) -> Option<Packet> {
+        within(self.from.next()).await.ok().flatten()
+    }
+
+    pub(crate) async fn hears_dial(&mut self) -> DialRequest {
+        match self.hears().await {
+            Some(Packet::DialRequest(dial)) => dial,
+            other => panic!("{other:?} is no dial"),
+        }
+    }
+
+    /// Takes a dial and answers it.
+    pub(crate) async fn takes_dial(&mut self, connect_id: i64) {
+        let random = self.hears_dial().await.random;
+        self.say(Packet::DialResponse(DialResponse { error: String::new(), connect_id, random }));
+    }
+
+    /// Dials, and gives the connection's number or the error.
+    pub(crate) async fn dials(&mut self, address: &str) -> Result<i64, String> {
+        let dial = DialRequest { protocol: "tcp".into(), address: address.into(), random: 7 };
+        self.say(Packet::DialRequest(dial));
+        match self.hears().await {
+            Some(Packet::DialResponse(answer)) if answer.error.is_empty() => Ok(answer.connect_id),
+            Some(Packet::DialResponse(answer)) => Err(answer.error),
+            other => panic!("{other:?} answers no dial"),
+        }
+    }
+}
