@@ -1,5 +1,6 @@
 //! What cells of Tables are made of: ages, joined lists, counts, as kubectl shows them.
 
+use crate::schema::quantity::Quantity;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use tinyplane_wire::clock;
@@ -71,6 +72,16 @@ pub fn or_none(value: &Value) -> Value {
 #[must_use]
 pub fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_default()
+}
+
+/// A quantity in canonical form, 0 where it is missing.
+#[must_use]
+pub fn quantity(value: &Value) -> String {
+    match value {
+        Value::Null => "0".to_owned(),
+        Value::String(text) => Quantity::parse(text).map_or_else(|_| text.clone(), |amount| amount.to_string()),
+        other => other.to_string(),
+    }
 }
 
 /// How many items or entries there are.

@@ -1,0 +1,33 @@
+//! Kinds that a Table shows by name and time of creation: upstream has no printer of its own for them.
+
+use crate::registry::behaviour::{Behaviour, Column, Generation, Grammar, NAME, column};
+use crate::registry::cells;
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+/// The columns of a kind without a printer.
+pub(super) const COLUMNS: &[Column] =
+    &[NAME, Column { kind: "date", ..column("Created At", "When the object was created.") }];
+
+/// The cells of a kind without a printer.
+pub(super) fn cells(object: &Value, _now: SystemTime) -> Vec<Value> {
+    vec![cells::name(object), object["metadata"]["creationTimestamp"].as_str().map_or(Value::Null, |at| json!(at))]
+}
+
+/// `LimitRange`s.
+pub(super) static LIMIT_RANGE: Behaviour =
+    Behaviour { create_on_update: true, columns: COLUMNS, cells, ..Behaviour::PLAIN };
+
+/// Roles and `ClusterRole`s.
+pub(super) static ROLE: Behaviour =
+    Behaviour { name: Grammar::PathSegment, create_on_update: true, columns: COLUMNS, cells, ..Behaviour::PLAIN };
+
+/// `CustomResourceDefinition`s, whose versions are noted down as soon as objects may be stored in them.
+pub(super) static CUSTOM_RESOURCE_DEFINITION: Behaviour = Behaviour {
+    generation: Generation::Spec,
+    unconditional_update: false,
+    prepare: |new, old, part| super::extensions::note_stored_version(new, old, part),
+    columns: COLUMNS,
+    cells,
+    ..Behaviour::WITH_STATUS
+};

@@ -1,0 +1,87 @@
+//! `DaemonSet`s: their columns, and the annotation in which the template's generation survives.
+
+use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
+use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, column, count};
+use crate::registry::cells::{age, label_map, name, number, selector};
+use serde_json::{Value, json};
+use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
+
+/// Where the template's generation stands since it left the spec.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// `DaemonSet`s.
+pub(super) static DAEMON_SET: Behaviour = Behaviour {
+    prepare: count_templates,
+    columns: &[
+        NAME,
+        count("Desired", "Nodes that should run the pod."),
+        count("Current", "Nodes that run the pod and should."),
+        count("Ready", "Nodes whose pod is ready."),
+        count("Up-to-date", "Nodes that run the pod of the current template."),
+        count("Available", "Nodes whose pod has been ready for long enough."),
+        column("Node Selector", "Labels that a node must have."),
+        AGE,
+        CONTAINERS,
+        IMAGES,
+        SELECTOR,
+    ],
+    cells: |object, now| {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let [names, images] = containers(&spec["template"]);
+        vec![
+            name(object),
+            json!(number(&status["desiredNumberScheduled"])),
+            json!(number(&status["currentNumberScheduled"])),
+            json!(number(&status["numberReady"])),
+            json!(number(&status["updatedNumberScheduled"])),
+            json!(number(&status["numberAvailable"])),
+            label_map(&spec["template"]["spec"]["nodeSelector"]),
+            age(object, now),
+            names,
+            images,
+            selector(&spec["selector"]),
+        ]
+    },
+    ..Behaviour::WITH_STATUS
+};
+
+/// The server alone counts the changes of the template.
+fn count_templates(new: &mut Value, old: Option<&Value>, part: Part) {
+    let generation = match old {
+        None => template_generation(new).max(1),
+        Some(old) if part == Part::Main && new["spec"]["template"] != old["spec"]["template"] => {
+            template_generation(old) + 1
+        }
+        Some(old) => template_generation(old),
+    };
+    let annotations = metadata_mut(new).entry("annotations").or_insert_with(|| json!({}));
+    map_mut(annotations).insert(TEMPLATE_GENERATION.to_owned(), json!(generation.to_string()));
+}
+
+fn template_generation(object: &Value) -> i64 {
+    Meta::of(object).annotation(TEMPLATE_GENERATION).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_the_template_alone_are_counted() {
+        let prepare = DAEMON_SET.prepare;
+        let mut made = json!({"spec": {"template": {"spec": {"hostNetwork": true}}}});
+        prepare(&mut made, None, Part::Main);
+        assert_eq!(Meta::of(&made).annotation(TEMPLATE_GENERATION), Some("1"));
+
+        let mut same = made.clone();
+        same["metadata"]["annotations"] = json!({"mine": "x"});
+        same["spec"]["minReadySeconds"] = json!(1);
+        prepare(&mut same, Some(&made), Part::Main);
+        assert_eq!(same["metadata"]["annotations"], json!({"mine": "x", TEMPLATE_GENERATION: "1"}));
+
+        let mut changed = made.clone();
+        changed["spec"]["template"]["spec"]["hostNetwork"] = json!(false);
+        prepare(&mut changed, Some(&made), Part::Main);
+        assert_eq!(Meta::of(&changed).annotation(TEMPLATE_GENERATION), Some("2"));
+    }
+}

@@ -1,0 +1,213 @@
+//! Persistent volumes and the claims on them.
+
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Part, column, wide};
+use crate::registry::cells::{age, items, name, quantity};
+use serde_json::{Value, json};
+use tinyplane_wire::meta::{Meta, map_mut};
+
+/// How classes were named before there was a field for it.
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+/// The modes of access and their short forms, in the order in which they are told.
+const ACCESS_MODES: [(&str, &str); 4] =
+    [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+
+/// `PersistentVolume`s.
+pub(super) static PERSISTENT_VOLUME: Behaviour = Behaviour {
+    generation: Generation::None,
+    // Upstream lets selectors say `name` by mistake, and keeps to it.
+    fields: &[FieldLabel::Computed("name", |object| Meta::of(object).name().into())],
+    prepare: begin_volume,
+    warnings: |new, _| volume_warnings(new),
+    columns: &[
+        NAME,
+        column("Capacity", "How much it holds."),
+        column("Access Modes", "How it may be mounted."),
+        column("Reclaim Policy", "What becomes of it when its claim is gone."),
+        column("Status", "Whether it is free, bound or released."),
+        column("Claim", "The claim that it is bound to."),
+        column("StorageClass", "The storage class that it belongs to."),
+        column("VolumeAttributesClass", "The class of its attributes."),
+        column("Reason", "Why it failed."),
+        AGE,
+        wide("VolumeMode", "Whether it is a file system or a block device."),
+    ],
+    cells: |object, now| {
+        let spec = &object["spec"];
+        vec![
+            name(object),
+            json!(quantity(&spec["capacity"]["storage"])),
+            json!(access_modes(&spec["accessModes"])),
+            or(&spec["persistentVolumeReclaimPolicy"], ""),
+            phase(object),
+            claim(&spec["claimRef"]),
+            storage_class(object),
+            or(&spec["volumeAttributesClassName"], "<unset>"),
+            or(&object["status"]["reason"], ""),
+            age(object, now),
+            or(&spec["volumeMode"], "<unset>"),
+        ]
+    },
+    ..Behaviour::WITH_STATUS
+};
+
+/// `PersistentVolumeClaim`s.
+pub(super) static PERSISTENT_VOLUME_CLAIM: Behaviour = Behaviour {
+    generation: Generation::None,
+    prepare: begin_claim,
+    warnings: |new, _| class_warnings(new).into_iter().collect(),
+    columns: &[
+        NAME,
+        column("Status", "Whether it is pending, bound or lost."),
+        column("Volume", "The volume that it is bound to."),
+        column("Capacity", "How much the volume holds."),
+        column("Access Modes", "How the volume may be mounted."),
+        column("StorageClass", "The storage class that it asks for."),
+        column("VolumeAttributesClass", "The class of attributes that it asks for."),
+        AGE,
+        wide("VolumeMode", "Whether it is a file system or a block device."),
+    ],
+    cells: |object, now| {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let bound = spec["volumeName"].as_str().is_some_and(|volume| !volume.is_empty());
+        vec![
+            name(object),
+            phase(object),
+            or(&spec["volumeName"], ""),
+            json!(if bound { quantity(&status["capacity"]["storage"]) } else { String::new() }),
+            json!(if bound { access_modes(&status["accessModes"]) } else { String::new() }),
+            storage_class(object),
+            or(&spec["volumeAttributesClassName"], "<unset>"),
+            age(object, now),
+            or(&spec["volumeMode"], "<unset>"),
+        ]
+    },
+    ..Behaviour::WITH_STATUS
+};
+
+/// A new volume is pending from its first moment; without a change of phase the last one's time stays.
+fn begin_volume(new: &mut Value, old: Option<&Value>, part: Part) {
+    match old {
+        None => {
+            let since = new["metadata"]["creationTimestamp"].clone();
+            map_mut(new).insert("status".into(), json!({"phase": "Pending", "lastPhaseTransitionTime": since}));
+        }
+        Some(old) if part == Part::Status => {
+            let (was, is) = (&old["status"], &new["status"]);
+            let since = &was["lastPhaseTransitionTime"];
+            if was["phase"] == is["phase"] && is["lastPhaseTransitionTime"].is_null() && !since.is_null() {
+                new["status"]["lastPhaseTransitionTime"] = since.clone();
+            }
+        }
+        Some(_) => {}
+    }
+}
+
+/// A new claim is pending. What it is filled from is told by two fields of which either fills in the other.
+fn begin_claim(new: &mut Value, old: Option<&Value>, part: Part) {
+    if old.is_none() {
+        map_mut(new).insert("status".into(), json!({"phase": "Pending"}));
+    }
+    if part != Part::Main {
+        return;
+    }
+    let (source, reference) = (new["spec"]["dataSource"].clone(), new["spec"]["dataSourceRef"].clone());
+    if !source.is_null() && reference.is_null() {
+        new["spec"]["dataSourceRef"] = source;
+    } else if source.is_null()
+        && !reference.is_null()
+        && reference["namespace"].as_str().is_none_or(str::is_empty)
+        && is_volume_source(&reference)
+    {
+        new["spec"]["dataSource"] = reference;
+    }
+}
+
+/// `dataSource` can say claims and snapshots only.
+fn is_volume_source(reference: &Value) -> bool {
+    matches!(
+        (reference["apiGroup"].as_str().unwrap_or_default(), reference["kind"].as_str().unwrap_or_default()),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    )
+}
+
+fn class_warnings(object: &Value) -> Option<String> {
+    Meta::of(object).annotation(CLASS_ANNOTATION)?;
+    Some(format!(
+        "metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use \"storageClassName\" attribute instead"
+    ))
+}
+
+fn volume_warnings(volume: &Value) -> Vec<String> {
+    let mut warnings: Vec<String> = class_warnings(volume).into_iter().collect();
+    if volume["spec"]["persistentVolumeReclaimPolicy"] == "Recycle" {
+        warnings.push("spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.".into());
+    }
+    warnings
+}
+
+fn or(value: &Value, missing: &str) -> Value {
+    json!(value.as_str().unwrap_or(missing))
+}
+
+fn access_modes(modes: &Value) -> String {
+    let has = |mode: &str| items(modes).any(|one| one == mode);
+    let short: Vec<&str> = ACCESS_MODES.iter().filter(|(mode, _)| has(mode)).map(|(_, short)| *short).collect();
+    short.join(",")
+}
+
+fn phase(object: &Value) -> Value {
+    if Meta::of(object).is_deleting() { json!("Terminating") } else { or(&object["status"]["phase"], "") }
+}
+
+fn claim(reference: &Value) -> Value {
+    if reference.is_null() {
+        return json!("");
+    }
+    let text = |field: &str| reference[field].as_str().unwrap_or_default();
+    json!(format!("{}/{}", text("namespace"), text("name")))
+}
+
+fn storage_class(object: &Value) -> Value {
+    match Meta::of(object).annotation(CLASS_ANNOTATION) {
+        Some(class) => json!(class),
+        None => or(&object["spec"]["storageClassName"], ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_claim_is_pending_until_it_is_bound() {
+        let mut claim = json!({
+            "metadata": {"name": "data"},
+            "spec": {"storageClassName": "fast", "dataSource": {"kind": "PersistentVolumeClaim", "name": "x"}},
+            "status": {"phase": "Bound"},
+        });
+        (PERSISTENT_VOLUME_CLAIM.prepare)(&mut claim, None, Part::Main);
+        assert_eq!(claim["status"], json!({"phase": "Pending"}));
+        assert_eq!(claim["spec"]["dataSourceRef"], claim["spec"]["dataSource"]);
+        let shown = (PERSISTENT_VOLUME_CLAIM.cells)(&claim, SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            shown,
+            ["data", "Pending", "", "", "", "fast", "<unset>", "<unknown>", "<unset>"].map(|text| json!(text))
+        );
+        claim["spec"]["volumeName"] = json!("v");
+        claim["status"] = json!({"phase": "Bound", "capacity": {"storage": "1024Mi"}, "accessModes": ["ReadWriteMany", "ReadWriteOnce"]});
+        let shown = (PERSISTENT_VOLUME_CLAIM.cells)(&claim, SystemTime::UNIX_EPOCH);
+        assert_eq!(shown[1..5], ["Bound", "v", "1Gi", "RWO,RWX"].map(|text| json!(text)));
+    }
+
+    #[test]
+    fn a_volume_remembers_since_when_it_has_its_phase() {
+        let mut volume = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}});
+        (PERSISTENT_VOLUME.prepare)(&mut volume, None, Part::Main);
+        assert_eq!(volume["status"]["lastPhaseTransitionTime"], "2026-01-01T00:00:00Z");
+        let mut told = volume.clone();
+        told["status"] = json!({"phase": "Pending", "message": "waiting"});
+        (PERSISTENT_VOLUME.prepare)(&mut told, Some(&volume), Part::Status);
+        assert_eq!(told["status"]["lastPhaseTransitionTime"], "2026-01-01T00:00:00Z");
+    }
+}
