@@ -3,11 +3,16 @@
 pub mod audit;
 pub mod authn;
 pub mod authz;
+pub mod chain;
+pub mod discovery;
 pub mod egress;
+pub mod endpoints;
 pub mod handlers;
 pub mod registry;
 pub mod request;
+pub mod respond;
 pub mod schema;
+pub mod server;
 pub mod store;
 pub mod streaming;
 pub mod validation;

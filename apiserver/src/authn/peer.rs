@@ -1,5 +1,7 @@
 //! The other end of a connection: its address, and the certificates that it proved to hold the key of.
 
+use super::certificate::Verdict;
+use arc_swap::ArcSwapOption;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,11 +20,13 @@ pub struct Peer {
 pub struct Presented {
     /// The chain, leaf first.
     pub chain: Vec<CertificateDer<'static>>,
+    /// The last verdict on the chain, which holds for a moment.
+    pub(super) verdict: ArcSwapOption<Verdict>,
 }
 
 impl fmt::Debug for Presented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Presented").field("certificates", &self.chain.len()).finish()
+        f.debug_struct("Presented").field("certificates", &self.chain.len()).finish_non_exhaustive()
     }
 }
 
@@ -31,7 +35,9 @@ impl Peer {
     #[must_use]
     pub fn new(address: SocketAddr, chain: Option<&[CertificateDer<'static>]>) -> Self {
         let presented = chain.filter(|chain| !chain.is_empty());
-        Self { address, presented: presented.map(|chain| Arc::new(Presented { chain: chain.to_vec() })) }
+        let presented =
+            presented.map(|chain| Arc::new(Presented { chain: chain.to_vec(), verdict: ArcSwapOption::const_empty() }));
+        Self { address, presented }
     }
 
     /// A peer without an address or certificates, for calls that come from no connection.

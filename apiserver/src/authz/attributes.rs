@@ -29,6 +29,8 @@ pub enum On<'a> {
         namespace: &'a str,
         /// The object's name.
         name: &'a str,
+        /// The field selector of a list or watch. Only the node authorizer asks for it.
+        field_selector: &'a str,
     },
     /// A path that is no resource.
     Path(&'a str),
@@ -38,7 +40,9 @@ impl<'a> Attributes<'a> {
     /// A question about a resource in the whole cluster; add what is known.
     #[must_use]
     pub fn resource(verb: &'a str, group: &'a str, resource: &'a str) -> Self {
-        Self { verb, on: On::Resource { group, version: "", resource, subresource: "", namespace: "", name: "" } }
+        let on =
+            On::Resource { group, version: "", resource, subresource: "", namespace: "", name: "", field_selector: "" };
+        Self { verb, on }
     }
 
     /// A question about a path.
@@ -79,6 +83,15 @@ impl<'a> Attributes<'a> {
     pub fn name(mut self, value: &'a str) -> Self {
         if let On::Resource { name, .. } = &mut self.on {
             *name = value;
+        }
+        self
+    }
+
+    /// With the field selector of a list or watch.
+    #[must_use]
+    pub fn field_selector(mut self, value: &'a str) -> Self {
+        if let On::Resource { field_selector, .. } = &mut self.on {
+            *field_selector = value;
         }
         self
     }

@@ -1,12 +1,23 @@
 //! Who may do what: the only maker of `Permitted<Call>`, and the `Authorizer` of whom further questions are asked.
 
 mod attributes;
+pub mod defaults;
+pub mod escalation;
+mod feed;
+mod node;
 mod permitted;
+pub mod rbac;
+mod union;
 
 pub use attributes::{Attributes, On};
+pub use feed::{Change, Feed};
+pub use node::NodeAuthorizer;
 pub use permitted::{Permitted, permit};
+pub use rbac::{Rbac, Rule};
+pub use union::Authorizers;
 
 use crate::authn::Caller;
+use std::sync::Arc;
 
 /// What an authorizer says to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +44,29 @@ pub trait Authorizer: Send + Sync + 'static {
     /// Whether this caller may do this. Nothing is looked up outside of memory.
     fn authorize(&self, caller: &Caller, question: &Attributes<'_>) -> Decision;
 
-    /// The rules that apply to a caller in a namespace, for `kubectl auth can-i --list`: resource rules and
-    /// non-resource rules in the shape of SubjectRulesReview, and whether they may be incomplete.
-    fn rules(&self, caller: &Caller, namespace: &str) -> Rules {
+    /// The rules that a caller holds in a namespace, as far as they can be told.
+    fn held(&self, caller: &Caller, namespace: &str) -> Held {
         let _ = (caller, namespace);
-        Rules { incomplete: true, ..Rules::default() }
+        Held { incomplete: true, ..Held::default() }
+    }
+
+    /// The rules of a role: a ClusterRole, or the Role of a namespace. `None` where there is no such role.
+    fn role(&self, namespace: Option<&str>, name: &str) -> Option<Arc<[Rule]>> {
+        let _ = (namespace, name);
+        None
     }
 }
 
-/// The rules that apply to somebody: what a SelfSubjectRulesReview tells.
+/// The rules that somebody holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
-    /// Of resources: `{verbs, apiGroups, resources, resourceNames}`.
-    pub resources: Vec<serde_json::Value>,
-    /// Of paths: `{verbs, nonResourceURLs}`.
-    pub paths: Vec<serde_json::Value>,
-    /// True when an authorizer can't enumerate its rules.
+pub struct Held {
+    /// The rules, in the order of bindings.
+    pub rules: Vec<Rule>,
+    /// True when an authorizer can't tell its rules.
     pub incomplete: bool,
-    /// Why, if something went wrong.
-    pub error: String,
+    /// What went wrong, such as a binding to a role that is not there.
+    pub errors: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,15 +20,9 @@ pub struct Permitted<T> {
 ///
 /// # Errors
 /// The 403, in upstream's words.
-pub fn permit(
-    call: Call,
-    caller: Arc<Caller>,
-    authorizer: Arc<dyn Authorizer>,
-) -> Result<Permitted<Call>, (Call, Box<status::Status>)> {
-    match demand(&*authorizer, &caller, &call.attributes()) {
-        Ok(()) => Ok(Permitted { inner: call, caller, authorizer }),
-        Err(status) => Err((call, status)),
-    }
+pub fn permit(call: Call, caller: Arc<Caller>, authorizer: Arc<dyn Authorizer>) -> status::Result<Permitted<Call>> {
+    demand(&*authorizer, &caller, &call.attributes())?;
+    Ok(Permitted { inner: call, caller, authorizer })
 }
 
 fn demand(authorizer: &dyn Authorizer, caller: &Caller, question: &Attributes<'_>) -> status::Result<()> {

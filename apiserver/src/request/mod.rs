@@ -69,7 +69,8 @@ impl Call {
                 .version(&path.version)
                 .subresource(path.subresource.as_deref().unwrap_or_default())
                 .namespace(path.namespace.as_deref().unwrap_or_default())
-                .name(path.name.as_deref().or(path.selected_name.as_deref()).unwrap_or_default()),
+                .name(path.name.as_deref().or(path.selected_name.as_deref()).unwrap_or_default())
+                .field_selector(self.query.text("fieldSelector")),
             Target::Path => Attributes::path(self.verb.as_str(), &self.path),
         }
     }

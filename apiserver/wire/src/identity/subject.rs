@@ -1,6 +1,8 @@
 //! Whom a client certificate names: the user is its common name, the groups its organizations.
 
+use crate::identity::tls::provider;
 use rustls_pki_types::CertificateDer;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The subject of a certificate.
@@ -10,19 +12,42 @@ pub struct Subject {
     pub common_name: String,
     /// The groups, in order.
     pub organizations: Vec<String>,
+    /// When the certificate stops counting.
+    pub not_after: SystemTime,
+    /// SHA-256 of the certificate, in hexadecimal.
+    pub fingerprint: String,
 }
 
 impl Subject {
     /// Reads a certificate's subject. `None` when it can't be read or has no common name: it names nobody.
     #[must_use]
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-        let subject = certificate.subject();
+        let (_, read) = X509Certificate::from_der(certificate).ok()?;
+        let subject = read.subject();
         let common_name = subject.iter_common_name().last()?.as_str().ok()?.to_owned();
         let organizations =
             subject.iter_organization().filter_map(|name| name.as_str().ok()).map(str::to_owned).collect();
-        Some(Self { common_name, organizations }).filter(|subject| !subject.common_name.is_empty())
+        let not_after = u64::try_from(read.validity().not_after.timestamp()).unwrap_or_default();
+        let not_after = UNIX_EPOCH + Duration::from_secs(not_after);
+        let fingerprint = hexadecimal(&sha256(certificate));
+        Some(Self { common_name, organizations, not_after, fingerprint })
+            .filter(|subject| !subject.common_name.is_empty())
     }
+}
+
+/// SHA-256, by the one cryptographic provider.
+#[must_use]
+pub fn sha256(data: &[u8]) -> Vec<u8> {
+    let suites = provider().cipher_suites.clone();
+    let mut hashes = suites.iter().filter_map(|suite| suite.tls13()).map(|suite| suite.common.hash_provider);
+    hashes.find(|hash| hash.output_len() == 32).map(|hash| hash.hash(data).as_ref().to_vec()).unwrap_or_default()
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hexadecimal(data: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    data.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 #[cfg(test)]
@@ -43,6 +68,12 @@ mod tests {
             (subject.common_name.as_str(), subject.organizations),
             ("system:node:a", vec!["system:nodes".into()])
         );
+        assert!(subject.not_after > now && subject.fingerprint.len() == 64);
         assert_eq!(Subject::of(&CertificateDer::from(vec![1, 2, 3])), None);
+    }
+
+    #[test]
+    fn the_hash_is_sha_256() {
+        assert!(hexadecimal(&sha256(b"abc")).starts_with("ba7816bf8f01cfea"));
     }
 }

@@ -225,7 +225,7 @@ impl Fixture {
         let caller = Arc::new(Caller::new("jane", []));
         let outcome = match permit(call, caller, Arc::clone(&self.authorizer)) {
             Ok(permitted) => Box::pin(serve(&self.context, permitted, request.map(Body::new))).await,
-            Err((_, status)) => Err(status),
+            Err(status) => Err(status),
         };
         outcome.unwrap_or_else(|status| {
             let mut response = Response::new(Body::from(serde_json::to_vec(&*status).unwrap()));

@@ -1,0 +1,214 @@
+//! Who is let in, and as whom.
+
+use super::*;
+use crate::audit::Ticket;
+use crate::authz::{Attributes, Authorizer, Decision, On};
+use crate::request::Call;
+use http::Request;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::pki::{Authority, Leaf, signing_key};
+use tinyplane_wire::identity::tls::chain;
+use tinyplane_wire::identity::token::{Bound, Claims, Private, Signer, Verifier};
+
+struct Objects(HashMap<&'static str, Value>);
+
+impl Live for Objects {
+    fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.0.get(format!("{resource}/{namespace}/{name}").as_str()).cloned().map(Arc::new)
+    }
+}
+
+fn call(headers: &[(&str, &str)], peer: Peer) -> Call {
+    let mut request = Request::builder().uri("/api/v1/pods");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Call::parse(&request.body(()).unwrap(), peer, Ticket::new(None)).unwrap()
+}
+
+fn peer_of(authority: &Authority, leaf: &Leaf) -> Peer {
+    peer_since(authority, leaf, Duration::ZERO)
+}
+
+fn peer_since(authority: &Authority, leaf: &Leaf, ago: Duration) -> Peer {
+    let issued = authority.issue(leaf, Clock::system().now() - ago).unwrap();
+    Peer::new(([127, 0, 0, 1], 1).into(), Some(&chain(&issued.certificate_pem).unwrap()))
+}
+
+fn authority() -> Authority {
+    Authority::create("ca", Clock::system().now()).unwrap()
+}
+
+fn by_certificate(authority: &Authority) -> Authenticator {
+    let certificates = Certificates::new(authority.certificate_pem()).unwrap();
+    let tokens = StaticTokens::parse("secret,robot,7,\"a,b\"\n").unwrap();
+    Authenticator {
+        certificates: Some(certificates),
+        static_tokens: Some(tokens),
+        anonymous: true,
+        ..Authenticator::default()
+    }
+}
+
+#[test]
+fn a_certificate_names_the_caller() {
+    let authority = authority();
+    let authenticator = by_certificate(&authority);
+    let peer = peer_of(&authority, &Leaf::client("jane", Some("devs")));
+    for _ in 0..2 {
+        let caller = authenticator.caller(&call(&[], peer.clone())).unwrap();
+        assert_eq!(caller.name, "jane");
+        assert_eq!(caller.groups, ["devs", "system:authenticated"]);
+        assert!(caller.extra["authentication.kubernetes.io/credential-id"][0].starts_with("X509SHA256="));
+    }
+}
+
+#[test]
+fn a_certificate_of_a_stranger_or_past_its_time_is_unauthorized_but_a_good_token_still_counts() {
+    let (ours, strange) = (authority(), authority());
+    let authenticator = by_certificate(&ours);
+    let stranger = peer_of(&strange, &Leaf::client("jane", None));
+    assert_eq!(authenticator.caller(&call(&[], stranger.clone())).unwrap_err().code, 401);
+    let caller = authenticator.caller(&call(&[("authorization", "Bearer secret")], stranger)).unwrap();
+    assert_eq!((caller.name.as_str(), caller.uid.as_str()), ("robot", "7"));
+    assert_eq!(caller.groups, ["a", "b", "system:authenticated"]);
+    let short = Leaf { lifetime: Duration::from_secs(60), ..Leaf::client("jane", None) };
+    let expired = peer_since(&ours, &short, Duration::from_secs(120));
+    assert_eq!(authenticator.caller(&call(&[], expired)).unwrap_err().message, "Unauthorized");
+    let server = peer_of(&ours, &Leaf::server("jane", &[], &[]));
+    assert_eq!(authenticator.caller(&call(&[], server)).unwrap_err().code, 401);
+}
+
+#[test]
+fn without_a_credential_a_caller_is_anonymous_or_nobody() {
+    let mut authenticator = Authenticator { anonymous: true, ..Authenticator::default() };
+    assert_eq!(*authenticator.caller(&call(&[], Peer::nobody())).unwrap(), Caller::anonymous());
+    assert!(authenticator.caller(&call(&[("authorization", "Bearer wrong")], Peer::nobody())).is_err());
+    authenticator.anonymous = false;
+    assert_eq!(authenticator.caller(&call(&[], Peer::nobody())).unwrap_err().code, 401);
+}
+
+fn claims(now: i64) -> Claims {
+    let bound = |name: &str, uid: &str| Bound { name: name.into(), uid: uid.into() };
+    Claims {
+        aud: vec!["api".into(), "vault".into()],
+        exp: now + 600,
+        iat: now,
+        iss: "issuer".into(),
+        jti: "j1".into(),
+        kubernetes: Private {
+            namespace: "a".into(),
+            serviceaccount: bound("robot", "u1"),
+            pod: Some(bound("p", "u2")),
+            node: Some(bound("n", "u3")),
+            secret: None,
+            warnafter: None,
+        },
+        nbf: now,
+        sub: "system:serviceaccount:a:robot".into(),
+    }
+}
+
+fn by_account(objects: Value, signer: &str, public: &str) -> (Authenticator, String) {
+    let objects = objects.as_object().unwrap().iter();
+    let objects = objects.map(|(key, value)| (&*key.clone().leak(), value.clone())).collect();
+    let verifier = Verifier::from_pem(public, "issuer").unwrap();
+    let accounts = ServiceAccounts::new(vec![verifier], vec!["api".into()], Arc::new(Objects(objects)));
+    let clock = Clock::system();
+    let token = Signer::from_pem(signer).unwrap().sign(&claims(clock.unix_seconds())).unwrap();
+    (Authenticator { service_accounts: Some(accounts), ..Authenticator::default() }, token)
+}
+
+#[test]
+fn a_token_counts_while_what_it_is_bound_to_lives() {
+    let (signer, public) = signing_key().unwrap();
+    let account = json!({"metadata": {"name": "robot", "uid": "u1"}});
+    let pod = json!({"metadata": {"name": "p", "uid": "u2"}});
+    let outcome = |objects: Value| {
+        let (authenticator, token) = by_account(objects, &signer, &public);
+        authenticator.caller(&call(&[("authorization", &format!("bearer {token}"))], Peer::nobody()))
+    };
+    let both = json!({"serviceaccounts/a/robot": account, "pods/a/p": pod});
+    let caller = outcome(both).unwrap();
+    assert_eq!((caller.name.as_str(), caller.uid.as_str()), ("system:serviceaccount:a:robot", "u1"));
+    assert_eq!(caller.groups, ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]);
+    assert_eq!(caller.extra["authentication.kubernetes.io/pod-name"], ["p"]);
+    assert_eq!(caller.extra["authentication.kubernetes.io/node-uid"], ["u3"]);
+    assert_eq!(caller.extra["authentication.kubernetes.io/credential-id"], ["JTI=j1"]);
+    assert_eq!(outcome(json!({"serviceaccounts/a/robot": account})).unwrap_err().code, 401);
+    let other = json!({"metadata": {"name": "robot", "uid": "other"}});
+    assert_eq!(outcome(json!({"serviceaccounts/a/robot": other, "pods/a/p": pod})).unwrap_err().code, 401);
+    let deleted = json!({"metadata": {"name": "p", "uid": "u2", "deletionTimestamp": "2020-01-01T00:00:00Z"}});
+    assert_eq!(outcome(json!({"serviceaccounts/a/robot": account, "pods/a/p": deleted})).unwrap_err().code, 401);
+}
+
+#[test]
+fn a_token_is_reviewed_for_the_audiences_asked_for() {
+    let (signer, public) = signing_key().unwrap();
+    let objects =
+        json!({"serviceaccounts/a/robot": {"metadata": {"uid": "u1"}}, "pods/a/p": {"metadata": {"uid": "u2"}}});
+    let (authenticator, token) = by_account(objects, &signer, &public);
+    let review = |audiences: &[&str]| {
+        let audiences: Vec<String> = audiences.iter().map(|a| (*a).to_owned()).collect();
+        authenticator.review(&token, &audiences).map(|review| review.audiences)
+    };
+    assert_eq!(review(&["vault", "other"]).unwrap(), ["vault"]);
+    assert_eq!(review(&[]).unwrap(), ["api"]);
+    assert!(review(&["other"]).is_err());
+    assert!(authenticator.review("not.a.token", &[]).is_err());
+}
+
+/// Lets through what is impersonated by these words.
+struct Only(&'static [&'static str]);
+
+impl Authorizer for Only {
+    fn authorize(&self, _caller: &Caller, question: &Attributes<'_>) -> Decision {
+        let On::Resource { resource, name, .. } = question.on else { return Decision::NoOpinion(String::new()) };
+        let asked = format!("{} {resource} {name}", question.verb);
+        if self.0.contains(&asked.as_str()) { Decision::Allow } else { Decision::NoOpinion(String::new()) }
+    }
+}
+
+#[test]
+fn impersonation_asks_for_everything_it_takes() {
+    let real = Arc::new(Caller::new("admin", []));
+    let headers = [("impersonate-user", "jane"), ("impersonate-group", "devs"), ("impersonate-extra-scopes", "view")];
+    let call = call(&headers, Peer::nobody());
+    let all = Only(&["impersonate users jane", "impersonate groups devs", "impersonate userextras view"]);
+    let caller = impersonate(&call, real.clone(), &all).unwrap();
+    assert_eq!(caller.groups, ["devs", "system:authenticated"]);
+    assert_eq!(caller.extra["scopes"], ["view"]);
+    let refused = impersonate(&call, real, &Only(&["impersonate users jane"])).unwrap_err();
+    assert_eq!(
+        refused.message,
+        r#"groups "devs" is forbidden: User "admin" cannot impersonate resource "groups" in API group "" at the cluster scope"#
+    );
+}
+
+#[test]
+fn an_impersonated_account_brings_its_groups() {
+    let call = call(&[("impersonate-user", "system:serviceaccount:a:robot")], Peer::nobody());
+    let caller = impersonate(&call, Arc::new(Caller::anonymous()), &Only(&["impersonate serviceaccounts robot"]));
+    assert_eq!(caller.unwrap().groups, ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]);
+}
+
+#[test]
+fn credentials_do_not_travel_on() {
+    let mut headers = call(
+        &[
+            ("authorization", "Bearer x"),
+            ("impersonate-user", "u"),
+            ("accept", "*/*"),
+            ("sec-websocket-protocol", "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.eA"),
+        ],
+        Peer::nobody(),
+    )
+    .headers;
+    strip_credentials(&mut headers);
+    assert_eq!(headers.len(), 2);
+    assert_eq!(headers["sec-websocket-protocol"], "v5.channel.k8s.io");
+}

@@ -1,0 +1,60 @@
+//! Our discovery against a real server's.
+
+use super::*;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn shared() -> Option<PathBuf> {
+    let shared = std::env::var_os("TINYPLANE_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let folder = shared.join("kubernetes-1.36/discovery");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("PASSED OVER: {} is not there, so discovery is compared with nothing", folder.display());
+    None
+}
+
+fn read(folder: &Path, name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+}
+
+/// Without the hashes of storage versions: those of some kinds are of versions that are long gone.
+fn unhashed(document: &Value) -> Value {
+    let mut document = document.clone();
+    for resource in document["resources"].as_array_mut().into_iter().flatten() {
+        if let Some(resource) = resource.as_object_mut() {
+            resource.remove("storageVersionHash");
+        }
+    }
+    document
+}
+
+#[test]
+fn discovery_is_that_of_a_real_server() {
+    let Some(folder) = shared() else { return };
+    let documents = Documents::build(&Catalog::builtin(), "127.0.0.1:6443");
+    let mut compared = 0;
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let path = format!("/{}", name.trim_end_matches(".json").replace("__", "/"));
+        match path.strip_suffix("-aggregated") {
+            None => assert_eq!(documents.plain(&path).map(unhashed), Some(unhashed(&read(&folder, &name))), "{path}"),
+            Some(path) => {
+                let ours = documents.aggregated(path).unwrap();
+                let ours: Value = serde_json::from_slice(&ours.bytes).unwrap();
+                assert_eq!(ours, read(&folder, &name), "{path} aggregated");
+            }
+        }
+        compared += 1;
+    }
+    assert!(compared > 20);
+}
+
+#[test]
+fn a_storage_version_hash_is_upstreams() {
+    let documents = Documents::build(&Catalog::builtin(), "127.0.0.1:6443");
+    let resources = documents.plain("/api/v1").unwrap()["resources"].as_array().unwrap();
+    let maps = resources.iter().find(|resource| resource["name"] == "configmaps").unwrap();
+    assert_eq!(maps["storageVersionHash"], "qFsyl6wFWjQ=");
+}

@@ -1,0 +1,111 @@
+//! Turns outcomes into responses: the one place that knows which HTTP code and body a failure has.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use tinyplane_wire::status::Status;
+
+use crate::request::Query;
+
+/// The content type of JSON, as upstream writes it.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
+/// Whether JSON is to be written for a person: by `pretty`, or because a browser or curl asks.
+#[must_use]
+pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
+    let by_agent = || {
+        let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known))
+    };
+    query.first("pretty").map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
+
+/// A failure as a response.
+#[must_use]
+pub fn failure(status: &Status, pretty: bool) -> Response<Body> {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(code, status, pretty);
+    let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if retry_after > 0 {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
+    }
+    response
+}
+
+/// JSON as a response.
+#[must_use]
+pub fn json(code: StatusCode, body: &impl Serialize, pretty: bool) -> Response<Body> {
+    let written = if pretty { pretty_json(body) } else { serde_json::to_vec(body) };
+    match written {
+        Ok(mut bytes) => {
+            bytes.push(b'\n');
+            bytes_of(code, JSON, bytes)
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer can't be written as JSON");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "an answer can't be written as JSON\n")
+        }
+    }
+}
+
+fn pretty_json(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec_pretty(body)
+}
+
+/// Bytes of a content type as a response.
+#[must_use]
+pub fn bytes_of(code: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// Plain text as a response.
+#[must_use]
+pub fn text(code: StatusCode, body: impl Into<String>) -> Response<Body> {
+    let mut response = bytes_of(code, TEXT, body.into());
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
+}
+
+/// What upstream says of a path that is none of its own.
+#[must_use]
+pub fn page_not_found() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// Sets a header that has no value yet.
+pub fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    headers.entry(name).or_insert(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use tinyplane_wire::status::{Details, Reason};
+
+    #[tokio::test]
+    async fn a_failure_carries_its_code_and_when_to_ask_again() {
+        let details = Details { retry_after_seconds: 3, ..Details::default() };
+        let status = Status::failure(Reason::TooManyRequests, "slow down").with_details(details);
+        let response = failure(&status, false);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "3");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(serde_json::from_slice::<Status>(&body).unwrap(), *status);
+    }
+
+    #[test]
+    fn people_get_indented_json() {
+        let agent = |name: &str| HeaderMap::from_iter([(USER_AGENT, name.parse().unwrap())]);
+        assert!(wants_pretty(&Query::default(), &agent("curl/8.0")));
+        assert!(!wants_pretty(&Query::default(), &agent("kubectl/v1.36")));
+        assert!(!wants_pretty(&Query::parse("pretty=0"), &agent("curl/8.0")));
+    }
+}

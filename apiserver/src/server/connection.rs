@@ -1,0 +1,79 @@
+//! One connection: HTTP/1.1 with upgrades or HTTP/2, whichever the client speaks.
+
+use crate::authn::Peer;
+use crate::chain::Chain;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tinyplane_wire::process::Shutdown;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// Calls that one HTTP/2 connection may have under way. Go's clients share one connection for all their watches.
+const STREAMS_MAX: u32 = 1_000;
+/// What a client may send on one stream before it is read, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// What a client may send on one connection before it is read, in bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// Most bytes of a call's headers.
+const HEADER_BYTES_MAX: u32 = 1024 * 1024;
+/// How long an HTTP/1.1 client may take to send its headers.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(32);
+/// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How connections are served. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Protocol(Arc<auto::Builder<TokioExecutor>>);
+
+impl Protocol {
+    pub(super) fn new() -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(HEADER_BYTES_MAX)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        Self(Arc::new(builder))
+    }
+
+    /// Serves one connection to its end. Told to shut down, it finishes the calls under way and takes no more.
+    pub(super) async fn serve(
+        &self,
+        stream: TlsStream<TcpStream>,
+        address: SocketAddr,
+        chain: Arc<Chain>,
+        shutdown: Shutdown,
+    ) {
+        let peer = Peer::new(address, stream.get_ref().1.peer_certificates());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (chain, peer) = (Arc::clone(&chain), peer.clone());
+            async move { Ok::<_, Infallible>(chain.answer(request.map(Body::new), peer).await) }
+        });
+        let mut connection = pin!(self.0.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(peer = %address, %error, "a connection ended early");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Accepts connections on the one TLS port, and drains them when the member ends.
+
+mod connection;
+
+use crate::chain::Chain;
+use connection::Protocol;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tinyplane_wire::net::{Listener, Sources, bind};
+use tinyplane_wire::process::Shutdown;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// How long calls that are under way may take after the member was told to end.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(600);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The server: bound, not yet accepting.
+pub struct Server {
+    listener: Listener,
+    address: SocketAddr,
+    tls: TlsAcceptor,
+    chain: Arc<Chain>,
+    shutdown: Shutdown,
+}
+
+impl Server {
+    /// Binds the port.
+    ///
+    /// # Errors
+    /// When the address can't be bound.
+    pub fn bind(at: SocketAddr, tls: Arc<ServerConfig>, chain: Arc<Chain>, shutdown: Shutdown) -> io::Result<Self> {
+        let bound = bind(at, Sources::any())?;
+        Ok(Self { listener: bound.listener, address: bound.address, tls: TlsAcceptor::from(tls), chain, shutdown })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the member is told to end, and then until the calls under way are answered, or 600 ms have passed.
+    pub async fn serve(self) {
+        let protocol = Protocol::new();
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => {
+                    let (tls, chain) = (self.tls.clone(), Arc::clone(&self.chain));
+                    let (protocol, shutdown) = (protocol.clone(), self.shutdown.clone());
+                    connections.spawn(async move {
+                        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.stream));
+                        match handshake.await {
+                            Ok(Ok(stream)) => protocol.serve(stream, accepted.peer, chain, shutdown).await,
+                            Ok(Err(error)) => tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed"),
+                            Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake took too long"),
+                        }
+                    });
+                }
+                Some(_) = connections.join_next() => {}
+                () = self.shutdown.cancelled() => break,
+            }
+        }
+        drop(self.listener);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            tracing::debug!(open = connections.len(), "connections are cut that were still busy");
+        }
+        connections.shutdown().await;
+    }
+}
