@@ -1,7 +1,9 @@
-//! `OpenAPI` v3: an index, and per group version one document, each built when it is first asked for and then shared.
+//! `OpenAPI` v3, an index and a document per group version, and v2: each built when it is first asked for, then shared.
 
+mod gnostic;
 mod operations;
 mod schemas;
+mod swagger;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +11,9 @@ use super::model::Model;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
+
+/// The content type of [`OpenApi::v2_protobuf`]. Clients ask for it with an `@` before `v1.0`, which is no valid answer.
+pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// A subresource, as `status` or `scale`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +77,8 @@ pub struct OpenApi {
     model: &'static Model,
     group_versions: Vec<Entry>,
     index: OnceLock<Document>,
+    swagger: OnceLock<Document>,
+    gnostic: OnceLock<Document>,
 }
 
 #[derive(Debug)]
@@ -91,7 +98,13 @@ impl OpenApi {
             bytes: OnceLock::new(),
             group_version,
         });
-        Self { model, group_versions: group_versions.collect(), index: OnceLock::new() }
+        Self {
+            model,
+            group_versions: group_versions.collect(),
+            index: OnceLock::new(),
+            swagger: OnceLock::new(),
+            gnostic: OnceLock::new(),
+        }
     }
 
     /// What `/openapi/v3` answers: where each group version's document lies.
@@ -105,9 +118,28 @@ impl OpenApi {
                 })
                 .collect();
             let bytes = Bytes::from(json!({ "paths": paths }).to_string());
-            let all = self.group_versions.iter().fold(Hasher::default(), |hasher, entry| hasher.text(&entry.hash));
-            Document { bytes, hash: all.finish() }
+            Document { bytes, hash: self.hash() }
         })
+    }
+
+    /// What `/openapi/v2` answers as JSON.
+    pub fn v2(&self) -> &Document {
+        self.swagger.get_or_init(|| Document { bytes: Bytes::from(self.joined().to_string()), hash: self.hash() })
+    }
+
+    /// What `/openapi/v2` answers as [`V2_PROTOBUF`], which is what clients ask for.
+    pub fn v2_protobuf(&self) -> &Document {
+        let encoded = || Bytes::from(gnostic::encode(&self.joined()));
+        self.gnostic.get_or_init(|| Document { bytes: encoded(), hash: self.hash() })
+    }
+
+    fn joined(&self) -> Value {
+        swagger::swagger(self.group_versions.iter().map(|entry| document(self.model, &entry.group_version)))
+    }
+
+    /// The hash of everything.
+    fn hash(&self) -> String {
+        self.group_versions.iter().fold(Hasher::default(), |hasher, entry| hasher.text(&entry.hash)).finish()
     }
 
     /// The document of `path`, as in `apis/apps/v1`.

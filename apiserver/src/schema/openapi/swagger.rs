@@ -1,0 +1,148 @@
+//! `OpenAPI` v2, made from the v3 documents: one document for everything, which kubectl up to 1.28 asks for first.
+
+use serde_json::{Map, Value, json};
+
+const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
+
+/// Joins v3 documents into one of v2.
+pub(super) fn swagger(documents: impl Iterator<Item = Value>) -> Value {
+    let mut paths = Map::new();
+    let mut definitions = Map::new();
+    for mut document in documents {
+        if let Value::Object(found) = document["paths"].take() {
+            paths.extend(found.into_iter().map(|(path, item)| (path, self::path(item))));
+        }
+        if let Value::Object(found) = document["components"]["schemas"].take() {
+            for (name, schema) in found {
+                let schema = definition(&name, schema);
+                merge_kinds(&mut definitions, name, schema);
+            }
+        }
+    }
+    json!({
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": "v1.36"},
+        "paths": paths,
+        "definitions": definitions,
+    })
+}
+
+/// A type that several group versions know, as `DeleteOptions`, is of all their kinds.
+fn merge_kinds(definitions: &mut Map<String, Value>, name: String, schema: Value) {
+    const KINDS: &str = "x-kubernetes-group-version-kind";
+    let Some(old) = definitions.get_mut(&name) else {
+        definitions.insert(name, schema);
+        return;
+    };
+    let more = schema.get(KINDS).and_then(Value::as_array);
+    if let (Some(Value::Array(old)), Some(more)) = (old.get_mut(KINDS), more) {
+        old.extend(more.iter().filter(|kind| !old.contains(kind)).cloned().collect::<Vec<_>>());
+    }
+}
+
+fn definition(name: &str, schema: Value) -> Value {
+    match name.rsplit('.').next() {
+        Some("Quantity") => json!({"type": "string"}),
+        Some("IntOrString") => json!({"type": "string", "format": "int-or-string"}),
+        _ => self::schema(schema),
+    }
+}
+
+/// A schema without defaults, whose references point where v2 has them, with what is said beside them.
+fn schema(schema: Value) -> Value {
+    let Value::Object(entries) = schema else { return schema };
+    let mut out = Map::new();
+    for (name, value) in entries {
+        match (name.as_str(), value) {
+            ("default", _) => {}
+            ("allOf", Value::Array(all)) => {
+                for one in all {
+                    if let Value::Object(one) = self::schema(one) {
+                        out.extend(one);
+                    }
+                }
+            }
+            ("$ref", Value::String(target)) => {
+                out.insert(name, target.replace("#/components/schemas/", "#/definitions/").into());
+            }
+            ("properties", Value::Object(properties)) => {
+                let properties = properties.into_iter().map(|(name, value)| (name, self::schema(value)));
+                out.insert(name, properties.collect::<Map<_, _>>().into());
+            }
+            ("items" | "additionalProperties", value) => drop(out.insert(name, self::schema(value))),
+            (_, value) => drop(out.insert(name, value)),
+        }
+    }
+    out.into()
+}
+
+fn path(item: Value) -> Value {
+    let Value::Object(entries) = item else { return item };
+    let entries = entries.into_iter().map(|(name, value)| {
+        let value = match name.as_str() {
+            "parameters" => parameters(value).into(),
+            method if METHODS.contains(&method) => operation(value),
+            _ => value,
+        };
+        (name, value)
+    });
+    entries.collect::<Map<_, _>>().into()
+}
+
+/// `{name, in, schema: {type}}` → `{name, in, type}`.
+fn parameters(list: Value) -> Vec<Value> {
+    let Value::Array(list) = list else { return Vec::new() };
+    let flat = |mut parameter: Value| {
+        if let Value::Object(schema) = parameter["schema"].take()
+            && let Some(parameter) = parameter.as_object_mut()
+        {
+            parameter.remove("schema");
+            parameter.extend(schema);
+        }
+        parameter
+    };
+    list.into_iter().map(flat).collect()
+}
+
+fn operation(mut operation: Value) -> Value {
+    let mut parameters = parameters(operation["parameters"].take());
+    let mut consumes = Value::Null;
+    if let Value::Object(mut body) = operation["requestBody"].take() {
+        let required = body.get("required") == Some(&Value::Bool(true));
+        let content = body.remove("content").unwrap_or_default();
+        let (media, schema) = content_of(content);
+        parameters.push(json!({"name": "body", "in": "body", "required": required, "schema": schema}));
+        consumes = media.into();
+    }
+    let mut produces: Vec<String> = Vec::new();
+    let mut responses = Map::new();
+    if let Value::Object(found) = operation["responses"].take() {
+        for (code, mut response) in found {
+            let (media, schema) = content_of(response["content"].take());
+            let mut out = json!({"description": response["description"]});
+            if !schema.is_null() {
+                out["schema"] = schema;
+            }
+            produces.extend(media.into_iter().filter(|media| !produces.contains(media)).collect::<Vec<_>>());
+            responses.insert(code, out);
+        }
+    }
+    let Value::Object(mut out) = operation else { return operation };
+    out.remove("requestBody");
+    out.insert("parameters".to_owned(), parameters.into());
+    out.insert("responses".to_owned(), responses.into());
+    out.insert("produces".to_owned(), produces.into());
+    out.insert("schemes".to_owned(), json!(["https"]));
+    if !consumes.is_null() {
+        out.insert("consumes".to_owned(), consumes);
+    }
+    out.into()
+}
+
+/// The media types of a body, and its schema, which is the same in all of them.
+fn content_of(content: Value) -> (Vec<String>, Value) {
+    let Value::Object(content) = content else { return (Vec::new(), Value::Null) };
+    let media = content.keys().cloned().collect();
+    let schema = content.into_iter().next().map(|(_, mut media)| schema(media["schema"].take()));
+    (media, schema.unwrap_or_default())
+}
