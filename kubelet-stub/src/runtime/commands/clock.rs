@@ -142,6 +142,7 @@ pub(super) async fn seq(process: &mut Process) -> Outcome {
         match flag.as_str() {
             "-w" => width = true,
             "-s" if operands.len() > 1 => separator = operands.remove(1),
+            attached if attached.starts_with("-s") && attached.len() > 2 => attached[2..].clone_into(&mut separator),
             _ => break,
         }
         operands.remove(0);

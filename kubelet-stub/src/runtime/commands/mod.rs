@@ -1,12 +1,20 @@
 //! The built-in programs: what every container has in `/bin`.
 
 mod clock;
+mod digest;
+mod expr;
+mod find;
+mod grep;
+mod inspect;
 mod lines;
 mod ls;
+mod network;
 mod options;
 mod paths;
 mod print;
 mod processes;
+pub(crate) mod regex;
+mod sed;
 mod sort;
 mod starts;
 mod stream;
@@ -28,21 +36,25 @@ macro_rules! programs {
 
 /// In every container.
 static COMMON: &[(&str, Program)] = programs! {
-    "[" => shell::test, "ash" => shell::sh, "basename" => paths::basename,
+    "[" => shell::test, "ash" => shell::sh, "base64" => digest::base64, "basename" => paths::basename,
     "bash" => shell::sh, "cat" => stream::cat, "chgrp" => tree::chown, "chmod" => tree::chmod, "chown" => tree::chown,
-    "clear" => print::clear, "cp" => tree::cp, "cut" => lines::cut,
-    "date" => clock::date, "dd" => stream::dd, "dirname" => paths::dirname, "echo" => print::echo, "env" => starts::env, "false" => print::no, "head" => stream::head,
+    "clear" => print::clear, "cmp" => inspect::cmp, "cp" => tree::cp, "curl" => network::curl, "cut" => lines::cut,
+    "date" => clock::date, "dd" => stream::dd, "df" => inspect::df, "diff" => inspect::diff,
+    "dirname" => paths::dirname, "du" => inspect::du, "echo" => print::echo, "egrep" => grep::grep,
+    "env" => starts::env, "expr" => expr::expr, "false" => print::no, "fgrep" => grep::grep, "find" => find::find,
+    "free" => inspect::free, "getent" => network::getent, "grep" => grep::grep, "head" => stream::head,
     "hostname" => who::hostname, "id" => who::id, "kill" => processes::kill, "ln" => tree::ln, "ls" => ls::ls,
-    "mkdir" => tree::mkdir, "mktemp" => tree::mktemp, "mv" => tree::mv, "nl" => lines::nl, "nohup" => starts::nohup, "nproc" => who::nproc,
-    "printenv" => who::printenv, "printf" => print::printf,
+    "md5sum" => digest::md5sum, "mkdir" => tree::mkdir, "mktemp" => tree::mktemp, "mount" => inspect::mount,
+    "mv" => tree::mv, "nc" => network::nc, "nl" => lines::nl, "nohup" => starts::nohup, "nproc" => who::nproc,
+    "nslookup" => network::nslookup, "od" => digest::od, "printenv" => who::printenv, "printf" => print::printf,
     "ps" => processes::ps, "pwd" => paths::pwd, "readlink" => paths::readlink, "realpath" => paths::realpath,
-    "rev" => lines::rev, "rm" => tree::rm, "rmdir" => tree::rmdir, "seq" => clock::seq,
-    "sh" => shell::sh, "sleep" => clock::sleep,
-    "sort" => sort::sort, "stty" => who::stty, "sync" => print::yes_sir, "tac" => lines::tac,
+    "rev" => lines::rev, "rm" => tree::rm, "rmdir" => tree::rmdir, "sed" => sed::sed, "seq" => clock::seq,
+    "sh" => shell::sh, "sha1sum" => digest::sha1sum, "sha256sum" => digest::sha256sum, "sleep" => clock::sleep,
+    "sort" => sort::sort, "stat" => inspect::stat, "stty" => who::stty, "sync" => print::yes_sir, "tac" => lines::tac,
     "tail" => stream::tail, "tar" => tar::tar, "tee" => stream::tee, "test" => shell::test, "time" => starts::time,
     "timeout" => starts::timeout, "touch" => tree::touch, "tr" => lines::tr, "true" => print::yes_sir,
     "tty" => who::tty, "uname" => who::uname, "uniq" => lines::uniq, "uptime" => who::uptime, "wc" => stream::wc,
-    "which" => paths::which, "whoami" => who::whoami, "xargs" => starts::xargs,
+    "wget" => network::wget, "which" => paths::which, "whoami" => who::whoami, "xargs" => starts::xargs,
     "yes" => print::yes,
 };
 
@@ -91,3 +103,6 @@ async fn read_operands(process: &Process, operands: &[String]) -> Result<(Vec<Ve
     }
     Ok((contents, status))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,16 @@
 use crate::runtime::machine::{Outcome, Process, signal_name, signal_number};
 
 pub(super) async fn ps(process: &mut Process) -> Outcome {
-    let mut text = String::from("PID   USER     TIME  COMMAND\n");
+    let full = process.operands().iter().any(|flag| flag.starts_with('-') && flag.contains('f'));
+    let mut text = String::from(if full { "UID        PID  PPID CMD\n" } else { "PID   USER     TIME  COMMAND\n" });
     for (pid, entry) in process.machine.processes() {
         let user = super::who::user_name(entry.uid);
-        text.push_str(&format!("{pid:5} {user:8}  0:00 {}\n", entry.command.join(" ")));
+        let command = entry.command.join(" ");
+        text.push_str(&if full {
+            format!("{user:8} {pid:5} {:5} {command}\n", entry.parent)
+        } else {
+            format!("{pid:5} {user:8}  0:00 {command}\n")
+        });
     }
     process.out(text).await.map(|()| 0)
 }

@@ -2,7 +2,7 @@
 
 use super::clock::duration;
 use super::options::{self, Spec};
-use crate::runtime::machine::{Outcome, Process, execute, find, signal_number};
+use crate::runtime::machine::{DEFAULT_PATH, Outcome, Process, execute, find, signal_number};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ const XARGS_WORDS_MAX: usize = 5000;
 
 /// Runs a command in this one's place and returns its exit code; `fresh`: with signals of its own.
 async fn start(process: &Process, arguments: Vec<String>, fresh: bool) -> i32 {
-    let search = process.variable("PATH").unwrap_or_default().to_owned();
+    let search = process.variable("PATH").unwrap_or(DEFAULT_PATH).to_owned();
     let name = arguments.first().cloned().unwrap_or_default();
     let path = match find(&process.place, &search, &name) {
         Ok(path) => path,

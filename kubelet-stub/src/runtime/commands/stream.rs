@@ -70,10 +70,14 @@ fn count(text: &str) -> Option<(char, usize)> {
 /// Turns `-5` into `-n 5`.
 fn with_old_counts(process: &Process) -> Process {
     let mut process = process.clone();
+    let mut is_value = false;
     for argument in process.arguments.iter_mut().skip(1) {
-        if argument.len() > 1 && argument.starts_with('-') && argument[1..].chars().all(|c| c.is_ascii_digit()) {
+        let digits =
+            argument.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+        if digits && !is_value {
             *argument = format!("-n{}", &argument[1..]);
         }
+        is_value = matches!(argument.as_str(), "-n" | "-c" | "--lines" | "--bytes");
     }
     process
 }

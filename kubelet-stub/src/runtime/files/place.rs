@@ -45,6 +45,14 @@ impl Place {
         if (stat.mode >> shift) & wanted == wanted { Ok(()) } else { Err(Errno::Permission) }
     }
 
+    fn walk(&self, absolute: &str, follow_last: bool) -> Result<Located, Errno> {
+        self.view.walk_as(absolute, follow_last, &|directory| self.may(directory, EXECUTE).is_ok())
+    }
+
+    fn walk_to_parent(&self, absolute: &str) -> Result<(Located, String), Errno> {
+        self.view.walk_to_parent(absolute, &|directory| self.may(directory, EXECUTE).is_ok())
+    }
+
     fn may_change(&self, directory: &Located) -> Result<(), Errno> {
         if directory.read_only { Err(Errno::ReadOnly) } else { self.may(&directory.node, WRITE | EXECUTE) }
     }
@@ -61,7 +69,7 @@ impl Place {
 
     /// The node at a path.
     pub(crate) fn locate(&self, path: &str) -> Result<Located, Errno> {
-        self.view.walk(&self.absolute(path)?, true)
+        self.walk(&self.absolute(path)?, true)
     }
 
     /// What is at a path; a link's target.
@@ -71,11 +79,11 @@ impl Place {
 
     /// What is at a path; a link itself.
     pub(crate) fn stat_link(&self, path: &str) -> Result<Stat, Errno> {
-        Ok(self.view.walk(&self.absolute(path)?, false)?.node.stat())
+        Ok(self.walk(&self.absolute(path)?, false)?.node.stat())
     }
 
     pub(crate) fn read_link(&self, path: &str) -> Result<String, Errno> {
-        self.view.walk(&self.absolute(path)?, false)?.node.link_target().ok_or(Errno::Invalid)
+        self.walk(&self.absolute(path)?, false)?.node.link_target().ok_or(Errno::Invalid)
     }
 
     /// The absolute path without links.
@@ -107,10 +115,10 @@ impl Place {
     pub(crate) fn open(&self, path: &str, how: How) -> Result<Opened, Errno> {
         let mut absolute = self.absolute(path)?;
         for _ in 0..40 {
-            let at = match self.view.walk(&absolute, true) {
+            let at = match self.walk(&absolute, true) {
                 Ok(at) => at,
                 Err(Errno::NotFound) if how.create && !absolute.ends_with('/') => {
-                    let (directory, name) = self.view.walk_to_parent(&absolute)?;
+                    let (directory, name) = self.walk_to_parent(&absolute)?;
                     if let Some(target) = directory.node.entry(&name)?.and_then(|node| node.link_target()) {
                         absolute = join(&directory.path, &target);
                         continue;
@@ -164,10 +172,10 @@ impl Place {
 
     pub(crate) fn make_directory(&self, path: &str, mode: Option<u32>) -> Result<(), Errno> {
         let absolute = self.absolute(path)?;
-        if self.view.walk(&absolute, false).is_ok() {
+        if self.walk(&absolute, false).is_ok() {
             return Err(Errno::Exists);
         }
-        let (directory, name) = self.view.walk_to_parent(&absolute)?;
+        let (directory, name) = self.walk_to_parent(&absolute)?;
         self.may_change(&directory)?;
         let made = Inode::directory(&self.view.quota, mode.unwrap_or(0o777 & !self.umask), self.now())?;
         self.insert(&directory, name, made).map(drop)
@@ -190,7 +198,7 @@ impl Place {
     }
 
     pub(crate) fn make_link(&self, target: &str, path: &str) -> Result<(), Errno> {
-        let (directory, name) = self.view.walk_to_parent(&self.absolute(path)?)?;
+        let (directory, name) = self.walk_to_parent(&self.absolute(path)?)?;
         self.may_change(&directory)?;
         let link = Inode::link(&self.view.quota, target, self.now())?;
         self.insert(&directory, name, link).map(drop)
@@ -202,7 +210,7 @@ impl Place {
         if source.node.stat().is_directory() {
             return Err(Errno::NotPermitted);
         }
-        let (directory, name) = self.view.walk_to_parent(&self.absolute(path)?)?;
+        let (directory, name) = self.walk_to_parent(&self.absolute(path)?)?;
         self.may_change(&directory)?;
         directory.node.change(self.now(), |entries| match entries.entry(name) {
             std::collections::btree_map::Entry::Occupied(_) => Err(Errno::Exists),
@@ -223,7 +231,7 @@ impl Place {
 
     /// Removes a file or a link.
     pub(crate) fn remove_file(&self, path: &str) -> Result<(), Errno> {
-        let at = self.view.walk(&self.absolute(path)?, false)?;
+        let at = self.walk(&self.absolute(path)?, false)?;
         if at.node.stat().is_directory() {
             return Err(Errno::IsDirectory);
         }
@@ -232,7 +240,7 @@ impl Place {
 
     /// Removes an empty directory.
     pub(crate) fn remove_directory(&self, path: &str) -> Result<(), Errno> {
-        let at = self.view.walk(&self.absolute(path)?, false)?;
+        let at = self.walk(&self.absolute(path)?, false)?;
         if !at.node.entries()?.is_empty() {
             return Err(Errno::NotEmpty);
         }
@@ -243,27 +251,27 @@ impl Place {
         if at.mount_point {
             return Err(Errno::Busy);
         }
-        let (directory, name) = self.view.walk_to_parent(&at.path)?;
+        let (directory, name) = self.walk_to_parent(&at.path)?;
         self.may_change(&directory)?;
         directory.node.change(self.now(), |entries| entries.remove(&name).map(drop).ok_or(Errno::NotFound))
     }
 
     /// Moves a file or directory, replacing a file or an empty directory.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
-        let source = self.view.walk(&self.absolute(from)?, false)?;
+        let source = self.walk(&self.absolute(from)?, false)?;
         let target = self.absolute(to)?;
         if source.mount_point {
             return Err(Errno::Busy);
         }
-        let (to_directory, to_name) = self.view.walk_to_parent(&target)?;
+        let (to_directory, to_name) = self.walk_to_parent(&target)?;
         let source_is_directory = source.node.stat().is_directory();
         if source_is_directory && (join(&to_directory.path, &to_name) + "/").starts_with(&(source.path.clone() + "/")) {
             return if source.path == join(&to_directory.path, &to_name) { Ok(()) } else { Err(Errno::Invalid) };
         }
-        let (from_directory, from_name) = self.view.walk_to_parent(&source.path)?;
+        let (from_directory, from_name) = self.walk_to_parent(&source.path)?;
         self.may_change(&from_directory)?;
         self.may_change(&to_directory)?;
-        if let Ok(there) = self.view.walk(&join(&to_directory.path, &to_name), false) {
+        if let Ok(there) = self.walk(&join(&to_directory.path, &to_name), false) {
             if there.node.id == source.node.id {
                 return Ok(());
             }
@@ -303,7 +311,7 @@ impl Place {
     }
 
     pub(crate) fn set_modified(&self, path: &str, when: SystemTime) -> Result<(), Errno> {
-        let at = self.view.walk(&self.absolute(path)?, false)?;
+        let at = self.walk(&self.absolute(path)?, false)?;
         if at.read_only {
             return Err(Errno::ReadOnly);
         }

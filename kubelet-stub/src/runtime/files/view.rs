@@ -94,8 +94,18 @@ impl View {
         self.mounts.get(&node.id)
     }
 
-    /// Walks an absolute path to its inode.
+    /// Walks an absolute path to its inode, as root does.
     pub(crate) fn walk(&self, path: &str, follow_last: bool) -> Result<Located, Errno> {
+        self.walk_as(path, follow_last, &|_| true)
+    }
+
+    /// Walks an absolute path to its inode through directories that may be searched.
+    pub(super) fn walk_as(
+        &self,
+        path: &str,
+        follow_last: bool,
+        may_search: &dyn Fn(&Node) -> bool,
+    ) -> Result<Located, Errno> {
         if path.is_empty() {
             return Err(Errno::NotFound);
         }
@@ -123,7 +133,11 @@ impl View {
             if name.len() > NAME_BYTES_MAX {
                 return Err(Errno::NameTooLong);
             }
-            let node = top.node.entry(&name)?.ok_or(Errno::NotFound)?;
+            let entry = top.node.entry(&name)?;
+            if !may_search(&top.node) {
+                return Err(Errno::Permission);
+            }
+            let node = entry.ok_or(Errno::NotFound)?;
             let is_last = todo.is_empty();
             if let Some(target) = node.link_target().filter(|_| !is_last || follow_last || must_be_directory) {
                 links += 1;
@@ -163,7 +177,11 @@ impl View {
     }
 
     /// Walks to the directory that holds a path's last name. Fails with `Invalid` where there is none (`/`, `..`).
-    pub(crate) fn walk_to_parent(&self, path: &str) -> Result<(Located, String), Errno> {
+    pub(super) fn walk_to_parent(
+        &self,
+        path: &str,
+        may_search: &dyn Fn(&Node) -> bool,
+    ) -> Result<(Located, String), Errno> {
         let trimmed = path.trim_end_matches('/');
         let (parent, name) = trimmed.rsplit_once('/').ok_or(Errno::Invalid)?;
         if name.is_empty() || name == "." || name == ".." {
@@ -172,7 +190,7 @@ impl View {
         if name.len() > NAME_BYTES_MAX {
             return Err(Errno::NameTooLong);
         }
-        let directory = self.walk(if parent.is_empty() { "/" } else { parent }, true)?;
+        let directory = self.walk_as(if parent.is_empty() { "/" } else { parent }, true, may_search)?;
         require_directory(&directory)?;
         Ok((directory, name.to_owned()))
     }

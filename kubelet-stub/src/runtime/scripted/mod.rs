@@ -160,3 +160,6 @@ impl Runtime for ScriptedRuntime {
         Ok(self.sandbox(sandbox)?.connect(port)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

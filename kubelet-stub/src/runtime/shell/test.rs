@@ -125,6 +125,7 @@ fn binary(left: &str, operator: &str, right: &str, process: &Process, double: bo
         "!=" => left != right,
         "<" => left < right,
         ">" => left > right,
+        "=~" => crate::runtime::commands::regex::Regex::new(right, true, false)?.is_match(left.as_bytes()),
         "-eq" => order()?.is_eq(),
         "-ne" => order()?.is_ne(),
         "-lt" => order()?.is_lt(),

@@ -1,0 +1,517 @@
+//! Regular expressions, POSIX's basic and extended ones, with groups and back references.
+
+use crate::runtime::shell::class;
+
+/// Steps of one search; an expression that needs more does not match.
+const STEPS_MAX: u32 = 2_000_000;
+/// Groups within groups, and repetitions of a group.
+const DEPTH_MAX: u32 = 400;
+/// The largest number in `{…}`.
+const REPEATS_MAX: u32 = 1000;
+
+/// Where a group matched.
+pub(crate) type Span = (usize, usize);
+
+#[derive(Clone, Debug)]
+enum Node {
+    Char(char),
+    Any,
+    Set {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+    LineStart,
+    LineEnd,
+    WordStart,
+    WordEnd,
+    WordEdge,
+    /// Number 0: not captured.
+    Group(usize, Vec<Vec<Node>>),
+    Back(usize),
+    Repeat {
+        node: Box<Node>,
+        least: u32,
+        most: u32,
+    },
+}
+
+/// A compiled expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Regex {
+    branches: Vec<Vec<Node>>,
+    groups: usize,
+    ignore_case: bool,
+}
+
+impl Regex {
+    pub(crate) fn new(text: &str, extended: bool, ignore_case: bool) -> Result<Self, String> {
+        let mut parser = Parser { chars: text.chars().collect(), at: 0, extended, groups: 0, depth: 0 };
+        let branches = parser.branches()?;
+        if parser.at < parser.chars.len() {
+            return Err(format!("bad regex '{text}': Unmatched ( or )"));
+        }
+        Ok(Self { branches, groups: parser.groups, ignore_case })
+    }
+
+    /// An expression that means each of its characters.
+    pub(crate) fn literal(text: &str, ignore_case: bool) -> Self {
+        Self { branches: vec![text.chars().map(Node::Char).collect()], groups: 0, ignore_case }
+    }
+
+    /// The first match at or after an offset: the spans of all of it and of its groups.
+    pub(crate) fn find(&self, text: &[u8], from: usize) -> Option<Vec<Option<Span>>> {
+        let mut steps = 0;
+        let mut at = from;
+        loop {
+            let mut search =
+                Search { text, ignore_case: self.ignore_case, spans: vec![None; self.groups + 1], steps, depth: 0 };
+            let mut longest: Option<(usize, Vec<Option<Span>>)> = None;
+            for branch in &self.branches {
+                search.spans = vec![None; self.groups + 1];
+                let mut end = None;
+                search.sequence(branch, at, &mut |search, position| {
+                    end = Some((position, search.spans.clone()));
+                    true
+                });
+                if let Some((position, spans)) = end {
+                    if longest.as_ref().is_none_or(|(best, _)| position > *best) {
+                        longest = Some((position, spans));
+                    }
+                }
+            }
+            steps = search.steps;
+            if let Some((end, mut spans)) = longest {
+                spans[0] = Some((at, end));
+                return Some(spans);
+            }
+            if at >= text.len() || steps > STEPS_MAX {
+                return None;
+            }
+            at += width(text, at);
+        }
+    }
+
+    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
+        self.find(text, 0).is_some()
+    }
+}
+
+/// Bytes of the character at an offset; 1 where it is none.
+fn width(text: &[u8], at: usize) -> usize {
+    let length = match text.get(at) {
+        Some(0xC2..=0xDF) => 2,
+        Some(0xE0..=0xEF) => 3,
+        Some(0xF0..=0xF4) => 4,
+        _ => 1,
+    };
+    if length > 1 && std::str::from_utf8(text.get(at..at + length).unwrap_or(&[0xff])).is_ok() { length } else { 1 }
+}
+
+fn char_at(text: &[u8], at: usize) -> Option<(char, usize)> {
+    let first = *text.get(at)?;
+    let length = width(text, at);
+    if length == 1 {
+        return Some((if first < 0x80 { char::from(first) } else { char::REPLACEMENT_CHARACTER }, 1));
+    }
+    let c = std::str::from_utf8(&text[at..at + length]).ok()?.chars().next()?;
+    Some((c, length))
+}
+
+fn is_word(text: &[u8], at: usize) -> bool {
+    text.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+struct Search<'a> {
+    text: &'a [u8],
+    ignore_case: bool,
+    spans: Vec<Option<Span>>,
+    steps: u32,
+    depth: u32,
+}
+
+type Then<'t> = &'t mut dyn FnMut(&mut Search<'_>, usize) -> bool;
+
+impl Search<'_> {
+    fn sequence(&mut self, nodes: &[Node], at: usize, then: Then<'_>) -> bool {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return false;
+        }
+        let Some((node, rest)) = nodes.split_first() else { return then(self, at) };
+        match node {
+            Node::Repeat { node, least, most } if single(node) => {
+                self.repeat_single(node, (*least, *most), rest, at, then)
+            }
+            Node::Repeat { node, least, most } => self.repeat(node, (*least, *most), rest, at, then),
+            Node::Group(number, branches) => {
+                self.group(*number, branches, at, &mut |search, end| search.sequence(rest, end, then))
+            }
+            Node::Back(number) => {
+                let Some((from, to)) = self.spans.get(*number).copied().flatten() else { return false };
+                let length = to - from;
+                let same = self.text.get(at..at + length) == Some(&self.text[from..to]);
+                same && self.sequence(rest, at + length, then)
+            }
+            node => match self.step(node, at) {
+                Some(next) => self.sequence(rest, next, then),
+                None => false,
+            },
+        }
+    }
+
+    /// Matches a node that is one character or none.
+    fn step(&self, node: &Node, at: usize) -> Option<usize> {
+        let before = at > 0 && is_word(self.text, at - 1);
+        let after = is_word(self.text, at);
+        let holds = match node {
+            Node::LineStart => at == 0,
+            Node::LineEnd => at == self.text.len(),
+            Node::WordStart => !before && after,
+            Node::WordEnd => before && !after,
+            Node::WordEdge => before != after,
+            node => {
+                let (c, length) = char_at(self.text, at)?;
+                return self.takes(node, c).then_some(at + length);
+            }
+        };
+        holds.then_some(at)
+    }
+
+    fn takes(&self, node: &Node, c: char) -> bool {
+        let within = |ranges: &[(char, char)], c: char| ranges.iter().any(|(from, to)| (*from..=*to).contains(&c));
+        let folded = |c: char| (c.to_ascii_lowercase(), c.to_ascii_uppercase());
+        match node {
+            Node::Any => true,
+            Node::Char(own) if self.ignore_case => own.to_lowercase().eq(c.to_lowercase()),
+            Node::Char(own) => *own == c,
+            Node::Set { negated, ranges } => {
+                let (low, high) = if self.ignore_case { folded(c) } else { (c, c) };
+                (within(ranges, low) || within(ranges, high)) != *negated
+            }
+            _ => false,
+        }
+    }
+
+    /// A group once, then what follows it.
+    fn group(&mut self, number: usize, branches: &[Vec<Node>], at: usize, then: Then<'_>) -> bool {
+        if self.depth > DEPTH_MAX {
+            return false;
+        }
+        self.depth += 1;
+        let before = self.spans.get(number).copied().flatten();
+        let mut matched = false;
+        for branch in branches {
+            matched = self.sequence(branch, at, &mut |search, end| {
+                let inner = search.spans[number];
+                if number > 0 {
+                    search.spans[number] = Some((at, end));
+                }
+                let went_on = then(search, end);
+                if !went_on {
+                    search.spans[number] = inner;
+                }
+                went_on
+            });
+            if matched {
+                break;
+            }
+        }
+        if !matched && number > 0 {
+            self.spans[number] = before;
+        }
+        self.depth -= 1;
+        matched
+    }
+
+    /// One character again and again: as many as there are, then fewer.
+    fn repeat_single(
+        &mut self,
+        node: &Node,
+        (least, most): (u32, u32),
+        rest: &[Node],
+        at: usize,
+        then: Then<'_>,
+    ) -> bool {
+        let mut ends = vec![at];
+        let mut end = at;
+        while ends.len() <= most as usize {
+            match self.step(node, end) {
+                Some(next) => {
+                    end = next;
+                    ends.push(next);
+                }
+                None => break,
+            }
+        }
+        while let Some(end) = ends.pop() {
+            if ends.len() < least as usize {
+                return false;
+            }
+            if self.sequence(rest, end, then) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn repeat(&mut self, node: &Node, (least, most): (u32, u32), rest: &[Node], at: usize, then: Then<'_>) -> bool {
+        let Node::Group(number, branches) = node else {
+            let once = Node::Group(0, vec![vec![node.clone()]]);
+            return self.repeat(&once, (least, most), rest, at, then);
+        };
+        if most > 0 {
+            let again = self.group(*number, branches, at, &mut |search, end| {
+                // An empty round changes nothing, so that it is not repeated.
+                let fewer = if end == at && least == 0 { 0 } else { most - 1 };
+                end != at && search.repeat(node, (least.saturating_sub(1), fewer), rest, end, then)
+            });
+            if again {
+                return true;
+            }
+        }
+        if least == 0 {
+            return self.sequence(rest, at, then);
+        }
+        // An empty round may serve for those that are still wanted.
+        self.group(*number, branches, at, &mut |search, end| end == at && search.sequence(rest, at, then))
+    }
+}
+
+fn single(node: &Node) -> bool {
+    matches!(node, Node::Char(_) | Node::Any | Node::Set { .. })
+}
+
+struct Parser {
+    chars: Vec<char>,
+    at: usize,
+    extended: bool,
+    groups: usize,
+    depth: u32,
+}
+
+impl Parser {
+    fn peek(&self) -> Option<char> {
+        self.chars.get(self.at).copied()
+    }
+
+    /// An operator: bare in extended expressions, behind a backslash in basic ones.
+    fn operator(&mut self, c: char) -> bool {
+        let length = if self.extended {
+            usize::from(self.peek() == Some(c))
+        } else if self.peek() == Some('\\') && self.chars.get(self.at + 1) == Some(&c) {
+            2
+        } else {
+            0
+        };
+        self.at += length;
+        length > 0
+    }
+
+    fn branches(&mut self) -> Result<Vec<Vec<Node>>, String> {
+        let mut branches = vec![self.branch()?];
+        while self.operator('|') {
+            branches.push(self.branch()?);
+        }
+        Ok(branches)
+    }
+
+    fn at_operator(&self, c: char) -> bool {
+        if self.extended {
+            self.peek() == Some(c)
+        } else {
+            self.peek() == Some('\\') && self.chars.get(self.at + 1) == Some(&c)
+        }
+    }
+
+    fn branch(&mut self) -> Result<Vec<Node>, String> {
+        let mut nodes: Vec<Node> = Vec::new();
+        while self.peek().is_some() && !self.at_operator('|') && !(self.depth > 0 && self.at_operator(')')) {
+            let first = nodes.is_empty();
+            let node = self.atom(first)?;
+            nodes.push(node);
+            while let Some((least, most)) = self.repetition(first)? {
+                let Some(node) = nodes.pop() else { break };
+                nodes.push(Node::Repeat { node: Box::new(node), least, most });
+            }
+        }
+        Ok(nodes)
+    }
+
+    fn repetition(&mut self, _first: bool) -> Result<Option<(u32, u32)>, String> {
+        if self.peek() == Some('*') {
+            self.at += 1;
+            return Ok(Some((0, u32::MAX)));
+        }
+        if self.operator('+') {
+            return Ok(Some((1, u32::MAX)));
+        }
+        if self.operator('?') {
+            return Ok(Some((0, 1)));
+        }
+        let is_interval = self.chars.get(self.at + if self.extended { 1 } else { 2 }).is_some_and(char::is_ascii_digit);
+        if !self.at_operator('{') || !is_interval {
+            return Ok(None);
+        }
+        self.operator('{');
+        let mut number = || {
+            let mut value = None;
+            while let Some(digit) = self.chars.get(self.at).and_then(|c| c.to_digit(10)) {
+                value = Some((value.unwrap_or(0_u32) * 10 + digit).min(REPEATS_MAX));
+                self.at += 1;
+            }
+            value
+        };
+        let least = number().unwrap_or(0);
+        let most = if self.peek() == Some(',') {
+            self.at += 1;
+            let mut value = None;
+            while let Some(digit) = self.peek().and_then(|c| c.to_digit(10)) {
+                value = Some((value.unwrap_or(0_u32) * 10 + digit).min(REPEATS_MAX));
+                self.at += 1;
+            }
+            value.unwrap_or(u32::MAX)
+        } else {
+            least
+        };
+        if !self.operator('}') {
+            return Err("bad regex: Unmatched {".into());
+        }
+        Ok(Some((least, most)))
+    }
+
+    fn atom(&mut self, first: bool) -> Result<Node, String> {
+        if self.operator('(') {
+            self.depth += 1;
+            if self.depth > 50 {
+                return Err("bad regex: too many groups".into());
+            }
+            self.groups += 1;
+            let number = self.groups;
+            let branches = self.branches()?;
+            if !self.operator(')') {
+                return Err("bad regex: Unmatched ( or \\(".into());
+            }
+            self.depth -= 1;
+            return Ok(Node::Group(number, branches));
+        }
+        let Some(c) = self.peek() else { return Err("bad regex".into()) };
+        self.at += 1;
+        Ok(match c {
+            '.' => Node::Any,
+            '[' => self.set()?,
+            '^' if self.extended || first => Node::LineStart,
+            '$' if self.extended || self.peek().is_none() || self.at_operator(')') || self.at_operator('|') => {
+                Node::LineEnd
+            }
+            '\\' => {
+                let Some(escaped) = self.peek() else { return Err("bad regex: Trailing backslash".into()) };
+                self.at += 1;
+                self.escaped(escaped)
+            }
+            other => Node::Char(other),
+        })
+    }
+
+    fn escaped(&self, c: char) -> Node {
+        let named = |name: &str, negated: bool, more: &[(char, char)]| Node::Set {
+            negated,
+            ranges: class(name).unwrap_or_default().iter().chain(more).copied().collect(),
+        };
+        match c {
+            '1'..='9' => Node::Back(c.to_digit(10).unwrap_or(1) as usize),
+            'w' => named("alnum", false, &[('_', '_')]),
+            'W' => named("alnum", true, &[('_', '_')]),
+            's' => named("space", false, &[]),
+            'S' => named("space", true, &[]),
+            'd' => named("digit", false, &[]),
+            'b' => Node::WordEdge,
+            '<' => Node::WordStart,
+            '>' => Node::WordEnd,
+            'n' => Node::Char('\n'),
+            't' => Node::Char('\t'),
+            other => Node::Char(other),
+        }
+    }
+
+    fn set(&mut self) -> Result<Node, String> {
+        let negated = self.peek() == Some('^');
+        self.at += usize::from(negated);
+        let start = self.at;
+        let mut ranges = Vec::new();
+        loop {
+            let Some(c) = self.peek() else { return Err("bad regex: Unmatched [".into()) };
+            self.at += 1;
+            if c == ']' && self.at > start + 1 {
+                return Ok(Node::Set { negated, ranges });
+            }
+            if c == '[' && self.peek() == Some(':') {
+                let rest: String = self.chars[self.at + 1..].iter().collect();
+                let Some((name, _)) = rest.split_once(":]") else { return Err("bad regex: Unmatched [:".into()) };
+                ranges.extend_from_slice(class(name).ok_or("bad regex: Invalid character class name")?);
+                self.at += name.chars().count() + 3;
+                continue;
+            }
+            let c = match (c, self.peek()) {
+                ('\\', Some('n')) => {
+                    self.at += 1;
+                    '\n'
+                }
+                ('\\', Some('t')) => {
+                    self.at += 1;
+                    '\t'
+                }
+                _ => c,
+            };
+            match (self.peek(), self.chars.get(self.at + 1).copied()) {
+                (Some('-'), Some(to)) if to != ']' => {
+                    self.at += 2;
+                    ranges.push((c, to));
+                }
+                _ => ranges.push((c, c)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Regex;
+
+    fn matched<'a>(regex: &str, extended: bool, text: &'a str) -> Option<&'a str> {
+        let spans = Regex::new(regex, extended, false).unwrap().find(text.as_bytes(), 0)?;
+        spans[0].map(|(from, to)| &text[from..to])
+    }
+
+    #[test]
+    fn expressions_match_the_leftmost_and_longest_text() {
+        for (regex, extended, text, expected) in [
+            ("a.c", true, "xabcx", Some("abc")),
+            ("a*", true, "aaab", Some("aaa")),
+            ("(ab)+", true, "xababab", Some("ababab")),
+            ("(a|ab)(c|bcd)", true, "abcd", Some("abcd")),
+            ("^a", true, "ba", None),
+            ("b$", true, "ab", Some("b")),
+            ("[[:digit:]]{2,3}", true, "a1234", Some("123")),
+            ("[^0-9]+", true, "12ab3", Some("ab")),
+            ("\\(a\\)\\1", false, "xaa", Some("aa")),
+            ("a+", false, "a+", Some("a+")),
+            ("a\\+", false, "aa", Some("aa")),
+            ("\\bfoo\\b", true, "a foo b", Some("foo")),
+            ("(a*)*b", true, "aaaaaaaaaaaaaaaaaaaaaaaaaac", None),
+            ("ü.", true, "süß", Some("üß")),
+            ("x?y", true, "y", Some("y")),
+            ("(foo|foobar)$", true, "foobar", Some("foobar")),
+            ("", true, "abc", Some("")),
+        ] {
+            assert_eq!(matched(regex, extended, text), expected, "{regex} on {text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_expression_is_refused() {
+        for regex in ["(", "[a", "a{2", "\\"] {
+            let refused = Regex::new(regex, true, false).is_err();
+            assert!(refused || regex == "a{2", "{regex}");
+        }
+    }
+}
