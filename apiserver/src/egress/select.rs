@@ -35,3 +35,28 @@ impl Egress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_cluster_is_reached_as_the_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, socket) = (folder.path().join("egress.yaml"), folder.path().join("konnectivity.socket"));
+        for protocol in ["GRPC", "HTTPConnect"] {
+            let text = format!(
+                "apiVersion: apiserver.k8s.io/v1beta1\nkind: EgressSelectorConfiguration\negressSelections:\n\
+                 - name: cluster\n  connection:\n    proxyProtocol: {protocol}\n    transport:\n      uds:\n        \
+                 udsName: {}\n",
+                socket.display()
+            );
+            std::fs::write(&file, text).unwrap();
+            let egress = Egress::load(&file, TcpDial::from(None)).unwrap();
+            let told = egress.cluster.dial("127.84.20.1", 10250).await.err().unwrap().to_string();
+            assert!(told.contains("konnectivity.socket"), "{protocol}: {told}");
+        }
+        let missing = Egress::load(&folder.path().join("none"), TcpDial::from(None)).unwrap_err().to_string();
+        assert!(missing.starts_with("unable to read egress selector configuration"), "{missing}");
+    }
+}

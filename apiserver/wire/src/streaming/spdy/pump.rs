@@ -3,7 +3,7 @@
 use super::ResetCode;
 use super::frame::{Decoder, Encoder, Frame, FrameError};
 use super::inbound::{End, Inbound};
-use super::session::{Handles, STREAMS_MAX, Shared};
+use super::session::{Handles, Queued, STREAMS_MAX, Shared};
 use super::stream::Stream;
 use bytes::BytesMut;
 use http::HeaderMap;
@@ -22,8 +22,7 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// What the writer takes its frames from.
 pub(super) struct Outgoing {
-    pub(super) frames: mpsc::Receiver<Frame>,
-    pub(super) first: mpsc::UnboundedReceiver<Frame>,
+    pub(super) frames: mpsc::UnboundedReceiver<Queued>,
     pub(super) encoder: Encoder,
 }
 
@@ -52,25 +51,21 @@ pub(super) async fn write<W: AsyncWrite + Unpin>(mut to: W, mut from: Outgoing, 
 
 async fn write_all<W: AsyncWrite + Unpin>(to: &mut W, from: &mut Outgoing) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(WRITE_BYTES);
-    let mut last = false;
-    while !last {
-        let frame = tokio::select! {
-            biased;
-            Some(frame) = from.first.recv() => frame,
-            frame = from.frames.recv() => frame.unwrap_or_else(|| {
-                last = true;
-                Frame::GoAway { last_stream: 0, code: 0 }
-            }),
-        };
-        encode(&mut from.encoder, &frame, &mut buffer)?;
-        while buffer.len() < WRITE_BYTES && !last {
-            let Ok(frame) = from.first.try_recv().or_else(|_| from.frames.try_recv()) else { break };
+    let mut rooms = Vec::new();
+    while let Some(first) = from.frames.recv().await {
+        let mut next = Some(first);
+        while let Some(Queued { frame, room }) = next {
             encode(&mut from.encoder, &frame, &mut buffer)?;
+            rooms.push(room);
+            next = if buffer.len() < WRITE_BYTES { from.frames.try_recv().ok() } else { None };
         }
         to.write_all(&buffer).await?;
         to.flush().await?;
         buffer.clear();
+        rooms.clear();
     }
+    encode(&mut from.encoder, &Frame::GoAway { last_stream: 0, code: 0 }, &mut buffer)?;
+    to.write_all(&buffer).await?;
     to.shutdown().await
 }
 
@@ -122,14 +117,14 @@ impl Reader {
                 return Ok(());
             }
             while let Some(frame) = decoder.decode(&mut buffer)? {
-                self.handle(frame).await;
+                self.handle(frame).await?;
             }
         }
     }
 
-    async fn handle(&mut self, frame: Frame) {
+    async fn handle(&mut self, frame: Frame) -> io::Result<()> {
         match frame {
-            Frame::SynStream { stream, headers, fin, .. } => self.open(stream, headers, fin),
+            Frame::SynStream { stream, headers, fin, .. } => self.open(stream, headers, fin).await?,
             Frame::SynReply { stream, fin, .. } => {
                 if let Some(inbound) = self.shared.stream(stream) {
                     inbound.set_replied();
@@ -153,41 +148,44 @@ impl Reader {
                     inbound.end(End::Reset);
                 }
             }
-            Frame::Ping { id } if self.shared.role.is_peers(id) => self.urgent(Frame::Ping { id }),
+            Frame::Ping { id } if self.shared.role.is_peers(id) => self.answer(Frame::Ping { id }).await?,
             // A peer that goes away ends the connection when its streams are through: that is the end we wait for.
             Frame::Ping { .. } | Frame::Settings | Frame::GoAway { .. } | Frame::WindowUpdate { .. } => {}
         }
+        Ok(())
     }
 
-    fn open(&mut self, id: u32, headers: HeaderMap, fin: bool) {
+    async fn open(&mut self, id: u32, headers: HeaderMap, fin: bool) -> io::Result<()> {
         if !self.shared.role.is_peers(id) || id <= self.last_received {
-            return self.reset(id, ResetCode::ProtocolError);
+            return self.reset(id, ResetCode::ProtocolError).await;
         }
         self.last_received = id;
-        let Some(handles) = self.handles.upgrade() else { return self.reset(id, ResetCode::RefusedStream) };
+        if self.shared.streams().len() >= STREAMS_MAX {
+            return self.reset(id, ResetCode::RefusedStream).await;
+        }
+        // Once nobody uses the session there is nobody to open a stream to, and the peer will hear so.
+        let Some(handles) = self.handles.upgrade() else { return Ok(()) };
         let inbound = Arc::new(Inbound::default());
         end_if(&inbound, fin);
-        {
-            let mut streams = self.shared.streams();
-            if streams.len() >= STREAMS_MAX {
-                drop(streams);
-                return self.reset(id, ResetCode::RefusedStream);
-            }
-            streams.insert(id, Arc::clone(&inbound));
-        }
+        self.shared.streams().insert(id, Arc::clone(&inbound));
         // A stream that nobody takes resets itself as it is dropped.
-        if let Err(refused) = self.opened.try_send(Stream::new(id, headers, inbound, handles)) {
+        if let Err(refused) = self.opened.send(Stream::new(id, headers, inbound, handles)).await {
             tracing::debug!(%refused, "a SPDY stream was refused");
         }
+        Ok(())
     }
 
-    fn reset(&self, stream: u32, code: ResetCode) {
-        self.urgent(Frame::RstStream { stream, code: code as u32 });
+    async fn reset(&self, stream: u32, code: ResetCode) -> io::Result<()> {
+        self.answer(Frame::RstStream { stream, code: code as u32 }).await
     }
 
-    fn urgent(&self, frame: Frame) {
-        if self.shared.urgent.send(frame).is_err() {
-            tracing::trace!("the connection was gone already");
+    /// Queues an answer. No handle is held while it waits for room: it must not keep the session alive.
+    async fn answer(&self, frame: Frame) -> io::Result<()> {
+        let room = Arc::clone(&self.shared.answer_room).acquire_owned().await;
+        let room = room.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        match self.handles.upgrade() {
+            Some(handles) => handles.queue(frame, Some(room)),
+            None => Ok(()),
         }
     }
 }

@@ -9,15 +9,26 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Most streams of one session at one moment, as a guard against a peer that opens without end.
 pub(super) const STREAMS_MAX: usize = 2000;
 /// Streams that the peer opened and nobody took yet.
 pub(super) const UNTAKEN_MAX: usize = 64;
-/// Frames that wait to be written.
-const OUTGOING_MAX: usize = 8;
+/// Data frames that wait to be written.
+const DATA_QUEUED_MAX: usize = 8;
+/// Answers to the peer's frames that wait to be written; past that we read no more of its frames.
+const ANSWERS_QUEUED_MAX: usize = 256;
+
+/// A frame in the one queue to the writer, in which nothing overtakes: a reset that came before the reply, or before
+/// the last bytes, would cost the peer what it was told.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) frame: Frame,
+    /// Given back when the frame is written. Resets of dropped streams have none: there is one a stream at most.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
 
 /// Which end of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +62,8 @@ pub(super) struct Shared {
     pub(super) dead: CancellationToken,
     /// All handles are gone; what is queued may still be written.
     pub(super) unused: CancellationToken,
-    /// Frames that overtake others: resets and answers to pings. At most one a stream, and a few pings.
-    pub(super) urgent: mpsc::UnboundedSender<Frame>,
+    pub(super) data_room: Arc<Semaphore>,
+    pub(super) answer_room: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -67,6 +78,8 @@ impl Shared {
     /// Ends the connection for everybody who waits on it.
     pub(super) fn die(&self) {
         self.dead.cancel();
+        self.data_room.close();
+        self.answer_room.close();
         let streams: Vec<_> = self.streams().drain().collect();
         for (_, inbound) in streams {
             inbound.end(End::Dead);
@@ -77,7 +90,7 @@ impl Shared {
 /// What `Session` and `Stream`s hold: when the last one goes, the connection is ended in good order.
 #[derive(Debug)]
 pub(super) struct Handles {
-    pub(super) outgoing: mpsc::Sender<Frame>,
+    pub(super) outgoing: mpsc::UnboundedSender<Queued>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -86,10 +99,15 @@ impl Handles {
         self.shared.streams().remove(&id);
     }
 
-    pub(super) fn urgent(&self, frame: Frame) {
-        if self.shared.urgent.send(frame).is_err() {
-            tracing::trace!("the connection was gone already");
-        }
+    /// Queues a frame.
+    pub(super) fn queue(&self, frame: Frame, room: Option<OwnedSemaphorePermit>) -> io::Result<()> {
+        self.outgoing.send(Queued { frame, room }).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Queues what answers a frame of the peer, once there is room for it.
+    pub(super) async fn answer(&self, frame: Frame) -> io::Result<()> {
+        let room = Arc::clone(&self.shared.answer_room).acquire_owned().await;
+        self.queue(frame, Some(room.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?))
     }
 }
 
@@ -107,8 +125,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Speaks SPDY/3.1 on a connection. Streams that the peer opens come out of [`Incoming`]; without it they are
-    /// refused.
+    /// Speaks SPDY/3.1 on a connection. Streams that the peer opens come out of [`Incoming`].
     ///
     /// # Errors
     /// When compression can't be set up.
@@ -116,19 +133,19 @@ impl Session {
         connection: impl AsyncRead + AsyncWrite + Send + 'static,
         role: Role,
     ) -> Result<(Self, Incoming), FrameError> {
-        let (outgoing, to_write) = mpsc::channel(OUTGOING_MAX);
-        let (urgent, to_write_first) = mpsc::unbounded_channel();
+        let (outgoing, to_write) = mpsc::unbounded_channel();
         let (opened, incoming) = mpsc::channel(UNTAKEN_MAX);
         let shared = Arc::new(Shared {
             role,
             streams: Mutex::default(),
             dead: CancellationToken::new(),
             unused: CancellationToken::new(),
-            urgent,
+            data_room: Arc::new(Semaphore::new(DATA_QUEUED_MAX)),
+            answer_room: Arc::new(Semaphore::new(ANSWERS_QUEUED_MAX)),
         });
         let handles = Arc::new(Handles { outgoing, shared: Arc::clone(&shared) });
         let (reader, writer) = tokio::io::split(connection);
-        let frames = pump::Outgoing { frames: to_write, first: to_write_first, encoder: Encoder::new()? };
+        let frames = pump::Outgoing { frames: to_write, encoder: Encoder::new()? };
         tokio::spawn(pump::write(writer, frames, Arc::clone(&shared)));
         tokio::spawn(pump::read(reader, Arc::downgrade(&handles), Arc::clone(&shared), opened));
         let next_id = Arc::new(tokio::sync::Mutex::new(role.first_id()));
@@ -151,7 +168,7 @@ impl Session {
         self.handles.shared.streams().insert(id, Arc::clone(&inbound));
         let stream = Stream::new(id, headers.clone(), inbound, Arc::clone(&self.handles));
         let syn = Frame::SynStream { stream: id, headers, fin: false, unidirectional: false };
-        self.handles.outgoing.send(syn).await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        self.handles.answer(syn).await?;
         Ok(stream)
     }
 
@@ -162,7 +179,7 @@ impl Session {
     }
 }
 
-/// The streams that the peer opens.
+/// The streams that the peer opens. While nobody takes them, nothing further is read; dropped, they are refused.
 #[derive(Debug)]
 pub struct Incoming {
     streams: mpsc::Receiver<Stream>,

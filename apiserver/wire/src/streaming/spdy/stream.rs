@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::PollSender;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::PollSemaphore;
 
 /// Most bytes of one data frame that we write.
 const DATA_BYTES_MAX: usize = 32 * 1024;
@@ -22,7 +23,7 @@ pub struct Stream {
     id: u32,
     headers: HeaderMap,
     inbound: Arc<Inbound>,
-    outgoing: PollSender<Frame>,
+    room: PollSemaphore,
     handles: Arc<Handles>,
     finished: bool,
 }
@@ -35,8 +36,8 @@ impl std::fmt::Debug for Stream {
 
 impl Stream {
     pub(super) fn new(id: u32, headers: HeaderMap, inbound: Arc<Inbound>, handles: Arc<Handles>) -> Self {
-        let outgoing = PollSender::new(handles.outgoing.clone());
-        Self { id, headers, inbound, outgoing, handles, finished: false }
+        let room = PollSemaphore::new(Arc::clone(&handles.shared.data_room));
+        Self { id, headers, inbound, room, handles, finished: false }
     }
 
     /// The headers that it was opened with.
@@ -70,20 +71,18 @@ impl Stream {
 
     /// Accepts a stream that the peer opened.
     pub(super) async fn reply(&self) -> io::Result<()> {
-        let reply = Frame::SynReply { stream: self.id, headers: HeaderMap::new(), fin: false };
-        self.handles.outgoing.send(reply).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.handles.answer(Frame::SynReply { stream: self.id, headers: HeaderMap::new(), fin: false }).await
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedSemaphorePermit>> {
         if matches!(self.inbound.has_ended(), Some(End::Reset | End::Dead)) || self.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        self.outgoing.poll_reserve(cx).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.room.poll_acquire(cx).map(|room| room.ok_or_else(|| io::ErrorKind::BrokenPipe.into()))
     }
 
-    fn send(&mut self, bytes: Bytes, fin: bool) -> io::Result<()> {
-        let frame = Frame::Data { stream: self.id, bytes, fin };
-        self.outgoing.send_item(frame).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    fn send(&self, bytes: Bytes, fin: bool, room: OwnedSemaphorePermit) -> io::Result<()> {
+        self.handles.queue(Frame::Data { stream: self.id, bytes, fin }, Some(room))
     }
 }
 
@@ -98,9 +97,9 @@ impl AsyncWrite for Stream {
         if from.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll_room(cx))?;
+        let room = ready!(self.poll_room(cx))?;
         let part = &from[..from.len().min(DATA_BYTES_MAX)];
-        self.send(Bytes::copy_from_slice(part), false)?;
+        self.send(Bytes::copy_from_slice(part), false, room)?;
         Poll::Ready(Ok(part.len()))
     }
 
@@ -112,20 +111,23 @@ impl AsyncWrite for Stream {
         if self.finished || matches!(self.inbound.has_ended(), Some(End::Reset | End::Dead)) {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.poll_room(cx))?;
-        self.send(Bytes::new(), true)?;
+        let room = ready!(self.poll_room(cx))?;
+        self.send(Bytes::new(), true, room)?;
         self.finished = true;
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Stream {
-    /// A stream that ended properly says no more: a reset would overtake its last bytes.
+    /// A stream that ended properly says no more; one that is given up is reset.
     fn drop(&mut self) {
         self.inbound.abandon();
         self.handles.forget(self.id);
         if !self.finished && self.inbound.has_ended() != Some(End::Reset) {
-            self.handles.urgent(Frame::RstStream { stream: self.id, code: ResetCode::Cancel as u32 });
+            let reset = Frame::RstStream { stream: self.id, code: ResetCode::Cancel as u32 };
+            if self.handles.queue(reset, None).is_err() {
+                tracing::trace!("the connection was gone already");
+            }
         }
     }
 }

@@ -131,3 +131,31 @@ async fn a_ping_comes_back_and_a_wrong_id_is_reset() {
         assert_eq!(frame, expected);
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_is_given_up_at_once_was_accepted_first() {
+    let (mut a, b) = tokio::io::duplex(64 * 1024);
+    let (_server, mut incoming) = Session::start(b, Role::Server).unwrap();
+    let (mut encoder, mut decoder, mut bytes) = (Encoder::new().unwrap(), Decoder::new(), BytesMut::new());
+    let opened = 300;
+    for n in 0..opened {
+        let syn = Frame::SynStream { stream: 2 * n + 1, headers: kind("data"), fin: false, unidirectional: false };
+        encoder.encode(&syn, &mut bytes).unwrap();
+    }
+    a.write_all(&bytes.split()).await.unwrap();
+    for _ in 0..opened {
+        drop(in_time(incoming.accept()).await.unwrap());
+    }
+    let mut frames = Vec::new();
+    while frames.len() < 2 * opened as usize {
+        in_time(a.read_buf(&mut bytes)).await.unwrap();
+        while let Some(frame) = decoder.decode(&mut bytes).unwrap() {
+            frames.push(frame);
+        }
+    }
+    for (n, pair) in (0..opened).zip(frames.chunks(2)) {
+        let stream = 2 * n + 1;
+        assert!(matches!(pair[0], Frame::SynReply { stream: replied, .. } if replied == stream), "{pair:?}");
+        assert_eq!(pair[1], Frame::RstStream { stream, code: 5 });
+    }
+}
