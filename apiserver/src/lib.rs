@@ -11,6 +11,7 @@ pub mod handlers;
 pub mod registry;
 pub mod request;
 pub mod respond;
+pub mod reviews;
 pub mod schema;
 pub mod server;
 pub mod store;

@@ -226,6 +226,14 @@ pub fn signing_key() -> Result<(String, String), PkiError> {
     Ok((key.serialize_pem(), key.public_key_pem()))
 }
 
+/// The public key (SPKI) of a private one, both PEM.
+///
+/// # Errors
+/// When it is no private key.
+pub fn public_key(private_key_pem: &str) -> Result<String, PkiError> {
+    Ok(KeyPair::from_pem(private_key_pem)?.public_key_pem())
+}
+
 fn subject(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     if let Some(organization) = organization {

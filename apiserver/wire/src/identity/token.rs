@@ -1,7 +1,13 @@
 //! Service account tokens: signed claims, as upstream's projected tokens carry them.
 
+use crate::identity::subject::sha256;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// An object that a token is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +96,13 @@ impl Signer {
         Ok(Self { key, header: Header::new(Algorithm::ES256) })
     }
 
+    /// Names the key in the head of each token, as [`public_jwk`] names it.
+    #[must_use]
+    pub fn with_key_id(mut self, key_id: &str) -> Self {
+        self.header.kid = Some(key_id.to_owned());
+        self
+    }
+
     /// Signs.
     ///
     /// # Errors
@@ -125,11 +138,9 @@ impl Verifier {
     /// True when a token claims to be of this issuer, so that it is ours to judge. Nothing is verified.
     #[must_use]
     pub fn claims_issuer(&self, token: &str) -> bool {
-        use base64::Engine;
-        let claims =
-            token.split('.').nth(1).and_then(|part| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).ok());
+        let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
         claims
-            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
             .is_some_and(|claims| claims["iss"] == self.issuer.as_str())
     }
 
@@ -155,6 +166,25 @@ impl Verifier {
     }
 }
 
+/// Length of an uncompressed point of the curve P-256: a 4, and two coordinates.
+const POINT_BYTES: usize = 65;
+
+/// An EC P-256 public key (PEM, SPKI) as a JSON Web Key. Its `kid` is the SHA-256 of the SPKI, as upstream names keys.
+///
+/// # Errors
+/// When it is no such key.
+pub fn public_jwk(pem: &str) -> Result<Value, TokenError> {
+    let wrong = || TokenError::Key(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat.into());
+    DecodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::Key)?;
+    let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong())?;
+    let point = spki.len().checked_sub(POINT_BYTES).map(|at| &spki[at..]).filter(|point| point[0] == 4);
+    let (x, y) = point.ok_or_else(wrong)?[1..].split_at(POINT_BYTES / 2);
+    Ok(json!({
+        "use": "sig", "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": URL_SAFE_NO_PAD.encode(sha256(&spki)),
+        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +207,22 @@ mod tests {
             nbf: 100,
             sub: "system:serviceaccount:default:default".into(),
         }
+    }
+
+    #[test]
+    fn a_public_key_verifies_by_its_json_form_and_is_named_in_the_token() {
+        let (private, public) = crate::identity::pki::signing_key().unwrap();
+        assert_eq!(crate::identity::pki::public_key(&private).unwrap(), public);
+        let jwk = public_jwk(&public).unwrap();
+        let signer = Signer::from_pem(&private).unwrap().with_key_id(jwk["kid"].as_str().unwrap());
+        let token = signer.sign(&claims()).unwrap();
+        assert_eq!(jsonwebtoken::decode_header(&token).unwrap().kid.unwrap(), jwk["kid"]);
+        let read: jsonwebtoken::jwk::Jwk = serde_json::from_value(jwk).unwrap();
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_audience(&["api"]);
+        validation.validate_exp = false;
+        jsonwebtoken::decode::<Claims>(&token, &DecodingKey::from_jwk(&read).unwrap(), &validation).unwrap();
+        assert!(public_jwk("nonsense").is_err());
     }
 
     #[test]
