@@ -65,6 +65,29 @@ impl Errors {
         self.push("FieldValueDuplicate", path, format!("Duplicate value: {}", shown(value)));
     }
 
+    /// One more entry of which its list has one already, in a way that has to be explained.
+    pub(crate) fn duplicate_because(&mut self, path: impl Into<String>, value: &Value, detail: &str) {
+        self.push("FieldValueDuplicate", path, with_detail(format!("Duplicate value: {}", shown(value)), detail));
+    }
+
+    pub(crate) fn too_many(&mut self, path: impl Into<String>, count: usize, most: usize) {
+        self.push("FieldValueTooMany", path, format!("Too many: {count}: must have at most {most} items"));
+    }
+
+    /// A word that may be missing, and else is one of a set.
+    pub(crate) fn known(&mut self, path: impl Into<String>, value: &Value, known: &[&str]) {
+        if let Some(word) = value.as_str().filter(|word| !known.contains(word)) {
+            self.unsupported(path, word, known);
+        }
+    }
+
+    /// A text that has to be there.
+    pub(crate) fn needed(&mut self, path: impl Into<String>, value: &Value, detail: &str) {
+        if text(value).is_empty() {
+            self.required(path, detail);
+        }
+    }
+
     pub(crate) fn forbidden(&mut self, path: impl Into<String>, detail: &str) {
         self.push("FieldValueForbidden", path, with_detail("Forbidden".into(), detail));
     }

@@ -1,15 +1,25 @@
 //! What the real server refuses, kind by kind: pure functions from an object to the causes against it, in upstream's
 //! order, paths, reasons and words.
 
+mod autoscaling;
 mod batch;
+mod certificates;
+mod cluster;
 mod config;
 mod container;
+pub mod endpoints;
 mod field;
+mod ingress;
+mod network_policy;
 mod pod;
 mod pod_update;
+mod policy;
 mod rbac;
+mod selector;
 mod service;
+mod storage;
 mod volume;
+mod webhook;
 mod workload;
 
 pub use field::Errors;
@@ -22,6 +32,9 @@ use tinyplane_wire::status::Cause;
 pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     check(group, kind, object, &mut errors);
+    if (group, kind) == ("networking.k8s.io", "Ingress") {
+        ingress::check_create(object, &mut errors);
+    }
     errors.into_causes()
 }
 
@@ -41,6 +54,18 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_update(new, old, &mut errors);
         }
+        ("", "Node") => cluster::check_node_update(new, old, &mut errors),
+        ("", "PersistentVolume") => storage::check_volume_update(new, old, &mut errors),
+        ("", "PersistentVolumeClaim") => storage::check_claim_update(new, old, &mut errors),
+        ("", "ResourceQuota") => policy::check_quota_update(new, old, &mut errors),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, &mut errors),
+        ("networking.k8s.io", "IngressClass") => {
+            let controller = |class: &Value| class["spec"]["controller"].clone();
+            errors.immutable("spec.controller", &controller(new), &controller(old));
+        }
+        ("node.k8s.io", "RuntimeClass") => errors.immutable("handler", &new["handler"], &old["handler"]),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
+        ("storage.k8s.io", "StorageClass") => storage::check_class_update(new, old, &mut errors),
         _ => {}
     }
     errors.into_causes()
@@ -61,6 +86,28 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_binding(kind, object, errors);
         }
+        ("", "Endpoints") => endpoints::check(object, errors),
+        ("", "Event") => cluster::check_event(object, errors),
+        ("", "LimitRange") => policy::check_limit_range(object, errors),
+        ("", "Namespace") => cluster::check_namespace(object, errors),
+        ("", "Node") => cluster::check_node(object, errors),
+        ("", "PersistentVolume") => storage::check_volume(object, errors),
+        ("", "PersistentVolumeClaim") => storage::check_claim(object, errors),
+        ("", "ResourceQuota") => policy::check_quota(object, errors),
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+            webhook::check(object, errors);
+        }
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(object, errors),
+        ("certificates.k8s.io", "CertificateSigningRequest") => certificates::check(object, errors),
+        ("coordination.k8s.io", "Lease") => cluster::check_lease(object, errors),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice(object, errors),
+        ("networking.k8s.io", "Ingress") => ingress::check(object, errors),
+        ("networking.k8s.io", "IngressClass") => ingress::check_class(object, errors),
+        ("networking.k8s.io", "NetworkPolicy") => network_policy::check(object, errors),
+        ("node.k8s.io", "RuntimeClass") => cluster::check_runtime_class(object, errors),
+        ("policy", "PodDisruptionBudget") => policy::check_budget(object, errors),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class(object, errors),
+        ("storage.k8s.io", "StorageClass") => storage::check_class(object, errors),
         _ => {}
     }
 }

@@ -98,7 +98,7 @@ fn check_host_network(spec: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_tolerations(tolerations: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_tolerations(tolerations: &Value, path: &str, errors: &mut Errors) {
     for (at, toleration) in list(tolerations).iter().enumerate() {
         let path = index(path, at);
         let (name, operator, value) =

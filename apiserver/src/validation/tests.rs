@@ -1,5 +1,7 @@
 //! Objects as users get them wrong, and what they are told.
 
+mod cluster_kinds;
+
 use super::{create, update};
 use serde_json::{Value, json};
 

@@ -100,7 +100,7 @@ fn check_strategy(spec: &Value, errors: &mut Errors) {
 }
 
 /// A number, or a percentage.
-fn check_share(value: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_share(value: &Value, path: &str, errors: &mut Errors) {
     match value {
         Value::Number(_) => errors.non_negative(path, value),
         Value::String(text) => {

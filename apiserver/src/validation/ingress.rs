@@ -1,0 +1,172 @@
+//! Ingresses and their classes.
+
+use super::container::port_name;
+use super::field::{Errors, child, index, list, text};
+use serde_json::Value;
+use std::net::IpAddr;
+use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, path_segment};
+
+/// How classes were named before there were any.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// Longest name of a class's controller, in bytes.
+const CONTROLLER_BYTES_MAX: usize = 250;
+const WILDCARD_MESSAGE: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+pub(super) fn check(ingress: &Value, errors: &mut Errors) {
+    let spec = &ingress["spec"];
+    let rules = list(&spec["rules"]);
+    if rules.is_empty() && spec["defaultBackend"].is_null() {
+        errors.invalid("spec", &spec["rules"], "either `defaultBackend` or `rules` must be specified");
+    }
+    if spec["defaultBackend"].is_object() {
+        check_backend(&spec["defaultBackend"], "spec.defaultBackend", errors);
+    }
+    for (at, rule) in rules.iter().enumerate() {
+        check_rule(rule, &index("spec.rules", at), errors);
+    }
+    for (at, tls) in list(&spec["tls"]).iter().enumerate() {
+        let path = index("spec.tls", at);
+        for (at, host) in list(&tls["hosts"]).iter().enumerate() {
+            check_host(text(host), &index(&child(&path, "hosts"), at), errors);
+        }
+        let secret = text(&tls["secretName"]);
+        if !secret.is_empty() {
+            errors.grammar(&child(&path, "secretName"), secret, dns_subdomain(secret));
+        }
+    }
+    if let Some(class) = spec["ingressClassName"].as_str() {
+        errors.grammar("spec.ingressClassName", class, dns_subdomain(class));
+    }
+}
+
+/// Both ways of naming the class at once may not disagree in a new Ingress.
+pub(super) fn check_create(ingress: &Value, errors: &mut Errors) {
+    let annotation = Meta::of(ingress).annotation(CLASS_ANNOTATION);
+    if let Some((old, new)) = annotation.zip(ingress["spec"]["ingressClassName"].as_str())
+        && old != new
+    {
+        let told = "must match `ingressClassName` when both are specified";
+        errors.invalid_text(format!("annotations.{CLASS_ANNOTATION}"), old, told);
+    }
+}
+
+fn check_host(host: &str, path: &str, errors: &mut Errors) {
+    if !host.contains('*') {
+        errors.grammar(path, host, dns_subdomain(host));
+    } else if !host.strip_prefix("*.").is_some_and(|rest| dns_subdomain(rest).is_empty()) {
+        errors.invalid_text(path, host, WILDCARD_MESSAGE);
+    }
+}
+
+fn check_rule(rule: &Value, path: &str, errors: &mut Errors) {
+    let host = text(&rule["host"]);
+    if !host.is_empty() {
+        if host.parse::<IpAddr>().is_ok() {
+            errors.invalid_text(child(path, "host"), host, "must be a DNS name, not an IP address");
+        }
+        check_host(host, &child(path, "host"), errors);
+    }
+    if rule["http"].is_null() {
+        return;
+    }
+    let paths = child(path, "http.paths");
+    if list(&rule["http"]["paths"]).is_empty() {
+        errors.required(&paths, "");
+    }
+    for (at, one) in list(&rule["http"]["paths"]).iter().enumerate() {
+        check_path(one, &index(&paths, at), errors);
+    }
+}
+
+fn check_path(one: &Value, path: &str, errors: &mut Errors) {
+    let (pattern, at) = (text(&one["path"]), child(path, "path"));
+    let absolute = pattern.starts_with('/');
+    match one["pathType"].as_str() {
+        None => return errors.required(child(path, "pathType"), "pathType must be specified"),
+        Some("Exact" | "Prefix") => {
+            if !absolute {
+                errors.invalid_text(&at, pattern, "must be an absolute path");
+            }
+            for part in ["//", "/./", "/../", "%2f", "%2F"].into_iter().filter(|part| pattern.contains(part)) {
+                errors.invalid_text(&at, pattern, &format!("must not contain '{part}'"));
+            }
+            for end in ["/..", "/."].into_iter().filter(|end| pattern.ends_with(end)) {
+                errors.invalid_text(&at, pattern, &format!("cannot end with '{end}'"));
+            }
+        }
+        Some("ImplementationSpecific") => {
+            if !pattern.is_empty() && !absolute {
+                errors.invalid_text(&at, pattern, "must be an absolute path");
+            }
+        }
+        Some(other) => {
+            errors.unsupported(child(path, "pathType"), other, &["Exact", "ImplementationSpecific", "Prefix"]);
+        }
+    }
+    check_backend(&one["backend"], &child(path, "backend"), errors);
+}
+
+fn check_backend(backend: &Value, path: &str, errors: &mut Errors) {
+    let (service, resource) = (&backend["service"], &backend["resource"]);
+    match (service.is_object(), resource.is_object()) {
+        (true, true) => errors.invalid_text(path, "", "cannot set both resource and service backends"),
+        (false, false) => errors.invalid_text(path, "", "resource or service backend is required"),
+        (false, true) => check_reference(resource, &child(path, "resource"), errors),
+        (true, false) => {
+            let name = text(&service["name"]);
+            if name.is_empty() {
+                errors.required(child(path, "service.name"), "");
+            } else {
+                errors.grammar(&child(path, "service.name"), name, dns_label(name));
+            }
+            let (port, number) = (text(&service["port"]["name"]), &service["port"]["number"]);
+            match (port.is_empty(), number.as_i64().unwrap_or_default()) {
+                (false, 0) => errors.grammar(&child(path, "service.port.name"), port, port_name(port)),
+                (false, _) => errors.invalid_text(path, "", "cannot set both port name & port number"),
+                (true, 0) => errors.required(path, "port name or number is required"),
+                (true, _) => errors.port(child(path, "service.port.number"), number),
+            }
+        }
+    }
+}
+
+fn check_reference(reference: &Value, path: &str, errors: &mut Errors) {
+    if let Some(group) = reference["apiGroup"].as_str() {
+        errors.grammar(&child(path, "apiGroup"), group, dns_subdomain(group));
+    }
+    for field in ["kind", "name"] {
+        let value = text(&reference[field]);
+        if value.is_empty() {
+            errors.required(child(path, field), "");
+        } else {
+            errors.grammar(&child(path, field), value, path_segment(value));
+        }
+    }
+}
+
+pub(super) fn check_class(class: &Value, errors: &mut Errors) {
+    let (controller, path) = (&class["spec"]["controller"], "spec.controller");
+    let (name, parameters) = (text(controller), &class["spec"]["parameters"]);
+    if name.is_empty() {
+        errors.required(path, "");
+    } else if name.len() > CONTROLLER_BYTES_MAX {
+        errors.too_long(path, CONTROLLER_BYTES_MAX);
+    } else if name.split_once('/').is_none_or(|(domain, rest)| domain.is_empty() || rest.is_empty()) {
+        errors.invalid(path, controller, "must be a domain-prefixed path (such as \"acme.io/foo\")");
+    }
+    if parameters.is_null() {
+        return;
+    }
+    check_reference(parameters, "spec.parameters", errors);
+    let namespace = parameters["namespace"].as_str();
+    errors.one_of("spec.parameters.scope", &parameters["scope"], &["Cluster", "Namespace"]);
+    match (text(&parameters["scope"]), namespace) {
+        ("Namespace", None) => {
+            errors.required("spec.parameters.namespace", "`parameters.scope` is set to 'Namespace'");
+        }
+        ("Cluster", Some(_)) => {
+            errors.forbidden("spec.parameters.namespace", "`parameters.scope` is set to 'Cluster'");
+        }
+        _ => {}
+    }
+}
