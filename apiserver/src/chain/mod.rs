@@ -46,7 +46,7 @@ pub trait Serve: Send + Sync + 'static {
 /// The rooms, in the hands of the one that knows their order.
 pub struct Chain {
     /// Who calls.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Who may.
     pub authorizer: Arc<dyn Authorizer>,
     /// What is no resource: discovery, health, version.
@@ -142,4 +142,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

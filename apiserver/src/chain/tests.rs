@@ -13,7 +13,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 /// Serves by telling what it was asked; some names make it fail.
-struct Teller;
+pub(crate) struct Teller;
 
 #[async_trait]
 impl Serve for Teller {
@@ -40,6 +40,19 @@ impl Serve for Teller {
     }
 }
 
+/// Endpoints of a member that is ready.
+pub(crate) fn endpoints(shutdown: &Shutdown) -> Endpoints {
+    let bootstrapped = Bootstrapped::default();
+    bootstrapped.set();
+    Endpoints {
+        catalog: Arc::new(ArcSwap::from_pointee(Catalog::builtin())),
+        discovery: Discovery::new("127.0.0.1:6443".into()),
+        health: Health::new(|| true, &bootstrapped, shutdown.clone()),
+        issuer: Some(Issuer { name: "issuer".into(), server: "https://x".into(), keys: Vec::new() }),
+        openapi: Documents::default(),
+    }
+}
+
 fn chain() -> Chain {
     let text = |value: &Value| SmolStr::from(value.as_str().unwrap_or_default());
     let feed: Vec<Change> = defaults::objects()
@@ -52,23 +65,15 @@ fn chain() -> Chain {
         })
         .collect();
     let shutdown = Shutdown::new();
-    let bootstrapped = Bootstrapped::default();
-    bootstrapped.set();
     let tokens = "admin,admin,1,system:masters\njane,jane,2\n";
     Chain {
-        authenticator: Authenticator {
+        authenticator: Arc::new(Authenticator {
             static_tokens: Some(StaticTokens::parse(tokens).unwrap()),
             anonymous: true,
             ..Authenticator::default()
-        },
+        }),
         authorizer: Arc::new(Authorizers { node: None, rbac: Some(Rbac::new(Box::new(feed))), always_allow: false }),
-        endpoints: Endpoints {
-            catalog: Arc::new(ArcSwap::from_pointee(Catalog::builtin())),
-            discovery: Discovery::new("127.0.0.1:6443".into()),
-            health: Health::new(|| true, &bootstrapped, shutdown.clone()),
-            issuer: Some(Issuer { name: "issuer".into(), server: "https://x".into(), keys: Vec::new() }),
-            openapi: Documents::default(),
-        },
+        endpoints: endpoints(&shutdown),
         handlers: Arc::new(Teller),
         clock: Clock::system(),
         call_timeout: CALL_TIMEOUT,
@@ -112,6 +117,7 @@ async fn every_endpoint_method_and_caller_gets_its_code() {
         ("GET", "/readyz/none", 404, 403, 403, 401),
         ("GET", "/openapi/v3", 200, 200, 403, 401),
         ("GET", "/openapi/v3/apis/none", 404, 404, 403, 401),
+        ("GET", "/openapi/v3/api/v1?hash=x", 200, 200, 403, 401),
         ("GET", "/openid/v1/jwks", 200, 403, 403, 401),
         ("GET", "/nope", 404, 403, 403, 401),
         ("GET", "/api/v1/pods", 200, 403, 403, 401),

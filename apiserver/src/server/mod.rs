@@ -74,3 +74,6 @@ impl Server {
         connections.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! `/openapi/v3` and `/openapi/v2`: the types of what is served.
+
+use crate::registry::catalog::{Catalog, Verbs};
+use crate::request::Call;
+use crate::respond;
+use crate::schema::openapi::{Document, GroupVersion, OpenApi, Resource, Subresource};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH, VARY};
+use http::{HeaderValue, Response, StatusCode};
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use tinyplane_wire::status::{self, Status};
+
+/// What clients ask for in `/openapi/v2` before JSON.
+const V2_PROTOBUF_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// How upstream calls the same in its answer.
+const V2_PROTOBUF: HeaderValue = HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+
+/// The documents of the catalog that was last asked for.
+#[derive(Default)]
+pub struct Documents(ArcSwapOption<Built>);
+
+struct Built {
+    of: Arc<Catalog>,
+    openapi: OpenApi,
+    /// By content type and path: what was asked for compressed, compressed once.
+    compressed: Mutex<HashMap<String, Bytes>>,
+}
+
+impl Documents {
+    /// The answer to a path below `/openapi`; `None` when there is no such document.
+    ///
+    /// # Errors
+    /// A 500 when a document can't be built.
+    pub(super) async fn serve(
+        &self,
+        catalog: &ArcSwap<Catalog>,
+        path: &str,
+        call: &Call,
+    ) -> status::Result<Option<Response<Body>>> {
+        let built = self.built(catalog.load_full());
+        let wants_protobuf = call.header("accept").contains(V2_PROTOBUF_ACCEPTED);
+        let gzip = call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
+        let path = path.trim_matches('/').to_owned();
+        let content_type = if path == "v2" && wants_protobuf { V2_PROTOBUF } else { respond::JSON };
+        // A document is built when it is first asked for, which takes longer than a call should keep a thread.
+        let work = move || {
+            let document = built.document(&path, wants_protobuf)?;
+            let body = gzip.then(|| built.compressed(&format!("{path} {wants_protobuf}"), &document.bytes));
+            Some((document, body))
+        };
+        let found = tokio::task::spawn_blocking(work).await.map_err(Status::internal)?;
+        let Some((document, compressed)) = found else { return Ok(None) };
+        let etag = format!("\"{}\"", document.hash);
+        let known = call.header(IF_NONE_MATCH.as_str()).split(',').any(|known| known.trim() == etag);
+        let mut response = match (known, &compressed) {
+            (true, _) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                response
+            }
+            (false, Some(bytes)) => respond::bytes_of(StatusCode::OK, content_type, bytes.clone()),
+            (false, None) => respond::bytes_of(StatusCode::OK, content_type, document.bytes),
+        };
+        let headers = response.headers_mut();
+        if compressed.is_some() && !known {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.append(VARY, HeaderValue::from_static("Accept"));
+        if let Ok(etag) = HeaderValue::from_str(&etag) {
+            headers.insert(ETAG, etag);
+        }
+        Ok(Some(response))
+    }
+
+    fn built(&self, catalog: Arc<Catalog>) -> Arc<Built> {
+        if let Some(built) = self.0.load_full().filter(|built| Arc::ptr_eq(&built.of, &catalog)) {
+            return built;
+        }
+        let openapi = OpenApi::new(crate::schema::model(), group_versions(&catalog));
+        let built = Arc::new(Built { of: catalog, openapi, compressed: Mutex::default() });
+        self.0.store(Some(Arc::clone(&built)));
+        built
+    }
+}
+
+impl Built {
+    fn document(&self, path: &str, wants_protobuf: bool) -> Option<Document> {
+        match path {
+            "v2" if wants_protobuf => Some(self.openapi.v2_protobuf().clone()),
+            "v2" => Some(self.openapi.v2().clone()),
+            "v3" => Some(self.openapi.index().clone()),
+            _ => self.openapi.v3(path.strip_prefix("v3/")?),
+        }
+    }
+
+    fn compressed(&self, key: &str, document: &Bytes) -> Bytes {
+        if let Some(known) = self.compressed.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return known.clone();
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let written = encoder.write_all(document).and_then(|()| encoder.finish());
+        let bytes = Bytes::from(written.expect("a Vec takes what is written to it"));
+        self.compressed.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), bytes.clone());
+        bytes
+    }
+}
+
+/// A catalog in the words of the OpenAPI room.
+fn group_versions(catalog: &Catalog) -> Vec<GroupVersion> {
+    let mut group_versions: Vec<GroupVersion> = Vec::new();
+    let words = |verbs: Verbs| verbs.words().map(str::to_owned).collect();
+    for row in catalog.rows() {
+        let (group, version) = (row.gvk.group.as_str(), row.gvk.version.as_str());
+        let is_same = |known: &GroupVersion| known.group == group && known.version == version;
+        let at = group_versions.iter().position(is_same).unwrap_or_else(|| {
+            let resources = Vec::new();
+            group_versions.push(GroupVersion { group: group.into(), version: version.into(), resources });
+            group_versions.len() - 1
+        });
+        let subresources = row.subresources.iter().map(|part| Subresource {
+            name: part.name.to_string(),
+            kind: (part.gvk.group.to_string(), part.gvk.version.to_string(), part.gvk.kind.to_string()),
+            verbs: words(part.verbs),
+        });
+        group_versions[at].resources.push(Resource {
+            plural: row.plural.to_string(),
+            kind: row.gvk.kind.to_string(),
+            namespaced: row.namespaced,
+            verbs: words(row.verbs),
+            subresources: subresources.collect(),
+        });
+    }
+    group_versions
+}

@@ -1,0 +1,124 @@
+//! The server over real connections: both protocols, certificates that are judged per request, and the drain.
+
+use super::*;
+use crate::authn::{Authenticator, Certificates};
+use crate::authz::Authorizers;
+use crate::chain::tests::{Teller, endpoints};
+use http::{Request, StatusCode, Version};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::time::Instant;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::pki::{Authority, Issued, Leaf};
+use tinyplane_wire::identity::tls::{self, ALPN_HTTP1, ALPN_HTTP2, ClientAuth, KeyPairPem, Trust};
+use tinyplane_wire::net::TcpDial;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+struct Running {
+    address: SocketAddr,
+    authority: Authority,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+fn pair(issued: Issued) -> KeyPairPem {
+    KeyPairPem { certificate: issued.certificate_pem, key: issued.key_pem }
+}
+
+fn start() -> Running {
+    let now = Clock::system().now();
+    let authority = Authority::create("ca", now).unwrap();
+    let served = pair(authority.issue(&Leaf::server("api", &["api"], &[]), now).unwrap());
+    let settings = tls::server(&served, &ClientAuth::Offered, &tls::ALPN_HTTP).unwrap();
+    let shutdown = Shutdown::new();
+    let chain = Chain {
+        authenticator: Arc::new(Authenticator {
+            certificates: Some(Certificates::new(authority.certificate_pem()).unwrap()),
+            anonymous: true,
+            ..Authenticator::default()
+        }),
+        authorizer: Arc::new(Authorizers { node: None, rbac: None, always_allow: true }),
+        endpoints: endpoints(&shutdown),
+        handlers: Arc::new(Teller),
+        clock: Clock::system(),
+        call_timeout: crate::chain::CALL_TIMEOUT,
+        shutdown: shutdown.clone(),
+    };
+    let at = ([127, 86, 3, 1], 0).into();
+    let server = Server::bind(at, Arc::new(settings), Arc::new(chain), shutdown.clone()).unwrap();
+    let address = server.address();
+    Running { address, authority, shutdown, task: tokio::spawn(server.serve()) }
+}
+
+async fn connect(running: &Running, client: Option<&KeyPairPem>, alpn: &[&[u8]]) -> TlsStream<tokio::net::TcpStream> {
+    let trust = Trust::Roots(running.authority.certificate_pem().to_owned());
+    let settings = tls::client(&trust, client, alpn).unwrap();
+    let stream = TcpDial::from(None).connect(running.address).await.unwrap();
+    TlsConnector::from(Arc::new(settings)).connect("api".try_into().unwrap(), stream).await.unwrap()
+}
+
+fn request(path: &str) -> Request<Empty<bytes::Bytes>> {
+    Request::builder().uri(format!("https://api{path}")).header("host", "api").body(Empty::new()).unwrap()
+}
+
+async fn text(response: http::Response<hyper::body::Incoming>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn both_protocols_are_spoken_and_certificates_are_judged_per_request() {
+    let running = start();
+    let jane = pair(running.authority.issue(&Leaf::client("jane", None), Clock::system().now()).unwrap());
+    let stream = connect(&running, Some(&jane), &ALPN_HTTP1).await;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let driven = tokio::spawn(connection);
+    for _ in 0..2 {
+        let response = sender.send_request(request("/api/v1/nodes/n")).await.unwrap();
+        assert_eq!((response.version(), response.status()), (Version::HTTP_11, StatusCode::OK));
+        assert_eq!(text(response).await, "jane get");
+    }
+    drop(sender);
+    driven.await.unwrap().unwrap();
+
+    let stranger = Authority::create("other", Clock::system().now()).unwrap();
+    let stranger = pair(stranger.issue(&Leaf::client("jane", None), Clock::system().now()).unwrap());
+    let stream = connect(&running, Some(&stranger), &ALPN_HTTP2).await;
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let response = sender.send_request(request("/api/v1/nodes/n")).await.unwrap();
+    assert_eq!((response.version(), response.status()), (Version::HTTP_2, StatusCode::UNAUTHORIZED));
+    running.shutdown.cancel();
+    running.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn watches_end_and_the_server_is_gone_within_a_second() {
+    let running = start();
+    let mut watches = Vec::new();
+    for alpn in [&ALPN_HTTP1[..], &ALPN_HTTP2[..]] {
+        let stream = TokioIo::new(connect(&running, None, alpn).await);
+        if alpn == ALPN_HTTP1 {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+            tokio::spawn(connection);
+            watches.push(sender.send_request(request("/api/v1/pods?watch=1")).await.unwrap());
+        } else {
+            let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
+            let (mut sender, connection) = handshake.await.unwrap();
+            tokio::spawn(connection);
+            watches.push(sender.send_request(request("/api/v1/pods?watch=1")).await.unwrap());
+        }
+    }
+    let idle = connect(&running, None, &ALPN_HTTP2).await;
+    let told = Instant::now();
+    running.shutdown.cancel();
+    for watch in watches {
+        assert_eq!(text(watch).await, "", "a watch ends as if it were complete");
+    }
+    running.task.await.unwrap();
+    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+    drop(idle);
+    assert!(TcpDial::from(None).connect(running.address).await.is_err());
+}
