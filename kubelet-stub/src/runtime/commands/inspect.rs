@@ -7,7 +7,7 @@ use crate::runtime::machine::{Outcome, Process};
 use std::time::UNIX_EPOCH;
 
 /// Lines of either side that `diff` compares.
-const DIFF_LINES_MAX: usize = 5000;
+const DIFF_LINES_MAX: usize = 2000;
 
 fn kind_word(stat: &Stat) -> &'static str {
     match stat.kind {

@@ -82,8 +82,8 @@ pub(super) fn parse(arguments: &[String], spec: Spec<'_>) -> Result<Given, Strin
             }
             continue;
         }
-        let mut letters = argument[1..].char_indices();
-        while let Some((at, letter)) = letters.next() {
+        let letters = argument[1..].char_indices();
+        for (at, letter) in letters {
             match takes_value(letter).filter(|_| letter != ':') {
                 None => return Err(format!("unrecognized option: {letter}")),
                 Some(false) => given.flags.push((letter, String::new())),

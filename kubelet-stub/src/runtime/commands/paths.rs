@@ -8,10 +8,10 @@ pub(super) async fn basename(process: &mut Process) -> Outcome {
     let operands = process.operands();
     let Some(path) = operands.first() else { return process.fail(1, "missing operand").await };
     let mut name = base_name(path);
-    if let Some(short) = operands.get(1).and_then(|suffix| name.strip_suffix(suffix.as_str())) {
-        if !short.is_empty() {
-            name = short;
-        }
+    if let Some(short) = operands.get(1).and_then(|suffix| name.strip_suffix(suffix.as_str()))
+        && !short.is_empty()
+    {
+        name = short;
     }
     process.out(format!("{name}\n")).await.map(|()| 0)
 }

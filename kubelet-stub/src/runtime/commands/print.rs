@@ -168,9 +168,8 @@ async fn one_round(
             *arguments = tail;
             Some(first.clone())
         };
-        let (conversion, tail) = match conversion(rest, &mut next) {
-            Some(found) => found,
-            None => return process.fail(1, format!("%{rest}: invalid format")).await,
+        let Some((conversion, tail)) = conversion(rest, &mut next) else {
+            return process.fail(1, format!("%{rest}: invalid format")).await;
         };
         rest = tail;
         let argument = next();

@@ -28,6 +28,8 @@ pub(crate) struct Image {
     names: &'static [&'static str],
     /// False for an image that is not in the catalog.
     pub(crate) known: bool,
+    /// Its own program is a server that ends at TERM with 0, from its first instant on.
+    pub(crate) serves: bool,
     entrypoint: &'static [&'static str],
     command: &'static [&'static str],
     pub(crate) environment: &'static [(&'static str, &'static str)],
@@ -45,6 +47,7 @@ const OTHER: &str = "NAME=\"Tinyplane\"\nID=tinyplane\nPRETTY_NAME=\"Tinyplane b
 const PLAIN: Image = Image {
     names: &[],
     known: true,
+    serves: false,
     entrypoint: &[],
     command: &[],
     environment: &[],
@@ -63,6 +66,7 @@ const CURL_START: &str = "#!/bin/sh\ncase \"$1\" in\n-*) exec curl \"$@\" ;;\nes
 static CATALOG: &[Image] = &[
     Image {
         names: &["nginx", "nginx-unprivileged"],
+        serves: true,
         entrypoint: &["/docker-entrypoint.sh"],
         command: &["nginx", "-g", "daemon off;"],
         environment: &[("NGINX_VERSION", "1.27.0")],
@@ -77,6 +81,7 @@ static CATALOG: &[Image] = &[
     },
     Image {
         names: &["httpd"],
+        serves: true,
         command: &["httpd-foreground"],
         environment: &[
             ("HTTPD_PREFIX", "/usr/local/apache2"),
@@ -97,6 +102,7 @@ static CATALOG: &[Image] = &[
     },
     Image {
         names: &["pause"],
+        serves: true,
         entrypoint: &["/pause"],
         programs: &[ImageProgram { path: "/pause", name: "pause" }],
         ..PLAIN
@@ -122,6 +128,7 @@ static CATALOG: &[Image] = &[
     },
     Image {
         names: &["agnhost"],
+        serves: true,
         entrypoint: &["/agnhost"],
         command: &["pause"],
         programs: &[ImageProgram { path: "/agnhost", name: "agnhost" }],

@@ -82,7 +82,7 @@ impl PipeReader {
                 let mut state = self.0.lock();
                 if !state.bytes.is_empty() {
                     let length = length(&state.bytes).unwrap_or_default();
-                    let taken: Vec<u8> = state.bytes.drain(..length).collect();
+                    let taken = take_front(&mut state.bytes, length);
                     drop(state);
                     self.0.changed.notify_waiters();
                     return taken;
@@ -98,10 +98,24 @@ impl PipeReader {
 
     /// Takes what waits now, without waiting for more.
     pub(crate) fn drain(&self) -> Vec<u8> {
-        let taken = self.0.lock().bytes.drain(..).collect();
+        let taken = {
+            let mut state = self.0.lock();
+            let length = state.bytes.len();
+            take_front(&mut state.bytes, length)
+        };
         self.0.changed.notify_waiters();
         taken
     }
+}
+
+/// The first bytes, copied in at most two pieces.
+fn take_front(bytes: &mut VecDeque<u8>, length: usize) -> Vec<u8> {
+    let (head, tail) = bytes.as_slices();
+    let mut taken = Vec::with_capacity(length);
+    taken.extend_from_slice(&head[..length.min(head.len())]);
+    taken.extend_from_slice(&tail[..length - taken.len()]);
+    bytes.drain(..length);
+    taken
 }
 
 impl PipeWriter {

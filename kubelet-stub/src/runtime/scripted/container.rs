@@ -187,6 +187,9 @@ impl Container {
             Err(FindError::NotFound) if !self.image.known && name.starts_with('/') => images::STAND_IN.to_owned(),
             Err(error) => return Err(failed(error.of_runc(&name))),
         };
+        if (self.image.serves && self.spec.command.is_empty()) || path == images::STAND_IN {
+            images::catch_ending(&self.signals);
+        }
         process.signals = self.signals.clone();
         process.terminal.clone_from(&self.terminal);
         let input = self.program_input.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -121,12 +121,12 @@ fn set(chars: &[(char, bool)], mut at: usize) -> Option<(Piece, usize)> {
             at += name.chars().count() + 4;
             continue;
         }
-        if let (Some(('-', false)), Some((to, _))) = (chars.get(at + 1), chars.get(at + 2)) {
-            if *to != ']' {
-                ranges.push((c, *to));
-                at += 3;
-                continue;
-            }
+        if let (Some(('-', false)), Some((to, _))) = (chars.get(at + 1), chars.get(at + 2))
+            && *to != ']'
+        {
+            ranges.push((c, *to));
+            at += 3;
+            continue;
         }
         ranges.push((c, c));
         at += 1;

@@ -92,6 +92,10 @@ impl Shell {
 
     /// Runs the traps of signals that came.
     pub(super) async fn run_traps(&mut self) -> Result<(), Flow> {
+        // A signal that this shell has no trap for waits for the program that takes its place.
+        if self.traps.keys().all(|name| name == "EXIT") {
+            return Ok(());
+        }
         while let Some(signal) = self.process.signals.take() {
             let action = signal_name(signal).and_then(|name| self.traps.get(name)).cloned();
             if let Some(action) = action {

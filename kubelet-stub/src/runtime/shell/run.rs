@@ -61,7 +61,12 @@ impl Shell {
             status = i32::from(status == 0);
         }
         self.status = status;
-        if status != 0 && !excused && self.tested == 0 && self.options.exit_on_error {
+        // What fails within these has ended the shell already, or was excused.
+        let compound = |command: &Command| {
+            !matches!(command.kind, Kind::Simple { .. } | Kind::Subshell(_) | Kind::Test(_) | Kind::Function { .. })
+        };
+        let judged = matches!(pipeline.commands.as_slice(), [command] if compound(command));
+        if status != 0 && !excused && !judged && self.tested == 0 && self.options.exit_on_error {
             return Err(Flow::Exit(status));
         }
         Ok(status)
@@ -114,7 +119,7 @@ impl Shell {
                 return self.fail(2, "maximum nesting of commands exceeded").await;
             }
             self.depth += 1;
-            let ran = if self.depth % STACK_COMMANDS == 0 {
+            let ran = if self.depth.is_multiple_of(STACK_COMMANDS) {
                 self.run_elsewhere(command.clone()).await
             } else {
                 self.run_here(command).await
@@ -341,6 +346,7 @@ impl Shell {
     pub(super) async fn dispatch(&mut self, fields: Vec<String>, given: Vec<(String, String)>, functions: bool) -> Ran {
         let function = if functions { self.functions.get(&fields[0]).cloned() } else { None };
         let special = builtins::is_builtin(&fields[0]);
+        let keeps = function.is_none() && builtins::keeps_assignments(&fields[0]);
         if function.is_none() && !special {
             return Box::pin(self.run_program(fields, given)).await;
         }
@@ -348,7 +354,7 @@ impl Shell {
             given.iter().map(|(name, _)| (name.clone(), self.variables.get(name).cloned())).collect();
         for (name, value) in given {
             self.assign(&name, value).await?;
-            if let Some(variable) = self.variables.get_mut(&name) {
+            if let Some(variable) = self.variables.get_mut(&name).filter(|_| !keeps) {
                 variable.exported = true;
             }
         }
@@ -356,6 +362,8 @@ impl Shell {
             Some(body) => Box::pin(self.call(&body, fields)).await,
             None => Box::pin(self.run_builtin(fields)).await,
         };
+        // POSIX's special builtins keep the assignments before them.
+        let saved = if keeps { Vec::new() } else { saved };
         for (name, variable) in saved {
             match variable {
                 Some(variable) => self.variables.insert(name, variable),

@@ -84,12 +84,12 @@ impl Reader<'_> {
     }
 
     fn primary(&mut self) -> Result<bool, String> {
-        if let (Some(left), Some(operator), Some(right)) = (self.word(0), self.word(1), self.word(2)) {
-            if is_binary(operator) {
-                let holds = binary(left, operator, right, self.process, self.double);
-                self.at += 3;
-                return holds;
-            }
+        if let (Some(left), Some(operator), Some(right)) = (self.word(0), self.word(1), self.word(2))
+            && is_binary(operator)
+        {
+            let holds = binary(left, operator, right, self.process, self.double);
+            self.at += 3;
+            return holds;
         }
         if self.take(&["("]) {
             let holds = self.or()?;
@@ -97,12 +97,13 @@ impl Reader<'_> {
         }
         let first = self.word(0).ok_or("argument expected")?.to_owned();
         self.at += 1;
-        if first.len() == 2 && first.starts_with('-') {
-            if let Some(operand) = self.word(0) {
-                let holds = unary(&first, operand, self.process);
-                self.at += 1;
-                return holds;
-            }
+        if first.len() == 2
+            && first.starts_with('-')
+            && let Some(operand) = self.word(0)
+        {
+            let holds = unary(&first, operand, self.process);
+            self.at += 1;
+            return holds;
         }
         Ok(!first.is_empty())
     }

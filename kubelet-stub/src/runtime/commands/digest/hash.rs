@@ -80,7 +80,7 @@ pub(super) fn sha1(message: &[u8]) -> String {
 
 /// The first primes' roots, of which the fractions are SHA-256's constants.
 fn fractions(count: usize, root: fn(f64) -> f64) -> Vec<u32> {
-    let is_prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the definition: the fraction's bits")]
     let bits = |n: u32| (root(f64::from(n)).fract() * 4_294_967_296.0) as u32;
     (2..).filter(is_prime).take(count).map(bits).collect()

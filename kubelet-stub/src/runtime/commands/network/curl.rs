@@ -1,4 +1,4 @@
-//! `curl` and `wget`, as far as scripts in pods use them over plain HTTP.
+//! `curl` and `wget`, as far as scripts in pods use them.
 
 use super::http::{Answer, Failure, Target, ask, header, target};
 use super::reason;
@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt;
 use std::time::Duration;
+use tinyplane_wire::identity::tls::Trust;
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: u32 = 10;
@@ -36,13 +37,14 @@ const CURL_LONG: &[(&str, char)] = &[
     ("user-agent", 'A'),
     ("retry", 'R'),
     ("noproxy", 'N'),
+    ("cacert", 'C'),
     ("no-progress-meter", 's'),
 ];
 
 pub(in crate::runtime::commands) async fn curl(process: &mut Process) -> Outcome {
     let given = match options::parse(
         &process.operands(),
-        options::Spec { letters: "sSfLo:OH:X:d:Iiw:m:T:kvA:R:N:4g", long: CURL_LONG, stops: false },
+        options::Spec { letters: "sSfLo:OH:X:d:Iiw:m:T:kvA:R:N:C:4g", long: CURL_LONG, stops: false },
     ) {
         Ok(given) => given,
         Err(message) => return process.fail(2, message).await,
@@ -103,8 +105,15 @@ async fn curl_one(process: &Process, given: &Given, url: &str) -> Result<Curled,
         Method::POST
     };
     let method = given.value('X').and_then(|text| text.parse().ok()).unwrap_or(default);
+    let roots = given.value('C').map(|path| process.place.read(path));
+    let trust = match roots {
+        _ if given.has('k') => Trust::Anybody,
+        None => Trust::Roots(String::new()),
+        Some(Ok(pem)) => Trust::Roots(String::from_utf8_lossy(&pem).into_owned()),
+        Some(Err(_)) => return Ok(Err((77, "error setting certificate verify locations".into()))),
+    };
     for _ in 0..=REDIRECTS_MAX {
-        let answer = match ask(process, &to, method.clone(), &headers, body.clone()).await {
+        let answer = match ask(process, &to, &trust, method.clone(), &headers, body.clone()).await {
             Ok(answer) => answer,
             Err(failure) => return Ok(Err(curl_failure(&to, &failure))),
         };
@@ -129,6 +138,7 @@ fn curl_failure(to: &Target, failure: &Failure) -> (i32, String) {
             (28, format!("Failed to connect to {} port {}: {}", to.host, to.port, reason(error)))
         }
         Failure::Connect(error) => (7, format!("Failed to connect to {} port {}: {}", to.host, to.port, reason(error))),
+        Failure::Tls(error) => (60, format!("SSL certificate problem: {error}")),
         Failure::Exchange => (52, "Empty reply from server".into()),
     }
 }
@@ -256,7 +266,8 @@ async fn wget_one(process: &Process, given: &Given, url: &str) -> Outcome {
         if !quiet {
             process.err(format!("Connecting to {}:{}\n", to.host, to.port)).await;
         }
-        let mut answer = match ask(process, &to, method.clone(), &headers, body.clone()).await {
+        // As busybox's, it believes any certificate.
+        let mut answer = match ask(process, &to, &Trust::Anybody, method.clone(), &headers, body.clone()).await {
             Ok(answer) => answer,
             Err(Failure::NoSuchHost) => return process.fail(1, format!("bad address '{}'", to.host)).await,
             Err(Failure::Connect(error)) => {
@@ -264,7 +275,7 @@ async fn wget_one(process: &Process, given: &Given, url: &str) -> Outcome {
                     .fail(1, format!("can't connect to remote host ({}): {}", to.host, reason(&error)))
                     .await;
             }
-            Err(Failure::Exchange) => return process.fail(1, "error getting response").await,
+            Err(Failure::Tls(_) | Failure::Exchange) => return process.fail(1, "error getting response").await,
         };
         let status = answer.response.status();
         if status.is_redirection() {

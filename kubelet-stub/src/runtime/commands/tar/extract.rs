@@ -75,9 +75,8 @@ fn apply(header: &mut Header, ahead: Ahead) {
         }
         header.name = name;
     }
-    match (&mut header.member, ahead.link) {
-        (Member::Link(target) | Member::HardLink(target), Some(link)) => *target = link,
-        _ => {}
+    if let (Member::Link(target) | Member::HardLink(target), Some(link)) = (&mut header.member, ahead.link) {
+        *target = link;
     }
     header.size = ahead.size.unwrap_or(header.size);
     if let Some(at) = ahead.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {

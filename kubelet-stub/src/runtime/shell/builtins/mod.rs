@@ -21,6 +21,13 @@ pub(super) fn is_builtin(name: &str) -> bool {
     SPECIAL.contains(&name) || WITHIN.contains(&name)
 }
 
+/// POSIX's special builtins: an assignment before one of them stays.
+pub(super) fn keeps_assignments(name: &str) -> bool {
+    const POSIX_SPECIAL: &[&str] =
+        &[".", ":", "eval", "exec", "export", "readonly", "return", "set", "shift", "trap", "unset"];
+    POSIX_SPECIAL.contains(&name)
+}
+
 /// A word as a shell would read it back.
 pub(super) fn quote(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
