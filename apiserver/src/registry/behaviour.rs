@@ -1,5 +1,6 @@
 //! How the objects of a kind behave, as data and small functions: what a row of the catalog points to.
 
+use crate::authn::Caller;
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::time::SystemTime;
@@ -11,6 +12,8 @@ pub enum Grammar {
     Subdomain,
     /// RFC 1123 label: namespaces, services.
     Label,
+    /// RFC 1035 label: names that become names of hosts.
+    Label1035,
     /// Whatever may be one segment of a path: roles and bindings, CSINodes.
     PathSegment,
 }
@@ -35,6 +38,30 @@ pub enum Part {
     Status,
     /// Another subresource: its own code says what changes.
     Other,
+}
+
+/// How objects of a kind go when they are deleted, finalizers aside.
+#[derive(Clone, Copy, Debug)]
+pub enum Deletion {
+    /// At once.
+    AtOnce,
+    /// After as many seconds as the function says, from the object and what the caller asked for; 0 is at once.
+    Graceful(fn(object: &Value, asked: Option<i64>) -> i64),
+    /// When `spec.finalizers` is empty too: namespaces.
+    Emptied,
+}
+
+/// What surrounds a write, for the functions that complete objects.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// Which part is written.
+    pub part: Part,
+    /// The subresource; empty for the object itself.
+    pub subresource: &'a str,
+    /// Who writes.
+    pub caller: &'a Caller,
+    /// When, as `metav1.Time`.
+    pub now: &'a str,
 }
 
 /// One field that field selectors may ask for.
@@ -124,10 +151,12 @@ pub struct Behaviour {
     pub unconditional_update: bool,
     /// Whether a deletion answers the deleted object and not a `Status`.
     pub returns_deleted: bool,
-    /// How many seconds the object is given before it goes, from what the caller asked for; `None`: it goes at once.
-    pub grace_seconds: Option<fn(object: &Value, asked: Option<i64>) -> i64>,
+    /// How objects go.
+    pub deletion: Deletion,
+    /// Whether an object may be created with a status: nodes alone.
+    pub created_with_status: bool,
     /// Completes an object before it is checked. `old` is `None` when it is created.
-    pub prepare: fn(new: &mut Value, old: Option<&Value>, part: Part),
+    pub prepare: fn(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>),
     /// Says what its author should know. `old` is `None` when it is created.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
     /// The columns of its Table.
@@ -146,7 +175,8 @@ impl Behaviour {
         create_on_update: false,
         unconditional_update: true,
         returns_deleted: false,
-        grace_seconds: None,
+        deletion: Deletion::AtOnce,
+        created_with_status: false,
         prepare: |_, _, _| {},
         warnings: |_, _| Vec::new(),
         columns: &[NAME, AGE],

@@ -73,9 +73,22 @@ pub(super) fn check_cron_job(job: &Value, errors: &mut Errors) {
             errors.invalid_text("spec.schedule", schedule, &told.replace(['"', ','], ""));
         }
     }
+    if schedule.contains("TZ") && !spec["timeZone"].is_null() {
+        let told = "cannot use both timeZone field and TZ or CRON_TZ in schedule";
+        errors.invalid_text("spec.schedule", schedule, told);
+    }
     errors.one_of("spec.concurrencyPolicy", &spec["concurrencyPolicy"], &["Allow", "Forbid", "Replace"]);
     for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
         errors.non_negative(format!("spec.{field}"), &spec[field]);
     }
     check_job_spec(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec", errors);
+}
+
+/// What a new schedule may not say any more, and an old one may go on saying.
+pub(super) fn check_new_schedule(job: &Value, errors: &mut Errors) {
+    let (schedule, zone) = (text(&job["spec"]["schedule"]), &job["spec"]["timeZone"]);
+    if schedule.contains("TZ") && zone.is_null() {
+        let told = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+        errors.invalid_text("spec.schedule", schedule, told);
+    }
 }

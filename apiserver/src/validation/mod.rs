@@ -32,8 +32,10 @@ use tinyplane_wire::status::Cause;
 pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     check(group, kind, object, &mut errors);
-    if (group, kind) == ("networking.k8s.io", "Ingress") {
-        ingress::check_create(object, &mut errors);
+    match (group, kind) {
+        ("batch", "CronJob") => batch::check_new_schedule(object, &mut errors),
+        ("networking.k8s.io", "Ingress") => ingress::check_create(object, &mut errors),
+        _ => {}
     }
     errors.into_causes()
 }
@@ -51,6 +53,9 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
             workload::check_update(kind, new, old, &mut errors);
         }
         ("batch", "Job") => batch::check_job_update(new, old, &mut errors),
+        ("batch", "CronJob") if !old["spec"]["schedule"].as_str().is_some_and(|before| before.contains("TZ")) => {
+            batch::check_new_schedule(new, &mut errors);
+        }
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_update(new, old, &mut errors);
         }

@@ -26,7 +26,7 @@ pub(super) static ROLE: Behaviour =
 pub(super) static CUSTOM_RESOURCE_DEFINITION: Behaviour = Behaviour {
     generation: Generation::Spec,
     unconditional_update: false,
-    prepare: |new, old, part| super::extensions::note_stored_version(new, old, part),
+    prepare: super::extensions::note_stored_version,
     columns: COLUMNS,
     cells,
     ..Behaviour::WITH_STATUS

@@ -1,7 +1,7 @@
 //! `DaemonSet`s: their columns, and the annotation in which the template's generation survives.
 
 use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
-use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, column, count};
+use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, Scene, column, count};
 use crate::registry::cells::{age, label_map, name, number, selector};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
@@ -46,10 +46,10 @@ pub(super) static DAEMON_SET: Behaviour = Behaviour {
 };
 
 /// The server alone counts the changes of the template.
-fn count_templates(new: &mut Value, old: Option<&Value>, part: Part) {
+fn count_templates(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     let generation = match old {
         None => template_generation(new).max(1),
-        Some(old) if part == Part::Main && new["spec"]["template"] != old["spec"]["template"] => {
+        Some(old) if scene.part == Part::Main && new["spec"]["template"] != old["spec"]["template"] => {
             template_generation(old) + 1
         }
         Some(old) => template_generation(old),
@@ -65,23 +65,24 @@ fn template_generation(object: &Value) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::kinds::at;
 
     #[test]
     fn changes_of_the_template_alone_are_counted() {
         let prepare = DAEMON_SET.prepare;
         let mut made = json!({"spec": {"template": {"spec": {"hostNetwork": true}}}});
-        prepare(&mut made, None, Part::Main);
+        prepare(&mut made, None, &at(Part::Main));
         assert_eq!(Meta::of(&made).annotation(TEMPLATE_GENERATION), Some("1"));
 
         let mut same = made.clone();
         same["metadata"]["annotations"] = json!({"mine": "x"});
         same["spec"]["minReadySeconds"] = json!(1);
-        prepare(&mut same, Some(&made), Part::Main);
+        prepare(&mut same, Some(&made), &at(Part::Main));
         assert_eq!(same["metadata"]["annotations"], json!({"mine": "x", TEMPLATE_GENERATION: "1"}));
 
         let mut changed = made.clone();
         changed["spec"]["template"]["spec"]["hostNetwork"] = json!(false);
-        prepare(&mut changed, Some(&made), Part::Main);
+        prepare(&mut changed, Some(&made), &at(Part::Main));
         assert_eq!(Meta::of(&changed).annotation(TEMPLATE_GENERATION), Some("2"));
     }
 }

@@ -1,6 +1,6 @@
 //! What adds APIs: `APIService`s, and what `CustomResourceDefinition`s note down.
 
-use crate::registry::behaviour::{AGE, Behaviour, Generation, Grammar, NAME, Part, column};
+use crate::registry::behaviour::{AGE, Behaviour, Generation, Grammar, NAME, Part, Scene, column};
 use crate::registry::cells::{age, items, name};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::map_mut;
@@ -10,9 +10,9 @@ pub(super) static API_SERVICE: Behaviour = Behaviour {
     name: Grammar::PathSegment,
     generation: Generation::None,
     unconditional_update: false,
-    prepare: |new, old, _| {
+    prepare: |new, old, scene| {
         if old.is_none() {
-            begin(new);
+            begin(new, scene.now);
         }
     },
     columns: &[
@@ -26,11 +26,11 @@ pub(super) static API_SERVICE: Behaviour = Behaviour {
 };
 
 /// What this server serves itself is available from the first moment.
-fn begin(new: &mut Value) {
+fn begin(new: &mut Value, now: &str) {
     let mut status = json!({});
     if new["spec"]["service"].is_null() {
         status["conditions"] = json!([{
-            "type": "Available", "status": "True", "lastTransitionTime": new["metadata"]["creationTimestamp"],
+            "type": "Available", "status": "True", "lastTransitionTime": now,
             "reason": "Local", "message": "Local APIServices are always available",
         }]);
     }
@@ -52,8 +52,8 @@ fn available(status: &Value) -> Value {
 }
 
 /// Notes in a definition's status in which version its objects are stored from now on. The versions before stay.
-pub(super) fn note_stored_version(new: &mut Value, old: Option<&Value>, part: Part) {
-    if part != Part::Main {
+pub(super) fn note_stored_version(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
+    if scene.part != Part::Main {
         return;
     }
     if old.is_none() {
@@ -73,16 +73,17 @@ pub(super) fn note_stored_version(new: &mut Value, old: Option<&Value>, part: Pa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::kinds::at;
     use std::time::SystemTime;
 
     #[test]
     fn a_local_service_is_available_at_once() {
         let mut local = json!({"metadata": {"name": "v1."}, "spec": {"version": "v1"}});
-        (API_SERVICE.prepare)(&mut local, None, Part::Main);
+        (API_SERVICE.prepare)(&mut local, None, &at(Part::Main));
         let shown = (API_SERVICE.cells)(&local, SystemTime::UNIX_EPOCH);
         assert_eq!(shown, ["v1.", "Local", "True", "<unknown>"].map(|text| json!(text)));
         let mut far = json!({"metadata": {"name": "v1.g"}, "spec": {"service": {"namespace": "n", "name": "s"}}});
-        (API_SERVICE.prepare)(&mut far, None, Part::Main);
+        (API_SERVICE.prepare)(&mut far, None, &at(Part::Main));
         let shown = (API_SERVICE.cells)(&far, SystemTime::UNIX_EPOCH);
         assert_eq!(shown[1..3], ["n/s", "Unknown"].map(|text| json!(text)));
     }
@@ -91,11 +92,11 @@ mod tests {
     fn versions_that_were_ever_stored_are_kept() {
         let version = |name: &str, storage: bool| json!({"name": name, "storage": storage});
         let mut made = json!({"spec": {"versions": [version("v1", true)]}, "status": {"storedVersions": ["v9"]}});
-        note_stored_version(&mut made, None, Part::Main);
+        note_stored_version(&mut made, None, &at(Part::Main));
         assert_eq!(made["status"]["storedVersions"], json!(["v1"]));
         let mut changed = made.clone();
         changed["spec"]["versions"] = json!([version("v1", false), version("v2", true)]);
-        note_stored_version(&mut changed, Some(&made), Part::Main);
+        note_stored_version(&mut changed, Some(&made), &at(Part::Main));
         assert_eq!(changed["status"]["storedVersions"], json!(["v1", "v2"]));
     }
 }

@@ -2,7 +2,6 @@
 
 mod admission_registration;
 mod autoscaling;
-mod certificates;
 mod component_status;
 mod coordination;
 mod created;
@@ -53,7 +52,6 @@ pub(super) fn behaviour(group: &str, plural: &str) -> &'static Behaviour {
         ("apps", "statefulsets") => &stateful_set::STATEFUL_SET,
         ("autoscaling", "horizontalpodautoscalers") => &autoscaling::HORIZONTAL_POD_AUTOSCALER,
         ("batch", "cronjobs") => &cron_job::CRON_JOB,
-        ("certificates.k8s.io", "certificatesigningrequests") => &certificates::CERTIFICATE_SIGNING_REQUEST,
         ("coordination.k8s.io", "leases") => &coordination::LEASE,
         ("flowcontrol.apiserver.k8s.io", "flowschemas") => &flowcontrol::FLOW_SCHEMA,
         ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => &flowcontrol::PRIORITY_LEVEL_CONFIGURATION,
@@ -68,6 +66,7 @@ pub(super) fn behaviour(group: &str, plural: &str) -> &'static Behaviour {
         ("rbac.authorization.k8s.io", "clusterroles" | "roles") => &created::ROLE,
         ("resource.k8s.io", "deviceclasses") => &resource_claims::DEVICE_CLASS,
         ("resource.k8s.io", "resourceclaims") => &resource_claims::RESOURCE_CLAIM,
+        ("resource.k8s.io", "resourceclaimtemplates") => &resource_claims::RESOURCE_CLAIM_TEMPLATE,
         ("resource.k8s.io", "resourceslices") => &resource_claims::RESOURCE_SLICE,
         ("scheduling.k8s.io", "priorityclasses") => &scheduling::PRIORITY_CLASS,
         ("storage.k8s.io", "csidrivers") => &storage::CSI_DRIVER,
@@ -78,6 +77,18 @@ pub(super) fn behaviour(group: &str, plural: &str) -> &'static Behaviour {
         ("storage.k8s.io", "volumeattributesclasses") => &storage::VOLUME_ATTRIBUTES_CLASS,
         _ => &Behaviour::PLAIN,
     }
+}
+
+/// When things happen in the tests of kinds.
+#[cfg(test)]
+pub(super) const NOW: &str = "2026-01-01T00:00:00Z";
+
+/// A write of a part at that time.
+#[cfg(test)]
+pub(super) fn at(part: super::behaviour::Part) -> super::behaviour::Scene<'static> {
+    static CALLER: std::sync::LazyLock<crate::authn::Caller> =
+        std::sync::LazyLock::new(crate::authn::Caller::anonymous);
+    super::behaviour::Scene { part, subresource: "", caller: &CALLER, now: NOW }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// `ResourceQuota`s.
 pub(super) static RESOURCE_QUOTA: Behaviour = Behaviour {
+    returns_deleted: true,
     generation: Generation::None,
     columns: &[
         NAME,

@@ -6,10 +6,15 @@ use serde_json::{Value, json};
 use tinyplane_wire::meta::Meta;
 
 /// `DeviceClass`es.
-pub(super) static DEVICE_CLASS: Behaviour = Behaviour { generation: Generation::Everything, ..Behaviour::PLAIN };
+pub(super) static DEVICE_CLASS: Behaviour =
+    Behaviour { generation: Generation::Everything, returns_deleted: true, ..Behaviour::PLAIN };
+
+/// `ResourceClaimTemplate`s.
+pub(super) static RESOURCE_CLAIM_TEMPLATE: Behaviour = Behaviour { returns_deleted: true, ..Behaviour::PLAIN };
 
 /// `ResourceClaim`s.
 pub(super) static RESOURCE_CLAIM: Behaviour = Behaviour {
+    returns_deleted: true,
     generation: Generation::None,
     columns: &[NAME, column("State", "Whether it is allocated and reserved."), AGE],
     cells: |object, now| vec![name(object), json!(state(object)), age(object, now)],
@@ -30,6 +35,7 @@ fn state(claim: &Value) -> String {
 
 /// `ResourceSlice`s.
 pub(super) static RESOURCE_SLICE: Behaviour = Behaviour {
+    returns_deleted: true,
     fields: &[FieldLabel::Path("spec.driver"), FieldLabel::Path("spec.nodeName")],
     generation: Generation::Everything,
     warnings: |new, _| {

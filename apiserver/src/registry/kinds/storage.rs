@@ -17,6 +17,7 @@ const fn flag(name: &'static str, description: &'static str) -> Column {
 
 /// `StorageClass`es.
 pub(super) static STORAGE_CLASS: Behaviour = Behaviour {
+    returns_deleted: true,
     columns: &[
         NAME,
         column("Provisioner", "Who makes its volumes."),
@@ -40,6 +41,7 @@ pub(super) static STORAGE_CLASS: Behaviour = Behaviour {
 
 /// `VolumeAttributesClass`es.
 pub(super) static VOLUME_ATTRIBUTES_CLASS: Behaviour = Behaviour {
+    returns_deleted: true,
     columns: &[NAME, column("DriverName", "The driver that it is for."), AGE],
     cells: |object, now| vec![named(object, &DEFAULT_ATTRIBUTES), json!(text(&object["driverName"])), age(object, now)],
     ..Behaviour::PLAIN
@@ -47,6 +49,7 @@ pub(super) static VOLUME_ATTRIBUTES_CLASS: Behaviour = Behaviour {
 
 /// `VolumeAttachment`s.
 pub(super) static VOLUME_ATTACHMENT: Behaviour = Behaviour {
+    returns_deleted: true,
     generation: Generation::None,
     unconditional_update: false,
     columns: &[
@@ -73,6 +76,7 @@ pub(super) static VOLUME_ATTACHMENT: Behaviour = Behaviour {
 
 /// `CSINode`s.
 pub(super) static CSI_NODE: Behaviour = Behaviour {
+    returns_deleted: true,
     unconditional_update: false,
     columns: &[NAME, count("Drivers", "How many drivers are on the node."), AGE],
     cells: |object, now| vec![name(object), json!(size(&object["spec"]["drivers"])), age(object, now)],
@@ -81,6 +85,8 @@ pub(super) static CSI_NODE: Behaviour = Behaviour {
 
 /// `CSIDriver`s.
 pub(super) static CSI_DRIVER: Behaviour = Behaviour {
+    generation: Generation::Everything,
+    returns_deleted: true,
     unconditional_update: false,
     columns: &[
         NAME,
@@ -111,6 +117,7 @@ pub(super) static CSI_DRIVER: Behaviour = Behaviour {
 
 /// `CSIStorageCapacity` objects.
 pub(super) static CSI_STORAGE_CAPACITY: Behaviour = Behaviour {
+    returns_deleted: true,
     unconditional_update: false,
     columns: &[
         NAME,

@@ -18,6 +18,7 @@ pub(super) fn containers(template: &Value) -> [Value; 2] {
 
 /// `PodTemplate`s.
 pub(super) static POD_TEMPLATE: Behaviour = Behaviour {
+    returns_deleted: true,
     generation: Generation::Everything,
     columns: &[
         NAME,

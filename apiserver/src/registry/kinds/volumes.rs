@@ -1,6 +1,6 @@
 //! Persistent volumes and the claims on them.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Part, column, wide};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Part, Scene, column, wide};
 use crate::registry::cells::{age, items, name, quantity};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, map_mut};
@@ -13,6 +13,7 @@ const ACCESS_MODES: [(&str, &str); 4] =
 
 /// `PersistentVolume`s.
 pub(super) static PERSISTENT_VOLUME: Behaviour = Behaviour {
+    returns_deleted: true,
     generation: Generation::None,
     // Upstream lets selectors say `name` by mistake, and keeps to it.
     fields: &[FieldLabel::Computed("name", |object| Meta::of(object).name().into())],
@@ -52,6 +53,7 @@ pub(super) static PERSISTENT_VOLUME: Behaviour = Behaviour {
 
 /// `PersistentVolumeClaim`s.
 pub(super) static PERSISTENT_VOLUME_CLAIM: Behaviour = Behaviour {
+    returns_deleted: true,
     generation: Generation::None,
     prepare: begin_claim,
     warnings: |new, _| class_warnings(new).into_iter().collect(),
@@ -84,18 +86,19 @@ pub(super) static PERSISTENT_VOLUME_CLAIM: Behaviour = Behaviour {
     ..Behaviour::WITH_STATUS
 };
 
-/// A new volume is pending from its first moment; without a change of phase the last one's time stays.
-fn begin_volume(new: &mut Value, old: Option<&Value>, part: Part) {
+/// A new volume is pending from its first moment; a change of phase has its time.
+fn begin_volume(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     match old {
         None => {
-            let since = new["metadata"]["creationTimestamp"].clone();
-            map_mut(new).insert("status".into(), json!({"phase": "Pending", "lastPhaseTransitionTime": since}));
+            map_mut(new).insert("status".into(), json!({"phase": "Pending", "lastPhaseTransitionTime": scene.now}));
         }
-        Some(old) if part == Part::Status => {
+        Some(old) if scene.part == Part::Status => {
             let (was, is) = (&old["status"], &new["status"]);
-            let since = &was["lastPhaseTransitionTime"];
-            if was["phase"] == is["phase"] && is["lastPhaseTransitionTime"].is_null() && !since.is_null() {
-                new["status"]["lastPhaseTransitionTime"] = since.clone();
+            let (before, told) = (&was["lastPhaseTransitionTime"], &is["lastPhaseTransitionTime"]);
+            if was["phase"] != is["phase"] && (told.is_null() || told == before) {
+                new["status"]["lastPhaseTransitionTime"] = json!(scene.now);
+            } else if told.is_null() && !before.is_null() {
+                new["status"]["lastPhaseTransitionTime"] = before.clone();
             }
         }
         Some(_) => {}
@@ -103,11 +106,11 @@ fn begin_volume(new: &mut Value, old: Option<&Value>, part: Part) {
 }
 
 /// A new claim is pending. What it is filled from is told by two fields of which either fills in the other.
-fn begin_claim(new: &mut Value, old: Option<&Value>, part: Part) {
+fn begin_claim(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     if old.is_none() {
         map_mut(new).insert("status".into(), json!({"phase": "Pending"}));
     }
-    if part != Part::Main {
+    if scene.part != Part::Main {
         return;
     }
     let (source, reference) = (new["spec"]["dataSource"].clone(), new["spec"]["dataSourceRef"].clone());
@@ -177,6 +180,7 @@ fn storage_class(object: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::kinds::{NOW, at};
     use std::time::SystemTime;
 
     #[test]
@@ -186,7 +190,7 @@ mod tests {
             "spec": {"storageClassName": "fast", "dataSource": {"kind": "PersistentVolumeClaim", "name": "x"}},
             "status": {"phase": "Bound"},
         });
-        (PERSISTENT_VOLUME_CLAIM.prepare)(&mut claim, None, Part::Main);
+        (PERSISTENT_VOLUME_CLAIM.prepare)(&mut claim, None, &at(Part::Main));
         assert_eq!(claim["status"], json!({"phase": "Pending"}));
         assert_eq!(claim["spec"]["dataSourceRef"], claim["spec"]["dataSource"]);
         let shown = (PERSISTENT_VOLUME_CLAIM.cells)(&claim, SystemTime::UNIX_EPOCH);
@@ -202,12 +206,19 @@ mod tests {
 
     #[test]
     fn a_volume_remembers_since_when_it_has_its_phase() {
-        let mut volume = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}});
-        (PERSISTENT_VOLUME.prepare)(&mut volume, None, Part::Main);
-        assert_eq!(volume["status"]["lastPhaseTransitionTime"], "2026-01-01T00:00:00Z");
-        let mut told = volume.clone();
-        told["status"] = json!({"phase": "Pending", "message": "waiting"});
-        (PERSISTENT_VOLUME.prepare)(&mut told, Some(&volume), Part::Status);
-        assert_eq!(told["status"]["lastPhaseTransitionTime"], "2026-01-01T00:00:00Z");
+        let mut volume = json!({"spec": {}});
+        (PERSISTENT_VOLUME.prepare)(&mut volume, None, &at(Part::Main));
+        volume["status"]["lastPhaseTransitionTime"] = json!("2020-01-01T00:00:00Z");
+        let tell = |status: Value| {
+            let mut told = json!({"spec": {}, "status": status});
+            (PERSISTENT_VOLUME.prepare)(&mut told, Some(&volume), &at(Part::Status));
+            told["status"]["lastPhaseTransitionTime"].clone()
+        };
+        assert_eq!(tell(json!({"phase": "Pending", "message": "waiting"})), "2020-01-01T00:00:00Z");
+        assert_eq!(tell(json!({"phase": "Bound"})), NOW);
+        assert_eq!(
+            tell(json!({"phase": "Bound", "lastPhaseTransitionTime": "2021-01-01T00:00:00Z"})),
+            "2021-01-01T00:00:00Z"
+        );
     }
 }

@@ -324,9 +324,16 @@ fn limits_and_quotas_fit_together() {
     assert_eq!(updated("", "ResourceQuota", &scoped, &quota(json!({}))).len(), 1);
 }
 
+#[test]
+fn the_time_zone_of_a_schedule_has_a_field_of_its_own() {
+    let job = json!({"spec": {"schedule": "CRON_TZ=UTC * * * * *", "concurrencyPolicy": "Allow"}});
+    let told = "spec.schedule: Invalid value: \"CRON_TZ=UTC * * * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+    assert!(created("batch", "CronJob", &job).contains(&told.to_owned()));
+    assert!(!updated("batch", "CronJob", &job, &job).contains(&told.to_owned()));
+}
+
 /// Holds the objects of a real cluster that has just started against the rules.
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that passes over says so")]
 fn what_a_real_cluster_holds_has_no_cause_against_it() {
     let shared = option_env!("TINYPLANE_SHARED").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
     let folder = format!("{shared}/kubernetes-1.36/fresh-cluster");
