@@ -4,9 +4,12 @@ pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod chain;
+pub mod config;
 pub mod discovery;
 pub mod egress;
 pub mod endpoints;
+#[cfg(feature = "cli")]
+pub mod flags;
 pub mod handlers;
 pub mod registry;
 pub mod request;

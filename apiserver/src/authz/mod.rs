@@ -6,14 +6,14 @@ pub mod escalation;
 mod feed;
 mod node;
 mod permitted;
-pub mod rbac;
+mod rbac;
 mod union;
 
 pub use attributes::{Attributes, On};
-pub use feed::{Change, Feed};
-pub use node::NodeAuthorizer;
+pub use feed::{Change, Feed, Kept};
+pub use node::{NodeAuthorizer, Object as NodeObject};
 pub use permitted::{Permitted, permit};
-pub use rbac::{Rbac, Rule};
+pub use rbac::{Object as RbacObject, Rbac, Rule};
 pub use union::Authorizers;
 
 use crate::authn::Caller;

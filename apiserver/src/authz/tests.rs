@@ -3,16 +3,14 @@
 use super::*;
 use crate::authz::escalation::{check_binding, check_role};
 use serde_json::{Value, json};
-use smol_str::SmolStr;
 
-fn put(resource: &'static str, object: Value) -> Change {
-    let text = |field: &str| SmolStr::from(object["metadata"][field].as_str().unwrap_or_default());
-    Change { resource, namespace: text("namespace"), name: text("name"), object: Some(Arc::new(object)) }
+fn put<T: Kept>(resource: &'static str, object: Value) -> Change<T> {
+    Change::put(resource, &object)
 }
 
-fn defaults_and(more: Vec<Change>) -> Authorizers {
+fn defaults_and(more: Vec<Change<RbacObject>>) -> Authorizers {
     let defaults = defaults::objects().into_iter().map(|(resource, object)| put(resource, object));
-    let feed: Vec<Change> = defaults.chain(more).collect();
+    let feed: Vec<Change<RbacObject>> = defaults.chain(more).collect();
     Authorizers { node: None, rbac: Some(Rbac::new(Box::new(feed))), always_allow: false }
 }
 
@@ -20,7 +18,7 @@ fn user(name: &str) -> Caller {
     Caller::new(name, ["system:authenticated"])
 }
 
-fn role_binding(namespace: &str, kind: &str, role: &str, subject: Value) -> Change {
+fn role_binding(namespace: &str, kind: &str, role: &str, subject: Value) -> Change<RbacObject> {
     put(
         "rolebindings",
         json!({"kind": "RoleBinding", "metadata": {"name": format!("{role}-{namespace}"), "namespace": namespace},
@@ -183,13 +181,13 @@ fn a_change_counts_from_the_next_question_on() {
             "subjects": [{"kind": "User", "name": "jane"}]}),
         ),
     ];
-    struct OneByOne(std::collections::VecDeque<Change>);
-    impl Feed for OneByOne {
-        fn pull(&mut self) -> Vec<Change> {
+    struct OneByOne(std::collections::VecDeque<Change<RbacObject>>);
+    impl Feed<RbacObject> for OneByOne {
+        fn pull(&mut self) -> Vec<Change<RbacObject>> {
             self.0.pop_front().into_iter().collect()
         }
     }
-    let gone = Change { object: None, ..feed[1].clone() };
+    let gone = Change { resource: "clusterrolebindings", namespace: "".into(), name: "b".into(), object: None };
     let rbac = Rbac::new(Box::new(OneByOne(feed.into_iter().chain([gone]).collect())));
     let answers: Vec<bool> =
         (0..3).map(|_| rbac.authorize(&user("jane"), &Attributes::path("get", "/x")).is_allowed()).collect();

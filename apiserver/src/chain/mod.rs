@@ -55,7 +55,7 @@ pub struct Chain {
     pub handlers: Arc<dyn Serve>,
     /// The member's time.
     pub clock: Clock,
-    /// How long a call may take that is not long-running (`--request-timeout`).
+    /// How long a call may take that is not long-running.
     pub call_timeout: Duration,
     /// Told to end.
     pub shutdown: Shutdown,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::authn::StaticTokens;
-use crate::authz::{Authorizers, Change, Rbac, defaults};
+use crate::authz::{Authorizers, Change, Rbac, RbacObject, defaults};
 use crate::discovery::Discovery;
 use crate::endpoints::health::{Bootstrapped, Health};
 use crate::endpoints::{Documents, issuer::Issuer};
@@ -10,7 +10,6 @@ use crate::registry::catalog::Catalog;
 use arc_swap::ArcSwap;
 use http_body_util::BodyExt;
 use serde_json::Value;
-use smol_str::SmolStr;
 
 /// Serves by telling what it was asked; some names make it fail.
 pub(crate) struct Teller;
@@ -54,16 +53,8 @@ pub(crate) fn endpoints(shutdown: &Shutdown) -> Endpoints {
 }
 
 fn chain() -> Chain {
-    let text = |value: &Value| SmolStr::from(value.as_str().unwrap_or_default());
-    let feed: Vec<Change> = defaults::objects()
-        .into_iter()
-        .map(|(resource, object)| Change {
-            resource,
-            namespace: text(&object["metadata"]["namespace"]),
-            name: text(&object["metadata"]["name"]),
-            object: Some(Arc::new(object)),
-        })
-        .collect();
+    let feed: Vec<Change<RbacObject>> =
+        defaults::objects().iter().map(|(resource, object)| Change::put(resource, object)).collect();
     let shutdown = Shutdown::new();
     let tokens = "admin,admin,1,system:masters\njane,jane,2\n";
     Chain {

@@ -23,9 +23,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Server {
     listener: Listener,
     address: SocketAddr,
-    tls: TlsAcceptor,
-    chain: Arc<Chain>,
-    shutdown: Shutdown,
 }
 
 impl Server {
@@ -33,9 +30,9 @@ impl Server {
     ///
     /// # Errors
     /// When the address can't be bound.
-    pub fn bind(at: SocketAddr, tls: Arc<ServerConfig>, chain: Arc<Chain>, shutdown: Shutdown) -> io::Result<Self> {
+    pub fn bind(at: SocketAddr) -> io::Result<Self> {
         let bound = bind(at, Sources::any())?;
-        Ok(Self { listener: bound.listener, address: bound.address, tls: TlsAcceptor::from(tls), chain, shutdown })
+        Ok(Self { listener: bound.listener, address: bound.address })
     }
 
     /// Where it listens.
@@ -45,14 +42,15 @@ impl Server {
     }
 
     /// Serves until the member is told to end, and then until the calls under way are answered, or 600 ms have passed.
-    pub async fn serve(self) {
+    pub async fn serve(self, tls: Arc<ServerConfig>, chain: Arc<Chain>, shutdown: Shutdown) {
+        let tls = TlsAcceptor::from(tls);
         let protocol = Protocol::new();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => {
-                    let (tls, chain) = (self.tls.clone(), Arc::clone(&self.chain));
-                    let (protocol, shutdown) = (protocol.clone(), self.shutdown.clone());
+                    let (tls, chain) = (tls.clone(), Arc::clone(&chain));
+                    let (protocol, shutdown) = (protocol.clone(), shutdown.clone());
                     connections.spawn(async move {
                         let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.stream));
                         match handshake.await {
@@ -63,7 +61,7 @@ impl Server {
                     });
                 }
                 Some(_) = connections.join_next() => {}
-                () = self.shutdown.cancelled() => break,
+                () = shutdown.cancelled() => break,
             }
         }
         drop(self.listener);

@@ -47,9 +47,10 @@ fn start() -> Running {
         shutdown: shutdown.clone(),
     };
     let at = ([127, 86, 3, 1], 0).into();
-    let server = Server::bind(at, Arc::new(settings), Arc::new(chain), shutdown.clone()).unwrap();
+    let server = Server::bind(at).unwrap();
     let address = server.address();
-    Running { address, authority, shutdown, task: tokio::spawn(server.serve()) }
+    let task = tokio::spawn(server.serve(Arc::new(settings), Arc::new(chain), shutdown.clone()));
+    Running { address, authority, shutdown, task }
 }
 
 async fn connect(running: &Running, client: Option<&KeyPairPem>, alpn: &[&[u8]]) -> TlsStream<tokio::net::TcpStream> {

@@ -6,6 +6,7 @@ mod references;
 use super::{Attributes, Decision, Feed, On, Rule};
 use crate::authn::Caller;
 use graph::Graph;
+pub use graph::Object;
 use std::sync::{Mutex, PoisonError};
 
 /// Decides about callers that are nodes.
@@ -15,7 +16,7 @@ pub struct NodeAuthorizer {
 }
 
 struct Source {
-    feed: Box<dyn Feed>,
+    feed: Box<dyn Feed<Object>>,
     graph: Graph,
 }
 
@@ -23,7 +24,7 @@ impl NodeAuthorizer {
     /// Goes by the pods and volumes that a feed tells of, and by the rules of the role `system:node` for everything
     /// that does not belong to one node.
     #[must_use]
-    pub fn new(feed: Box<dyn Feed>) -> Self {
+    pub fn new(feed: Box<dyn Feed<Object>>) -> Self {
         let rules = super::defaults::cluster_role_rules("system:node");
         Self { source: Mutex::new(Source { feed, graph: Graph::default() }), rules }
     }

@@ -36,7 +36,7 @@ impl Index {
                 index.roles.entry(key.0.clone()).or_default().insert(key.1.clone(), rules);
             }
         }
-        for ((namespace, _), binding) in &policy.bindings {
+        for (namespace, binding) in policy.bindings() {
             let rules = index.role(&binding.role.0, &binding.role.1);
             let grant = Arc::new(Grant { role: binding.role.clone(), rules });
             let place = index.places.entry(namespace.clone()).or_default();

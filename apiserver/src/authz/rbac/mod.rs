@@ -4,6 +4,7 @@ mod index;
 mod policy;
 mod rule;
 
+pub use policy::Object;
 pub use rule::Rule;
 
 use super::{Attributes, Authorizer, Decision, Feed, Held, On};
@@ -14,9 +15,6 @@ use policy::Policy;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The resources that decisions go by.
-pub const RESOURCES: [&str; 4] = ["clusterroles", "clusterrolebindings", "roles", "rolebindings"];
-
 /// Decides by roles and bindings. A decision takes no lock that a reader holds, and looks only at bindings of the
 /// caller and its groups.
 pub struct Rbac {
@@ -25,14 +23,14 @@ pub struct Rbac {
 }
 
 struct Source {
-    feed: Box<dyn Feed>,
+    feed: Box<dyn Feed<Object>>,
     policy: Policy,
 }
 
 impl Rbac {
     /// Goes by the objects that a feed tells of.
     #[must_use]
-    pub fn new(feed: Box<dyn Feed>) -> Self {
+    pub fn new(feed: Box<dyn Feed<Object>>) -> Self {
         Self { source: Mutex::new(Source { feed, policy: Policy::default() }), index: ArcSwap::default() }
     }
 

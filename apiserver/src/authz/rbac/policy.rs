@@ -1,19 +1,46 @@
 //! Roles and bindings as they were told, read once.
 
 use super::Rule;
-use crate::authz::Change;
+use crate::authz::{Change, Kept};
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use tinyplane_wire::meta::pairs;
+use tinyplane_wire::meta::{Meta, pairs};
 use tinyplane_wire::selector::LabelSelector;
 
 /// Namespace (empty for cluster-wide objects) and name.
 pub(super) type Key = (SmolStr, SmolStr);
 
+/// What is kept of a role or a binding.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Object(Kind);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Role(Role),
+    Binding(Binding),
+}
+
+impl Kept for Object {
+    const RESOURCES: &'static [(&'static str, &'static str)] = &[
+        ("rbac.authorization.k8s.io", "clusterroles"),
+        ("rbac.authorization.k8s.io", "clusterrolebindings"),
+        ("rbac.authorization.k8s.io", "roles"),
+        ("rbac.authorization.k8s.io", "rolebindings"),
+    ];
+
+    fn read(resource: &'static str, object: &Value) -> Self {
+        Self(match resource {
+            "roles" | "clusterroles" => Kind::Role(Role::read(object)),
+            _ => Kind::Binding(Binding::read(object)),
+        })
+    }
+}
+
 /// A Role or ClusterRole.
-pub(super) struct Role {
+#[derive(Debug, PartialEq, Eq)]
+struct Role {
     rules: Arc<[Rule]>,
     labels: BTreeMap<String, String>,
     /// Where it has an aggregation rule, its rules are those of the roles selected, and not its own.
@@ -21,6 +48,7 @@ pub(super) struct Role {
 }
 
 /// A RoleBinding or ClusterRoleBinding.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Binding {
     pub(super) subjects: Vec<Subject>,
     /// The role: its namespace is empty for a ClusterRole.
@@ -28,6 +56,7 @@ pub(super) struct Binding {
 }
 
 /// Whom a binding is for.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     User(SmolStr),
     Group(SmolStr),
@@ -36,22 +65,20 @@ pub(super) enum Subject {
 /// All roles and bindings.
 #[derive(Default)]
 pub(super) struct Policy {
-    roles: BTreeMap<Key, Role>,
-    pub(super) bindings: BTreeMap<Key, Binding>,
+    roles: BTreeMap<Key, Arc<Object>>,
+    bindings: BTreeMap<Key, Arc<Object>>,
 }
 
 impl Policy {
-    pub(super) fn apply(&mut self, change: Change) {
+    pub(super) fn apply(&mut self, change: Change<Object>) {
         let key = (change.namespace, change.name);
-        let is_role = matches!(change.resource, "roles" | "clusterroles");
-        match (change.object, is_role) {
-            (Some(object), true) => drop(self.roles.insert(key, Role::read(&object))),
-            (Some(object), false) => {
-                let binding = Binding::read(&object, &key.0);
-                self.bindings.insert(key, binding);
-            }
-            (None, true) => drop(self.roles.remove(&key)),
-            (None, false) => drop(self.bindings.remove(&key)),
+        let objects = match change.resource {
+            "roles" | "clusterroles" => &mut self.roles,
+            _ => &mut self.bindings,
+        };
+        match change.object {
+            Some(object) => drop(objects.insert(key, object)),
+            None => drop(objects.remove(&key)),
         }
     }
 
@@ -59,9 +86,24 @@ impl Policy {
         self.roles.keys()
     }
 
+    /// The bindings, each with its namespace.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (&SmolStr, &Binding)> {
+        self.bindings.iter().filter_map(|((namespace, _), object)| match &object.0 {
+            Kind::Binding(binding) => Some((namespace, binding)),
+            Kind::Role(_) => None,
+        })
+    }
+
+    fn role(&self, key: &Key) -> Option<&Role> {
+        match &self.roles.get(key)?.0 {
+            Kind::Role(role) => Some(role),
+            Kind::Binding(_) => None,
+        }
+    }
+
     /// The rules of a role, those of aggregated roles collected. `None` where there is no such role.
     pub(super) fn rules(&self, key: &Key) -> Option<Arc<[Rule]>> {
-        let role = self.roles.get(key)?;
+        let role = self.role(key)?;
         if role.aggregates.is_none() {
             return Some(Arc::clone(&role.rules));
         }
@@ -71,7 +113,7 @@ impl Policy {
     }
 
     fn collect<'a>(&'a self, key: &'a Key, seen: &mut HashSet<&'a Key>, rules: &mut Vec<Rule>) {
-        let Some(role) = self.roles.get(key).filter(|_| seen.insert(key)) else { return };
+        let Some(role) = self.role(key).filter(|_| seen.insert(key)) else { return };
         let Some(selectors) = &role.aggregates else {
             for rule in role.rules.iter() {
                 if !rules.contains(rule) {
@@ -80,7 +122,8 @@ impl Policy {
             }
             return;
         };
-        for (other, candidate) in self.roles.iter().filter(|((namespace, _), _)| namespace.is_empty()) {
+        for other in self.roles.keys().filter(|(namespace, _)| namespace.is_empty()) {
+            let Some(candidate) = self.role(other) else { continue };
             let label = |name: &str| candidate.labels.get(name).map(String::as_str);
             if selectors.iter().any(|selector| selector.matches(label)) {
                 self.collect(other, seen, rules);
@@ -103,13 +146,14 @@ impl Role {
 }
 
 impl Binding {
-    fn read(object: &Value, namespace: &SmolStr) -> Self {
+    fn read(object: &Value) -> Self {
+        let namespace = SmolStr::from(Meta::of(object).namespace());
         let role = &object["roleRef"];
         let text = |value: &Value| SmolStr::from(value.as_str().unwrap_or_default());
         let role_namespace = if role["kind"] == "Role" { namespace.clone() } else { SmolStr::default() };
         let subjects = object["subjects"].as_array().into_iter().flatten();
         Self {
-            subjects: subjects.filter_map(|subject| Subject::read(subject, namespace)).collect(),
+            subjects: subjects.filter_map(|subject| Subject::read(subject, &namespace)).collect(),
             role: (role_namespace, text(&role["name"])),
         }
     }

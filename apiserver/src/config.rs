@@ -1,0 +1,75 @@
+//! What the API server needs to know, as plain data.
+
+use crate::egress::NodeConfig;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+use tinyplane_wire::net::ClusterNet;
+
+/// Where objects are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory: gone with the process.
+    Memory,
+    /// In a sled database in this folder.
+    Sled(PathBuf),
+}
+
+/// One of upstream's authorizers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizationMode {
+    /// Everybody may do everything.
+    AlwaysAllow,
+    /// Nodes may do what has to do with them.
+    Node,
+    /// Roles and bindings.
+    Rbac,
+}
+
+/// The settings of an API server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen (`--bind-address`, `--secure-port`). The port may turn out another one where it is taken.
+    pub bind: SocketAddr,
+    /// The address that is told to others (`--advertise-address`); that of `bind`, if it is not given.
+    pub advertise: Option<IpAddr>,
+    /// The server's certificate chain, PEM (`--tls-cert-file`).
+    pub certificate_file: PathBuf,
+    /// Its private key (`--tls-private-key-file`).
+    pub key_file: PathBuf,
+    /// The authorities of client certificates (`--client-ca-file`); without them no certificate counts.
+    pub client_authority_file: Option<PathBuf>,
+    /// Tokens and who they stand for (`--token-auth-file`).
+    pub token_file: Option<PathBuf>,
+    /// Whether callers without credentials are let in as `system:anonymous` (`--anonymous-auth`).
+    pub anonymous: bool,
+    /// The authorizers (`--authorization-mode`).
+    pub authorization: Vec<AuthorizationMode>,
+    /// Keys by which service account tokens are verified, PEM (`--service-account-key-file`); the public half of the
+    /// signing key, if there are none.
+    pub account_key_files: Vec<PathBuf>,
+    /// The key that signs service account tokens (`--service-account-signing-key-file`).
+    pub account_signing_key_file: Option<PathBuf>,
+    /// Who issues them (`--service-account-issuer`).
+    pub account_issuer: String,
+    /// The audiences that the API server answers to (`--api-audiences`); its issuer, if there are none.
+    pub audiences: Vec<String>,
+    /// Where Services get their addresses from (`--service-cluster-ip-range`).
+    pub service_range: IpNet,
+    /// Where Services get their node ports from (`--service-node-port-range`).
+    pub node_ports: RangeInclusive<u16>,
+    /// How kubelets are reached (`--kubelet-client-certificate` and its companions).
+    pub kubelets: NodeConfig,
+    /// Which way leads to the cluster (`--egress-selector-config-file`); straight, if there is none.
+    pub egress_file: Option<PathBuf>,
+    /// Where objects are kept (`--store`, `--store-dir`).
+    pub storage: Storage,
+    /// Addresses of the cluster.
+    pub cluster_net: ClusterNet,
+    /// Address to dial from.
+    pub source_address: Option<IpAddr>,
+    /// How long a call may take that is not long-running.
+    pub request_timeout: Duration,
+}
