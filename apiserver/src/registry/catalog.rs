@@ -6,6 +6,8 @@ mod verbs;
 pub use verbs::Verbs;
 
 use super::behaviour::Behaviour;
+use super::conversion::Conversion;
+use crate::schema::{self, TypeId};
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::HashMap;
@@ -39,6 +41,8 @@ pub struct Resource {
     pub head: Bytes,
     /// How its objects behave.
     pub behaviour: &'static Behaviour,
+    /// How objects get from the stored version into this one and back; `None` where this is the stored version.
+    pub conversion: Option<&'static Conversion>,
 }
 
 /// A part of an object that has a path of its own.
@@ -59,6 +63,12 @@ impl Resource {
     #[must_use]
     pub fn gvr(&self) -> Gvr {
         Gvr { group: self.gvk.group.clone(), version: self.gvk.version.clone(), resource: self.plural.clone() }
+    }
+
+    /// The type of its objects, in the model of the built-in types.
+    #[must_use]
+    pub fn type_id(&self) -> Option<TypeId> {
+        schema::model().kind(&self.gvk.group, &self.gvk.version, &self.gvk.kind)
     }
 
     /// Whether objects are stored in the version in which this row serves them.

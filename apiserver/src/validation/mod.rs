@@ -10,6 +10,7 @@ mod container;
 pub mod endpoints;
 mod field;
 mod ingress;
+pub mod metadata;
 mod network_policy;
 mod pod;
 mod pod_update;

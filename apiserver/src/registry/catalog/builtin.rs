@@ -1,8 +1,9 @@
 //! Reads the table of the built-in resources.
 
 use super::{Resource, Subresource, Verbs};
+use crate::registry::conversion;
+use crate::registry::encoding::head;
 use crate::registry::kinds;
-use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
 use tinyplane_wire::gvr::Gvk;
 
@@ -43,6 +44,7 @@ fn row(api_version: &str, line: &str) -> Resource {
         folder: format_smolstr!("/{group}/{plural}/"),
         head: head(&stored),
         behaviour: kinds::behaviour(&stored.group, plural),
+        conversion: (gvk != stored).then(|| conversion::between(&gvk, &stored)).flatten(),
         plural: plural.into(),
         short_names,
         categories,
@@ -58,9 +60,4 @@ fn subresource(own: &Gvk, key: &str, verbs: &str) -> Subresource {
     let foreign = !api_version.is_empty();
     let gvk = if foreign { Gvk::parse(api_version, kind) } else { Gvk { kind: kind.into(), ..own.clone() } };
     Subresource { name: name.into(), gvk, foreign, verbs: Verbs::of_letters(verbs) }
-}
-
-/// With what the bytes of an object of this kind begin.
-pub(super) fn head(gvk: &Gvk) -> Bytes {
-    format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", gvk.kind, gvk.api_version()).into()
 }

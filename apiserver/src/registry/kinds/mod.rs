@@ -1,31 +1,56 @@
-//! The behaviours of the built-in kinds: one file for each that has more than the plain one.
+//! The behaviours of the built-in kinds: one file for each family that has more than the plain one.
 
 mod admission_registration;
 mod autoscaling;
+mod batch;
+mod certificates;
 mod component_status;
+mod config;
 mod coordination;
 mod created;
 mod cron_job;
 mod daemon_set;
+mod endpoints;
+mod event;
 mod extensions;
 mod flowcontrol;
+mod namespace;
 mod networking;
+mod node;
+mod pod;
+mod pod_table;
 mod policy;
 mod quota;
 mod rbac;
 mod replication_controller;
 mod resource_claims;
 mod scheduling;
+mod service;
 mod stateful_set;
 mod storage;
 mod template;
 mod volumes;
+mod workload;
 
 use super::behaviour::Behaviour;
 
 /// How a built-in resource behaves. The only place, declared subresources aside, that compares resources' names.
 pub(super) fn behaviour(group: &str, plural: &str) -> &'static Behaviour {
     match (group, plural) {
+        ("", "pods") => &pod::POD,
+        ("", "nodes") => &node::NODE,
+        ("", "namespaces") => &namespace::NAMESPACE,
+        ("", "services") => &service::SERVICE,
+        ("", "endpoints") => &endpoints::ENDPOINTS,
+        ("discovery.k8s.io", "endpointslices") => &endpoints::SLICE,
+        ("", "events") => &event::EVENT,
+        ("", "configmaps") => &config::CONFIG_MAP,
+        ("", "secrets") => &config::SECRET,
+        ("", "serviceaccounts") => &config::SERVICE_ACCOUNT,
+        ("apps", "replicasets") => &workload::REPLICA_SET,
+        ("apps", "deployments") => &workload::DEPLOYMENT,
+        ("batch", "jobs") => &batch::JOB,
+        ("certificates.k8s.io", "certificatesigningrequests") => &certificates::REQUEST,
         ("", "componentstatuses") => &component_status::COMPONENT_STATUS,
         ("", "limitranges") => &created::LIMIT_RANGE,
         ("", "persistentvolumeclaims") => &volumes::PERSISTENT_VOLUME_CLAIM,

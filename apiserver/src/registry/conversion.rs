@@ -1,0 +1,42 @@
+//! From the stored version of an object into another one and back.
+
+mod autoscaling;
+mod events;
+
+use crate::store::forms::FormId;
+use serde_json::Value;
+use tinyplane_wire::gvr::Gvk;
+
+/// The way between a served version and the stored one. Neither direction touches `kind`, `apiVersion` or `metadata`.
+#[derive(Debug)]
+pub struct Conversion {
+    /// Under which name the store keeps the converted bytes.
+    pub form: FormId,
+    /// From the stored version.
+    pub from_stored: fn(&mut Value),
+    /// Into the stored version.
+    pub to_stored: fn(&mut Value),
+}
+
+static EVENTS: Conversion = Conversion { form: FormId(1), from_stored: events::from_core, to_stored: events::to_core };
+static AUTOSCALING: Conversion =
+    Conversion { form: FormId(2), from_stored: autoscaling::to_v1, to_stored: autoscaling::to_v2 };
+
+/// The way between two versions of a built-in kind.
+pub(super) fn between(served: &Gvk, stored: &Gvk) -> Option<&'static Conversion> {
+    match (served.group.as_str(), served.version.as_str(), stored.version.as_str()) {
+        ("events.k8s.io", "v1", "v1") => Some(&EVENTS),
+        ("autoscaling", "v1", "v2") => Some(&AUTOSCALING),
+        _ => None,
+    }
+}
+
+/// Gives fields other names, where they are there.
+fn rename(object: &mut Value, names: impl IntoIterator<Item = (&'static str, &'static str)>) {
+    let Some(fields) = object.as_object_mut() else { return };
+    for (from, to) in names {
+        if let Some(value) = fields.remove(from) {
+            fields.insert(to.to_owned(), value);
+        }
+    }
+}

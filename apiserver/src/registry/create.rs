@@ -1,0 +1,182 @@
+//! Creates an object: system fields, admission, checks, and one write that fails where the name is taken.
+
+use super::admit::{Intent, Operation, Question};
+use super::behaviour::{Part, Scene};
+use super::catalog::Resource;
+use super::{Registry, encoding, failure, metadata, services};
+use crate::schema;
+use crate::store::contract::{CommitError, Expect, Write};
+use crate::store::entry::Entry;
+use crate::validation;
+use serde_json::Value;
+use std::sync::Arc;
+use tinyplane_wire::meta::{Meta, metadata_mut};
+use tinyplane_wire::status::{self, Cause, Reason, Status};
+
+/// How many made-up names are tried before the caller is told that they were all taken.
+const NAMES_TRIED_MAX: usize = 8;
+
+/// An object that an operation answers.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// As it is stored.
+    Stored(Arc<Entry>),
+    /// In the stored version, though it is not stored: of a dry run.
+    Value(Value),
+}
+
+impl Object {
+    /// The object as a value of the stored version.
+    ///
+    /// # Errors
+    /// The stored bytes can't be read.
+    pub fn value(&self) -> status::Result<Value> {
+        match self {
+            Self::Stored(entry) => encoding::parse(entry),
+            Self::Value(value) => Ok(value.clone()),
+        }
+    }
+}
+
+impl Registry {
+    /// Creates an object from what its author decoded, in the version that the row serves.
+    ///
+    /// # Errors
+    /// The object is refused, the name is taken, or there is no such namespace.
+    pub async fn create(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        object: Value,
+        intent: &Intent<'_>,
+    ) -> status::Result<Object> {
+        let mut object = self.begin(resource, namespace, object)?;
+        let base = Meta::of(&object).name().is_empty().then(|| generated_base(&object)).flatten();
+        for attempt in 1.. {
+            if let Some(base) = &base {
+                metadata_mut(&mut object).insert("name".into(), metadata::made_up_name(base).into());
+            }
+            match self.create_once(resource, namespace, object.clone(), intent).await {
+                Err(status) if status.reason == Reason::AlreadyExists && base.is_some() => {
+                    if attempt >= NAMES_TRIED_MAX {
+                        return Err(name_exhausted(resource, &status));
+                    }
+                }
+                done => return done,
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// What happens before admission: defaults, system fields, the stored version.
+    fn begin(&self, resource: &Resource, namespace: &str, mut object: Value) -> status::Result<Value> {
+        if !Meta::of(&object).resource_version().is_empty() {
+            let message = "resourceVersion should not be set on objects to be created";
+            return Err(Status::failure(Reason::Unknown, message));
+        }
+        if resource.behaviour.has_status
+            && !resource.behaviour.created_with_status
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.remove("status");
+        }
+        default(resource, &mut object);
+        metadata::begin(&mut object, namespace, &self.clock);
+        Ok(encoding::store(resource, object))
+    }
+
+    async fn create_once(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        mut object: Value,
+        intent: &Intent<'_>,
+    ) -> status::Result<Object> {
+        let name = Meta::of(&object).name().to_owned();
+        let question = Question {
+            operation: Operation::Create,
+            resource,
+            subresource: "",
+            namespace,
+            name: &name,
+            old: None,
+            intent,
+            registry: self,
+        };
+        intent.admission.mutate(&question, &mut object).await?;
+        metadata::count(resource.behaviour, &mut object, None);
+        let now = self.clock.timestamp();
+        let scene = Scene { part: Part::Main, subresource: "", caller: intent.caller, now: &now };
+        (resource.behaviour.prepare)(&mut object, None, &scene);
+        let allocated = services::allocate(self, resource, &mut object, None, intent.dry_run).await?;
+        let mut errors = validation::Errors::default();
+        validation::metadata::check(&object, resource.behaviour.name, resource.namespaced, &mut errors);
+        let mut causes = errors.into_causes();
+        causes.extend(validation::create(&resource.stored.group, &resource.stored.kind, &object));
+        valid(resource, &name, causes)?;
+        warn(resource, &object, None, intent);
+        intent.admission.validate(&question, &object).await?;
+        if intent.dry_run {
+            return Ok(Object::Value(object));
+        }
+        let write = Write::create(resource.key(namespace, &name), encoding::body(resource, &object));
+        let committed = self.store.commit(self.guarded(resource, namespace, write)).await;
+        let committed = committed.map_err(|error| refused(resource, &name, &error))?;
+        allocated.keep();
+        Ok(Object::Stored(committed.entry))
+    }
+
+    /// Demands that the namespace is there.
+    pub(super) fn guarded(&self, resource: &Resource, namespace: &str, write: Write) -> Write {
+        if resource.namespaced {
+            write.guard(self.builtin("", "namespaces").key("", namespace), Expect::Present)
+        } else {
+            write
+        }
+    }
+}
+
+fn refused(resource: &Resource, name: &str, error: &CommitError) -> Box<Status> {
+    failure::commit(resource, name, error)
+}
+
+fn generated_base(object: &Value) -> Option<String> {
+    object["metadata"]["generateName"].as_str().filter(|base| !base.is_empty()).map(str::to_owned)
+}
+
+fn name_exhausted(resource: &Resource, taken: &Status) -> Box<Status> {
+    let name = taken.details.as_ref().map(|details| details.name.as_str()).unwrap_or_default();
+    let what = status::qualified(&resource.gvk.group, &resource.plural);
+    let message =
+        format!("{what} \"{name}\" already exists, the server was not able to generate a unique name for the object");
+    let failure = Status::failure(Reason::AlreadyExists, message);
+    match &taken.details {
+        Some(details) => failure.with_details(details.clone()),
+        None => failure,
+    }
+}
+
+/// Completes an object of the version that the row serves.
+pub(super) fn default(resource: &Resource, object: &mut Value) {
+    if let Some(id) = resource.type_id() {
+        schema::default::apply(schema::model(), id, object);
+    }
+}
+
+/// 422 where there are causes.
+pub(super) fn valid(resource: &Resource, name: &str, causes: Vec<Cause>) -> status::Result<()> {
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&resource.stored.group, &resource.stored.kind, name, causes))
+}
+
+/// Tells what the author should know.
+pub(super) fn warn(resource: &Resource, new: &Value, old: Option<&Value>, intent: &Intent<'_>) {
+    for text in (resource.behaviour.warnings)(new, old) {
+        intent.warnings.add(text);
+    }
+    for text in validation::metadata::finalizer_warnings(new, old) {
+        intent.warnings.add(text);
+    }
+}

@@ -1,0 +1,88 @@
+//! Jobs.
+
+use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, Scene, column};
+use crate::registry::cells::{age, duration, items, name, number, selector};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+use tinyplane_wire::clock;
+
+pub(super) static JOB: Behaviour = Behaviour {
+    fields: &[FieldLabel::Computed("status.successful", |job| number(&job["status"]["succeeded"]).to_string().into())],
+    prepare: prepare_job,
+    columns: &[
+        NAME,
+        column("Status", "How the job is, in one word."),
+        column("Completions", "How many pods have succeeded, of how many should."),
+        column("Duration", "How long the job has run, or ran."),
+        AGE,
+        CONTAINERS,
+        IMAGES,
+        SELECTOR,
+    ],
+    cells: |job, now| {
+        let [containers, images] = containers(&job["spec"]["template"]);
+        vec![
+            name(job),
+            json!(condition(job)),
+            json!(completions(job)),
+            json!(ran(job, now)),
+            age(job, now),
+            containers,
+            images,
+            selector(&job["spec"]["selector"]),
+        ]
+    },
+    ..Behaviour::WITH_STATUS
+};
+
+/// A new job selects its pods by labels of its own, unless its author sees to that.
+fn prepare_job(job: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
+    if old.is_some() || job["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
+    let labels = [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ];
+    for (key, value) in labels {
+        job["spec"]["template"]["metadata"]["labels"][key] = value.clone();
+    }
+    if job["spec"]["selector"].is_null() {
+        job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    }
+}
+
+fn condition(job: &Value) -> &'static str {
+    let has =
+        |kind: &str| items(&job["status"]["conditions"]).any(|one| one["type"] == kind && one["status"] == "True");
+    match () {
+        () if has("Complete") => "Complete",
+        () if has("Failed") => "Failed",
+        () if !job["metadata"]["deletionTimestamp"].is_null() => "Terminating",
+        () if has("Suspended") => "Suspended",
+        () if has("FailureTarget") => "FailureTarget",
+        () if has("SuccessCriteriaMet") => "SuccessCriteriaMet",
+        () => "Running",
+    }
+}
+
+fn completions(job: &Value) -> String {
+    let succeeded = number(&job["status"]["succeeded"]);
+    match (job["spec"]["completions"].as_i64(), number(&job["spec"]["parallelism"])) {
+        (Some(wanted), _) => format!("{succeeded}/{wanted}"),
+        (None, side_by_side) if side_by_side > 1 => format!("{succeeded}/1 of {side_by_side}"),
+        (None, _) => format!("{succeeded}/1"),
+    }
+}
+
+fn ran(job: &Value, now: SystemTime) -> String {
+    let time = |field: &str| job["status"][field].as_str().and_then(clock::parse);
+    match (time("startTime"), time("completionTime")) {
+        (None, _) => String::new(),
+        (Some(start), end) => duration(end.unwrap_or(now).duration_since(start).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,68 @@
+//! Endpoints and EndpointSlices.
+
+use crate::registry::behaviour::{AGE, Behaviour, Generation, NAME, column};
+use crate::registry::cells::{age, items, joined, name};
+use serde_json::{Value, json};
+
+/// Most addresses or ports that a cell shows.
+const SHOWN_MAX: usize = 3;
+
+pub(super) static ENDPOINTS: Behaviour = Behaviour {
+    create_on_update: true,
+    columns: &[NAME, column("Endpoints", "The ready addresses, with their ports."), AGE],
+    cells: |endpoints, now| vec![name(endpoints), addresses(endpoints), age(endpoints, now)],
+    ..Behaviour::PLAIN
+};
+
+pub(super) static SLICE: Behaviour = Behaviour {
+    generation: Generation::Everything,
+    columns: &[
+        NAME,
+        column("AddressType", "Of which kind the addresses are."),
+        column("Ports", "The ports of each address."),
+        column("Endpoints", "The addresses."),
+        AGE,
+    ],
+    cells: |slice, now| {
+        let ports = items(&slice["ports"]).map(|port| match port["port"].as_u64() {
+            Some(port) => port.to_string(),
+            None => "*".to_owned(),
+        });
+        let unset = items(&slice["ports"]).next().is_none();
+        let of_endpoints = items(&slice["endpoints"]).flat_map(|one| items(&one["addresses"]).take(1));
+        let addresses: Vec<String> = of_endpoints.filter_map(Value::as_str).map(str::to_owned).collect();
+        vec![
+            name(slice),
+            slice["addressType"].clone(),
+            if unset { json!("<unset>") } else { abridged(&ports.collect::<Vec<_>>()) },
+            if addresses.is_empty() { json!("<unset>") } else { abridged(&addresses) },
+            age(slice, now),
+        ]
+    },
+    ..Behaviour::PLAIN
+};
+
+fn addresses(endpoints: &Value) -> Value {
+    let mut found = Vec::new();
+    for subset in items(&endpoints["subsets"]) {
+        let addresses = || items(&subset["addresses"]).filter_map(|address| address["ip"].as_str());
+        if items(&subset["ports"]).next().is_none() {
+            found.extend(addresses().map(str::to_owned));
+        }
+        for port in items(&subset["ports"]) {
+            found.extend(addresses().map(|address| match address.contains(':') {
+                true => format!("[{address}]:{}", port["port"]),
+                false => format!("{address}:{}", port["port"]),
+            }));
+        }
+    }
+    abridged(&found)
+}
+
+/// The first few of a list, and how many more there are.
+fn abridged(all: &[String]) -> Value {
+    if all.len() <= SHOWN_MAX {
+        return joined(all.iter().map(String::as_str));
+    }
+    json!(format!("{} + {} more...", all[..SHOWN_MAX].join(","), all.len() - SHOWN_MAX))
+}

@@ -1,0 +1,125 @@
+//! Pods: their first status, their grace, and what fields select them by.
+
+use super::pod_table;
+use crate::registry::behaviour::{Behaviour, Deletion, FieldLabel, Part, Scene};
+use crate::registry::cells::items;
+use crate::schema::quantity::Quantity;
+use serde_json::{Value, json};
+use smol_str::SmolStr;
+use std::collections::BTreeMap;
+
+/// How long a pod is given that does not say.
+const GRACE_SECONDS: i64 = 30;
+
+pub(super) static POD: Behaviour = Behaviour {
+    fields: &[
+        FieldLabel::Path("spec.nodeName"),
+        FieldLabel::Path("spec.restartPolicy"),
+        FieldLabel::Path("spec.schedulerName"),
+        FieldLabel::Path("spec.serviceAccountName"),
+        FieldLabel::Computed("spec.hostNetwork", |pod| flag(&pod["spec"]["hostNetwork"])),
+        FieldLabel::Path("status.phase"),
+        FieldLabel::Path("status.podIP"),
+        FieldLabel::Computed("status.podIPs", |pod| {
+            let addresses: Vec<&str> = items(&pod["status"]["podIPs"]).filter_map(|one| one["ip"].as_str()).collect();
+            addresses.join(",").into()
+        }),
+        FieldLabel::Path("status.nominatedNodeName"),
+    ],
+    returns_deleted: true,
+    deletion: Deletion::Graceful(grace_seconds),
+    prepare,
+    columns: pod_table::COLUMNS,
+    cells: pod_table::cells,
+    ..Behaviour::WITH_STATUS
+};
+
+fn flag(value: &Value) -> SmolStr {
+    if *value == true { "true".into() } else { "false".into() }
+}
+
+/// A pod that no node has, or that has ended, goes at once.
+fn grace_seconds(pod: &Value, asked: Option<i64>) -> i64 {
+    let spec = &pod["spec"];
+    let unassigned = spec["nodeName"].as_str().unwrap_or_default().is_empty();
+    if unassigned || matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
+        return 0;
+    }
+    let seconds = asked.or_else(|| spec["terminationGracePeriodSeconds"].as_i64()).unwrap_or(GRACE_SECONDS);
+    // A negative period in a spec is one second: zero would skip the node's part.
+    if seconds < 0 { 1 } else { seconds }
+}
+
+fn prepare(pod: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
+    match old {
+        None => pod["status"] = json!({"phase": "Pending", "qosClass": quality(&pod["spec"])}),
+        Some(old) if scene.part == Part::Status => {
+            pod["status"]["qosClass"] = old["status"]["qosClass"].clone();
+            pod["metadata"]["ownerReferences"] = old["metadata"]["ownerReferences"].clone();
+            if pod["metadata"]["ownerReferences"].is_null() {
+                tinyplane_wire::meta::metadata_mut(pod).remove("ownerReferences");
+            }
+        }
+        Some(_) => {}
+    }
+}
+
+/// The quality of service that a pod's requests and limits amount to.
+fn quality(spec: &Value) -> &'static str {
+    let containers = || items(&spec["containers"]).chain(items(&spec["initContainers"]));
+    let amounts = |resources: &Value, which: &str| -> BTreeMap<String, i128> {
+        let all = resources[which].as_object().into_iter().flatten();
+        all.filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory"))
+            .filter_map(|(name, amount)| Some((name.clone(), Quantity::parse(amount.as_str()?).ok()?.nanos())))
+            .filter(|(_, amount)| *amount > 0)
+            .collect()
+    };
+    let (mut requests, mut limits) = (BTreeMap::<String, i128>::new(), BTreeMap::<String, i128>::new());
+    let mut all_limited = true;
+    let of_pod = [&spec["resources"]].into_iter().filter(|resources| resources.is_object());
+    let of_containers = containers().map(|container| &container["resources"]);
+    let sources: Vec<&Value> = match spec["resources"].is_object() {
+        true => of_pod.collect(),
+        false => of_containers.collect(),
+    };
+    for resources in sources {
+        for (name, amount) in amounts(resources, "requests") {
+            *requests.entry(name).or_default() += amount;
+        }
+        let own = amounts(resources, "limits");
+        all_limited &= own.len() == 2;
+        for (name, amount) in own {
+            *limits.entry(name).or_default() += amount;
+        }
+    }
+    match () {
+        () if requests.is_empty() && limits.is_empty() => "BestEffort",
+        () if all_limited && requests == limits => "Guaranteed",
+        () => "Burstable",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quality_follows_requests_and_limits() {
+        let of = |resources: Value| quality(&json!({"containers": [{"resources": resources}]}));
+        assert_eq!(of(json!({})), "BestEffort");
+        let both = json!({"cpu": "1", "memory": "1Gi"});
+        assert_eq!(of(json!({"requests": both, "limits": both})), "Guaranteed");
+        assert_eq!(of(json!({"requests": {"cpu": "1"}})), "Burstable");
+        assert_eq!(of(json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": both})), "Burstable");
+    }
+
+    #[test]
+    fn a_pod_is_given_time_only_on_a_node() {
+        let pod = |node: &str, phase: &str| json!({"spec": {"nodeName": node}, "status": {"phase": phase}});
+        assert_eq!(grace_seconds(&pod("", "Pending"), None), 0);
+        assert_eq!(grace_seconds(&pod("n", "Running"), None), 30);
+        assert_eq!(grace_seconds(&pod("n", "Running"), Some(0)), 0);
+        assert_eq!(grace_seconds(&pod("n", "Running"), Some(-1)), 1);
+        assert_eq!(grace_seconds(&pod("n", "Failed"), Some(5)), 0);
+    }
+}

@@ -1,0 +1,161 @@
+//! Services: what an update may leave out, and what a change of type takes away.
+
+use crate::registry::behaviour::{
+    AGE, Behaviour, Column, FieldLabel, Generation, Grammar, NAME, Part, Scene, column, wide,
+};
+use crate::registry::cells::{age, items, joined, label_map, name};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+const COLUMNS: &[Column] = &[
+    NAME,
+    column("Type", "How the service can be reached."),
+    column("Cluster-IP", "The address inside of the cluster."),
+    column("External-IP", "The addresses outside of the cluster."),
+    column("Port(s)", "The ports, with their node ports."),
+    AGE,
+    wide("Selector", "The labels of the pods behind it."),
+];
+
+pub(super) static SERVICE: Behaviour = Behaviour {
+    name: Grammar::Label,
+    fields: &[FieldLabel::Path("spec.clusterIP"), FieldLabel::Path("spec.type")],
+    generation: Generation::None,
+    create_on_update: true,
+    returns_deleted: true,
+    prepare,
+    columns: COLUMNS,
+    cells,
+    ..Behaviour::WITH_STATUS
+};
+
+fn is_external(service: &Value) -> bool {
+    service["spec"]["type"] == "ExternalName"
+}
+
+fn wants_node_ports(service: &Value) -> bool {
+    match service["spec"]["type"].as_str() {
+        Some("NodePort") => true,
+        Some("LoadBalancer") => service["spec"]["allocateLoadBalancerNodePorts"] != false,
+        _ => false,
+    }
+}
+
+fn prepare(service: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
+    if scene.part != Part::Main {
+        return;
+    }
+    if let Some(old) = old {
+        keep_allocated(service, old);
+        drop_of_old_type(service, old);
+    }
+    if is_external(service) {
+        return;
+    }
+    let spec = &mut service["spec"];
+    if spec["clusterIP"].as_str().is_some_and(|address| !address.is_empty()) && spec["clusterIPs"].is_null() {
+        spec["clusterIPs"] = json!([spec["clusterIP"]]);
+    }
+    if spec["ipFamilies"].is_null() {
+        let of_six = spec["clusterIP"].as_str().is_some_and(|address| address.contains(':'));
+        spec["ipFamilies"] = if of_six { json!(["IPv6"]) } else { json!(["IPv4"]) };
+    }
+    if spec["ipFamilyPolicy"].is_null() {
+        spec["ipFamilyPolicy"] = json!("SingleStack");
+    }
+}
+
+/// An update that leaves out what was allocated keeps it.
+fn keep_allocated(service: &mut Value, old: &Value) {
+    if !is_external(service) && !is_external(old) {
+        let empty = |value: &Value| value.as_str().unwrap_or_default().is_empty();
+        if empty(&service["spec"]["clusterIP"]) && service["spec"]["clusterIPs"].is_null() {
+            service["spec"]["clusterIP"] = old["spec"]["clusterIP"].clone();
+            service["spec"]["clusterIPs"] = old["spec"]["clusterIPs"].clone();
+        }
+        for field in ["ipFamilies", "ipFamilyPolicy"] {
+            if service["spec"][field].is_null() && !old["spec"][field].is_null() {
+                service["spec"][field] = old["spec"][field].clone();
+            }
+        }
+    }
+    if wants_node_ports(service) && wants_node_ports(old) {
+        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            let same = |one: &&Value| one["port"] == port["port"] && one["protocol"] == port["protocol"];
+            if port["nodePort"].as_u64().unwrap_or_default() == 0
+                && let Some(known) = items(&old["spec"]["ports"]).find(same)
+                && !known["nodePort"].is_null()
+            {
+                port["nodePort"] = known["nodePort"].clone();
+            }
+        }
+        let health = &old["spec"]["healthCheckNodePort"];
+        if service["spec"]["healthCheckNodePort"].is_null() && !health.is_null() {
+            service["spec"]["healthCheckNodePort"] = health.clone();
+        }
+    }
+}
+
+/// What belongs to the type that the service had and was left as it was.
+fn drop_of_old_type(service: &mut Value, old: &Value) {
+    if is_external(service) && !is_external(old) && service["spec"]["clusterIP"] == old["spec"]["clusterIP"] {
+        let Some(spec) = service["spec"].as_object_mut() else { return };
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            spec.remove(field);
+        }
+    }
+    if wants_node_ports(old) && !wants_node_ports(service) {
+        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            let known = items(&old["spec"]["ports"]).any(|one| one["nodePort"] == port["nodePort"]);
+            if let Some(port) = port.as_object_mut().filter(|_| known) {
+                port.remove("nodePort");
+            }
+        }
+    }
+}
+
+fn cells(service: &Value, now: SystemTime) -> Vec<Value> {
+    let spec = &service["spec"];
+    let cluster = items(&spec["clusterIPs"]).next().map_or(&spec["clusterIP"], |first| first);
+    vec![
+        name(service),
+        spec["type"].clone(),
+        match cluster.as_str() {
+            None | Some("") => json!("<none>"),
+            Some(text) => json!(text),
+        },
+        external(service),
+        ports(spec),
+        age(service, now),
+        label_map(&spec["selector"]),
+    ]
+}
+
+fn external(service: &Value) -> Value {
+    let spec = &service["spec"];
+    let given = items(&spec["externalIPs"]).filter_map(Value::as_str);
+    match spec["type"].as_str() {
+        Some("ExternalName") => spec["externalName"].clone(),
+        Some("LoadBalancer") => {
+            let ingress = items(&service["status"]["loadBalancer"]["ingress"]);
+            let balanced = ingress.filter_map(|one| one["ip"].as_str().or_else(|| one["hostname"].as_str()));
+            match joined(balanced.chain(given)) {
+                Value::String(text) if text == "<none>" => json!("<pending>"),
+                found => found,
+            }
+        }
+        _ => joined(given),
+    }
+}
+
+fn ports(spec: &Value) -> Value {
+    let one = |port: &Value| {
+        let protocol = port["protocol"].as_str().unwrap_or("TCP");
+        match port["nodePort"].as_u64() {
+            Some(node) if node > 0 => format!("{}:{node}/{protocol}", port["port"]),
+            _ => format!("{}/{protocol}", port["port"]),
+        }
+    };
+    let all: Vec<String> = items(&spec["ports"]).map(one).collect();
+    joined(all.iter().map(String::as_str))
+}

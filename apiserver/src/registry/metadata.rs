@@ -1,0 +1,127 @@
+//! The metadata that the server itself writes: names made up, ids, times, generations.
+
+use super::behaviour::{Behaviour, Generation};
+use rand::Rng;
+use serde_json::{Map, Value, json};
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::meta::{Meta, metadata_mut};
+
+/// How many letters a made-up name ends with.
+const SUFFIX_LETTERS: usize = 5;
+/// Most bytes of a made-up name: it may become a label.
+const MADE_UP_BYTES_MAX: usize = 63;
+/// What the letters are drawn from: no vowels, so that no words come up, and nothing that looks like something else.
+const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Random letters for the end of a name.
+#[must_use]
+pub fn suffix() -> String {
+    let mut random = rand::rng();
+    (0..SUFFIX_LETTERS).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+}
+
+/// A name that begins with `base`.
+#[must_use]
+pub fn made_up_name(base: &str) -> String {
+    let room = MADE_UP_BYTES_MAX - SUFFIX_LETTERS;
+    format!("{}{}", &base[..base.floor_char_boundary(room)], suffix())
+}
+
+/// What the server writes into every new object, whatever its author wrote there.
+pub(super) fn begin(object: &mut Value, namespace: &str, clock: &Clock) {
+    let metadata = metadata_mut(object);
+    for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields"] {
+        metadata.remove(field);
+    }
+    if !namespace.is_empty() {
+        metadata.insert("namespace".into(), namespace.into());
+    }
+    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("creationTimestamp".into(), clock.timestamp().into());
+}
+
+/// Takes over from the old object what an author may leave out, and never decides.
+pub(super) fn carry_over(new: &mut Value, old: &Value) {
+    let before = &old["metadata"];
+    let metadata = metadata_mut(new);
+    metadata.remove("selfLink");
+    metadata.remove("managedFields");
+    set_or_remove(metadata, "creationTimestamp", &before["creationTimestamp"]);
+    set_or_remove(metadata, "generation", &before["generation"]);
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if metadata.get(field).is_none_or(|value| value.is_null() || value == "") {
+            set_or_remove(metadata, field, &before[field]);
+        }
+    }
+}
+
+fn set_or_remove(metadata: &mut Map<String, Value>, field: &str, value: &Value) {
+    if value.is_null() {
+        metadata.remove(field);
+    } else {
+        metadata.insert(field.to_owned(), value.clone());
+    }
+}
+
+/// The first generation, or the next one where something that counts has changed.
+pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>) {
+    let counts_status = match behaviour.generation {
+        Generation::None => return,
+        Generation::Spec => false,
+        Generation::Everything => true,
+    };
+    let Some(old) = old else {
+        metadata_mut(new).insert("generation".into(), json!(1));
+        return;
+    };
+    let differs = |one: &Value, other: &Value| {
+        let fields = one.as_object().into_iter().flatten();
+        let mut counted =
+            fields.filter(|(name, _)| name.as_str() != "metadata" && (counts_status || name.as_str() != "status"));
+        counted.any(|(name, value)| other[name.as_str()] != *value)
+    };
+    if differs(new, old) || differs(old, new) {
+        let next = Meta::of(old).generation() + 1;
+        metadata_mut(new).insert("generation".into(), json!(next));
+    }
+}
+
+/// Marks an object as being deleted, from now on with this much time left.
+pub(super) fn mark_deleting(object: &mut Value, clock: &Clock, grace_seconds: i64) {
+    let at = clock.now() + std::time::Duration::from_secs(u64::try_from(grace_seconds).unwrap_or_default());
+    let generation = Meta::of(object).generation();
+    let metadata = metadata_mut(object);
+    metadata.insert("deletionTimestamp".into(), tinyplane_wire::clock::format_seconds(at).into());
+    metadata.insert("deletionGracePeriodSeconds".into(), grace_seconds.into());
+    if generation > 0 {
+        metadata.insert("generation".into(), (generation + 1).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_names_fit_into_labels() {
+        let name = made_up_name(&"a".repeat(300));
+        assert_eq!(name.len(), 63);
+        let name = made_up_name("web-");
+        assert!(name.starts_with("web-") && name.len() == 9, "{name}");
+        assert_ne!(made_up_name("a"), made_up_name("a"));
+    }
+
+    #[test]
+    fn the_generation_counts_changes_of_the_spec() {
+        let old = json!({"metadata": {"generation": 3}, "spec": {"a": 1}, "status": {"b": 1}});
+        let next = |change: fn(&mut Value)| {
+            let mut new = old.clone();
+            change(&mut new);
+            count(&Behaviour::WITH_STATUS, &mut new, Some(&old));
+            Meta::of(&new).generation()
+        };
+        assert_eq!(next(|new| new["status"]["b"] = json!(2)), 3);
+        assert_eq!(next(|new| new["spec"]["a"] = json!(2)), 4);
+        assert_eq!(next(|new| drop(new.as_object_mut().unwrap().remove("spec"))), 4);
+    }
+}

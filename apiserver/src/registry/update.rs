@@ -1,0 +1,226 @@
+//! The optimistic loop: current object, change, admission, checks, compare-and-set; again where it changed meanwhile.
+
+use super::admit::{Intent, Operation, Question};
+use super::behaviour::{Deletion, Part, Scene};
+use super::catalog::Resource;
+use super::create::{Object, default, valid, warn};
+use super::{Registry, encoding, failure, metadata, services};
+use crate::store::contract::{CommitError, Expect, Write};
+use crate::store::entry::Entry;
+use crate::validation;
+use serde_json::Value;
+use std::sync::Arc;
+use tinyplane_wire::meta::{Meta, metadata_mut};
+use tinyplane_wire::status::{self, Status};
+
+/// How often a change is tried on ever newer objects before its caller is told of the conflict.
+const ATTEMPTS_MAX: usize = 16;
+
+/// Where a change goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The row.
+    pub resource: &'a Resource,
+    /// The namespace; empty for kinds without one.
+    pub namespace: &'a str,
+    /// The object's name.
+    pub name: &'a str,
+    /// The subresource; empty for the object itself.
+    pub subresource: &'a str,
+    /// Which part may change.
+    pub part: Part,
+    /// Whether the whole object was sent: it must then say which version it replaces, where the kind demands that, and
+    /// may be created where the kind allows that.
+    pub replaces: bool,
+}
+
+/// What an update did.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    /// The object as it is now.
+    pub object: Object,
+    /// Whether it was not there before.
+    pub created: bool,
+}
+
+impl Registry {
+    /// Changes an object. `change` makes the new object from the current one, in the version that the row serves,
+    /// decoded but without defaults; it is called again for every attempt.
+    ///
+    /// # Errors
+    /// Those of `change`; the object is refused, not there, or not as the caller thinks.
+    pub async fn update(
+        &self,
+        target: &Target<'_>,
+        intent: &Intent<'_>,
+        change: &mut (dyn FnMut(Option<&Value>) -> status::Result<Value> + Send),
+    ) -> status::Result<Updated> {
+        let resource = target.resource;
+        let key = resource.key(target.namespace, target.name);
+        for attempt in 1.. {
+            let Some(entry) = self.store.snapshot().get(&key).cloned() else {
+                if target.replaces && resource.behaviour.create_on_update && target.subresource.is_empty() {
+                    let mut object = change(None)?;
+                    // Upstream lets a version of an object that is gone lead to a conflict; a create wants none.
+                    if !Meta::of(&object).resource_version().is_empty() {
+                        return Err(Status::not_found(&resource.gvk.group, &resource.plural, target.name));
+                    }
+                    metadata_mut(&mut object).entry("name").or_insert_with(|| target.name.into());
+                    let object = self.create(resource, target.namespace, object, intent).await?;
+                    return Ok(Updated { object, created: true });
+                }
+                return Err(Status::not_found(&resource.gvk.group, &resource.plural, target.name));
+            };
+            match self.attempt(target, intent, &entry, change).await? {
+                Attempt::Done(object) => return Ok(Updated { object, created: false }),
+                Attempt::Stale if attempt < ATTEMPTS_MAX => {}
+                Attempt::Stale => return Err(self.modified(target)),
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    async fn attempt(
+        &self,
+        target: &Target<'_>,
+        intent: &Intent<'_>,
+        entry: &Arc<Entry>,
+        change: &mut (dyn FnMut(Option<&Value>) -> status::Result<Value> + Send),
+    ) -> status::Result<Attempt> {
+        let resource = target.resource;
+        let old = encoding::parse(entry)?;
+        let served = encoding::serve(resource, old.clone());
+        let mut new = change(Some(&served))?;
+        if target.part != Part::Other {
+            default(resource, &mut new);
+        }
+        let mut new = encoding::store(resource, new);
+        let bound = self.preconditions(target, &mut new, &old)?;
+        restrict(target, &mut new, &old);
+        metadata::carry_over(&mut new, &old);
+        let question = Question {
+            operation: Operation::Update,
+            resource,
+            subresource: target.subresource,
+            namespace: target.namespace,
+            name: target.name,
+            old: Some(&old),
+            intent,
+            registry: self,
+        };
+        intent.admission.mutate(&question, &mut new).await?;
+        let now = self.clock.timestamp();
+        let scene = Scene { part: target.part, subresource: target.subresource, caller: intent.caller, now: &now };
+        (resource.behaviour.prepare)(&mut new, Some(&old), &scene);
+        metadata::count(resource.behaviour, &mut new, Some(&old));
+        let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
+        self.check(target, &new, &old)?;
+        if target.part == Part::Main {
+            warn(resource, &new, Some(&old), intent);
+        }
+        intent.admission.validate(&question, &new).await?;
+        if intent.dry_run {
+            return Ok(Attempt::Done(Object::Value(new)));
+        }
+        let body = encoding::body(resource, &new);
+        let goes = is_to_go(resource, &new);
+        if entry.holds(&body) && !goes {
+            return Ok(Attempt::Done(Object::Stored(entry.clone())));
+        }
+        let key = entry.key.clone();
+        let write = match goes {
+            true => Write::delete(key, Expect::At(entry.modified)),
+            false => Write::update(key, entry.modified, body),
+        };
+        match self.store.commit(write).await {
+            Ok(committed) => {
+                allocated.keep();
+                services::release_unused(self, resource, &old, (!goes).then_some(&new)).await;
+                Ok(Attempt::Done(if goes { Object::Value(new) } else { Object::Stored(committed.entry) }))
+            }
+            Err(CommitError::Stale { .. }) if bound => Err(self.modified(target)),
+            Err(CommitError::Stale { .. } | CommitError::Missing { .. }) => Ok(Attempt::Stale),
+            Err(error) => Err(failure::commit(resource, target.name, &error)),
+        }
+    }
+
+    /// Judges the resource version and the uid that the caller sent. True when the caller is bound to the version.
+    fn preconditions(&self, target: &Target<'_>, new: &mut Value, old: &Value) -> status::Result<bool> {
+        let resource = target.resource;
+        let (sent, current) = (Meta::of(new).resource_version(), Meta::of(old).resource_version());
+        let bound = target.replaces && !sent.is_empty();
+        if sent.is_empty() {
+            if target.replaces && !resource.behaviour.unconditional_update {
+                let mut errors = validation::Errors::default();
+                errors.invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
+                valid(resource, target.name, errors.into_causes())?;
+            }
+        } else if sent.parse::<u64>().is_err() {
+            let mut errors = validation::Errors::default();
+            let detail = format!("strconv.ParseUint: parsing {sent:?}: invalid syntax");
+            errors.invalid_text("metadata.resourceVersion", sent, &detail);
+            valid(resource, target.name, errors.into_causes())?;
+        } else if sent != current {
+            return Err(self.modified(target));
+        }
+        let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
+        if !uid.is_empty() && uid != known {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {known}");
+            return Err(Status::conflict(&resource.gvk.group, &resource.plural, target.name, &why));
+        }
+        let current = current.to_owned();
+        metadata_mut(new).insert("resourceVersion".into(), current.into());
+        Ok(bound)
+    }
+
+    fn check(&self, target: &Target<'_>, new: &Value, old: &Value) -> status::Result<()> {
+        let resource = target.resource;
+        let mut errors = validation::Errors::default();
+        validation::metadata::check_update(new, old, &mut errors);
+        validation::metadata::check(new, resource.behaviour.name, resource.namespaced, &mut errors);
+        let mut causes = errors.into_causes();
+        if target.part == Part::Main {
+            causes.extend(validation::update(&resource.stored.group, &resource.stored.kind, new, old));
+        }
+        valid(resource, target.name, causes)
+    }
+
+    fn modified(&self, target: &Target<'_>) -> Box<Status> {
+        let resource = target.resource;
+        Status::conflict(&resource.gvk.group, &resource.plural, target.name, failure::MODIFIED)
+    }
+}
+
+enum Attempt {
+    Done(Object),
+    Stale,
+}
+
+/// Undoes what the target may not change: the status, or everything but the status and metadata.
+fn restrict(target: &Target<'_>, new: &mut Value, old: &Value) {
+    let put = |new: &mut Value, field: &str| match (old.get(field), new.as_object_mut()) {
+        (Some(value), Some(fields)) => drop(fields.insert(field.to_owned(), value.clone())),
+        (None, Some(fields)) => drop(fields.remove(field)),
+        (_, None) => {}
+    };
+    match target.part {
+        Part::Main if target.resource.behaviour.has_status => put(new, "status"),
+        Part::Status => {
+            let fields = new.as_object().into_iter().chain(old.as_object()).flat_map(|fields| fields.keys().cloned());
+            let others = fields.filter(|field| !["metadata", "status", "kind", "apiVersion"].contains(&field.as_str()));
+            others.collect::<Vec<_>>().iter().for_each(|field| put(new, field));
+        }
+        Part::Main | Part::Other => {}
+    }
+}
+
+/// Whether an object that is being deleted has nothing left to wait for.
+pub(super) fn is_to_go(resource: &Resource, object: &Value) -> bool {
+    let meta = Meta::of(object);
+    let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
+    let emptied = match resource.behaviour.deletion {
+        Deletion::Emptied => object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty),
+        Deletion::AtOnce | Deletion::Graceful(_) => true,
+    };
+    meta.is_deleting() && meta.finalizers().next().is_none() && grace == 0 && emptied
+}

@@ -1,0 +1,216 @@
+//! Follows objects: what is there, then what changes, as a selection sees it.
+
+use super::catalog::Resource;
+use super::list::parse_version;
+use super::selection::Selection;
+use super::{Registry, failure};
+use crate::store::contract::{Event, EventKind, Revision, RevisionError, Store};
+use crate::store::entry::Entry;
+use crate::store::watchers::{WatchError, Watcher};
+use rand::Rng;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::watch::EventType;
+
+/// How often a watcher that allows it hears how far it has got.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+/// How long a watch lasts that names no limit; up to twice as long, so that not all end at once.
+const LASTS_AT_LEAST: Duration = Duration::from_secs(1800);
+/// How many objects of the beginning are handed out at once.
+const INITIAL_BATCH: usize = 512;
+
+/// What a watch is to be like.
+#[derive(Clone, Debug, Default)]
+pub struct WatchAsk {
+    /// From when: empty and `0` begin with what is there.
+    pub resource_version: String,
+    /// Whether to say how far the watch has got.
+    pub bookmarks: bool,
+    /// Whether what is there comes first, and its end is marked; `None` leaves it to `resource_version`.
+    pub initial_events: Option<bool>,
+    /// How long it lasts; `None` leaves it to us.
+    pub lasts: Option<Duration>,
+}
+
+/// One thing that a watcher is told.
+#[derive(Debug)]
+pub enum Seen {
+    /// An object came, changed, or went.
+    Object {
+        /// Which of it.
+        event: EventType,
+        /// The object.
+        entry: Arc<Entry>,
+        /// The resource version to tell, where it is not the object's own: it left the selection at that time.
+        at: Option<Revision>,
+    },
+    /// Nothing more has happened up to here.
+    Bookmark {
+        /// How far the watch has got.
+        revision: Revision,
+        /// Whether this ends what was there at the beginning.
+        ends_initial: bool,
+    },
+    /// The watch can't go on.
+    Failed(Box<Status>),
+}
+
+/// A watch. Dropping it ends it.
+pub struct Watch {
+    watcher: Option<Watcher>,
+    resource: Arc<Resource>,
+    selection: Selection,
+    initial: VecDeque<Arc<Entry>>,
+    /// The bookmark that ends the beginning is still to be sent.
+    ends_initial: Option<Revision>,
+    /// Events up to here are not told: the watcher asked for what comes after a time that has not come.
+    skip_to: Revision,
+    bookmarks: bool,
+    failed: Option<Box<Status>>,
+    clock: Clock,
+    deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
+    bookmark: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Registry {
+    /// Follows what is selected.
+    ///
+    /// # Errors
+    /// 400 for a resource version that is none. One that is gone fails in the watch itself, as upstream has it.
+    pub fn watch(&self, resource: &Arc<Resource>, selection: Selection, ask: &WatchAsk) -> status::Result<Watch> {
+        let from = match ask.resource_version.as_str() {
+            "" | "0" => None,
+            text => Some(parse_version(text)?),
+        };
+        let initial_wanted = ask.initial_events.unwrap_or(from.is_none());
+        let lasts = ask.lasts.unwrap_or_else(|| {
+            let extra = rand::rng().random_range(0..LASTS_AT_LEAST.as_secs());
+            LASTS_AT_LEAST + Duration::from_secs(extra)
+        });
+        let mut watch = Watch {
+            watcher: None,
+            resource: resource.clone(),
+            selection,
+            initial: VecDeque::new(),
+            ends_initial: None,
+            skip_to: Revision(0),
+            bookmarks: ask.bookmarks,
+            failed: None,
+            clock: self.clock().clone(),
+            deadline: sleep(self.clock(), lasts),
+            bookmark: sleep(self.clock(), BOOKMARK_PERIOD),
+        };
+        let store = self.store();
+        if initial_wanted {
+            let now = store.snapshot();
+            if let Some(from) = from.filter(|from| *from > now.revision().0) {
+                return Err(failure::too_large(from, now.revision().0));
+            }
+            let found = now.range(&watch.selection.range, None);
+            watch.initial = found.filter(|entry| watch.selection.selects(resource, entry)).cloned().collect();
+            watch.ends_initial = (ask.initial_events == Some(true) && ask.bookmarks).then(|| now.revision());
+            watch.follow(&**store, now.revision());
+        } else {
+            watch.follow(&**store, from.map_or_else(|| store.revision(), Revision));
+        }
+        Ok(watch)
+    }
+}
+
+fn sleep(clock: &Clock, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let clock = clock.clone();
+    Box::pin(async move { clock.sleep(duration).await })
+}
+
+impl Watch {
+    fn follow(&mut self, store: &dyn Store, after: Revision) {
+        match store.watch(self.selection.range.clone(), after) {
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(RevisionError::Compacted { compacted }) => {
+                self.failed = Some(failure::expired_watch(after.0, compacted.0));
+            }
+            Err(RevisionError::Future { current }) => {
+                self.skip_to = after;
+                match store.watch(self.selection.range.clone(), current) {
+                    Ok(watcher) => self.watcher = Some(watcher),
+                    Err(error) => self.failed = Some(failure::list_revision(after.0, error)),
+                }
+            }
+        }
+    }
+
+    /// The row that is watched.
+    #[must_use]
+    pub fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    /// What comes next, as soon as there is something; `None` when the watch is over.
+    pub async fn next(&mut self) -> Option<Vec<Seen>> {
+        if let Some(status) = self.failed.take() {
+            self.watcher = None;
+            return Some(vec![Seen::Failed(status)]);
+        }
+        if !self.initial.is_empty() {
+            let many = self.initial.len().min(INITIAL_BATCH);
+            let added = |entry| Seen::Object { event: EventType::Added, entry, at: None };
+            return Some(self.initial.drain(..many).map(added).collect());
+        }
+        if let Some(revision) = self.ends_initial.take() {
+            return Some(vec![Seen::Bookmark { revision, ends_initial: true }]);
+        }
+        loop {
+            let watcher = self.watcher.as_mut()?;
+            tokio::select! {
+                biased;
+                batch = watcher.next() => match batch {
+                    Ok(batch) => {
+                        let seen: Vec<_> = batch.events.iter().filter_map(|event| self.sees(event)).collect();
+                        if !seen.is_empty() {
+                            return Some(seen);
+                        }
+                    }
+                    Err(WatchError::Compacted { compacted }) => {
+                        self.watcher = None;
+                        return Some(vec![Seen::Failed(failure::expired_watch(self.skip_to.0, compacted.0))]);
+                    }
+                    Err(WatchError::Closed) => return None,
+                },
+                () = self.bookmark.as_mut(), if self.bookmarks => {
+                    self.bookmark = sleep(&self.clock, BOOKMARK_PERIOD);
+                    return Some(vec![Seen::Bookmark { revision: watcher.progress(), ends_initial: false }]);
+                }
+                () = self.deadline.as_mut() => {
+                    let revision = watcher.progress();
+                    self.watcher = None;
+                    if !self.bookmarks {
+                        return None;
+                    }
+                    return Some(vec![Seen::Bookmark { revision, ends_initial: false }]);
+                }
+            }
+        }
+    }
+
+    /// An event as the selection sees it.
+    fn sees(&self, event: &Event) -> Option<Seen> {
+        if event.revision <= self.skip_to {
+            return None;
+        }
+        let selects = |entry: &Arc<Entry>| self.selection.selects(&self.resource, entry);
+        let before = event.previous.as_ref().filter(|previous| selects(previous));
+        let after = event.kind != EventKind::Deleted && selects(&event.entry);
+        let (event_type, entry, at) = match (before, after) {
+            (None, false) => return None,
+            (None, true) => (EventType::Added, &event.entry, None),
+            (Some(_), true) => (EventType::Modified, &event.entry, None),
+            (Some(_), false) if event.kind == EventKind::Deleted => (EventType::Deleted, &event.entry, None),
+            (Some(previous), false) => (EventType::Deleted, previous, Some(event.revision)),
+        };
+        Some(Seen::Object { event: event_type, entry: entry.clone(), at })
+    }
+}
