@@ -1,3 +1,200 @@
 //! What is done for a permitted call, by verb or subresource.
 
+mod answer;
 pub mod connect;
+mod create;
+mod delete;
+mod get;
+mod list;
+mod lookup;
+mod patch;
+mod subresource;
+mod update;
+mod watch;
+
+use crate::authz::{Permitted, escalation};
+use crate::chain::Serve;
+use crate::codec::body::{self, Validation};
+use crate::registry::Registry;
+use crate::registry::admit::{Admission, Intent};
+use crate::registry::catalog::Resource;
+use crate::request::{Call, ResourcePath, Verb};
+use crate::reviews::{Reviews, TokenIssuer};
+use async_trait::async_trait;
+use axum::body::Body;
+use bytes::Bytes;
+use connect::ConnectContext;
+use http::{Request, Response};
+use serde_json::Value;
+use std::sync::Arc;
+use tinyplane_wire::meta::Meta;
+use tinyplane_wire::process::Shutdown;
+use tinyplane_wire::status::{self, Cause, Reason, Status};
+
+/// Serves every resource of the catalog.
+pub struct Handlers {
+    /// The objects.
+    pub registry: Arc<Registry>,
+    /// Who is asked before a write.
+    pub admission: Arc<dyn Admission>,
+    /// The ways to nodes, pods and Services.
+    pub connect: ConnectContext,
+    /// Answers to reviews.
+    pub reviews: Reviews,
+    /// Issues service account tokens, where there is a key to sign them.
+    pub tokens: Option<TokenIssuer>,
+    /// Ends watches.
+    pub shutdown: Shutdown,
+}
+
+/// A call with everything that every verb needs of it.
+struct Ask<'a> {
+    call: &'a Permitted<Call>,
+    path: &'a ResourcePath,
+    resource: Arc<Resource>,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+#[async_trait]
+impl Serve for Handlers {
+    async fn serve(&self, call: Permitted<Call>, request: Request<Body>) -> status::Result<Response<Body>> {
+        let path = call.resource()?;
+        let resource = self.registry.resource(&path.gvr())?;
+        let subresource = path.subresource.as_deref().unwrap_or_default();
+        if path.group.is_empty() && connect::serves(&path.resource, subresource) {
+            return connect::serve(&self.connect, call, request).await;
+        }
+        let ask = Ask {
+            call: &call,
+            path,
+            namespace: if resource.namespaced { path.namespace.as_deref().unwrap_or_default() } else { "" },
+            name: path.name.as_deref().unwrap_or_default(),
+            resource,
+        };
+        self.dispatch(&ask, subresource, request.into_body()).await
+    }
+
+    fn knows(&self, group: &str, version: &str) -> bool {
+        self.registry.catalog().rows().any(|row| row.gvk.group == group && row.gvk.version == version)
+    }
+}
+
+impl Handlers {
+    async fn dispatch(&self, ask: &Ask<'_>, subresource: &str, body: Body) -> status::Result<Response<Body>> {
+        let verbs = if subresource.is_empty() {
+            ask.resource.verbs
+        } else {
+            ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?.verbs
+        };
+        let misplaced = ask.resource.namespaced && ask.namespace.is_empty() && !ask.name.is_empty();
+        if misplaced
+            || (!ask.resource.namespaced && ask.path.namespace.is_some() && ask.resource.plural != "namespaces")
+        {
+            return Err(crate::registry::no_such_resource());
+        }
+        let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && ask.call.verb == Verb::Create;
+        if !verbs.has(ask.call.verb.as_str()) || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource)) {
+            return Err(Status::failure(
+                Reason::MethodNotAllowed,
+                "the server does not allow this method on the requested resource",
+            ));
+        }
+        if !subresource.is_empty() {
+            return self.subresource(ask, subresource, body).await;
+        }
+        match ask.call.verb {
+            Verb::Get => self.get(ask),
+            Verb::List => self.list(ask),
+            Verb::Watch => self.watch(ask),
+            Verb::Create => self.create(ask, body).await,
+            Verb::Update => self.update(ask, body).await,
+            Verb::Patch => self.patch(ask, body).await,
+            Verb::Delete => self.delete(ask, body).await,
+            Verb::DeleteCollection => self.delete_collection(ask, body).await,
+            _ => Err(crate::registry::no_such_resource()),
+        }
+    }
+
+    fn intent<'a>(&'a self, ask: &'a Ask<'_>) -> status::Result<Intent<'a>> {
+        Ok(Intent {
+            caller: ask.call.caller(),
+            warnings: &ask.call.warnings,
+            dry_run: dry_run(ask.call)?,
+            admission: &*self.admission,
+        })
+    }
+
+    /// Nobody grants what they don't hold: the further questions of writes to roles and bindings.
+    fn check_escalation(&self, ask: &Ask<'_>, new: &Value, old: Option<&Value>) -> status::Result<()> {
+        if ask.resource.gvk.group != "rbac.authorization.k8s.io" {
+            return Ok(());
+        }
+        let (authorizer, caller) = (&**ask.call.authorizer(), ask.call.caller());
+        match new["kind"].as_str() {
+            Some("Role" | "ClusterRole") => escalation::check_role(authorizer, caller, new, old),
+            _ => escalation::check_binding(authorizer, caller, new, old),
+        }
+    }
+}
+
+impl Ask<'_> {
+    /// The body as an object of the row's kind.
+    async fn object(&self, body: Body, options: &str) -> status::Result<Value> {
+        let json = self.json(body).await?;
+        let validation = Validation::of(self.call, options)?;
+        body::decode(&self.resource.gvk, &json, validation, &self.call.warnings)
+    }
+
+    /// The body as JSON.
+    async fn json(&self, body: Body) -> status::Result<Bytes> {
+        body::as_json(self.call.header("content-type"), body::read(body).await?)
+    }
+
+    /// Insists that an object is where the path says, and writes its place into it where it does not say.
+    fn place(&self, object: &mut Value) -> status::Result<()> {
+        let given = Meta::of(object).namespace();
+        if self.resource.namespaced {
+            if !given.is_empty() && given != self.namespace {
+                return Err(Status::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
+            }
+            tinyplane_wire::meta::metadata_mut(object).insert("namespace".into(), self.namespace.into());
+        } else if !given.is_empty() {
+            tinyplane_wire::meta::metadata_mut(object).remove("namespace");
+        }
+        Ok(())
+    }
+
+    /// Insists that an object has the path's name.
+    fn named(&self, object: &mut Value) -> status::Result<()> {
+        let given = Meta::of(object).name();
+        if given.is_empty() {
+            tinyplane_wire::meta::metadata_mut(object).insert("name".into(), self.name.into());
+        } else if given != self.name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({})",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Reads `dryRun`.
+fn dry_run(call: &Call) -> status::Result<bool> {
+    let mut given = false;
+    for word in call.query.all("dryRun") {
+        if word != "All" {
+            let cause = Cause {
+                reason: "FieldValueNotSupported".into(),
+                message: format!("Unsupported value: {word:?}: supported values: \"All\""),
+                field: "dryRun".into(),
+            };
+            return Err(Status::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]));
+        }
+        given = true;
+    }
+    Ok(given)
+}

@@ -6,6 +6,7 @@ mod own_service;
 use super::Registry;
 use super::catalog::Resource;
 use super::{encoding, failure};
+use crate::authz::defaults;
 use crate::store::contract::{CommitError, Write};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +40,9 @@ impl Registry {
             )
         });
         futures_util::future::try_join_all(writes).await?;
-        let objects = priorities().into_iter().chain(flow_control::objects(&self.clock().timestamp()));
+        let roles =
+            defaults::objects().into_iter().map(|(plural, object)| ("rbac.authorization.k8s.io", plural, object));
+        let objects = priorities().into_iter().chain(flow_control::objects(&self.clock().timestamp())).chain(roles);
         let writes = objects.map(|(group, plural, object)| self.ensure(group, plural, object));
         let all = futures_util::future::try_join_all(writes);
         let (written, own) = tokio::join!(all, own_service::ensure(self, own.endpoint));

@@ -74,6 +74,12 @@ impl Registry {
         self.catalog.load()
     }
 
+    /// The rows, in the hands of whoever follows them.
+    #[must_use]
+    pub fn shared_catalog(&self) -> SharedCatalog {
+        Arc::clone(&self.catalog)
+    }
+
     /// Changes the rows.
     pub fn change_catalog(&self, change: impl Fn(&mut Catalog)) {
         self.catalog.rcu(|catalog| {
@@ -110,6 +116,12 @@ impl Registry {
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// The revision of now.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.store.revision().0
     }
 
     /// A stored object.

@@ -1,0 +1,57 @@
+//! `Priority`: turns the name of a `PriorityClass` into the number that scheduling goes by.
+
+use super::{Plugin, forbidden, is_new_pod};
+use crate::registry::admit::Question;
+use async_trait::async_trait;
+use serde_json::Value;
+use tinyplane_wire::meta::Meta;
+use tinyplane_wire::status;
+
+const GROUP: &str = "scheduling.k8s.io";
+
+pub(super) struct Priority;
+
+#[async_trait]
+impl Plugin for Priority {
+    fn name(&self) -> &'static str {
+        "Priority"
+    }
+
+    async fn mutate(&self, question: &Question<'_>, pod: &mut Value) -> status::Result<()> {
+        if !is_new_pod(question) {
+            return Ok(());
+        }
+        let class = match pod["spec"]["priorityClassName"].as_str() {
+            None | Some("") => default_class(question)?,
+            Some(name) => match question.registry.find(GROUP, "priorityclasses", "", name)? {
+                Some(class) => Some(class),
+                None => return Err(forbidden(question, &format!("no PriorityClass with name {name} was found"))),
+            },
+        };
+        let (number, policy) = match &class {
+            Some(class) => (class["value"].as_i64().unwrap_or_default(), class["preemptionPolicy"].as_str()),
+            None => (0, None),
+        };
+        if let Some(given) = pod["spec"]["priority"].as_i64().filter(|given| *given != number) {
+            let why = format!(
+                "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {number} from the given PriorityClass name"
+            );
+            return Err(forbidden(question, &why));
+        }
+        if let Some(class) = &class {
+            pod["spec"]["priorityClassName"] = Meta::of(class).name().into();
+        }
+        pod["spec"]["priority"] = number.into();
+        if pod["spec"]["preemptionPolicy"].is_null() {
+            pod["spec"]["preemptionPolicy"] = policy.unwrap_or("PreemptLowerPriority").into();
+        }
+        Ok(())
+    }
+}
+
+/// The class of pods that name none; of several the lowest.
+fn default_class(question: &Question<'_>) -> status::Result<Option<Value>> {
+    let classes = question.registry.find_all(GROUP, "priorityclasses", "")?;
+    let defaults = classes.into_iter().filter(|class| class["globalDefault"].as_bool() == Some(true));
+    Ok(defaults.min_by_key(|class| class["value"].as_i64()))
+}

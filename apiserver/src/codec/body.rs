@@ -1,0 +1,171 @@
+//! Request bodies: read within a limit, told apart by content type, decoded by the schema.
+
+use crate::registry::catalog::Resource;
+use crate::request::{Call, Warnings};
+use crate::schema::{self, decode};
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde_json::Value;
+use tinyplane_wire::gvr::Gvk;
+use tinyplane_wire::status::{self, Reason, Status};
+
+/// Most bytes of a body, as upstream has it.
+pub const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// Reads a whole body.
+///
+/// # Errors
+/// 413 where it is too large, 400 where it breaks off.
+pub async fn read(body: Body) -> status::Result<Bytes> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(read) => Ok(read.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Status::failure(
+            Reason::RequestEntityTooLarge,
+            format!("Request entity too large: limit is {BODY_BYTES_MAX}"),
+        )),
+        Err(error) => Err(Status::bad_request(error.to_string())),
+    }
+}
+
+/// What a client wants to happen to fields that the schema does not know: `fieldValidation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// They are dropped.
+    Ignore,
+    /// They are dropped, and told in `Warning` headers.
+    Warn,
+    /// The request is refused.
+    Strict,
+}
+
+impl Validation {
+    /// Reads the parameter; `Warn` where it is not given.
+    ///
+    /// # Errors
+    /// 422 for another word.
+    pub fn of(call: &Call, options: &str) -> status::Result<Self> {
+        match call.query.text("fieldValidation") {
+            "" | "Warn" => Ok(Self::Warn),
+            "Ignore" => Ok(Self::Ignore),
+            "Strict" => Ok(Self::Strict),
+            other => Err(Status::invalid(
+                "meta.k8s.io",
+                options,
+                "",
+                vec![status::Cause {
+                    reason: "FieldValueNotSupported".into(),
+                    message: format!(
+                        "Unsupported value: {other:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
+                    ),
+                    field: "fieldValidation".into(),
+                }],
+            )),
+        }
+    }
+}
+
+/// A body as JSON, whatever it was sent as.
+///
+/// # Errors
+/// 415 for an unknown content type, 400 for YAML that can't be read.
+pub fn as_json(content_type: &str, bytes: Bytes) -> status::Result<Bytes> {
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        "" | "application/json" => Ok(bytes),
+        "application/yaml" => {
+            let value: Value = serde_saphyr::from_slice(&bytes)
+                .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
+            Ok(value.to_string().into())
+        }
+        _ => Err(Status::failure(
+            Reason::UnsupportedMediaType,
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+        )),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TypeMeta {
+    #[serde(default)]
+    api_version: Option<String>,
+    #[serde(default)]
+    kind: Option<String>,
+}
+
+/// An object of this kind, with its kind and version written in. Fields that are unknown or double are dealt with as
+/// the client wants it.
+///
+/// # Errors
+/// 400 in upstream's words, for what is no such object.
+pub fn decode(gvk: &Gvk, json: &[u8], validation: Validation, warnings: &Warnings) -> status::Result<Value> {
+    let said: TypeMeta = serde_json::from_slice(json).unwrap_or_default();
+    let (version, kind) = (said.api_version.unwrap_or_default(), said.kind.unwrap_or_default());
+    let expected = gvk.api_version();
+    let given = Gvk::parse(
+        if version.is_empty() { &expected } else { &version },
+        if kind.is_empty() { &gvk.kind } else { &kind },
+    );
+    if given.kind != gvk.kind || given.group != gvk.group {
+        return Err(Status::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: converting ({}).{} to ({}).{}: unknown conversion",
+            given.kind,
+            given.version,
+            gvk.kind,
+            given.api_version(),
+            given.kind,
+            expected,
+            gvk.kind
+        )));
+    }
+    if given.version != gvk.version {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({expected})",
+            given.api_version()
+        )));
+    }
+    let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
+        return serde_json::from_slice(json).map_err(|error| cannot_be_handled(gvk, &error.to_string()));
+    };
+    let decoded =
+        decode::object(schema::model(), id, json).map_err(|error| cannot_be_handled(gvk, &error.to_string()))?;
+    settle(gvk, decoded, validation, warnings)
+}
+
+/// The same for a value that a patch made.
+///
+/// # Errors
+/// 400 in upstream's words, for what is no such object.
+pub fn decode_value(
+    resource: &Resource,
+    value: Value,
+    validation: Validation,
+    warnings: &Warnings,
+) -> status::Result<Value> {
+    let Some(id) = resource.type_id() else { return Ok(value) };
+    let decoded = decode::value(schema::model(), id, value)
+        .map_err(|error| cannot_be_handled(&resource.gvk, &error.to_string()))?;
+    settle(&resource.gvk, decoded, validation, warnings)
+}
+
+fn settle(gvk: &Gvk, decoded: decode::Decoded, validation: Validation, warnings: &Warnings) -> status::Result<Value> {
+    match validation {
+        Validation::Ignore => {}
+        Validation::Warn => decoded.unknown.iter().for_each(|told| warnings.add(told.clone())),
+        Validation::Strict => {
+            if let Some(told) = decoded.strict_error() {
+                return Err(cannot_be_handled(gvk, &told));
+            }
+        }
+    }
+    let mut value = decoded.value;
+    value["kind"] = gvk.kind.as_str().into();
+    value["apiVersion"] = gvk.api_version().into();
+    Ok(value)
+}
+
+fn cannot_be_handled(gvk: &Gvk, why: &str) -> Box<Status> {
+    let kind = &gvk.kind;
+    Status::bad_request(format!("{kind} in version {:?} cannot be handled as a {kind}: {why}", gvk.version))
+}

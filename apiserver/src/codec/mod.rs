@@ -1,0 +1,6 @@
+//! What crosses the wire: bodies as values, objects as bytes, and the forms that a client may ask for.
+
+pub mod accept;
+pub mod body;
+pub mod partial;
+pub mod table;

@@ -1,0 +1,71 @@
+//! `Table`: objects as rows of cells, as kubectl prints them.
+
+use super::partial;
+use crate::registry::catalog::Resource;
+use crate::request::Call;
+use serde_json::{Value, json};
+use std::time::SystemTime;
+use tinyplane_wire::status::{self, Status};
+
+/// How much of an object goes with its row: `includeObject`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Include {
+    /// Nothing.
+    Nothing,
+    /// Its metadata.
+    Metadata,
+    /// All of it.
+    Object,
+}
+
+impl Include {
+    /// Reads the parameter; metadata where it is not given.
+    ///
+    /// # Errors
+    /// 400 for another word.
+    pub fn of(call: &Call) -> status::Result<Self> {
+        match call.query.text("includeObject") {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "None" => Ok(Self::Nothing),
+            "Object" => Ok(Self::Object),
+            other => Err(Status::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        }
+    }
+}
+
+/// A Table of objects in the stored version. `heading` leaves out the columns where a watch has told them already.
+#[must_use]
+pub fn of(
+    resource: &Resource,
+    metadata: &Value,
+    objects: &[Value],
+    include: Include,
+    heading: bool,
+    now: SystemTime,
+) -> Value {
+    let rows: Vec<Value> = objects.iter().map(|object| row(resource, object, include, now)).collect();
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+        "columnDefinitions": if heading { columns(resource) } else { Value::Null },
+        "rows": rows,
+    })
+}
+
+fn columns(resource: &Resource) -> Value {
+    let one = |column: &crate::registry::behaviour::Column| {
+        json!({
+            "name": column.name, "type": column.kind, "format": column.format,
+            "description": column.description, "priority": column.priority,
+        })
+    };
+    resource.behaviour.columns.iter().map(one).collect()
+}
+
+fn row(resource: &Resource, object: &Value, include: Include, now: SystemTime) -> Value {
+    let cells = (resource.behaviour.cells)(object, now);
+    match include {
+        Include::Nothing => json!({"cells": cells, "object": null}),
+        Include::Metadata => json!({"cells": cells, "object": partial::of(object)}),
+        Include::Object => json!({"cells": cells, "object": object}),
+    }
+}

@@ -1,0 +1,91 @@
+//! DELETE of an object or a collection.
+
+use super::answer::value;
+use super::list::selection;
+use super::{Ask, Handlers};
+
+use crate::registry::delete::{Options, Propagation};
+use axum::body::Body;
+use http::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+use tinyplane_wire::meta::Meta;
+use tinyplane_wire::status::{self, Details, Status};
+
+impl Handlers {
+    pub(super) async fn delete(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
+        let (options, dry_run) = options(ask, body).await?;
+        let mut intent = self.intent(ask)?;
+        intent.dry_run |= dry_run;
+        let deleted = self.registry.delete(&ask.resource, ask.namespace, ask.name, &options, &intent).await?;
+        if deleted.gone && !ask.resource.behaviour.returns_deleted {
+            let object = deleted.object.value()?;
+            let details = Details {
+                name: ask.name.to_owned(),
+                group: ask.resource.gvk.group.to_string(),
+                kind: ask.resource.plural.to_string(),
+                uid: Meta::of(&object).uid().to_owned(),
+                ..Details::default()
+            };
+            let mut status = Status::success(Some(details));
+            status.code = 0;
+            let mut status = serde_json::to_value(&status).map_err(Status::internal)?;
+            if let Some(fields) = status.as_object_mut() {
+                fields.remove("code");
+            }
+            return value(ask, StatusCode::OK, &status);
+        }
+        let later = !deleted.gone && options.propagation == Some(Propagation::Foreground);
+        self.answer(ask, if later { StatusCode::ACCEPTED } else { StatusCode::OK }, &deleted.object)
+    }
+
+    pub(super) async fn delete_collection(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
+        let (options, dry_run) = options(ask, body).await?;
+        let mut intent = self.intent(ask)?;
+        intent.dry_run |= dry_run;
+        let deleted = self.registry.delete_collection(&ask.resource, &selection(ask)?, &options, &intent).await?;
+        self.list_of(ask, &deleted)
+    }
+}
+
+/// The options in the body, or where it is empty those in the query.
+async fn options(ask: &Ask<'_>, body: Body) -> status::Result<(Options, bool)> {
+    let json = ask.json(body).await?;
+    let given: Value = if json.is_empty() { in_query(ask)? } else { read(&json)? };
+    let dry_run = given["dryRun"].as_array().is_some_and(|words| words.iter().any(|word| word == "All"));
+    Ok((Options::read(&given)?, dry_run))
+}
+
+fn read(json: &[u8]) -> status::Result<Value> {
+    let value: Value = serde_json::from_slice(json)
+        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?;
+    let kind = value["kind"].as_str().unwrap_or("DeleteOptions");
+    if kind != "DeleteOptions" {
+        return Err(Status::bad_request(format!("decoded object cannot be converted to DeleteOptions: {kind}")));
+    }
+    match &value["gracePeriodSeconds"] {
+        Value::Null | Value::Number(_) => Ok(value),
+        _ => Err(Status::bad_request(
+            "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64",
+        )),
+    }
+}
+
+fn in_query(ask: &Ask<'_>) -> status::Result<Value> {
+    let query = &ask.call.query;
+    let mut given = Map::new();
+    if let Some(seconds) = query.integer("gracePeriodSeconds")? {
+        given.insert("gracePeriodSeconds".into(), seconds.into());
+    }
+    if let Some(word) = query.first("propagationPolicy") {
+        given.insert("propagationPolicy".into(), word.into());
+    }
+    if let Some(orphan) = query.optional_flag("orphanDependents") {
+        given.insert("orphanDependents".into(), orphan.into());
+    }
+    Ok(json!(given))
+}
+
+/// Deletion options that an eviction carries.
+pub(super) fn of_eviction(eviction: &Value) -> status::Result<Options> {
+    Options::read(&eviction["deleteOptions"])
+}

@@ -1,0 +1,94 @@
+//! `binding`: gives a pod its node.
+
+use super::super::answer::value;
+use super::super::{Ask, Handlers};
+use crate::registry::behaviour::Part;
+use crate::registry::update::Target;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
+use tinyplane_wire::status::{self, Cause, Status};
+
+impl Handlers {
+    /// Binds a pod as a `Binding` says.
+    pub(in crate::handlers) async fn bind(
+        &self,
+        ask: &Ask<'_>,
+        pod: &str,
+        binding: &Value,
+    ) -> status::Result<Response<Body>> {
+        let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
+        let kind = binding["target"]["kind"].as_str().unwrap_or_default();
+        if node.is_empty() || !matches!(kind, "" | "Node" | "Minion") {
+            return Err(refused(pod, &node, kind));
+        }
+        let pods = self.registry.builtin("", "pods");
+        let target = Target {
+            resource: &pods,
+            namespace: ask.namespace,
+            name: pod,
+            subresource: "binding",
+            part: Part::Other,
+            replaces: false,
+        };
+        let now = self.registry.clock().timestamp();
+        let mut change = |old: Option<&Value>| {
+            let old = old.ok_or_else(crate::registry::no_such_resource)?;
+            bound(old, binding, &node, &now)
+        };
+        let intent = self.intent(ask)?;
+        self.registry.update(&target, &intent, &mut change).await?;
+        let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+        value(ask, StatusCode::CREATED, &success)
+    }
+}
+
+fn bound(old: &Value, binding: &Value, node: &str, now: &str) -> status::Result<Value> {
+    let meta = Meta::of(old);
+    let conflict = |why: String| Err(Status::conflict("", "pods/binding", meta.name(), &why));
+    let wanted = Meta::of(binding).uid();
+    if !wanted.is_empty() && wanted != meta.uid() {
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
+            meta.uid()
+        ));
+    }
+    if meta.is_deleting() {
+        return conflict(format!("pod {} is being deleted, cannot be assigned to a host", meta.name()));
+    }
+    if let Some(there) = old["spec"]["nodeName"].as_str().filter(|n| !n.is_empty()) {
+        return conflict(format!("pod {} is already assigned to node {there:?}", meta.name()));
+    }
+    if old["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+        return conflict(format!("pod {} has non-empty .spec.schedulingGates", meta.name()));
+    }
+    let mut pod = old.clone();
+    pod["spec"]["nodeName"] = node.into();
+    for (key, note) in tinyplane_wire::meta::pairs(&binding["metadata"]["annotations"]) {
+        let annotations = metadata_mut(&mut pod).entry("annotations").or_insert_with(|| json!({}));
+        map_mut(annotations).insert(key.to_owned(), note.into());
+    }
+    let conditions = map_mut(map_mut(&mut pod).entry("status").or_insert_with(|| json!({})))
+        .entry("conditions")
+        .or_insert_with(|| json!([]));
+    if let Some(conditions) = conditions.as_array_mut() {
+        conditions.retain(|condition| condition["type"] != "PodScheduled");
+        conditions
+            .push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
+    }
+    Ok(pod)
+}
+
+fn refused(pod: &str, node: &str, kind: &str) -> Box<Status> {
+    let cause = if node.is_empty() {
+        Cause { reason: "FieldValueRequired".into(), message: "Required value".into(), field: "target.name".into() }
+    } else {
+        Cause {
+            reason: "FieldValueNotSupported".into(),
+            message: format!("Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\""),
+            field: "target.kind".into(),
+        }
+    };
+    Status::invalid("", "Binding", pod, vec![cause])
+}

@@ -1,0 +1,54 @@
+//! The parts of objects that have paths of their own, connections aside.
+
+mod binding;
+mod eviction;
+mod parts;
+mod scale;
+
+use super::answer::value;
+use super::{Ask, Handlers};
+use crate::codec::body::{self, Validation};
+use crate::registry::behaviour::Part;
+use crate::request::Verb;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use serde_json::Value;
+use tinyplane_wire::status;
+
+impl Handlers {
+    pub(super) async fn subresource(
+        &self,
+        ask: &Ask<'_>,
+        subresource: &str,
+        body: Body,
+    ) -> status::Result<Response<Body>> {
+        match (subresource, ask.call.verb) {
+            ("scale", _) => self.scale(ask, body).await,
+            (_, Verb::Get) => self.get(ask),
+            ("status", Verb::Update) => self.replace(ask, body, subresource, Part::Status).await,
+            ("status", Verb::Patch) => self.patch_part(ask, body, subresource, Part::Status).await,
+            ("binding", _) => {
+                let binding = self.sent(ask, subresource, body).await?;
+                self.bind(ask, ask.name, &binding).await
+            }
+            ("eviction", _) => {
+                let eviction = self.sent(ask, subresource, body).await?;
+                self.evict(ask, &eviction).await
+            }
+            ("token", _) => {
+                let request = self.sent(ask, subresource, body).await?;
+                let tokens = self.tokens.as_ref().ok_or_else(crate::registry::no_such_resource)?;
+                let issued = tokens.create(ask.namespace, ask.name, request)?;
+                value(ask, StatusCode::CREATED, &issued)
+            }
+            _ => self.change_part(ask, subresource, body).await,
+        }
+    }
+
+    /// The body as an object of the subresource's kind.
+    async fn sent(&self, ask: &Ask<'_>, subresource: &str, body: Body) -> status::Result<Value> {
+        let known = ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?;
+        let json = ask.json(body).await?;
+        body::decode(&known.gvk, &json, Validation::of(ask.call, "CreateOptions")?, &ask.call.warnings)
+    }
+}

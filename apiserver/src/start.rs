@@ -1,0 +1,235 @@
+//! Puts the rooms together: settings in, a serving API server out.
+
+use crate::admission::Plugins;
+use crate::authn::{Authenticator, Certificates, Live, ServiceAccounts, StaticTokens};
+use crate::authz::{Authorizer, Authorizers, NodeAuthorizer, Rbac};
+use crate::chain::Chain;
+use crate::config::{AuthorizationMode, Config, Storage};
+use crate::discovery::Discovery;
+use crate::egress::{self, Egress, Nodes};
+use crate::endpoints::health::{Bootstrapped, Health};
+use crate::endpoints::issuer::Issuer;
+use crate::endpoints::{Documents, Endpoints};
+use crate::handlers::Handlers;
+use crate::handlers::connect::ConnectContext;
+use crate::live::{LiveObjects, RegistryFeed};
+use crate::registry::bootstrap::Own;
+use crate::registry::selection::{Descriptions, SharedCatalog};
+use crate::registry::{Registry, Settings, builtin_catalog};
+use crate::reviews::{Reviews, TokenIssuer};
+use crate::server::Server;
+use crate::store::contract::Store;
+use crate::store::entry::Describe;
+use crate::store::limits::Limits;
+use crate::store::memory::MemoryStore;
+use crate::store::sled;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::pki;
+use tinyplane_wire::identity::tls::{self, ClientAuth, KeyPairPem};
+use tinyplane_wire::identity::token::{Signer, Verifier, public_jwk};
+use tinyplane_wire::process::{MemberError, Running, Shutdown};
+
+/// Starts an API server. It serves when this returns.
+///
+/// # Errors
+/// When a file can't be read or used, the store is not ours to open, or the address can't be bound.
+pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Running, MemberError> {
+    let pair = KeyPairPem { certificate: read(&config.certificate_file)?, key: read(&config.key_file)? };
+    let tls = tls::server(&pair, &ClientAuth::Offered, &tls::ALPN_HTTP)
+        .map_err(|e| MemberError::because(format!("{} can't be served", config.certificate_file.display()), e))?;
+    let catalog = builtin_catalog();
+    let store = open(&config.storage, &catalog, &clock).await?;
+    let settings = Settings { service_range: config.service_range, node_ports: config.node_ports.clone() };
+    let registry = Arc::new(Registry::new(Arc::clone(&store), catalog, clock.clone(), settings));
+    let server = Server::bind(config.bind)
+        .map_err(|e| MemberError::because(format!("{} can't be listened on", config.bind), e))?;
+    let address = server.address();
+    let parts = Parts { config: &config, registry: &registry, clock: &clock, shutdown: &shutdown, address };
+    let bootstrapped = Bootstrapped::default();
+    let chain = Arc::new(parts.chain(&bootstrapped)?);
+    let advertised = SocketAddr::new(config.advertise.unwrap_or_else(|| address.ip()), address.port());
+    registry
+        .bootstrap(&Own { endpoint: advertised })
+        .await
+        .map_err(|status| MemberError::new(format!("the first objects can't be written: {status}")))?;
+    bootstrapped.set();
+    let task = tokio::spawn(async move {
+        server.serve(Arc::new(tls), chain, shutdown).await;
+        store.close().await;
+        Ok(())
+    });
+    Ok(Running { addresses: BTreeMap::from([("https".to_owned(), address)]), task })
+}
+
+/// Opens the store. Sled blocks while it does.
+async fn open(storage: &Storage, catalog: &SharedCatalog, clock: &Clock) -> Result<Arc<dyn Store>, MemberError> {
+    let Storage::Sled(folder) = storage else {
+        return Ok(Arc::new(MemoryStore::new(Limits::default(), clock.clone())));
+    };
+    let describe: Arc<dyn Describe> = Arc::new(Descriptions(Arc::clone(catalog)));
+    let (folder, clock) = (folder.clone(), clock.clone());
+    let opened = tokio::task::spawn_blocking(move || sled::open(&folder, &describe, Limits::default(), clock)).await;
+    match opened {
+        Ok(Ok(store)) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(MemberError::because("the store can't be opened", error)),
+        Err(error) => Err(MemberError::because("the store can't be opened", error)),
+    }
+}
+
+/// What every room is made of.
+struct Parts<'a> {
+    config: &'a Config,
+    registry: &'a Arc<Registry>,
+    clock: &'a Clock,
+    shutdown: &'a Shutdown,
+    address: SocketAddr,
+}
+
+/// The keys of service account tokens.
+struct Keys {
+    signer: Option<Signer>,
+    public_pems: Vec<String>,
+    audiences: Vec<String>,
+}
+
+impl Parts<'_> {
+    fn chain(&self, bootstrapped: &Bootstrapped) -> Result<Chain, MemberError> {
+        let live: Arc<dyn Live> = Arc::new(LiveObjects(Arc::clone(self.registry)));
+        let keys = self.keys()?;
+        let authenticator = Arc::new(self.authenticator(&keys, &live)?);
+        let authorizer: Arc<dyn Authorizer> = Arc::new(self.authorizers());
+        let handlers = Handlers {
+            registry: Arc::clone(self.registry),
+            admission: Arc::new(Plugins::new(self.config.cluster_net.clone())),
+            connect: self.connect()?,
+            reviews: Reviews { authenticator: Arc::clone(&authenticator), authorizer: Arc::clone(&authorizer) },
+            tokens: self.token_issuer(&keys, live),
+            shutdown: self.shutdown.clone(),
+        };
+        Ok(Chain {
+            authenticator,
+            authorizer,
+            endpoints: self.endpoints(bootstrapped, &keys)?,
+            handlers: Arc::new(handlers),
+            clock: self.clock.clone(),
+            call_timeout: self.config.request_timeout,
+            shutdown: self.shutdown.clone(),
+        })
+    }
+
+    fn keys(&self) -> Result<Keys, MemberError> {
+        let mut public_pems = Vec::new();
+        for file in &self.config.account_key_files {
+            public_pems.push(read(file)?);
+        }
+        let mut signer = None;
+        if let Some(file) = &self.config.account_signing_key_file {
+            let unusable = |e: Box<dyn std::error::Error + Send + Sync>| {
+                MemberError::because(format!("{} can't sign tokens", file.display()), e)
+            };
+            let private = read(file)?;
+            signer = Some(Signer::from_pem(&private).map_err(|e| unusable(e.into()))?);
+            if public_pems.is_empty() {
+                public_pems.push(pki::public_key(&private).map_err(|e| unusable(e.into()))?);
+            }
+        }
+        let audiences = match self.config.audiences.as_slice() {
+            [] => vec![self.config.account_issuer.clone()],
+            given => given.to_vec(),
+        };
+        Ok(Keys { signer, public_pems, audiences })
+    }
+
+    fn authenticator(&self, keys: &Keys, live: &Arc<dyn Live>) -> Result<Authenticator, MemberError> {
+        let certificates = match &self.config.client_authority_file {
+            Some(file) => Some(
+                Certificates::new(&read(file)?)
+                    .map_err(|e| MemberError::because(format!("{} is no authority", file.display()), e))?,
+            ),
+            None => None,
+        };
+        let static_tokens = match &self.config.token_file {
+            Some(file) => Some(
+                StaticTokens::parse(&read(file)?)
+                    .map_err(|e| MemberError::because(format!("{} holds no tokens", file.display()), e))?,
+            ),
+            None => None,
+        };
+        let mut verifiers = Vec::new();
+        for pem in &keys.public_pems {
+            verifiers.push(
+                Verifier::from_pem(pem, &self.config.account_issuer)
+                    .map_err(|e| MemberError::because("a service account key can't be used", e))?,
+            );
+        }
+        let service_accounts =
+            (!verifiers.is_empty()).then(|| ServiceAccounts::new(verifiers, keys.audiences.clone(), Arc::clone(live)));
+        Ok(Authenticator {
+            certificates,
+            static_tokens,
+            service_accounts,
+            anonymous: self.config.anonymous,
+            clock: self.clock.clone(),
+        })
+    }
+
+    fn authorizers(&self) -> Authorizers {
+        let has = |mode| self.config.authorization.contains(&mode);
+        Authorizers {
+            node: has(AuthorizationMode::Node).then(|| NodeAuthorizer::new(Box::new(RegistryFeed::of(self.registry)))),
+            rbac: has(AuthorizationMode::Rbac).then(|| Rbac::new(Box::new(RegistryFeed::of(self.registry)))),
+            always_allow: has(AuthorizationMode::AlwaysAllow),
+        }
+    }
+
+    fn token_issuer(&self, keys: &Keys, live: Arc<dyn Live>) -> Option<TokenIssuer> {
+        Some(TokenIssuer {
+            signer: keys.signer.clone()?,
+            issuer: self.config.account_issuer.clone(),
+            audiences: keys.audiences.clone(),
+            live,
+            clock: self.clock.clone(),
+        })
+    }
+
+    fn connect(&self) -> Result<ConnectContext, MemberError> {
+        let tcp = egress::direct::dial(self.config.source_address, &self.config.cluster_net);
+        let egress = match &self.config.egress_file {
+            Some(file) => Egress::load(file, tcp)
+                .map_err(|e| MemberError::because(format!("{} leads nowhere", file.display()), e))?,
+            None => Egress::direct(tcp),
+        };
+        Ok(ConnectContext {
+            lookup: self.registry.clone(),
+            nodes: Arc::new(Nodes::new(self.config.kubelets.clone(), Arc::clone(&egress.cluster))),
+            cluster: egress.cluster,
+            cluster_net: self.config.cluster_net.clone(),
+            shutdown: self.shutdown.clone(),
+        })
+    }
+
+    fn endpoints(&self, bootstrapped: &Bootstrapped, keys: &Keys) -> Result<Endpoints, MemberError> {
+        let mut jwks = Vec::new();
+        for pem in &keys.public_pems {
+            jwks.push(public_jwk(pem).map_err(|e| MemberError::because("a service account key can't be told", e))?);
+        }
+        let server = format!("https://{}", self.address);
+        let issuer =
+            (!jwks.is_empty()).then(|| Issuer { name: self.config.account_issuer.clone(), server, keys: jwks });
+        Ok(Endpoints {
+            catalog: self.registry.shared_catalog(),
+            discovery: Discovery::new(self.address.to_string()),
+            health: Health::new(|| true, bootstrapped, self.shutdown.clone()),
+            issuer,
+            openapi: Documents::default(),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, MemberError> {
+    std::fs::read_to_string(path).map_err(|e| MemberError::because(format!("{} can't be read", path.display()), e))
+}
