@@ -113,7 +113,7 @@ fn claims(now: i64) -> Claims {
     }
 }
 
-fn by_account(objects: Value, signer: &str, public: &str) -> (Authenticator, String) {
+fn by_account(objects: &Value, signer: &str, public: &str) -> (Authenticator, String) {
     let objects = objects.as_object().unwrap().iter();
     let objects = objects.map(|(key, value)| (&*key.clone().leak(), value.clone())).collect();
     let verifier = Verifier::from_pem(public, "issuer").unwrap();
@@ -129,7 +129,7 @@ fn a_token_counts_while_what_it_is_bound_to_lives() {
     let account = json!({"metadata": {"name": "robot", "uid": "u1"}});
     let pod = json!({"metadata": {"name": "p", "uid": "u2"}});
     let outcome = |objects: Value| {
-        let (authenticator, token) = by_account(objects, &signer, &public);
+        let (authenticator, token) = by_account(&objects, &signer, &public);
         authenticator.caller(&call(&[("authorization", &format!("bearer {token}"))], Peer::nobody()))
     };
     let both = json!({"serviceaccounts/a/robot": account, "pods/a/p": pod});
@@ -151,7 +151,7 @@ fn a_token_is_reviewed_for_the_audiences_asked_for() {
     let (signer, public) = signing_key().unwrap();
     let objects =
         json!({"serviceaccounts/a/robot": {"metadata": {"uid": "u1"}}, "pods/a/p": {"metadata": {"uid": "u2"}}});
-    let (authenticator, token) = by_account(objects, &signer, &public);
+    let (authenticator, token) = by_account(&objects, &signer, &public);
     let review = |audiences: &[&str]| {
         let audiences: Vec<String> = audiences.iter().map(|a| (*a).to_owned()).collect();
         authenticator.review(&token, &audiences).map(|review| review.audiences)

@@ -4,12 +4,8 @@ use super::*;
 use crate::authz::escalation::{check_binding, check_role};
 use serde_json::{Value, json};
 
-fn put<T: Kept>(resource: &'static str, object: Value) -> Change<T> {
-    Change::put(resource, &object)
-}
-
 fn defaults_and(more: Vec<Change<RbacObject>>) -> Authorizers {
-    let defaults = defaults::objects().into_iter().map(|(resource, object)| put(resource, object));
+    let defaults = defaults::objects().into_iter().map(|(resource, object)| Change::put(resource, &object));
     let feed: Vec<Change<RbacObject>> = defaults.chain(more).collect();
     Authorizers { node: None, rbac: Some(Rbac::new(Box::new(feed))), always_allow: false }
 }
@@ -18,10 +14,10 @@ fn user(name: &str) -> Caller {
     Caller::new(name, ["system:authenticated"])
 }
 
-fn role_binding(namespace: &str, kind: &str, role: &str, subject: Value) -> Change<RbacObject> {
-    put(
+fn role_binding(namespace: &str, kind: &str, role: &str, subject: &Value) -> Change<RbacObject> {
+    Change::put(
         "rolebindings",
-        json!({"kind": "RoleBinding", "metadata": {"name": format!("{role}-{namespace}"), "namespace": namespace},
+        &json!({"kind": "RoleBinding", "metadata": {"name": format!("{role}-{namespace}"), "namespace": namespace},
             "roleRef": {"kind": kind, "name": role}, "subjects": [subject]}),
     )
 }
@@ -33,7 +29,7 @@ fn pods(verb: &str) -> Attributes<'_> {
 #[test]
 fn roles_count_where_they_are_bound() {
     let authorizers =
-        defaults_and(vec![role_binding("a", "ClusterRole", "view", json!({"kind": "User", "name": "jane"}))]);
+        defaults_and(vec![role_binding("a", "ClusterRole", "view", &json!({"kind": "User", "name": "jane"}))]);
     let jane = user("jane");
     let may = |question: Attributes<'_>| authorizers.authorize(&jane, &question).is_allowed();
     assert!(may(pods("list").namespace("a")), "view collects the rules of the roles it aggregates");
@@ -51,7 +47,7 @@ fn groups_accounts_and_masters_are_known() {
     let account = json!({"kind": "ServiceAccount", "name": "robot"});
     let group = json!({"kind": "Group", "name": "devs"});
     let more =
-        vec![role_binding("a", "ClusterRole", "edit", account), role_binding("b", "ClusterRole", "admin", group)];
+        vec![role_binding("a", "ClusterRole", "edit", &account), role_binding("b", "ClusterRole", "admin", &group)];
     let authorizers = defaults_and(more);
     let robot = user("system:serviceaccount:a:robot");
     assert!(authorizers.authorize(&robot, &pods("create").namespace("a")).is_allowed());
@@ -101,7 +97,7 @@ fn a_refusal_reads_as_upstream_says_it() {
 #[test]
 fn a_binding_without_its_role_is_told() {
     let subject = json!({"kind": "User", "name": "jane"});
-    let authorizers = defaults_and(vec![role_binding("a", "Role", "gone", subject)]);
+    let authorizers = defaults_and(vec![role_binding("a", "Role", "gone", &subject)]);
     let decision = authorizers.authorize(&user("jane"), &pods("list").namespace("a"));
     let reason = "RBAC: role.rbac.authorization.k8s.io \"gone\" not found";
     assert_eq!(decision, Decision::NoOpinion(reason.into()));
@@ -114,7 +110,7 @@ fn a_node_sees_what_its_pods_refer_to() {
             {"name": "d", "persistentVolumeClaim": {"claimName": "claim"}}],
         "containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "e"}}}]}]}});
     let volume = json!({"metadata": {"name": "vol"}, "spec": {"claimRef": {"namespace": "a", "name": "claim"}}});
-    let feed = vec![put("pods", pod.clone()), put("persistentvolumes", volume)];
+    let feed = vec![Change::put("pods", &pod), Change::put("persistentvolumes", &volume)];
     let node = NodeAuthorizer::new(Box::new(feed));
     let authorizers = Authorizers { node: Some(node), rbac: None, always_allow: false };
     let may = |name: &str, question: Attributes<'_>| {
@@ -144,7 +140,7 @@ fn a_node_sees_what_its_pods_refer_to() {
 #[test]
 fn nobody_grants_what_they_do_not_hold() {
     let authorizers =
-        defaults_and(vec![role_binding("a", "ClusterRole", "admin", json!({"kind": "User", "name": "jane"}))]);
+        defaults_and(vec![role_binding("a", "ClusterRole", "admin", &json!({"kind": "User", "name": "jane"}))]);
     let jane = user("jane");
     let role = |rule: Value| json!({"kind": "Role", "metadata": {"name": "r", "namespace": "a"}, "rules": [rule]});
     let small = role(json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]}));
@@ -171,13 +167,13 @@ fn nobody_grants_what_they_do_not_hold() {
 #[test]
 fn a_change_counts_from_the_next_question_on() {
     let feed = vec![
-        put(
+        Change::put(
             "clusterroles",
-            json!({"metadata": {"name": "r"}, "rules": [{"verbs": ["get"], "nonResourceURLs": ["/x"]}]}),
+            &json!({"metadata": {"name": "r"}, "rules": [{"verbs": ["get"], "nonResourceURLs": ["/x"]}]}),
         ),
-        put(
+        Change::put(
             "clusterrolebindings",
-            json!({"metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "r"},
+            &json!({"metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "r"},
             "subjects": [{"kind": "User", "name": "jane"}]}),
         ),
     ];

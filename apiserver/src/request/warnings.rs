@@ -15,8 +15,8 @@ impl Warnings {
     /// Adds a warning. The same text is told once.
     pub fn add(&self, text: impl Into<String>) {
         let mut text: String = text.into();
-        if text.len() > WARNING_BYTES_MAX {
-            text.truncate(text.floor_char_boundary(WARNING_BYTES_MAX));
+        while text.len() > WARNING_BYTES_MAX {
+            text.pop();
         }
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < WARNINGS_MAX && !told.contains(&text) {
