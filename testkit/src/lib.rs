@@ -1,1 +1,17 @@
-//! Placeholder.
+//! A whole Kubernetes control plane small enough to start inside a test.
+
+mod address;
+mod client;
+mod cluster;
+mod runner;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+
+pub use address::LeaseError;
+pub use client::Admin;
+pub use cluster::{
+    AuthorityError, Builder, Cluster, ClusterError, Egress, FolderError, Member, MemberView, Mode, NodePlan, Plan,
+    Report, RunnerChoice, Security, Storage,
+};
+pub use runner::{Event, Program};

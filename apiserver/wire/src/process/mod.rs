@@ -52,13 +52,22 @@ impl MemberError {
     /// The sentence with all its causes on one line.
     #[must_use]
     pub fn told(&self) -> String {
-        let mut told = self.what.clone();
-        let mut cause = std::error::Error::source(self);
-        while let Some(source) = cause {
-            told.push_str(": ");
-            told.push_str(&source.to_string());
-            cause = source.source();
-        }
-        told
+        told(self)
     }
+}
+
+/// An error with all its causes on one line, each said once.
+#[must_use]
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let more = source.to_string();
+        if !told.ends_with(&more) {
+            told.push_str(": ");
+            told.push_str(&more);
+        }
+        cause = source.source();
+    }
+    told
 }

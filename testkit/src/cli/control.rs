@@ -1,0 +1,180 @@
+//! `tinyplane kill|restart|logs`: words to a cluster that runs elsewhere, over a Unix socket of its owner.
+
+use super::{Failure, answer};
+use crate::cluster::running_under;
+use crate::{Cluster, Member};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tinyplane_wire::net::{UnixDial, UnixListener, bind_unix};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+/// Longest line of the control socket, in bytes.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+/// How often a followed log is looked at.
+const LOOK_MILLIS: u64 = 100;
+/// The socket's name in a cluster's runtime folder.
+const SOCKET: &str = "control.sock";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// apiserver, controllers, kubelet, konnectivity-server or konnectivity-agent
+    member: Member,
+    /// Folder of the cluster; needed where several run
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogArguments {
+    #[command(flatten)]
+    of: Arguments,
+    /// Go on as the log grows
+    #[arg(short, long)]
+    follow: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    verb: String,
+    member: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    #[serde(default)]
+    data_dir: PathBuf,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// Listens for words to a cluster, until dropped.
+pub(super) struct Control(JoinHandle<()>);
+
+impl Control {
+    pub(super) fn serve(cluster: &Arc<Cluster>) -> io::Result<Self> {
+        let listener = bind_unix(&cluster.runtime_dir().join(SOCKET), true)?;
+        Ok(Self(tokio::spawn(listen(listener, Arc::downgrade(cluster)))))
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn listen(listener: UnixListener, cluster: Weak<Cluster>) {
+    loop {
+        match listener.accept().await {
+            Ok(stream) => {
+                let Some(cluster) = cluster.upgrade() else { return };
+                if let Err(error) = converse(stream, &cluster).await {
+                    tracing::debug!(%error, "a word to the cluster was cut short");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket does not accept");
+                return;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, cluster: &Cluster) -> io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(reading.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
+    let error = match serde_json::from_str::<Request>(&line) {
+        Ok(request) => obey(&request, cluster).await.err(),
+        Err(error) => Some(error.to_string()),
+    };
+    let answer = Answer { data_dir: cluster.data_dir().to_owned(), error };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    writing.write_all(&text).await
+}
+
+async fn obey(request: &Request, cluster: &Cluster) -> Result<(), String> {
+    let member = request.member.as_deref().map(str::parse::<Member>).transpose()?;
+    match (request.verb.as_str(), member) {
+        ("where", _) => Ok(()),
+        ("kill", Some(member)) => cluster.kill(member).await.map_err(|e| e.told()),
+        ("restart", Some(member)) => cluster.restart(member).await.map_err(|e| e.told()),
+        (verb, _) => Err(format!("{verb:?} is no word that a cluster knows")),
+    }
+}
+
+/// Says a word to the cluster that is meant.
+pub(super) async fn ask(verb: &str, arguments: Arguments) -> Result<ExitCode, Failure> {
+    let socket = find(arguments.data_dir.as_deref()).await?.0;
+    let said = say_to(&socket, verb, Some(arguments.member)).await.map_err(|e| Failure::later(e.to_string()))?;
+    match said.error {
+        None => Ok(ExitCode::SUCCESS),
+        Some(error) => Err(Failure::later(error)),
+    }
+}
+
+/// Prints a member's log.
+pub(super) async fn logs(arguments: LogArguments) -> Result<ExitCode, Failure> {
+    let folder = match &arguments.of.data_dir {
+        Some(folder) => folder.clone(),
+        None => find(None).await?.1,
+    };
+    let path = folder.join("logs").join(format!("{}.log", arguments.of.member));
+    let failed = |e: io::Error| Failure::later(format!("{} can't be read: {e}", path.display()));
+    let mut file = tokio::fs::File::open(&path).await.map_err(failed)?;
+    loop {
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).await.map_err(failed)?;
+        if !text.is_empty() {
+            answer(String::from_utf8_lossy(&text).trim_end_matches('\n'));
+        }
+        if !arguments.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(Duration::from_millis(LOOK_MILLIS)).await;
+    }
+}
+
+async fn say_to(socket: &Path, verb: &str, member: Option<Member>) -> io::Result<Answer> {
+    let mut stream = UnixDial::to(socket).connect().await?;
+    let request = Request { verb: verb.into(), member: member.map(|m| m.to_string()) };
+    let mut text = serde_json::to_vec(&request)?;
+    text.push(b'\n');
+    stream.write_all(&text).await?;
+    let mut line = String::new();
+    BufReader::new(stream.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+/// The socket and the folder of the cluster that is meant: the one in this folder, or the only one.
+async fn find(data_dir: Option<&Path>) -> Result<(PathBuf, PathBuf), Failure> {
+    let wanted = data_dir.map(|folder| std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()));
+    let mut running = Vec::new();
+    for folder in running_under() {
+        let socket = folder.join(SOCKET);
+        if let Ok(answer) = say_to(&socket, "where", None).await {
+            running.push((socket, answer.data_dir));
+        }
+    }
+    if let Some(wanted) = wanted {
+        let found = running.into_iter().find(|(_, folder)| *folder == wanted);
+        return found.ok_or_else(|| Failure::usage(format!("no cluster runs on {}", wanted.display())));
+    }
+    match running.len() {
+        0 => Err(Failure::usage("no cluster of this user runs here")),
+        1 => running.pop().ok_or_else(|| Failure::usage("no cluster of this user runs here")),
+        n => {
+            let folders: Vec<String> = running.iter().map(|(_, folder)| folder.display().to_string()).collect();
+            Err(Failure::usage(format!("{n} clusters run here: say which by --data-dir: {}", folders.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The members, each a process of its own: `tinyplane apiserver` and so on.
+
+use super::{EXIT_FAILED, Failure};
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::process::{
+    Lifeline, MemberError, Running, Shutdown, announce, log_to_stderr, raise_descriptor_limit, told, until_told_to_end,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The API server
+    Apiserver(With<tinyplane_apiserver::flags::Flags>),
+    /// The scheduler and the control loops
+    Controllers(With<tinyplane_controllers::flags::Flags>),
+    /// The kubelet of any number of nodes
+    Kubelet(With<tinyplane_kubelet_stub::flags::Flags>),
+    /// The Konnectivity server
+    KonnectivityServer(With<tinyplane_konnectivity::server::flags::Flags>),
+    /// The Konnectivity agent
+    KonnectivityAgent(With<tinyplane_konnectivity::agent::flags::Flags>),
+}
+
+/// The flags of a member, and those that every member has.
+#[derive(Debug, Args)]
+pub(super) struct With<T: Args> {
+    #[command(flatten)]
+    flags: T,
+    /// End when standard input ends: a pipe whose other end the parent holds
+    #[arg(long)]
+    lifeline: bool,
+    /// Verbosity of the log on stderr
+    #[arg(short, long = "verbosity", value_name = "N", default_value_t = 1)]
+    v: u8,
+}
+
+/// Threads that serve: as many as cores, and no more than this.
+const WORKER_THREADS_MAX: usize = 4;
+
+pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Apiserver(with) => serve("apiserver", with, tinyplane_apiserver::start),
+        Command::Controllers(with) => serve("controllers", with, tinyplane_controllers::start),
+        Command::Kubelet(with) => serve("kubelet", with, tinyplane_kubelet_stub::start),
+        Command::KonnectivityServer(with) => serve("konnectivity-server", with, tinyplane_konnectivity::server::start),
+        Command::KonnectivityAgent(with) => serve("konnectivity-agent", with, tinyplane_konnectivity::agent::start),
+    }
+}
+
+fn serve<Flags, Config, Start>(name: &str, with: With<Flags>, start: Start) -> Result<ExitCode, Failure>
+where
+    Flags: Args,
+    Config: TryFrom<Flags>,
+    Config::Error: std::error::Error,
+    Start: AsyncFnOnce(Config, Clock, Shutdown) -> Result<Running, MemberError>,
+{
+    log_to_stderr(with.v);
+    let lifeline = if with.lifeline { Lifeline::Stdin } else { Lifeline::None };
+    let config = Config::try_from(with.flags).map_err(|e| Failure::usage(told(&e)))?;
+    raise_descriptor_limit();
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(WORKER_THREADS_MAX);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::later(format!("no runtime: {e}")))?;
+    let outcome = runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        let ending = until_told_to_end(lifeline);
+        tokio::pin!(ending);
+        let running = tokio::select! {
+            running = start(config, Clock::system(), shutdown.clone()) => running.map_err(|e| Failure::usage(e.told()))?,
+            _ = &mut ending => return Ok(ExitCode::SUCCESS),
+        };
+        announce(name, &running.addresses).map_err(|e| Failure::later(format!("nobody hears that it is ready: {e}")))?;
+        let mut task = running.task;
+        let ended = tokio::select! {
+            ended = &mut task => ended,
+            why = &mut ending => {
+                tracing::info!(why = why.unwrap_or("no signals"), "ending");
+                shutdown.cancel();
+                task.await
+            }
+        };
+        match ended {
+            Ok(Ok(())) => Ok(ExitCode::SUCCESS),
+            Ok(Err(error)) => Err(Failure::later(error.told())),
+            Err(_) => Ok(ExitCode::from(EXIT_FAILED)),
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}

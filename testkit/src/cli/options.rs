@@ -1,0 +1,94 @@
+//! The options of a cluster, as `up` and `run` share them.
+
+use super::Failure;
+use crate::{Builder, Cluster, Egress, RunnerChoice, Storage};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// What kind of cluster to start.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// How many nodes [default: 2]
+    #[arg(long, value_name = "N")]
+    nodes: Option<usize>,
+    /// How the API server reaches nodes: direct, konnectivity-grpc or konnectivity-http-connect [default: konnectivity-grpc]
+    #[arg(long, value_name = "WAY")]
+    egress: Option<Egress>,
+    /// Where objects are kept: memory or sled [default: sled]
+    #[arg(long, value_name = "STORE")]
+    store: Option<Storage>,
+    /// Run no controllers; with `--nodes 0` there is the API server alone
+    #[arg(long)]
+    no_controllers: bool,
+    /// Leave a member that ended as it is, instead of starting it again
+    #[arg(long)]
+    no_restart: bool,
+    /// Keep the cluster in this folder: the same comes back at the next start [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Write the kubeconfig into this file as well
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Verbosity of the members' logs
+    #[arg(short, long = "verbosity", value_name = "N", default_value_t = 1)]
+    v: u8,
+}
+
+impl Options {
+    pub(super) fn builder(&self) -> Result<Builder, Failure> {
+        let this =
+            std::env::current_exe().map_err(|e| Failure::later(format!("this program does not find itself: {e}")))?;
+        let mut builder =
+            Cluster::builder().runner(RunnerChoice::ProcessesOf(this)).restart(!self.no_restart).verbosity(self.v);
+        if let Some(nodes) = self.nodes {
+            builder = builder.nodes(nodes);
+        }
+        if let Some(egress) = self.egress {
+            builder = builder.egress(egress);
+        }
+        if self.no_controllers {
+            builder = builder.controllers(false);
+        }
+        builder = match (&self.data_dir, self.store) {
+            // A kept cluster says itself where its objects are; only a new one takes the default.
+            (Some(folder), None) if folder.join("tinyplane.json").exists() => builder,
+            (_, store) => builder.storage(store.unwrap_or(Storage::Sled)),
+        };
+        if let Some(folder) = &self.data_dir {
+            builder = builder.data_dir(folder);
+        }
+        if let Some(file) = &self.kubeconfig {
+            check_replaceable(file)?;
+        }
+        Ok(builder)
+    }
+
+    /// Writes the wished kubeconfig, and says which file to use.
+    pub(super) fn place_kubeconfig(&self, cluster: &Cluster) -> Result<PathBuf, Failure> {
+        let admin = cluster.kubeconfig("admin");
+        let Some(file) = &self.kubeconfig else { return Ok(admin) };
+        check_replaceable(file)?;
+        let copied = std::fs::read(&admin).and_then(|text| write_private(file, &text));
+        copied.map_err(|e| Failure::later(format!("{} can't be written: {e}", file.display())))?;
+        Ok(std::path::absolute(file).unwrap_or_else(|_| file.clone()))
+    }
+}
+
+/// A kubeconfig of somebody else is not replaced.
+fn check_replaceable(file: &Path) -> Result<(), Failure> {
+    match std::fs::read_to_string(file) {
+        Ok(text) if text.contains("\"current-context\": \"tinyplane\"") || text.trim().is_empty() => Ok(()),
+        Ok(_) => Err(Failure::usage(format!(
+            "{} is a kubeconfig of another cluster and stays as it is: name a new file",
+            file.display()
+        ))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Failure::usage(format!("{} can't be used: {e}", file.display()))),
+    }
+}
+
+fn write_private(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    std::io::Write::write_all(&mut opened, content)
+}

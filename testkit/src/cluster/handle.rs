@@ -1,0 +1,222 @@
+//! The handle of a running cluster.
+
+use super::builder::Builder;
+use super::folder::Folder;
+use super::plan::{Member, Plan};
+use super::report::Report;
+use super::{ClusterError, RuntimeFolder};
+use crate::address::Lease;
+use crate::client::Admin;
+use crate::runner::{EGRESS_FILE, Event, Kept, NODES_FILE, Observer, Runner, Spec, egress_configuration, nodes_file};
+use futures_util::future::{join_all, try_join_all};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tinyplane_wire::process::MemberError;
+
+/// Longest wait for a member that was asked to end, before it is killed.
+const STOP_MILLIS_MAX: u64 = 800;
+
+/// What a cluster is started from.
+pub(super) struct Ingredients {
+    pub(super) plan: Arc<Plan>,
+    pub(super) folder: Arc<Folder>,
+    pub(super) lease: Lease,
+    pub(super) runtime: RuntimeFolder,
+    pub(super) runner: Arc<dyn Runner>,
+    pub(super) restart: bool,
+    pub(super) verbosity: u8,
+    pub(super) observer: Observer,
+}
+
+/// A member as it is now.
+#[derive(Clone, Debug)]
+pub struct MemberView {
+    /// Which.
+    pub member: Member,
+    /// Its process, while it runs.
+    pub pid: Option<u32>,
+    /// Where it listens, by what.
+    pub addresses: BTreeMap<String, SocketAddr>,
+}
+
+/// A running cluster. Dropping it ends its members; [`Cluster::stop`] also says how they were.
+#[derive(Debug)]
+pub struct Cluster {
+    plan: Arc<Plan>,
+    members: BTreeMap<Member, Kept>,
+    admin: Admin,
+    ready_in: Duration,
+    ends: Arc<Mutex<Vec<String>>>,
+    runtime: RuntimeFolder,
+    folder: Arc<Folder>,
+    _lease: Lease,
+}
+
+impl Cluster {
+    /// Wishes for a new cluster.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(super) async fn start(with: Ingredients, patience: Duration) -> Result<Self, ClusterError> {
+        let began = Instant::now();
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let members = start_members(&with, &ends).await?;
+        let admin = Admin::open(&with.folder.kubeconfig("admin"))?;
+        let cluster = Self {
+            plan: with.plan,
+            members,
+            admin,
+            ready_in: Duration::ZERO,
+            ends,
+            runtime: with.runtime,
+            folder: with.folder,
+            _lease: with.lease,
+        };
+        match cluster.admin.nodes_ready(cluster.plan.nodes.len(), patience).await {
+            Ok(()) => Ok(Self { ready_in: began.elapsed(), ..cluster }),
+            Err(error) => {
+                cluster.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The plan that this cluster follows.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// `https://host:port` of the API server.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.admin.server()
+    }
+
+    /// The kubeconfig of a user: `admin`, `controllers`, or a node's name.
+    #[must_use]
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.folder.kubeconfig(user)
+    }
+
+    /// The folder of the cluster.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// The short folder of its sockets.
+    pub(crate) fn runtime_dir(&self) -> &Path {
+        self.runtime.path()
+    }
+
+    /// The log of a member, while members are processes.
+    #[must_use]
+    pub fn log(&self, member: Member) -> PathBuf {
+        self.folder.log(&member.to_string())
+    }
+
+    /// How long it took until all was ready.
+    #[must_use]
+    pub fn ready_in(&self) -> Duration {
+        self.ready_in
+    }
+
+    /// A client with all rights.
+    #[must_use]
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// The members as they are now.
+    #[must_use]
+    pub fn members(&self) -> Vec<MemberView> {
+        let view = |(member, kept): (&Member, &Kept)| {
+            let ready = kept.ready();
+            MemberView {
+                member: *member,
+                pid: ready.as_ref().map(|r| r.pid),
+                addresses: ready.map(|r| r.addresses).unwrap_or_default(),
+            }
+        };
+        self.members.iter().map(view).collect()
+    }
+
+    /// Kills a member as kill -9 does. It stays dead unless restarts were wished.
+    ///
+    /// # Errors
+    /// When the cluster has no such member.
+    pub async fn kill(&self, member: Member) -> Result<(), ClusterError> {
+        self.member(member)?.kill().await;
+        Ok(())
+    }
+
+    /// Starts a member anew: same address, same certificates, same store. Waits until it serves.
+    ///
+    /// # Errors
+    /// When the cluster has no such member, or it does not start.
+    pub async fn restart(&self, member: Member) -> Result<(), ClusterError> {
+        Ok(self.member(member)?.restart().await?)
+    }
+
+    fn member(&self, member: Member) -> Result<&Kept, ClusterError> {
+        self.members.get(&member).ok_or(ClusterError::NoMember(member))
+    }
+
+    /// Ends all members, at the same time and in under a second, and says how they were.
+    pub async fn stop(self) -> Report {
+        let within = Duration::from_millis(STOP_MILLIS_MAX);
+        join_all(self.members.values().map(|kept| kept.stop(within))).await;
+        let ends = self.ends.lock().map(|ends| ends.clone()).unwrap_or_default();
+        Report::new(ends, &self.plan, &self.folder)
+    }
+}
+
+async fn start_members(
+    with: &Ingredients,
+    ends: &Arc<Mutex<Vec<String>>>,
+) -> Result<BTreeMap<Member, Kept>, ClusterError> {
+    let spec = |member| Spec {
+        member,
+        plan: Arc::clone(&with.plan),
+        folder: Arc::clone(&with.folder),
+        runtime: with.runtime.path().to_owned(),
+        verbosity: with.verbosity,
+    };
+    let any = spec(Member::Apiserver);
+    if let Some(configuration) = egress_configuration(&any) {
+        with.folder.write(EGRESS_FILE, &configuration)?;
+    }
+    with.folder.write(NODES_FILE, &nodes_file(&any))?;
+    let observer = noting(with, ends);
+    let start = async |member| {
+        let kept = Kept::start(Arc::clone(&with.runner), spec(member), with.restart, Arc::clone(&observer)).await?;
+        if member == Member::Apiserver {
+            with.folder.point_kubeconfigs_at(listening(&kept)?, with.plan.apiserver())?;
+        }
+        Ok::<_, ClusterError>((member, kept))
+    };
+    // All at once: a client of the API server tries again until it answers.
+    Ok(try_join_all(with.plan.members().into_iter().map(start)).await?.into_iter().collect())
+}
+
+fn listening(apiserver: &Kept) -> Result<SocketAddr, ClusterError> {
+    let address = apiserver.ready().and_then(|ready| ready.addresses.get("https").copied());
+    Ok(address.ok_or_else(|| MemberError::new("the API server does not say where it listens"))?)
+}
+
+/// Notes unexpected ends, and passes every event on.
+fn noting(with: &Ingredients, ends: &Arc<Mutex<Vec<String>>>) -> Observer {
+    let (observer, ends) = (Arc::clone(&with.observer), Arc::clone(ends));
+    Arc::new(move |event: &Event| {
+        if let (Event::Ended(member, how), Ok(mut ends)) = (event, ends.lock()) {
+            ends.push(format!("{member}: {how}"));
+        }
+        observer(event);
+    })
+}

@@ -1,0 +1,282 @@
+//! The plan of a cluster: pure, printable, and all that is needed to start the same cluster again.
+
+use crate::address::Division;
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+/// How a client speaks to the Konnectivity server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `ProxyService`, over a Unix socket.
+    Grpc,
+    /// HTTP CONNECT, over a Unix socket.
+    HttpConnect,
+}
+
+/// How the API server reaches nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Egress {
+    /// By dialling them.
+    Direct,
+    /// Through Konnectivity: nodes then accept no connection from the control plane.
+    Konnectivity(Mode),
+}
+
+impl Egress {
+    /// Every way, by the word that the command line takes.
+    pub const WORDS: [(&'static str, Self); 3] = [
+        ("direct", Self::Direct),
+        ("konnectivity-grpc", Self::Konnectivity(Mode::Grpc)),
+        ("konnectivity-http-connect", Self::Konnectivity(Mode::HttpConnect)),
+    ];
+}
+
+/// Where objects are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Storage {
+    /// In memory: gone with the API server.
+    Memory,
+    /// On disk, by sled: an answered write survives a kill.
+    Sled,
+}
+
+impl Storage {
+    /// Every way, by the word that the command line takes.
+    pub const WORDS: [(&'static str, Self); 2] = [("memory", Self::Memory), ("sled", Self::Sled)];
+}
+
+macro_rules! words {
+    ($of:ty, $what:literal) => {
+        impl fmt::Display for $of {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(Self::WORDS.iter().find(|(_, one)| one == self).map_or("", |(word, _)| word))
+            }
+        }
+
+        impl From<$of> for String {
+            fn from(one: $of) -> Self {
+                one.to_string()
+            }
+        }
+
+        impl FromStr for $of {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let known: Vec<&str> = Self::WORDS.iter().map(|(word, _)| *word).collect();
+                Self::WORDS
+                    .iter()
+                    .find(|(word, _)| *word == text)
+                    .map(|(_, one)| *one)
+                    .ok_or_else(|| format!(concat!("{:?} is no ", $what, ": it is one of {}"), text, known.join(", ")))
+            }
+        }
+
+        impl TryFrom<String> for $of {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+    };
+}
+
+words!(Egress, "egress");
+words!(Storage, "store");
+
+/// What is checked on the way to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Security {
+    /// The API server checks a kubelet's serving certificate (`--kubelet-certificate-authority`). Kubernetes does
+    /// not by default.
+    pub kubelet_certificate_checked: bool,
+    /// Requests without credentials are taken as `system:anonymous` (`--anonymous-auth`), as Kubernetes does.
+    pub anonymous: bool,
+}
+
+impl Security {
+    /// Everything checked.
+    #[must_use]
+    pub const fn strict() -> Self {
+        Self { kubelet_certificate_checked: true, anonymous: true }
+    }
+
+    /// As insecure as Kubernetes is by default: a man in the middle can sit before a kubelet.
+    #[must_use]
+    pub const fn open() -> Self {
+        Self { kubelet_certificate_checked: false, anonymous: true }
+    }
+}
+
+/// A node as planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodePlan {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Addresses of its pods.
+    pub pod_range: Ipv4Net,
+}
+
+/// A member of the cluster: a process of its own, or its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Member {
+    /// `tinyplane konnectivity-server`
+    KonnectivityServer,
+    /// `tinyplane apiserver`
+    Apiserver,
+    /// `tinyplane controllers`
+    Controllers,
+    /// `tinyplane kubelet`, which plays all nodes
+    Kubelet,
+    /// `tinyplane konnectivity-agent`
+    KonnectivityAgent,
+}
+
+impl Member {
+    /// Every member, in the order in which they are started.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("konnectivity-server", Self::KonnectivityServer),
+        ("apiserver", Self::Apiserver),
+        ("controllers", Self::Controllers),
+        ("kubelet", Self::Kubelet),
+        ("konnectivity-agent", Self::KonnectivityAgent),
+    ];
+}
+
+words!(Member, "member");
+
+/// A cluster as it will be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Its part of the loopback network.
+    pub block: Ipv4Net,
+    /// Its nodes.
+    pub nodes: Vec<NodePlan>,
+    /// How they are reached.
+    pub egress: Egress,
+    /// Where objects are kept.
+    pub storage: Storage,
+    /// Whether the controllers run.
+    pub controllers: bool,
+    /// What is checked.
+    pub security: Security,
+}
+
+impl Plan {
+    /// Where everything lies.
+    #[must_use]
+    pub fn division(&self) -> Division {
+        Division::of(self.block)
+    }
+
+    /// Address of a member: of the kubelet, the first node's.
+    #[must_use]
+    pub fn address(&self, member: Member) -> Ipv4Addr {
+        let division = self.division();
+        match member {
+            Member::Apiserver => division.control_plane_address(1),
+            Member::Controllers => division.control_plane_address(2),
+            Member::KonnectivityServer => division.control_plane_address(3),
+            Member::Kubelet => division.node_address(1),
+            Member::KonnectivityAgent => division.agent_address(1),
+        }
+    }
+
+    /// Where the API server is meant to listen.
+    #[must_use]
+    pub fn apiserver(&self) -> SocketAddr {
+        SocketAddr::from((self.address(Member::Apiserver), 6443))
+    }
+
+    /// Address of the `kubernetes` Service: the first of the range.
+    #[must_use]
+    pub fn kubernetes_service(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.division().services.network()) + 1)
+    }
+
+    /// Address of the cluster's DNS: the tenth of the range.
+    #[must_use]
+    pub fn dns_service(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.division().services.network()) + 10)
+    }
+
+    /// The members of this cluster, in the order in which they are started.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        let tunnel = matches!(self.egress, Egress::Konnectivity(_));
+        let planned = |member: &Member| match member {
+            Member::Apiserver => true,
+            Member::Controllers => self.controllers,
+            Member::Kubelet => !self.nodes.is_empty(),
+            Member::KonnectivityServer | Member::KonnectivityAgent => tunnel && !self.nodes.is_empty(),
+        };
+        Member::WORDS.iter().map(|(_, member)| *member).filter(planned).collect()
+    }
+
+    /// True when nothing from the control plane may reach a node but through the tunnel.
+    #[must_use]
+    pub fn isolated(&self) -> bool {
+        self.members().contains(&Member::KonnectivityAgent)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "addresses {}, egress {}, store {}", self.block, self.egress, self.storage)?;
+        for member in self.members() {
+            writeln!(f, "{member} at {}", self.address(member))?;
+        }
+        for node in &self.nodes {
+            writeln!(f, "{} at {}, pods in {}", node.name, node.address, node.pod_range)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(nodes: usize) -> Plan {
+        Plan {
+            block: "127.9.16.0/20".parse().unwrap(),
+            nodes: (1..=nodes)
+                .map(|n| NodePlan {
+                    name: format!("node-{n}"),
+                    address: [127, 9, 17, 1].into(),
+                    pod_range: "127.9.24.0/24".parse().unwrap(),
+                })
+                .collect(),
+            egress: Egress::Konnectivity(Mode::Grpc),
+            storage: Storage::Sled,
+            controllers: true,
+            security: Security::strict(),
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_back_from_its_json() {
+        let plan = plan(2);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert!(text.contains(r#""egress":"konnectivity-grpc""#), "{text}");
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+
+    #[test]
+    fn without_nodes_there_is_nothing_to_tunnel_to() {
+        assert_eq!(plan(0).members(), [Member::Apiserver, Member::Controllers]);
+        assert_eq!(plan(1).members().len(), 5);
+        assert!("tcp".parse::<Egress>().unwrap_err().contains("konnectivity-http-connect"));
+    }
+}

@@ -1,0 +1,54 @@
+//! The short private folder of a running cluster, for its Unix sockets: their paths have a limit of 107 bytes.
+
+use ipnet::Ipv4Net;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Removed with the cluster. One a user and a block: whoever leases the block finds only what the dead left.
+#[derive(Debug)]
+pub(crate) struct RuntimeFolder(PathBuf);
+
+impl RuntimeFolder {
+    pub(crate) fn create(block: Ipv4Net) -> io::Result<Self> {
+        let parent = parent();
+        match fs::DirBuilder::new().mode(0o700).create(&parent) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        let meta = fs::symlink_metadata(&parent)?;
+        if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o077 != 0 {
+            let told = format!("{} is not a private folder of this user", parent.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, told));
+        }
+        let path = parent.join(block.network().to_string());
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for RuntimeFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::debug!(%error, path = %self.0.display(), "the runtime folder was gone already");
+        }
+    }
+}
+
+/// The runtime folders of this user's clusters, the dead ones' too.
+pub(crate) fn running_under() -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent()).into_iter().flatten();
+    entries.filter_map(Result::ok).map(|entry| entry.path()).collect()
+}
+
+fn parent() -> PathBuf {
+    PathBuf::from(format!("/tmp/tinyplane-{}", rustix::process::getuid().as_raw()))
+}

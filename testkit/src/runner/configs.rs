@@ -1,0 +1,144 @@
+//! The settings of members that run in this process, by the plan: what `arguments` says, as values.
+
+use super::{EGRESS_FILE, Spec};
+use crate::cluster::plan::{Egress, Member, Mode, NodePlan, Storage};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tinyplane_apiserver::config::{self, AuthorizationMode};
+use tinyplane_apiserver::egress::NodeConfig;
+use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
+use tinyplane_kubelet_stub as kubelet;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::process::{MemberError, Running, Shutdown};
+
+/// Starts a member with the settings that its plan means.
+pub(super) async fn start(spec: &Spec, clock: Clock, shutdown: Shutdown) -> Result<Running, MemberError> {
+    match spec.member {
+        Member::Apiserver => tinyplane_apiserver::start(apiserver(spec), clock, shutdown).await,
+        Member::Controllers => tinyplane_controllers::start(controllers(spec), clock, shutdown).await,
+        Member::Kubelet => kubelet::start(nodes(spec), clock, shutdown).await,
+        Member::KonnectivityServer => server::start(konnectivity_server(spec), clock, shutdown).await,
+        Member::KonnectivityAgent => agent::start(konnectivity_agent(spec), clock, shutdown).await,
+    }
+}
+
+fn controllers(spec: &Spec) -> tinyplane_controllers::Config {
+    tinyplane_controllers::Config {
+        root_ca_file: Some(spec.folder.pki("ca.crt")),
+        source_address: Some(spec.plan.address(Member::Controllers).into()),
+        cluster_net: spec.plan.division().cluster_net(),
+        ..tinyplane_controllers::Config::new(spec.folder.kubeconfig("controllers"))
+    }
+}
+
+fn nodes(spec: &Spec) -> kubelet::Config {
+    let (plan, folder) = (&spec.plan, &spec.folder);
+    let node = |node: &NodePlan| kubelet::NodeConfig {
+        name: node.name.clone(),
+        address: node.address.into(),
+        port: 10_250,
+        pod_range: node.pod_range.into(),
+        kubeconfig: folder.kubeconfig(&node.name),
+        tls_cert_file: folder.pki(&format!("kubelet-{}.crt", node.name)),
+        tls_private_key_file: folder.pki(&format!("kubelet-{}.key", node.name)),
+        labels: std::collections::BTreeMap::new(),
+        taints: Vec::new(),
+    };
+    let mut config = kubelet::Config::new(plan.nodes.iter().map(node).collect(), plan.division().cluster_net());
+    config.isolated = plan.isolated();
+    config.client_ca_file = Some(folder.pki("ca.crt"));
+    config.cluster_dns = vec![plan.dns_service().into()];
+    config.proxy_kubeconfig = Some(folder.kubeconfig("kube-proxy"));
+    config
+}
+
+/// How often a silent peer of the tunnel is asked whether it is there: upstream's default.
+const KEEPALIVE: Duration = Duration::from_secs(3_600);
+
+fn konnectivity_server(spec: &Spec) -> server::Config {
+    let address: IpAddr = spec.plan.address(Member::KonnectivityServer).into();
+    server::Config {
+        mode: match spec.plan.egress {
+            Egress::Konnectivity(Mode::HttpConnect) => server::Mode::HttpConnect,
+            Egress::Konnectivity(Mode::Grpc) | Egress::Direct => server::Mode::Grpc,
+        },
+        frontend: server::Frontend::Unix { path: spec.tunnel_socket(), delete_existing: true },
+        agents: SocketAddr::new(address, super::arguments::AGENT_PORT),
+        agent_tls: tls_files(spec, "konnectivity-server"),
+        health: SocketAddr::new(address, 8092),
+        admin: SocketAddr::new(address, 8095),
+        server_id: "konnectivity-server".into(),
+        server_count: 1,
+        keepalive: KEEPALIVE,
+        frontend_keepalive: KEEPALIVE,
+        backend_dial_timeout: None,
+        graceful_shutdown: Duration::ZERO,
+        overflow: Overflow::default(),
+        plain: false,
+    }
+}
+
+fn konnectivity_agent(spec: &Spec) -> agent::Config {
+    let address: IpAddr = spec.plan.address(Member::KonnectivityAgent).into();
+    agent::Config {
+        server_host: spec.plan.address(Member::KonnectivityServer).to_string(),
+        server_port: super::arguments::AGENT_PORT,
+        tls: tls_files(spec, "konnectivity-agent"),
+        alpn: Vec::new(),
+        agent_id: "konnectivity-agent".into(),
+        agent_identifiers: String::new(),
+        sync_interval: Duration::from_secs(1),
+        sync_interval_cap: Duration::from_secs(1),
+        sync_forever: false,
+        keepalive: KEEPALIVE,
+        health: SocketAddr::new(address, 8093),
+        admin: SocketAddr::new(address, 8094),
+        source: Some(address),
+        cluster_net: spec.plan.division().cluster_net(),
+        overflow: Overflow::default(),
+        plain: false,
+    }
+}
+
+fn tls_files(spec: &Spec, member: &str) -> TlsFiles {
+    TlsFiles {
+        certificate: spec.folder.pki(&format!("{member}.crt")),
+        key: spec.folder.pki(&format!("{member}.key")),
+        authority: spec.folder.pki("ca.crt"),
+    }
+}
+
+fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
+    let (plan, folder) = (&spec.plan, &spec.folder);
+    let address: IpAddr = plan.address(Member::Apiserver).into();
+    tinyplane_apiserver::Config {
+        bind: plan.apiserver(),
+        advertise: Some(address),
+        certificate_file: folder.pki("apiserver.crt"),
+        key_file: folder.pki("apiserver.key"),
+        client_authority_file: Some(folder.pki("ca.crt")),
+        token_file: None,
+        anonymous: plan.security.anonymous,
+        authorization: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
+        account_key_files: vec![folder.pki("service-account.pub")],
+        account_signing_key_file: Some(folder.pki("service-account.key")),
+        account_issuer: super::arguments::ISSUER.into(),
+        audiences: Vec::new(),
+        service_range: plan.division().services.into(),
+        node_ports: 30_000..=32_767,
+        kubelets: NodeConfig {
+            certificate_file: Some(folder.pki("apiserver-kubelet-client.crt")),
+            key_file: Some(folder.pki("apiserver-kubelet-client.key")),
+            authority_file: plan.security.kubelet_certificate_checked.then(|| folder.pki("ca.crt")),
+            preferred_address_types: Vec::new(),
+        },
+        egress_file: plan.isolated().then(|| folder.file(EGRESS_FILE)),
+        storage: match plan.storage {
+            Storage::Memory => config::Storage::Memory,
+            Storage::Sled => config::Storage::Sled(folder.store()),
+        },
+        cluster_net: plan.division().cluster_net(),
+        source_address: Some(address),
+        request_timeout: Duration::from_secs(60),
+    }
+}

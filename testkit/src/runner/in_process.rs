@@ -1,0 +1,133 @@
+//! Members as tasks of this process: each on a runtime of its own, so that killing one leaves nothing of it behind.
+//! They meet over the same sockets as processes do.
+
+use super::{Runner, Spec, Started, configs};
+use async_trait::async_trait;
+use std::thread;
+use std::time::Duration;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::process::{MemberError, ReadyLine, Running, Shutdown};
+use tokio::sync::{oneshot, watch};
+
+/// Longest wait for the tasks of a member that was killed to be dropped.
+const DROP_SECONDS_MAX: u64 = 2;
+
+/// Runs each member on threads of this process.
+#[derive(Debug)]
+pub(crate) struct InProcess;
+
+#[async_trait]
+impl Runner for InProcess {
+    async fn start(&self, spec: &Spec) -> Result<Box<dyn Started>, MemberError> {
+        let (shutdown, kill) = (Shutdown::new(), Shutdown::new());
+        let (ready, starting) = oneshot::channel();
+        let (end, ended) = watch::channel(None);
+        let (spec, life) = (spec.clone(), Life { shutdown: shutdown.clone(), kill: kill.clone() });
+        let name = spec.member.to_string();
+        thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || {
+                let how = live(&spec, &life, ready);
+                end.send_replace(Some(how));
+            })
+            .map_err(|e| MemberError::because(format!("no thread for {name}"), e))?;
+        let addresses = starting.await.map_err(|_| MemberError::new(format!("{name} ended before it was ready")))??;
+        let ready = ReadyLine { ready: name, pid: std::process::id(), addresses };
+        Ok(Box::new(Member { ready, shutdown, kill, ended }))
+    }
+}
+
+struct Life {
+    shutdown: Shutdown,
+    kill: Shutdown,
+}
+
+type Addresses = std::collections::BTreeMap<String, std::net::SocketAddr>;
+
+/// Runs a member from its start to its end, and says how it ended. All its tasks are gone when this returns.
+fn live(spec: &Spec, life: &Life, ready: oneshot::Sender<Result<Addresses, MemberError>>) -> String {
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name(spec.member.to_string())
+        .enable_all()
+        .build();
+    let runtime = match built {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let told = format!("no runtime: {error}");
+            drop(ready.send(Err(MemberError::new(told.clone()))));
+            return told;
+        }
+    };
+    let how = runtime.block_on(async {
+        let started = tokio::select! {
+            started = configs::start(spec, Clock::system(), life.shutdown.clone()) => started,
+            () = life.kill.cancelled() => return "killed".into(),
+        };
+        let Running { addresses, task } = match started {
+            Ok(running) => running,
+            Err(error) => {
+                let told = error.told();
+                drop(ready.send(Err(error)));
+                return told;
+            }
+        };
+        drop(ready.send(Ok(addresses)));
+        tokio::select! {
+            ended = task => match ended {
+                Ok(Ok(())) => "it ended by itself".to_owned(),
+                Ok(Err(error)) => error.told(),
+                Err(error) => error.to_string(),
+            },
+            () = life.kill.cancelled() => "killed".into(),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(DROP_SECONDS_MAX));
+    how
+}
+
+#[derive(Debug)]
+struct Member {
+    ready: ReadyLine,
+    shutdown: Shutdown,
+    kill: Shutdown,
+    ended: watch::Receiver<Option<String>>,
+}
+
+impl Member {
+    async fn end(&mut self) -> String {
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(how) => how.clone().unwrap_or_default(),
+            Err(_) => "its thread is gone".into(),
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.kill.cancel();
+    }
+}
+
+#[async_trait]
+impl Started for Member {
+    fn ready(&self) -> &ReadyLine {
+        &self.ready
+    }
+
+    async fn ended(&mut self) -> String {
+        self.end().await
+    }
+
+    async fn kill(&mut self) {
+        self.kill.cancel();
+        self.end().await;
+    }
+
+    async fn stop(&mut self, within: Duration) {
+        self.shutdown.cancel();
+        if tokio::time::timeout(within, self.end()).await.is_err() {
+            self.kill().await;
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a person does first, with every kubectl that is found.
+
+use crate::scene::{Kubectl, end, kubectls, wishes};
+use tinyplane::Egress;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kubectl_finds_its_way() {
+    for program in kubectls() {
+        let cluster = wishes().start().await.expect("it starts");
+        let kubectl = Kubectl::at(&program, &cluster);
+        looks_around(&kubectl);
+        works_with_objects(&kubectl);
+        end(cluster).await;
+    }
+}
+
+fn looks_around(kubectl: &Kubectl) {
+    let nodes = kubectl.run("get nodes");
+    assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 2, "{nodes}");
+    assert!(kubectl.run("version").contains("Server Version: v1.36"));
+    assert!(kubectl.run("get all -A").contains("service/kubernetes"));
+    assert!(kubectl.run("api-resources").contains("deployments"));
+    assert!(kubectl.run("explain deployment.spec.replicas").contains("replicas"));
+    assert_eq!(kubectl.run("auth can-i create pods").trim(), "yes");
+    assert!(kubectl.run("auth whoami").contains("kubernetes-admin"));
+    assert!(kubectl.run("create token default").trim().split('.').count() == 3);
+    assert!(kubectl.run("describe node node-1").contains("KubeletReady"));
+    assert!(kubectl.run("get --raw /healthz").contains("ok"));
+    assert!(kubectl.fails("top nodes").contains("Metrics API not available"));
+}
+
+fn works_with_objects(kubectl: &Kubectl) {
+    let file = kubectl.folder().join("many.yaml");
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: b}\n---\n\
+                apiVersion: v1\nkind: Secret\nmetadata: {name: two}\nstringData: {c: d}\n";
+    std::fs::write(&file, text).expect("the file is written");
+    let file = file.display();
+    assert!(kubectl.run(&format!("apply -f {file}")).contains("configmap/one created"));
+    assert!(kubectl.run(&format!("apply -f {file}")).contains("configmap/one unchanged"));
+    let changed = text.replace("a: b", "a: z");
+    std::fs::write(kubectl.folder().join("many.yaml"), changed).expect("the file is written");
+    let diff = kubectl.output(&format!("diff -f {file}"));
+    assert_eq!(diff.status.code(), Some(1), "{}", String::from_utf8_lossy(&diff.stderr));
+    assert!(String::from_utf8_lossy(&diff.stdout).contains("+  a: z"));
+    assert!(kubectl.run(&format!("apply -f {file}")).contains("configmap/one configured"));
+    kubectl.run("label configmap one tier=x");
+    kubectl.run("annotate configmap one note=y");
+    assert!(kubectl.run("get configmap -l tier=x -o name").contains("configmap/one"));
+    let edited = kubectl
+        .command(&["edit", "configmap", "one"])
+        .env("KUBE_EDITOR", "sed -i s/z/q/")
+        .output()
+        .expect("kubectl can be run");
+    assert!(edited.status.success(), "{}", String::from_utf8_lossy(&edited.stderr));
+    assert_eq!(kubectl.run_with(&["get", "configmap", "one", "-o", "jsonpath={.data.a}"]), "q");
+    kubectl.run(&format!("delete --wait -f {file}"));
+    assert!(kubectl.fails("get configmap one").contains("NotFound"));
+    kubectl.run("taint node node-1 busy=yes:NoSchedule");
+    kubectl.run("taint node node-1 busy-");
+    kubectl.run("create ns passing");
+    kubectl.run("create configmap left -n passing");
+    kubectl.run("delete ns passing --timeout=60s");
+    assert!(kubectl.fails("get ns passing").contains("NotFound"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_lead_to_nodes_pods_and_services_over_every_egress() {
+    for (word, egress) in Egress::WORDS {
+        let cluster = wishes().egress(egress).start().await.expect("it starts");
+        let Some(kubectl) = Kubectl::of(&cluster) else { return };
+        kubectl.run("run web --image=nginx --port=80");
+        kubectl.run("expose pod web --port=8080 --target-port=80");
+        kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
+        let page = |path: &str| kubectl.run_with(&["get", "--raw", path]);
+        assert!(page("/api/v1/nodes/node-1/proxy/healthz").contains("ok"), "{word}");
+        assert!(page("/api/v1/namespaces/default/pods/web:80/proxy/").contains("nginx"), "{word}");
+        kubectl.until("get endpoints web", |text| text.contains(":80"));
+        assert!(page("/api/v1/namespaces/default/services/web:8080/proxy/").contains("nginx"), "{word}");
+        end(cluster).await;
+    }
+}

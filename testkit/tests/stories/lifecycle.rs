@@ -1,0 +1,162 @@
+//! A cluster comes, stays, comes back, and leaves nothing behind.
+
+use crate::scene::{binary, end, wishes};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use tinyplane::{Egress, Member, Mode, Storage};
+
+/// A command that is killed when the story ends early.
+struct Up(Child);
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        if self.0.kill().is_ok() {
+            self.0.wait().expect("a killed child can be waited for");
+        }
+    }
+}
+
+fn up(arguments: &[&str]) -> (Up, Value) {
+    let mut child = Up(Command::new(binary())
+        .arg("up")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("tinyplane can be run"));
+    let mut line = String::new();
+    let stdout = child.0.stdout.as_mut().expect("it has a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("stdout can be read");
+    let said = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?} is no JSON: {e}"));
+    (child, said)
+}
+
+fn alive(pid: &Value) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill can be run");
+    assert!(sent.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_reach_nodes_gives_ready_nodes() {
+    for (word, egress) in Egress::WORDS {
+        let cluster = wishes().egress(egress).start().await.unwrap_or_else(|e| panic!("{word}: {}", e.told()));
+        let node = cluster.admin().get("node/node-2").await.expect("node-2 is there");
+        assert_eq!(node["status"]["addresses"][0]["type"], "InternalIP", "{word}");
+        assert_eq!(cluster.members().len(), if egress == Egress::Direct { 3 } else { 5 });
+        end(cluster).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_alone_is_a_cluster() {
+    let cluster = wishes().nodes(0).controllers(false).start().await.expect("it starts");
+    assert_eq!(cluster.members().len(), 1);
+    let namespace = cluster.admin().get("ns/kube-system").await.expect("kube-system is there");
+    assert_eq!(namespace["status"]["phase"], "Active");
+    end(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_cluster_comes_back_the_same() {
+    let place = tempfile::tempdir().expect("a folder");
+    let wish = || wishes().nodes(1).storage(Storage::Sled).data_dir(place.path());
+    let first = wish().start().await.expect("it starts");
+    let made = serde_json::json!({"kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}});
+    let made = first.admin().create(made).await.expect("it is created");
+    let (server, plan) = (first.server(), first.plan().clone());
+    let taken = wish().start().await.err().expect("a second start on the same folder is refused").told();
+    assert!(taken.contains("runs on"), "{taken}");
+    end(first).await;
+    let other = wish().nodes(3).start().await.err().expect("another plan is refused").told();
+    assert!(other.contains("has 1 nodes, not 3"), "{other}");
+    let second = wish().start().await.expect("it starts again");
+    assert_eq!((second.server(), second.plan()), (server, &plan));
+    let found = second.admin().get("configmap/kept").await.expect("it is still there");
+    assert_eq!(found["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
+    assert_eq!(found["metadata"]["uid"], made["metadata"]["uid"]);
+    end(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_killed_can_be_brought_back() {
+    let cluster = wishes().nodes(1).egress(Egress::Konnectivity(Mode::Grpc)).start().await.expect("it starts");
+    for member in [Member::Controllers, Member::Kubelet, Member::KonnectivityAgent, Member::KonnectivityServer] {
+        cluster.kill(member).await.expect("it can be killed");
+        cluster.restart(member).await.unwrap_or_else(|e| panic!("{member}: {}", e.told()));
+    }
+    cluster.admin().wait("node/node-1", "condition=Ready").await.expect("the node is Ready again");
+    cluster.stop().await;
+}
+
+#[test]
+fn up_says_one_line_of_json_and_ends_at_once_with_all_its_members() {
+    let (mut child, said) = up(&["--nodes", "1"]);
+    let pids: Vec<Value> = said["members"].as_array().expect("members").iter().map(|m| m["pid"].clone()).collect();
+    assert_eq!(pids.len(), 5, "{said}");
+    assert!(pids.iter().all(alive), "{said}");
+    let folder = said["dataDir"].as_str().expect("a folder").to_owned();
+    assert!(said["readySeconds"].as_f64().is_some_and(|s| s > 0.0) && said["server"].is_string());
+    signal(&child.0, "-TERM");
+    let status = child.0.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+    assert!(!pids.iter().any(alive), "a member outlives its cluster");
+    assert!(!std::path::Path::new(&folder).exists(), "the temporary folder outlives its cluster");
+}
+
+#[test]
+fn members_end_with_a_parent_that_is_killed() {
+    let (mut child, said) = up(&["--nodes", "1", "--no-restart"]);
+    child.0.kill().expect("it can be killed");
+    child.0.wait().expect("it ends");
+    let began = std::time::Instant::now();
+    let pids: Vec<&Value> = said["members"].as_array().expect("members").iter().map(|m| &m["pid"]).collect();
+    while pids.iter().any(|pid| alive(pid)) {
+        assert!(began.elapsed() < crate::scene::PATIENCE, "a member outlives its parent: {said}");
+        std::thread::yield_now();
+    }
+    std::fs::remove_dir_all(said["dataDir"].as_str().expect("a folder"))
+        .expect("what a killed parent leaves can be removed");
+}
+
+#[test]
+fn run_gives_a_command_the_cluster_and_exits_as_it_did() {
+    let output = Command::new(binary())
+        .args([
+            "run",
+            "--nodes",
+            "0",
+            "--no-controllers",
+            "--",
+            "sh",
+            "-c",
+            "test -s \"$KUBECONFIG\" && echo $NO_PROXY && exit 7",
+        ])
+        .output()
+        .expect("tinyplane can be run");
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("127.0.0.0/8"));
+}
+
+#[test]
+fn a_wrong_flag_or_file_is_refused_with_one_sentence() {
+    for (arguments, part) in [
+        (vec!["up", "--egress", "tcp"], "konnectivity-http-connect"),
+        (vec!["up", "--data-dir", "/proc"], "not a folder of Tinyplane"),
+        (vec!["apiserver", "--tls-cert-file", "/nowhere"], ""),
+        (vec!["controllers", "--kubeconfig", "/nowhere"], "/nowhere"),
+        (vec!["fly"], "fly"),
+    ] {
+        let output =
+            Command::new(binary()).args(&arguments).stdin(Stdio::null()).output().expect("tinyplane can be run");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(part), "{arguments:?}: {told}");
+    }
+}
