@@ -19,11 +19,11 @@ const SENTINEL_PORTS: [u16; 4] = [40_443, 41_443, 42_443, 43_443];
 /// Blocks that are tried before giving up.
 const TRIES_MAX: usize = 512;
 /// Most nodes that one block holds.
-pub const NODES_MAX: usize = 1_000;
+pub(crate) const NODES_MAX: usize = 1_000;
 
 /// A block of loopback addresses that is this cluster's alone, until dropped.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     block: Ipv4Net,
     _sentinels: Vec<Reserved>,
 }
@@ -50,7 +50,7 @@ impl Lease {
     ///
     /// # Errors
     /// When none can be had.
-    pub fn any(nodes: usize) -> Result<Self, LeaseError> {
+    pub(crate) fn any(nodes: usize) -> Result<Self, LeaseError> {
         let prefix = prefix_for(nodes)?;
         let port = sentinel_port()?;
         let size = 1_u32 << (32 - prefix);
@@ -69,7 +69,7 @@ impl Lease {
     ///
     /// # Errors
     /// When another cluster has it.
-    pub fn again(block: Ipv4Net) -> Result<Self, LeaseError> {
+    pub(crate) fn again(block: Ipv4Net) -> Result<Self, LeaseError> {
         Self::take(block.network(), block.prefix_len(), sentinel_port()?).ok_or(LeaseError::Taken(block))
     }
 
@@ -85,7 +85,7 @@ impl Lease {
 
     /// Which block it is.
     #[must_use]
-    pub fn block(&self) -> Ipv4Net {
+    pub(crate) fn block(&self) -> Ipv4Net {
         self.block
     }
 }

@@ -1,5 +1,6 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
+use super::protobuf;
 use crate::registry::catalog::Resource;
 use crate::request::{Call, Warnings};
 use crate::schema::{self, decode};
@@ -78,9 +79,14 @@ pub fn as_json(content_type: &str, bytes: Bytes) -> status::Result<Bytes> {
                 .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
             Ok(value.to_string().into())
         }
+        "application/vnd.kubernetes.protobuf" => {
+            let value =
+                protobuf::decode(schema::model(), &bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            Ok(value.to_string().into())
+        }
         _ => Err(Status::failure(
             Reason::UnsupportedMediaType,
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
     }
 }

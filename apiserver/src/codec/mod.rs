@@ -3,4 +3,5 @@
 pub mod accept;
 pub mod body;
 pub mod partial;
+pub mod protobuf;
 pub mod table;

@@ -37,7 +37,9 @@ pub(crate) fn establish(plan: &Plan, folder: &Folder, now: SystemTime) -> Result
     registrar.apiserver()?;
     registrar.user("admin", "kubernetes-admin", Some("system:masters"))?;
     if plan.controllers {
-        registrar.user("controllers", "system:kube-controller-manager", None)?;
+        // Upstream's controllers act as a service account each, with a role each. Here they are one client with all
+        // rights, until identity is gone into.
+        registrar.user("controllers", "system:kube-controller-manager", Some("system:masters"))?;
     }
     if !plan.nodes.is_empty() {
         registrar.user("kube-proxy", "system:kube-proxy", None)?;

@@ -71,7 +71,7 @@ struct MarkerFormat {
 
 /// The folder of one cluster, held by a lock until dropped.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     root: PathBuf,
     _lock: File,
     _temporary: Option<tempfile::TempDir>,
@@ -86,7 +86,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it can't be made.
-    pub fn temporary() -> Result<Self, FolderError> {
+    pub(crate) fn temporary() -> Result<Self, FolderError> {
         let made = tempfile::Builder::new().prefix("tinyplane-").tempdir().map_err(io_at(&std::env::temp_dir()))?;
         let root = made.path().to_owned();
         let lock = lock(&root)?;
@@ -97,7 +97,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it is foreign, damaged, of another version, or in use; it is left as it is then.
-    pub fn kept(root: &Path) -> Result<(Self, Option<Plan>), FolderError> {
+    pub(crate) fn kept(root: &Path) -> Result<(Self, Option<Plan>), FolderError> {
         let known = read_marker(root)?;
         if known.is_none() {
             let empty = match fs::read_dir(root) {
@@ -131,7 +131,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn keep(&self, plan: &Plan) -> Result<(), FolderError> {
+    pub(crate) fn keep(&self, plan: &Plan) -> Result<(), FolderError> {
         let marker = Marker { format: FORMAT, plan: plan.clone() };
         let text = serde_json::to_vec_pretty(&marker)
             .map_err(|source| FolderError::Damaged { path: self.root.clone(), source })?;
@@ -142,7 +142,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), FolderError> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), FolderError> {
         let path = self.root.join(name);
         if let Some(parent) = path.parent() {
             make_private(parent)?;
@@ -160,7 +160,7 @@ impl Folder {
     ///
     /// # Errors
     /// When a file can't be read or written.
-    pub fn point_kubeconfigs_at(&self, listening: SocketAddr, meant: SocketAddr) -> Result<(), FolderError> {
+    pub(crate) fn point_kubeconfigs_at(&self, listening: SocketAddr, meant: SocketAddr) -> Result<(), FolderError> {
         let (is, was) = (format!("https://{listening}\""), format!("https://{}:", meant.ip()));
         let folder = self.root.join("kubeconfig");
         for entry in fs::read_dir(&folder).map_err(io_at(&folder))?.filter_map(Result::ok) {
@@ -176,37 +176,37 @@ impl Folder {
 
     /// The folder itself.
     #[must_use]
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// A certificate or key.
     #[must_use]
-    pub fn pki(&self, file: &str) -> PathBuf {
+    pub(crate) fn pki(&self, file: &str) -> PathBuf {
         self.root.join("pki").join(file)
     }
 
     /// The kubeconfig of a user of the cluster: `admin`, `controllers`, a node's name.
     #[must_use]
-    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+    pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
         self.root.join("kubeconfig").join(user)
     }
 
     /// The log of a member.
     #[must_use]
-    pub fn log(&self, member: &str) -> PathBuf {
+    pub(crate) fn log(&self, member: &str) -> PathBuf {
         self.root.join("logs").join(format!("{member}.log"))
     }
 
     /// The API server's store.
     #[must_use]
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.root.join("store")
     }
 
     /// Any other file.
     #[must_use]
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 }
