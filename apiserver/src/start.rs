@@ -132,9 +132,12 @@ impl Parts<'_> {
                 MemberError::because(format!("{} can't sign tokens", file.display()), e)
             };
             let private = read(file)?;
-            signer = Some(Signer::from_pem(&private).map_err(|e| unusable(e.into()))?);
+            let public = pki::public_key(&private).map_err(|e| unusable(e.into()))?;
+            let named = public_jwk(&public).map_err(|e| unusable(e.into()))?;
+            let unnamed = Signer::from_pem(&private).map_err(|e| unusable(e.into()))?;
+            signer = Some(unnamed.with_key_id(named["kid"].as_str().unwrap_or_default()));
             if public_pems.is_empty() {
-                public_pems.push(pki::public_key(&private).map_err(|e| unusable(e.into()))?);
+                public_pems.push(public);
             }
         }
         let audiences = match self.config.audiences.as_slice() {

@@ -1,5 +1,9 @@
 //! Who may do what at a running API server: certificates, roles, tokens and nodes, as clients meet them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its preparations do")]
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -191,7 +195,11 @@ async fn a_token_on_request_counts_until_its_account_is_gone() {
     let path = "/api/v1/namespaces/default/serviceaccounts/robot/token";
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
     let issued = admin.request(Method::POST, path, Some(&request)).await.unwrap();
-    let robot = server.bearer(issued["status"]["token"].as_str().unwrap());
+    let token = issued["status"]["token"].as_str().unwrap();
+    let head = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let keys = admin.request(Method::GET, "/openid/v1/jwks", None).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&head).unwrap()["kid"], keys["keys"][0]["kid"]);
+    let robot = server.bearer(token);
     let reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let told = robot.request(Method::POST, reviews, Some(&review)).await.unwrap();

@@ -10,6 +10,6 @@ pub fn of(object: &Value) -> Value {
 
 /// The metadata of a list's objects.
 #[must_use]
-pub fn list(metadata: &Value, items: Vec<Value>) -> Value {
+pub fn list(metadata: &Value, items: &[Value]) -> Value {
     json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
 }

@@ -30,7 +30,7 @@ impl Handlers {
                 let now = self.registry.clock().now();
                 table::of(&ask.resource, &metadata, &objects, Include::of(ask.call)?, true, now)
             }
-            Form::Metadata => partial::list(&metadata, objects.iter().map(partial::of).collect()),
+            Form::Metadata => partial::list(&metadata, &objects.iter().map(partial::of).collect::<Vec<_>>()),
             Form::Object => whole(ask, &metadata, objects),
         };
         write(ask, StatusCode::OK, accept.media, &value)

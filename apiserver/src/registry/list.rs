@@ -159,7 +159,7 @@ fn read_token(text: &str) -> status::Result<Token> {
     }
     let escapes = token.start.split('/').any(|part| matches!(part, ".." | ".")) || token.start.starts_with('/');
     if escapes {
-        return Err(invalid(format!("{}", token.start)));
+        return Err(invalid(token.start.to_string()));
     }
     Ok(token)
 }

@@ -36,7 +36,7 @@ enum Command {
     /// Print a member's log
     Logs(control::LogArguments),
     #[command(flatten)]
-    Member(member::Command),
+    Member(Box<member::Command>),
 }
 
 /// How a command failed: one sentence, and the code to exit with.
@@ -71,7 +71,7 @@ impl From<crate::ClusterError> for Failure {
 pub fn main() -> ExitCode {
     let line = Line::parse();
     let outcome = match line.command {
-        Command::Member(member) => member::run(member),
+        Command::Member(member) => member::run(*member),
         Command::Up(arguments) => in_runtime(up::run(arguments)),
         Command::Run(arguments) => in_runtime(run::run(arguments)),
         Command::Kill(arguments) => in_runtime(control::ask("kill", arguments)),

@@ -1,7 +1,7 @@
 //! The command lines of members, by the plan: flags named as upstream's where upstream has them.
 
 use super::Spec;
-use crate::cluster::plan::{Egress, Member, Mode};
+use crate::cluster::plan::{Egress, Member, Mode, Storage};
 use serde_json::json;
 use std::path::Path;
 
@@ -67,7 +67,9 @@ fn apiserver(spec: &Spec, line: &mut Line) {
     line.flag("authorization-mode", "Node,RBAC");
     line.flag("cluster-net", plan.division().cluster_net());
     line.flag("store", plan.storage);
-    line.file("store-dir", &folder.store());
+    if plan.storage == Storage::Sled {
+        line.file("store-dir", &folder.store());
+    }
     if plan.isolated() {
         line.file("egress-selector-config-file", &folder.file(EGRESS_FILE));
     }

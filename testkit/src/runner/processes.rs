@@ -153,10 +153,9 @@ impl Started for Process {
     async fn stop(&mut self, within: Duration) {
         if let Some(pid) =
             self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+            && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)
         {
-            if let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
-                tracing::debug!(%error, "a member was gone before it was stopped");
-            }
+            tracing::debug!(%error, "a member was gone before it was stopped");
         }
         end(&mut self.child, within).await;
     }

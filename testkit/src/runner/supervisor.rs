@@ -124,7 +124,7 @@ impl Keeper {
                     None => return self.end(Duration::ZERO).await,
                     Some(Command::Stop(within, done)) => {
                         self.end(within).await;
-                        drop(done.send(()));
+                        answer(done, ());
                         return;
                     }
                     Some(Command::Kill(done)) => {
@@ -133,12 +133,12 @@ impl Keeper {
                             self.ready.send_replace(None);
                             due = self.told("killed".into(), &mut failures, backoff);
                         }
-                        drop(done.send(()));
+                        answer(done, ());
                     }
                     Some(Command::Restart(done)) => {
                         self.end(Duration::ZERO).await;
                         due = None;
-                        drop(done.send(self.begin().await));
+                        answer(done, self.begin().await);
                     }
                 },
                 how = ended(&mut self.current) => {
@@ -175,6 +175,13 @@ impl Keeper {
             Some(mut current) => current.stop(within).await,
             None => {}
         }
+    }
+}
+
+/// Answers whoever gave an order, if they still wait.
+fn answer<T>(waiting: oneshot::Sender<T>, outcome: T) {
+    if waiting.send(outcome).is_err() {
+        tracing::debug!("nobody waits for the outcome of an order any more");
     }
 }
 

@@ -1,11 +1,12 @@
 //! Deployments, Jobs and what hangs on them, as a person drives them.
 
 use crate::scene::{Kubectl, end, wishes};
+use std::io::{BufRead, BufReader};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_rolls_out_scales_changes_and_goes_back() {
     let cluster = wishes().start().await.expect("it starts");
-    let Some(kubectl) = Kubectl::of(&cluster) else { return };
+    let kubectl = Kubectl::of(&cluster);
     kubectl.run("create deployment web --image=nginx:1.26 --replicas=3");
     kubectl.run("rollout status deployment/web --timeout=60s");
     assert!(kubectl.run("get deployment web").contains("3/3"));
@@ -34,7 +35,7 @@ async fn a_deployment_rolls_out_scales_changes_and_goes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_runs_to_its_end() {
     let cluster = wishes().start().await.expect("it starts");
-    let Some(kubectl) = Kubectl::of(&cluster) else { return };
+    let kubectl = Kubectl::of(&cluster);
     kubectl.run("create job once --image=busybox -- echo done");
     kubectl.run("wait job/once --for=condition=complete --timeout=60s");
     assert_eq!(kubectl.run("logs job/once"), "done\n");
@@ -46,7 +47,7 @@ async fn a_job_runs_to_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_can_be_cordoned_and_drained() {
     let cluster = wishes().start().await.expect("it starts");
-    let Some(kubectl) = Kubectl::of(&cluster) else { return };
+    let kubectl = Kubectl::of(&cluster);
     kubectl.run("create deployment web --image=nginx --replicas=4");
     kubectl.run("rollout status deployment/web --timeout=60s");
     kubectl.run("cordon node-1");
@@ -65,32 +66,29 @@ async fn a_node_can_be_cordoned_and_drained() {
 #[tokio::test(flavor = "multi_thread")]
 async fn get_w_sees_it_all() {
     let cluster = wishes().start().await.expect("it starts");
-    let Some(kubectl) = Kubectl::of(&cluster) else { return };
-    let watch = kubectl
+    let kubectl = Kubectl::of(&cluster);
+    kubectl.run("run first --image=nginx");
+    kubectl.run("wait pod/first --for=condition=Ready --timeout=60s");
+    let mut watch = kubectl
         .command(&["get", "pods", "-w", "--no-headers", "--output-watch-events"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("kubectl can be run");
+    let mut lines = BufReader::new(watch.stdout.take().expect("it has a pipe")).lines().map_while(Result::ok);
+    // From its first line on, the watch misses nothing.
+    assert!(lines.next().expect("a line").contains("first"));
     kubectl.run("run web --image=nginx");
     kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
     kubectl.run("delete pod web --wait --timeout=60s");
-    let pid = watch.id().to_string();
-    let mut watch = watch;
     let mut seen = String::new();
-    {
-        use std::io::{BufRead, BufReader};
-        let stdout = watch.stdout.as_mut().expect("it has a pipe");
-        for line in BufReader::new(stdout).lines() {
-            let line = line.expect("stdout can be read");
-            let last = line.starts_with("DELETED");
-            seen.push_str(&line);
-            seen.push('\n');
-            if last {
-                break;
-            }
+    for line in lines.filter(|line| line.contains("web")) {
+        seen.push_str(&line);
+        seen.push('\n');
+        if line.starts_with("DELETED") {
+            break;
         }
     }
-    std::process::Command::new("kill").arg(&pid).status().expect("kill can be run");
+    watch.kill().expect("it can be killed");
     watch.wait().expect("it ends");
     for part in ["ADDED", "Pending", "ContainerCreating", "Running", "Terminating", "DELETED"] {
         assert!(seen.contains(part), "{part} was not seen in\n{seen}");

@@ -67,7 +67,7 @@ async fn what_was_acknowledged_survives_a_kill_and_a_watch_resumes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_agent_exec_fails_at_once_and_works_again_with_it() {
     let cluster = wishes().egress(Egress::Konnectivity(Mode::Grpc)).start().await.expect("it starts");
-    let Some(kubectl) = Kubectl::of(&cluster) else { return };
+    let kubectl = Kubectl::of(&cluster);
     kubectl.run("run web --image=nginx");
     kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
     assert_eq!(kubectl.run("exec web -- echo hello"), "hello\n");

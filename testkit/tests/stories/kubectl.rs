@@ -67,7 +67,7 @@ fn works_with_objects(kubectl: &Kubectl) {
 async fn proxies_lead_to_nodes_pods_and_services_over_every_egress() {
     for (word, egress) in Egress::WORDS {
         let cluster = wishes().egress(egress).start().await.expect("it starts");
-        let Some(kubectl) = Kubectl::of(&cluster) else { return };
+        let kubectl = Kubectl::of(&cluster);
         kubectl.run("run web --image=nginx --port=80");
         kubectl.run("expose pod web --port=8080 --target-port=80");
         kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");

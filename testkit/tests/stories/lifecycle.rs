@@ -71,10 +71,10 @@ async fn a_kept_cluster_comes_back_the_same() {
     let made = serde_json::json!({"kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}});
     let made = first.admin().create(made).await.expect("it is created");
     let (server, plan) = (first.server(), first.plan().clone());
-    let taken = wish().start().await.err().expect("a second start on the same folder is refused").told();
+    let taken = wish().start().await.expect_err("a second start on the same folder is refused").told();
     assert!(taken.contains("runs on"), "{taken}");
     end(first).await;
-    let other = wish().nodes(3).start().await.err().expect("another plan is refused").told();
+    let other = wish().nodes(3).start().await.expect_err("another plan is refused").told();
     assert!(other.contains("has 1 nodes, not 3"), "{other}");
     let second = wish().start().await.expect("it starts again");
     assert_eq!((second.server(), second.plan()), (server, &plan));

@@ -8,44 +8,42 @@ use std::time::{Duration, Instant};
 use tinyplane::{Builder, Cluster, RunnerChoice};
 
 /// Longest that a story waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Wishes for a cluster whose members are processes of the binary that was built with this test.
-pub fn wishes() -> Builder {
+pub(crate) fn wishes() -> Builder {
     Cluster::builder().runner(RunnerChoice::ProcessesOf(binary()))
 }
 
 /// The binary that was built with this test, or the copy of it that a run as another user names.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("TINYPLANE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tinyplane").into()).into()
 }
 
-/// Every kubectl on PATH, once each; says so where there is none.
-pub fn kubectls() -> Vec<PathBuf> {
+/// Every kubectl on PATH, once each.
+pub(crate) fn kubectls() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found: Vec<PathBuf> =
         std::env::split_paths(&path).map(|f| f.join("kubectl")).filter(|f| f.is_file()).collect();
     found.dedup();
-    if found.is_empty() {
-        eprintln!("PASSED OVER: no kubectl on PATH");
-    }
+    assert!(!found.is_empty(), "no kubectl on PATH: ./test installs one");
     found
 }
 
 /// A kubectl that speaks to one cluster.
-pub struct Kubectl {
+pub(crate) struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
     home: tempfile::TempDir,
 }
 
 impl Kubectl {
-    /// The first kubectl on PATH, if there is one.
-    pub fn of(cluster: &Cluster) -> Option<Self> {
-        Some(Self::at(&kubectls().into_iter().next()?, cluster))
+    /// The first kubectl on PATH.
+    pub(crate) fn of(cluster: &Cluster) -> Self {
+        Self::at(&kubectls()[0], cluster)
     }
 
-    pub fn at(program: &Path, cluster: &Cluster) -> Self {
+    pub(crate) fn at(program: &Path, cluster: &Cluster) -> Self {
         Self {
             program: program.to_owned(),
             kubeconfig: cluster.kubeconfig("admin"),
@@ -53,37 +51,37 @@ impl Kubectl {
         }
     }
 
-    pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(&self.program);
         command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.home.path()).args(arguments).stdin(Stdio::null());
         command
     }
 
     /// A folder of its own, for files of the story.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.home.path()
     }
 
-    pub fn output(&self, line: &str) -> Output {
+    pub(crate) fn output(&self, line: &str) -> Output {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         self.command(&arguments).output().expect("kubectl can be run")
     }
 
     /// Runs, and gives what was printed; the story ends where it fails.
     #[track_caller]
-    pub fn run(&self, line: &str) -> String {
+    pub(crate) fn run(&self, line: &str) -> String {
         told(line, &self.output(line))
     }
 
     /// As `run`, with arguments that hold spaces.
     #[track_caller]
-    pub fn run_with(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run_with(&self, arguments: &[&str]) -> String {
         told(&arguments.join(" "), &self.command(arguments).output().expect("kubectl can be run"))
     }
 
     /// Runs with something on standard input.
     #[track_caller]
-    pub fn feed(&self, arguments: &[&str], input: &[u8]) -> Output {
+    pub(crate) fn feed(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -97,7 +95,7 @@ impl Kubectl {
 
     /// Runs, and gives what it complained of; the story ends where it succeeds.
     #[track_caller]
-    pub fn fails(&self, line: &str) -> String {
+    pub(crate) fn fails(&self, line: &str) -> String {
         let output = self.output(line);
         assert!(!output.status.success(), "kubectl {line} should fail: {}", String::from_utf8_lossy(&output.stdout));
         String::from_utf8_lossy(&output.stderr).into_owned()
@@ -105,7 +103,7 @@ impl Kubectl {
 
     /// Runs again and again until what it prints is as wished; the state that is waited for has no watch of its own.
     #[track_caller]
-    pub fn until(&self, line: &str, wished: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, line: &str, wished: impl Fn(&str) -> bool) -> String {
         let began = Instant::now();
         loop {
             let output = self.output(line);
@@ -135,7 +133,7 @@ fn told(line: &str, output: &Output) -> String {
 }
 
 /// Ends a cluster, and the story with it when a member logged what should never happen.
-pub async fn end(cluster: Cluster) {
+pub(crate) async fn end(cluster: Cluster) {
     let report = cluster.stop().await;
     assert_eq!(report.unexpected_errors(), [] as [String; 0]);
 }

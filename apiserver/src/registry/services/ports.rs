@@ -115,12 +115,13 @@ impl NodePorts {
                 }
             }
         }
-        if health && service["spec"]["healthCheckNodePort"].as_u64().is_none_or(|port| port == 0) {
-            if let Some(port) = self.free(&state, "TCP") {
-                service["spec"]["healthCheckNodePort"] = json!(port);
-                state.reserved.insert((port, "TCP".into()));
-                reserved.ports.push((port, "TCP".into()));
-            }
+        if health
+            && service["spec"]["healthCheckNodePort"].as_u64().is_none_or(|port| port == 0)
+            && let Some(port) = self.free(&state, "TCP")
+        {
+            service["spec"]["healthCheckNodePort"] = json!(port);
+            state.reserved.insert((port, "TCP".into()));
+            reserved.ports.push((port, "TCP".into()));
         }
         drop(state);
         let causes = errors.into_causes();

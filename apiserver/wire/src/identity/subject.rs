@@ -39,7 +39,8 @@ impl Subject {
 #[must_use]
 pub fn sha256(data: &[u8]) -> Vec<u8> {
     let suites = provider().cipher_suites.clone();
-    let mut hashes = suites.iter().filter_map(|suite| suite.tls13()).map(|suite| suite.common.hash_provider);
+    let mut hashes =
+        suites.iter().filter_map(rustls::SupportedCipherSuite::tls13).map(|suite| suite.common.hash_provider);
     hashes.find(|hash| hash.output_len() == 32).map(|hash| hash.hash(data).as_ref().to_vec()).unwrap_or_default()
 }
 
