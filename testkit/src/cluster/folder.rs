@@ -156,12 +156,12 @@ impl Folder {
         write().map_err(io_at(&path))
     }
 
-    /// Writes the server of all kubeconfigs, when the API server had to take another port than was meant.
+    /// Writes where the API server listens into all kubeconfigs that say something else.
     ///
     /// # Errors
     /// When a file can't be read or written.
-    pub(crate) fn point_kubeconfigs_at(&self, listening: SocketAddr, meant: SocketAddr) -> Result<(), FolderError> {
-        let (is, was) = (format!("https://{listening}\""), format!("https://{}:", meant.ip()));
+    pub(crate) fn point_kubeconfigs_at(&self, listening: SocketAddr) -> Result<(), FolderError> {
+        let (is, was) = (format!("https://{listening}\""), format!("https://{}:", listening.ip()));
         let folder = self.root.join("kubeconfig");
         for entry in fs::read_dir(&folder).map_err(io_at(&folder))?.filter_map(Result::ok) {
             let path = entry.path();

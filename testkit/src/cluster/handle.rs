@@ -3,6 +3,7 @@
 use super::builder::Builder;
 use super::folder::Folder;
 use super::plan::{Member, Plan};
+use super::ports::Ports;
 use super::report::Report;
 use super::{ClusterError, RuntimeFolder};
 use crate::address::Lease;
@@ -181,11 +182,16 @@ async fn start_members(
     with: &Ingredients,
     ends: &Arc<Mutex<Vec<String>>>,
 ) -> Result<BTreeMap<Member, Kept>, ClusterError> {
+    let no_port = |e| MemberError::because("no port is free on the cluster's own addresses", e);
+    let ports = Ports::choose(&with.plan).map_err(no_port)?;
+    let apiserver = SocketAddr::new(with.plan.apiserver().ip(), ports.apiserver);
+    with.folder.point_kubeconfigs_at(apiserver)?;
     let spec = |member| Spec {
         member,
         plan: Arc::clone(&with.plan),
         folder: Arc::clone(&with.folder),
         runtime: with.runtime.path().to_owned(),
+        ports,
         verbosity: with.verbosity,
     };
     let any = spec(Member::Apiserver);
@@ -196,18 +202,10 @@ async fn start_members(
     let observer = noting(with, ends);
     let start = async |member| {
         let kept = Kept::start(Arc::clone(&with.runner), spec(member), with.restart, Arc::clone(&observer)).await?;
-        if member == Member::Apiserver {
-            with.folder.point_kubeconfigs_at(listening(&kept)?, with.plan.apiserver())?;
-        }
         Ok::<_, ClusterError>((member, kept))
     };
     // All at once: a client of the API server tries again until it answers.
     Ok(try_join_all(with.plan.members().into_iter().map(start)).await?.into_iter().collect())
-}
-
-fn listening(apiserver: &Kept) -> Result<SocketAddr, ClusterError> {
-    let address = apiserver.ready().and_then(|ready| ready.addresses.get("https").copied());
-    Ok(address.ok_or_else(|| MemberError::new("the API server does not say where it listens"))?)
 }
 
 /// Notes unexpected ends, and passes every event on.

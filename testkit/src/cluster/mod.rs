@@ -5,6 +5,7 @@ mod builder;
 pub(crate) mod folder;
 mod handle;
 pub(crate) mod plan;
+pub(crate) mod ports;
 mod report;
 mod runtime_folder;
 

@@ -5,9 +5,6 @@ use crate::cluster::plan::{Egress, Member, Mode, Storage};
 use serde_json::json;
 use std::path::Path;
 
-/// Port on which the Konnectivity server takes agents.
-pub(super) const AGENT_PORT: u16 = 8091;
-
 /// The arguments behind the subcommand.
 pub(super) fn of(spec: &Spec) -> Vec<String> {
     let mut line = Line(Vec::new());
@@ -50,7 +47,7 @@ fn apiserver(spec: &Spec, line: &mut Line) {
     line.flag("bind-address", address);
     line.flag("advertise-address", address);
     line.flag("source-address", address);
-    line.flag("secure-port", plan.apiserver().port());
+    line.flag("secure-port", spec.ports.apiserver);
     line.file("tls-cert-file", &folder.pki("apiserver.crt"));
     line.file("tls-private-key-file", &folder.pki("apiserver.key"));
     line.file("client-ca-file", &folder.pki("ca.crt"));
@@ -154,7 +151,7 @@ fn konnectivity_server(spec: &Spec, line: &mut Line) {
     line.flag("mode", mode);
     line.file("uds-name", &spec.tunnel_socket());
     line.flag("agent-bind-address", address);
-    line.flag("agent-port", AGENT_PORT);
+    line.flag("agent-port", spec.ports.agents);
     line.flag("health-bind-address", address);
     line.flag("admin-bind-address", address);
     line.file("cluster-cert", &folder.pki("konnectivity-server.crt"));
@@ -167,7 +164,7 @@ fn konnectivity_agent(spec: &Spec, line: &mut Line) {
     let (plan, folder) = (&spec.plan, &spec.folder);
     let address = plan.address(Member::KonnectivityAgent);
     line.flag("proxy-server-host", plan.address(Member::KonnectivityServer));
-    line.flag("proxy-server-port", AGENT_PORT);
+    line.flag("proxy-server-port", spec.ports.agents);
     line.file("ca-cert", &folder.pki("ca.crt"));
     line.file("agent-cert", &folder.pki("konnectivity-agent.crt"));
     line.file("agent-key", &folder.pki("konnectivity-agent.key"));

@@ -63,7 +63,7 @@ fn konnectivity_server(spec: &Spec) -> server::Config {
             Egress::Konnectivity(Mode::Grpc) | Egress::Direct => server::Mode::Grpc,
         },
         frontend: server::Frontend::Unix { path: spec.tunnel_socket(), delete_existing: true },
-        agents: SocketAddr::new(address, super::arguments::AGENT_PORT),
+        agents: SocketAddr::new(address, spec.ports.agents),
         agent_tls: tls_files(spec, "konnectivity-server"),
         health: SocketAddr::new(address, 8092),
         admin: SocketAddr::new(address, 8095),
@@ -82,7 +82,7 @@ fn konnectivity_agent(spec: &Spec) -> agent::Config {
     let address: IpAddr = spec.plan.address(Member::KonnectivityAgent).into();
     agent::Config {
         server_host: spec.plan.address(Member::KonnectivityServer).to_string(),
-        server_port: super::arguments::AGENT_PORT,
+        server_port: spec.ports.agents,
         tls: tls_files(spec, "konnectivity-agent"),
         alpn: Vec::new(),
         agent_id: "konnectivity-agent".into(),
@@ -112,7 +112,7 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
     let (plan, folder) = (&spec.plan, &spec.folder);
     let address: IpAddr = plan.address(Member::Apiserver).into();
     tinyplane_apiserver::Config {
-        bind: plan.apiserver(),
+        bind: SocketAddr::new(address, spec.ports.apiserver),
         advertise: Some(address),
         certificate_file: folder.pki("apiserver.crt"),
         key_file: folder.pki("apiserver.key"),

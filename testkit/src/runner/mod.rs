@@ -15,6 +15,7 @@ pub(crate) use supervisor::{Kept, Observer};
 
 use crate::cluster::folder::Folder;
 use crate::cluster::plan::{Member, Plan};
+use crate::cluster::ports::Ports;
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub(crate) struct Spec {
     pub(crate) folder: Arc<Folder>,
     /// Short private folder for Unix sockets.
     pub(crate) runtime: PathBuf,
+    /// Where members find each other.
+    pub(crate) ports: Ports,
     pub(crate) verbosity: u8,
 }
 

@@ -7,7 +7,18 @@ use std::net::SocketAddr;
 /// An address and port that nobody else in this network namespace can reserve while it lives.
 #[derive(Debug)]
 pub struct Reserved {
-    _socket: Socket,
+    socket: Socket,
+}
+
+impl Reserved {
+    /// Which it is; the port that the system chose, where 0 was asked for.
+    ///
+    /// # Errors
+    /// As `getsockname(2)`.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let address = self.socket.local_addr()?;
+        address.as_socket().ok_or_else(|| io::Error::other("a reserved address is an internet address"))
+    }
 }
 
 /// Reserves an address and port.
@@ -17,7 +28,7 @@ pub struct Reserved {
 pub fn reserve(at: SocketAddr) -> io::Result<Reserved> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
     socket.bind(&at.into())?;
-    Ok(Reserved { _socket: socket })
+    Ok(Reserved { socket })
 }
 
 #[cfg(test)]
