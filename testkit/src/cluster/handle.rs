@@ -15,7 +15,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tinyplane_wire::process::MemberError;
 
 /// Longest wait for a member that was asked to end, before it is killed.
 const STOP_MILLIS_MAX: u64 = 800;
@@ -182,8 +181,7 @@ async fn start_members(
     with: &Ingredients,
     ends: &Arc<Mutex<Vec<String>>>,
 ) -> Result<BTreeMap<Member, Kept>, ClusterError> {
-    let no_port = |e| MemberError::because("no port is free on the cluster's own addresses", e);
-    let ports = Ports::choose(&with.plan).map_err(no_port)?;
+    let ports = Ports::choose(&with.plan, &with.folder)?;
     let apiserver = SocketAddr::new(with.plan.apiserver().ip(), ports.apiserver);
     with.folder.point_kubeconfigs_at(apiserver)?;
     let spec = |member| Spec {

@@ -10,9 +10,14 @@ use tinyplane::{Builder, Cluster, RunnerChoice};
 /// Longest that a story waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Wishes for a cluster whose members are processes of the binary that was built with this test.
+/// Wishes for a cluster whose members are processes of the binary that was built with this test, or tasks of this
+/// process where `TINYPLANE_RUNNER` says `in-process`: the same bodies on both.
 pub(crate) fn wishes() -> Builder {
-    Cluster::builder().runner(RunnerChoice::ProcessesOf(binary()))
+    let runner = match std::env::var("TINYPLANE_RUNNER").as_deref() {
+        Ok("in-process") => RunnerChoice::InProcess,
+        _ => RunnerChoice::ProcessesOf(binary()),
+    };
+    Cluster::builder().runner(runner)
 }
 
 /// The binary that was built with this test, or the copy of it that a run as another user names.

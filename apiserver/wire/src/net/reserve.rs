@@ -7,18 +7,7 @@ use std::net::SocketAddr;
 /// An address and port that nobody else in this network namespace can reserve while it lives.
 #[derive(Debug)]
 pub struct Reserved {
-    socket: Socket,
-}
-
-impl Reserved {
-    /// Which it is; the port that the system chose, where 0 was asked for.
-    ///
-    /// # Errors
-    /// As `getsockname(2)`.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        let address = self.socket.local_addr()?;
-        address.as_socket().ok_or_else(|| io::Error::other("a reserved address is an internet address"))
-    }
+    _socket: Socket,
 }
 
 /// Reserves an address and port.
@@ -28,7 +17,7 @@ impl Reserved {
 pub fn reserve(at: SocketAddr) -> io::Result<Reserved> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
     socket.bind(&at.into())?;
-    Ok(Reserved { socket })
+    Ok(Reserved { _socket: socket })
 }
 
 #[cfg(test)]
