@@ -58,7 +58,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         .map_err(|status| MemberError::new(format!("the first objects can't be written: {status}")))?;
     bootstrapped.set();
     let task = tokio::spawn(async move {
-        server.serve(Arc::new(tls), chain, shutdown).await;
+        tokio::join!(registry.expire(&shutdown), server.serve(Arc::new(tls), chain, shutdown.clone()));
         store.close().await;
         Ok(())
     });

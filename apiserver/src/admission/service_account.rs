@@ -75,8 +75,8 @@ fn mount(pod: &mut Value) {
         None => made_up_name(),
     };
     let mut used = false;
-    for field in ["initContainers", "containers"] {
-        for container in pod["spec"][field].as_array_mut().into_iter().flatten() {
+    for field in ["/spec/initContainers", "/spec/containers"] {
+        for container in pod.pointer_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
             let mounts = map_mut(container).entry("volumeMounts").or_insert_with(|| json!([]));
             let taken = mounts.as_array().into_iter().flatten().any(|mount| mount["mountPath"] == PLACE);
             if let (false, Some(mounts)) = (taken, mounts.as_array_mut()) {

@@ -1,8 +1,8 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
 use super::protobuf;
-use crate::registry::catalog::Resource;
 use crate::request::{Call, Warnings};
+use crate::schema::decode::DecodeError;
 use crate::schema::{self, decode};
 use axum::body::Body;
 use bytes::Bytes;
@@ -134,25 +134,42 @@ pub fn decode(gvk: &Gvk, json: &[u8], validation: Validation, warnings: &Warning
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
         return serde_json::from_slice(json).map_err(|error| cannot_be_handled(gvk, &error.to_string()));
     };
-    let decoded =
-        decode::object(schema::model(), id, json).map_err(|error| cannot_be_handled(gvk, &error.to_string()))?;
+    let decoded = decode::object(schema::model(), id, json).map_err(|error| match error {
+        DecodeError::Syntax(why) => unrecognized(gvk, json, &why),
+        DecodeError::Type(why) => cannot_be_handled(gvk, &why),
+    })?;
     settle(gvk, decoded, validation, warnings)
 }
 
-/// The same for a value that a patch made.
+/// The same for a value that a patch made. `shown` says what is told of a patch that makes no such object.
 ///
 /// # Errors
-/// 400 in upstream's words, for what is no such object.
+/// 422 in upstream's words, for what is no such object.
 pub fn decode_value(
-    resource: &Resource,
+    gvk: &Gvk,
     value: Value,
+    shown: impl FnOnce() -> String,
     validation: Validation,
     warnings: &Warnings,
 ) -> status::Result<Value> {
-    let Some(id) = resource.type_id() else { return Ok(value) };
-    let decoded = decode::value(schema::model(), id, value)
-        .map_err(|error| cannot_be_handled(&resource.gvk, &error.to_string()))?;
-    settle(&resource.gvk, decoded, validation, warnings)
+    let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
+    match decode::value(schema::model(), id, value) {
+        Err(error) => Err(bad_patch(&shown(), &error.to_string())),
+        Ok(decoded) if validation == Validation::Strict && !decoded.unknown.is_empty() => {
+            Err(bad_patch(&shown(), &decoded.strict_error().unwrap_or_default()))
+        }
+        Ok(decoded) => settle(gvk, decoded, validation, warnings),
+    }
+}
+
+/// 422 for a patch: upstream names neither kind nor object.
+fn bad_patch(shown: &str, why: &str) -> Box<Status> {
+    let cause = status::Cause {
+        reason: "FieldValueInvalid".into(),
+        message: format!("Invalid value: {shown:?}: {why}"),
+        field: "patch".into(),
+    };
+    Status::invalid("", "", "", vec![cause])
 }
 
 fn settle(gvk: &Gvk, decoded: decode::Decoded, validation: Validation, warnings: &Warnings) -> status::Result<Value> {
@@ -169,6 +186,28 @@ fn settle(gvk: &Gvk, decoded: decode::Decoded, validation: Validation, warnings:
     value["kind"] = gvk.kind.as_str().into();
     value["apiVersion"] = gvk.api_version().into();
     Ok(value)
+}
+
+/// Most bytes of a body that are repeated to its author.
+const SHOWN_BYTES_MAX: usize = 30;
+
+/// 400 for a body of which not even kind and version can be read.
+fn unrecognized(gvk: &Gvk, json: &[u8], why: &str) -> Box<Status> {
+    let shown = match json {
+        [] => "<empty>".to_owned(),
+        [b'{', ..] if json.len() > SHOWN_BYTES_MAX => {
+            format!("{} ...", String::from_utf8_lossy(&json[..SHOWN_BYTES_MAX]))
+        }
+        [b'{', ..] => String::from_utf8_lossy(json).into_owned(),
+        _ => {
+            let hex: String = json.iter().take(SHOWN_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect();
+            if json.len() > SHOWN_BYTES_MAX { format!("{hex} ...") } else { hex }
+        }
+    };
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {why} ({shown})",
+        gvk.kind
+    ))
 }
 
 fn cannot_be_handled(gvk: &Gvk, why: &str) -> Box<Status> {

@@ -2,6 +2,7 @@
 
 use super::partial;
 use crate::registry::catalog::Resource;
+use crate::registry::encoding;
 use crate::request::Call;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -66,6 +67,6 @@ fn row(resource: &Resource, object: &Value, include: Include, now: SystemTime) -
     match include {
         Include::Nothing => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": partial::of(object)}),
-        Include::Object => json!({"cells": cells, "object": object}),
+        Include::Object => json!({"cells": cells, "object": encoding::serve(resource, object.clone())}),
     }
 }

@@ -13,7 +13,7 @@ use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status;
 
 impl Handlers {
     pub(super) fn list(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
@@ -54,7 +54,8 @@ fn list_ask(ask: &Ask<'_>) -> status::Result<ListAsk> {
     let query = &ask.call.query;
     let limit = query.integer("limit")?.unwrap_or_default();
     Ok(ListAsk {
-        limit: usize::try_from(limit).map_err(|_| Status::bad_request("limit must not be negative"))?,
+        // Upstream takes a negative limit for none.
+        limit: usize::try_from(limit).unwrap_or_default(),
         token: query.text("continue").to_owned(),
         resource_version: query.text("resourceVersion").to_owned(),
         version_match: query.text("resourceVersionMatch").to_owned(),

@@ -9,6 +9,8 @@ mod list;
 mod lookup;
 mod patch;
 mod subresource;
+#[cfg(test)]
+mod tests;
 mod update;
 mod watch;
 

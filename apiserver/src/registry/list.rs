@@ -45,10 +45,11 @@ pub struct Page {
 
 #[derive(Serialize, Deserialize)]
 struct Token {
-    #[serde(rename = "v")]
+    #[serde(rename = "v", default)]
     version: String,
     #[serde(rename = "rv", default)]
     revision: i64,
+    #[serde(default)]
     start: String,
 }
 

@@ -9,6 +9,7 @@ pub mod conversion;
 pub mod create;
 pub mod delete;
 pub mod encoding;
+mod expiry;
 pub mod failure;
 mod kinds;
 pub mod list;

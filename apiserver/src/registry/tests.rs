@@ -42,7 +42,7 @@ impl World {
         self.registry.builtin(group, plural)
     }
 
-    async fn create(&self, group: &str, plural: &str, object: Value) -> status::Result<Value> {
+    pub(crate) async fn create(&self, group: &str, plural: &str, object: Value) -> status::Result<Value> {
         let namespace = if self.row(group, plural).namespaced { "default" } else { "" };
         self.registry.create(&self.row(group, plural), namespace, object, &self.intent()).await?.value()
     }

@@ -7,11 +7,12 @@ mod strategic;
 use super::{Ask, Handlers};
 use crate::codec::body::{self, Validation};
 use crate::registry::behaviour::Part;
-use crate::registry::catalog::Resource;
 use crate::registry::update::Target;
+use crate::request::Warnings;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::Value;
+use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::status::{self, Reason, Status};
 
@@ -45,13 +46,29 @@ impl Patch {
         }
     }
 
-    /// Lays the patch over an object in the version that the row serves.
-    pub(super) fn apply(&self, resource: &Resource, current: Value) -> status::Result<Value> {
+    /// Lays the patch over an object of this kind.
+    pub(super) fn apply(&self, gvk: &Gvk, current: Value) -> status::Result<Value> {
         match self {
             Self::Json(patch) => json::apply(patch, current),
             Self::Merge(patch) => Ok(merge::apply(patch, current)),
-            Self::Strategic(patch) => strategic::apply(resource, patch, current),
+            Self::Strategic(patch) => strategic::apply(gvk, patch, current),
         }
+    }
+
+    /// What the patch made, as an object of this kind.
+    pub(super) fn decoded(
+        &self,
+        gvk: &Gvk,
+        patched: Value,
+        validation: Validation,
+        warnings: &Warnings,
+    ) -> status::Result<Value> {
+        // Upstream tells of a strategic patch itself, and of the others what they made.
+        let shown = match self {
+            Self::Strategic(patch) => patch.to_string(),
+            Self::Json(_) | Self::Merge(_) => patched.to_string(),
+        };
+        body::decode_value(gvk, patched, || shown, validation, warnings)
     }
 }
 
@@ -85,8 +102,8 @@ impl Handlers {
         let intent = self.intent(ask)?;
         let mut change = |old: Option<&Value>| {
             let old = old.ok_or_else(crate::registry::no_such_resource)?;
-            let patched = patch.apply(&ask.resource, old.clone())?;
-            let mut new = body::decode_value(&ask.resource, patched, validation, &ask.call.warnings)?;
+            let patched = patch.apply(&ask.resource.gvk, old.clone())?;
+            let mut new = patch.decoded(&ask.resource.gvk, patched, validation, &ask.call.warnings)?;
             // The current version stands in the current object: only one that the patch brought binds the caller.
             ask.place(&mut new)?;
             if Meta::of(&new).name() != ask.name {

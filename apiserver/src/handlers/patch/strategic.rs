@@ -1,12 +1,14 @@
 //! Strategic merge patches, by the schema's merge keys.
 
-use crate::registry::catalog::Resource;
 use crate::schema::{self, strategic::MergeError};
 use serde_json::Value;
+use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
 
-pub(super) fn apply(resource: &Resource, patch: &Value, current: Value) -> status::Result<Value> {
-    let Some(id) = resource.type_id() else { return Err(refused(&MergeError::Unsupported)) };
+pub(super) fn apply(gvk: &Gvk, patch: &Value, current: Value) -> status::Result<Value> {
+    let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
+        return Err(refused(&MergeError::Unsupported));
+    };
     schema::strategic::merge(schema::model(), id, current, patch.clone()).map_err(|error| refused(&error))
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::patch::Patch;
 use super::super::{Ask, Handlers};
-use crate::codec::body::{self, Validation};
+use crate::codec::body::Validation;
 use crate::registry::behaviour::Part;
 use crate::registry::update::Target;
 use crate::request::Verb;
@@ -43,8 +43,8 @@ impl Handlers {
             let new = match &sent {
                 Sent::Object(object) => object.clone(),
                 Sent::Patch(patch) => {
-                    let patched = patch.apply(&ask.resource, old.clone())?;
-                    body::decode_value(&ask.resource, patched, validation, &ask.call.warnings)?
+                    let gvk = &ask.resource.gvk;
+                    patch.decoded(gvk, patch.apply(gvk, old.clone())?, validation, &ask.call.warnings)?
                 }
             };
             Ok(taken(subresource, old, &new))
@@ -71,7 +71,9 @@ fn taken(subresource: &str, old: &Value, new: &Value) -> Value {
         "resize" => {
             for field in ["containers", "initContainers"] {
                 let sent = new["spec"][field].as_array().cloned().unwrap_or_default();
-                for (container, sent) in object["spec"][field].as_array_mut().into_iter().flatten().zip(sent) {
+                for (container, sent) in
+                    object["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().zip(sent)
+                {
                     put(container, "resources", &sent["resources"]);
                     put(container, "resizePolicy", &sent["resizePolicy"]);
                 }

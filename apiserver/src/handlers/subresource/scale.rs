@@ -8,7 +8,6 @@ use crate::registry::behaviour::Part;
 use crate::registry::encoding;
 use crate::registry::update::Target;
 use crate::request::Verb;
-use crate::schema::{self, strategic};
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -46,7 +45,9 @@ impl Handlers {
             let old = old.ok_or_else(crate::registry::no_such_resource)?;
             let wished = match &sent {
                 Sent::Scale(scale) => scale.clone(),
-                Sent::Patch(patch) => apply(patch, of(old))?,
+                Sent::Patch(patch) => {
+                    patch.decoded(&gvk, patch.apply(&gvk, of(old))?, validation, &ask.call.warnings)?
+                }
             };
             let replicas = wished["spec"]["replicas"].as_i64().unwrap_or_default();
             if replicas < 0 {
@@ -71,31 +72,6 @@ impl Handlers {
 enum Sent {
     Scale(Value),
     Patch(Patch),
-}
-
-fn apply(patch: &Patch, current: Value) -> status::Result<Value> {
-    match patch {
-        Patch::Strategic(patch) => {
-            let Some(id) = schema::model().kind("autoscaling", "v1", "Scale") else { return Ok(current) };
-            strategic::merge(schema::model(), id, current, patch.clone())
-                .map_err(|error| Status::bad_request(error.to_string()))
-        }
-        Patch::Merge(patch) => {
-            let mut current = current;
-            json_patch::merge(&mut current, patch);
-            Ok(current)
-        }
-        Patch::Json(patch) => {
-            let mut current = current;
-            json_patch::patch(&mut current, patch).map_err(|_| {
-                Status::failure(
-                    status::Reason::Invalid,
-                    "the server rejected our request due to an error in our request",
-                )
-            })?;
-            Ok(current)
-        }
-    }
 }
 
 /// The scale of an object.

@@ -3,6 +3,7 @@
 use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Scene, column};
 use crate::registry::cells::{age, items, name};
 use serde_json::{Value, json};
+use tinyplane_wire::meta::map_mut;
 
 pub(super) static REQUEST: Behaviour = Behaviour {
     fields: &[FieldLabel::Path("spec.signerName")],
@@ -81,8 +82,10 @@ fn prepare(request: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
             let own = items(&request["status"]["conditions"]).filter(|one| !is_verdict(one)).cloned();
             let verdicts = items(&old["status"]["conditions"]).filter(|one| is_verdict(one)).cloned();
             let all: Vec<Value> = verdicts.chain(own).collect();
-            if !all.is_empty() {
-                request["status"]["conditions"] = stamped(all.into(), scene.now);
+            let status = map_mut(&mut request["status"]);
+            match all.is_empty() {
+                true => drop(status.remove("conditions")),
+                false => drop(status.insert("conditions".into(), stamped(all.into(), scene.now))),
             }
         }
         (Some(old), _) => request["spec"] = old["spec"].clone(),

@@ -80,7 +80,7 @@ fn keep_allocated(service: &mut Value, old: &Value) {
         }
     }
     if wants_node_ports(service) && wants_node_ports(old) {
-        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        for port in service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
             let same = |one: &&Value| one["port"] == port["port"] && one["protocol"] == port["protocol"];
             if port["nodePort"].as_u64().unwrap_or_default() == 0
                 && let Some(known) = items(&old["spec"]["ports"]).find(same)
@@ -99,13 +99,13 @@ fn keep_allocated(service: &mut Value, old: &Value) {
 /// What belongs to the type that the service had and was left as it was.
 fn drop_of_old_type(service: &mut Value, old: &Value) {
     if is_external(service) && !is_external(old) && service["spec"]["clusterIP"] == old["spec"]["clusterIP"] {
-        let Some(spec) = service["spec"].as_object_mut() else { return };
+        let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return };
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
             spec.remove(field);
         }
     }
     if wants_node_ports(old) && !wants_node_ports(service) {
-        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        for port in service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
             let known = items(&old["spec"]["ports"]).any(|one| one["nodePort"] == port["nodePort"]);
             if let Some(port) = port.as_object_mut().filter(|_| known) {
                 port.remove("nodePort");

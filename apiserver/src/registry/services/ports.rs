@@ -73,7 +73,9 @@ impl NodePorts {
         let mut reserved = Reserved { state: self.state.clone(), ports: Vec::new() };
         let mut errors = Errors::default();
         let mut shared: HashMap<u16, u16> = HashMap::new();
-        for (at, port) in service["spec"]["ports"].as_array_mut().into_iter().flatten().enumerate() {
+        for (at, port) in
+            service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
+        {
             let protocol = port["protocol"].as_str().unwrap_or("TCP").to_owned();
             let asked = port["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
             let path = format!("spec.ports[{at}].nodePort");

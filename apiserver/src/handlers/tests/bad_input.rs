@@ -1,0 +1,153 @@
+//! Bodies, names, selectors, queries and content types that are wrong: the Status that Kubernetes gives.
+
+use super::*;
+
+#[tokio::test]
+async fn bodies_that_are_no_such_object_are_refused() {
+    let desk = Desk::new().await;
+    let table = [
+        (
+            r#"{"kind":"Pod","apiVersion":"v2"}"#,
+            400,
+            "the API version in the data (v2) does not match the expected API version (v1)",
+        ),
+        (
+            r#"{"kind":"Service","apiVersion":"v1"}"#,
+            400,
+            "Service in version \"v1\" cannot be handled as a Pod: converting (v1).Service to (v1).Pod: unknown conversion",
+        ),
+        (
+            r#"{"kind":"Pod""#,
+            400,
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: unexpected end of JSON input ({\"kind\":\"Pod\")",
+        ),
+        (
+            "",
+            400,
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)",
+        ),
+        (
+            r#"{"metadata":{"name":3}}"#,
+            400,
+            "Pod in version \"v1\" cannot be handled as a Pod: json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string",
+        ),
+        (
+            r#"{"metadata":{"name":"a","namespace":"b"}}"#,
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        (
+            r#"{"metadata":{"name":"a","resourceVersion":"1"},"spec":{"containers":[]}}"#,
+            500,
+            "resourceVersion should not be set on objects to be created",
+        ),
+    ];
+    for (body, code, message) in table {
+        let answer = desk.ask("POST", PODS, &[("content-type", JSON)], body).await;
+        assert_eq!(answer.told(), (code, message), "{body}");
+    }
+    let unnamed = desk.post(PODS, &json!({"spec": {"containers": []}})).await;
+    assert_eq!(unnamed.code, 422);
+    assert!(
+        unnamed
+            .told()
+            .1
+            .starts_with("Pod \"\" is invalid: [metadata.name: Required value: name or generateName is required, "),
+        "{}",
+        unnamed.value
+    );
+    assert_eq!(unnamed.value["details"]["causes"][0]["reason"], "FieldValueRequired");
+    let huge = format!("{{\"data\":{{\"a\":\"{}\"}}}}", "x".repeat(3 << 20));
+    let answer = desk.ask("POST", MAPS, &[("content-type", JSON)], &huge).await;
+    assert_eq!(answer.told(), (413, "Request entity too large: limit is 3145728"));
+    let answer = desk.ask("POST", MAPS, &[("content-type", "text/xml")], "<a/>").await;
+    assert_eq!((answer.code, answer.value["reason"].as_str()), (415, Some("UnsupportedMediaType")));
+    assert_eq!(desk.get(PODS).await.value["items"], json!([]));
+}
+
+#[tokio::test]
+async fn unknown_fields_are_refused_told_or_ignored_as_the_client_wants() {
+    let desk = Desk::new().await;
+    let odd = |name: &str| json!({"metadata": {"name": name}, "dato": {}});
+    let strict = desk.post(&format!("{MAPS}?fieldValidation=Strict"), &odd("a")).await;
+    let told =
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dato\"";
+    assert_eq!(strict.told(), (400, told));
+    assert_eq!(desk.post(&format!("{MAPS}?fieldValidation=Ignore"), &odd("b")).await.code, 201);
+    assert!(desk.warnings().is_empty());
+    assert_eq!(desk.post(MAPS, &odd("c")).await.code, 201);
+    assert_eq!(desk.warnings(), ["299 - \"unknown field \\\"dato\\\"\""]);
+    assert_eq!(desk.post(&format!("{MAPS}?fieldValidation=Maybe"), &odd("d")).await.code, 422);
+    assert_eq!(desk.post(&format!("{MAPS}?dryRun=Some"), &odd("d")).await.code, 422);
+}
+
+#[tokio::test]
+async fn queries_that_are_wrong_are_bad_requests() {
+    let desk = Desk::new().await;
+    let table = [
+        ("labelSelector=a+b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("fieldSelector=spec.foo%3Da", "field label not supported: spec.foo"),
+        ("limit=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ("continue=e30", "continue key is not valid: server does not recognize this encoded version \"\""),
+    ];
+    for (query, message) in table {
+        assert_eq!(desk.get(&format!("{PODS}?{query}")).await.told(), (400, message), "{query}");
+    }
+    let unmatched = desk.get(&format!("{PODS}?resourceVersionMatch=Exact")).await;
+    assert_eq!(unmatched.code, 422);
+    let ahead = desk.get(&format!("{PODS}?resourceVersion=99999&resourceVersionMatch=NotOlderThan")).await;
+    assert_eq!((ahead.code, ahead.value["reason"].as_str()), (504, Some("Timeout")));
+    assert_eq!(ahead.value["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_are_not_served_are_told_so() {
+    let desk = Desk::new().await;
+    let not_found = (404, "the server could not find the requested resource");
+    let not_allowed = (405, "the server does not allow this method on the requested resource");
+    for uri in
+        ["/api/v1/foos", "/api/v1/pods/a", "/api/v1/namespaces/default/nodes", "/api/v1/namespaces/default/pods/a/foo"]
+    {
+        assert_eq!(desk.get(uri).await.told(), not_found, "{uri}");
+    }
+    assert_eq!(desk.ask("DELETE", "/api/v1/namespaces", &[], "").await.told(), not_allowed);
+    assert_eq!(desk.post("/api/v1/pods", &pod("a")).await.told(), not_allowed);
+    assert_eq!(desk.get("/api/v1/namespaces/default/bindings").await.told(), not_allowed);
+    assert_eq!(desk.get(&format!("{PODS}/none")).await.told(), (404, "pods \"none\" not found"));
+    let nowhere = desk.post("/api/v1/namespaces/nowhere/configmaps", &map("a")).await;
+    assert_eq!(nowhere.told(), (404, "namespaces \"nowhere\" not found"));
+}
+
+#[tokio::test]
+async fn patches_that_are_wrong_are_refused_and_change_nothing() {
+    let desk = Desk::new().await;
+    let before = desk.made(DEPLOYMENTS, deployment("d")).await;
+    let uri = format!("{DEPLOYMENTS}/d");
+    let rejected = "the server rejected our request due to an error in our request";
+    let test = desk.patch(&uri, JSON_PATCH, r#"[{"op":"test","path":"/spec/replicas","value":9}]"#).await;
+    assert_eq!(test.told(), (422, rejected));
+    assert_eq!(desk.patch(&uri, JSON_PATCH, "{}").await.code, 400);
+    assert_eq!(desk.patch(&uri, MERGE, "[]").await.code, 400);
+    let typed = desk.patch(&uri, STRATEGIC, r#"{"spec":{"replicas":"x"}}"#).await;
+    assert_eq!(
+        typed.told(),
+        (
+            422,
+            " \"\" is invalid: patch: Invalid value: \"{\\\"spec\\\":{\\\"replicas\\\":\\\"x\\\"}}\": json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+        )
+    );
+    let kind = desk.patch(&uri, "application/apply-patch+yaml", "{}").await;
+    assert_eq!(
+        kind.told(),
+        (
+            415,
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
+        )
+    );
+    let stale = desk.patch(&uri, MERGE, r#"{"metadata":{"resourceVersion":"1"}}"#).await;
+    assert_eq!(stale.code, 409);
+    let named = desk.patch(&uri, MERGE, r#"{"metadata":{"name":"e"}}"#).await;
+    assert_eq!(named.told(), (400, "the name of the object (e) does not match the name on the URL (d)"));
+    assert_eq!(desk.patch(&format!("{DEPLOYMENTS}/none"), MERGE, "{}").await.code, 404);
+    assert_eq!(desk.get(&uri).await.value, before);
+}

@@ -1,0 +1,170 @@
+//! Deletions, and the parts of objects that have paths of their own.
+
+use super::*;
+
+async fn bind(desk: &Desk, pod: &str, node: &str) -> Answer {
+    let binding = json!({"metadata": {"name": pod}, "target": {"kind": "Node", "name": node}});
+    desk.post(&format!("{PODS}/{pod}/binding"), &binding).await
+}
+
+#[tokio::test]
+async fn a_deletion_answers_a_status_or_the_object() {
+    let desk = Desk::new().await;
+    let made = desk.made(MAPS, map("a")).await;
+    let gone = desk.ask("DELETE", &format!("{MAPS}/a"), &[], "").await;
+    let details = json!({"name": "a", "kind": "configmaps", "uid": made["metadata"]["uid"]});
+    let success =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    assert_eq!((gone.code, gone.value), (200, success));
+    desk.made(PODS, pod("p")).await;
+    let gone = desk.ask("DELETE", &format!("{PODS}/p"), &[], "").await;
+    assert_eq!((gone.code, &gone.value["kind"]), (200, &json!("Pod")));
+    desk.made(MAPS, map("b")).await;
+    let wrong = r#"{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"other"}}"#;
+    let refused = desk.ask("DELETE", &format!("{MAPS}/b"), &[("content-type", JSON)], wrong).await;
+    assert_eq!(refused.code, 409);
+    let foreground = desk.ask("DELETE", &format!("{MAPS}/b?propagationPolicy=Foreground"), &[], "").await;
+    assert_eq!(foreground.value["metadata"]["finalizers"], json!(["foregroundDeletion"]));
+    let unknown = desk.ask("DELETE", &format!("{MAPS}/b?propagationPolicy=Up"), &[], "").await;
+    assert_eq!(unknown.code, 422);
+    for name in ["default", "kube-system"] {
+        let kept = desk.ask("DELETE", &format!("/api/v1/namespaces/{name}"), &[], "").await;
+        let told = format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted");
+        assert_eq!(kept.told(), (403, &*told));
+    }
+}
+
+#[tokio::test]
+async fn a_collection_is_deleted_as_far_as_it_is_selected() {
+    let desk = Desk::new().await;
+    for name in ["a", "b"] {
+        let mut map = map(name);
+        map["metadata"]["labels"] = json!({"n": name});
+        desk.made(MAPS, map).await;
+    }
+    let gone = desk.ask("DELETE", &format!("{MAPS}?labelSelector=n%3Da"), &[], "").await;
+    assert_eq!((gone.code, &gone.value["kind"]), (200, &json!("ConfigMapList")));
+    let left = desk.get(MAPS).await.value;
+    assert_eq!((left["items"].as_array().unwrap().len(), &left["items"][0]["metadata"]["name"]), (1, &json!("b")));
+}
+
+#[tokio::test]
+async fn a_pod_gets_its_account_and_its_node_once() {
+    let desk = Desk::new().await;
+    let made = desk.made(PODS, pod("web")).await;
+    let spec = &made["spec"];
+    assert_eq!((&spec["serviceAccountName"], &spec["priority"]), (&json!("default"), &json!(0)));
+    assert!(!made.to_string().contains("null"), "nothing is written that says nothing: {made}");
+    let volume = &spec["volumes"][0]["name"];
+    assert!(volume.as_str().unwrap().starts_with("kube-api-access-"));
+    assert_eq!(&spec["containers"][0]["volumeMounts"][0]["name"], volume);
+    assert_eq!(spec["tolerations"].as_array().unwrap().len(), 2);
+    assert_eq!(bind(&desk, "web", "n1").await.code, 201);
+    let bound = desk.get(&format!("{PODS}?fieldSelector=spec.nodeName%3Dn1")).await.value;
+    assert_eq!(bound["items"][0]["status"]["conditions"][0]["type"], "PodScheduled");
+    let again = bind(&desk, "web", "n2").await;
+    let told = "Operation cannot be fulfilled on pods/binding \"web\": pod web is already assigned to node \"n1\"";
+    assert_eq!(again.told(), (409, told));
+}
+
+#[tokio::test]
+async fn a_scale_is_read_written_and_checked() {
+    let desk = Desk::new().await;
+    desk.made(DEPLOYMENTS, deployment("d")).await;
+    let uri = format!("{DEPLOYMENTS}/d/scale");
+    let mut scale = desk.get(&uri).await.value;
+    assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(2)));
+    assert_eq!(scale["status"]["selector"], "app=d");
+    scale["spec"]["replicas"] = json!(4);
+    let put = desk.ask("PUT", &uri, &[("content-type", JSON)], &scale.to_string()).await;
+    assert_eq!((put.code, &put.value["spec"]["replicas"]), (200, &json!(4)));
+    let stale = desk.ask("PUT", &uri, &[("content-type", JSON)], &scale.to_string()).await;
+    assert_eq!(stale.code, 409);
+    for (patch, code) in [
+        (r#"{"spec":{"replicas":"x"}}"#, 422),
+        (r#"{"spec":{"replicas":-1}}"#, 422),
+        (r#"{"spec":{"replicas":3}}"#, 200),
+    ] {
+        assert_eq!(desk.patch(&uri, MERGE, patch).await.code, code, "{patch}");
+    }
+    assert_eq!(desk.get(&format!("{DEPLOYMENTS}/d")).await.value["spec"]["replicas"], 3);
+}
+
+#[tokio::test]
+async fn a_status_is_written_apart_from_its_spec() {
+    let desk = Desk::new().await;
+    desk.made(PODS, pod("web")).await;
+    let uri = format!("{PODS}/web");
+    let patch = r#"{"status":{"phase":"Running"},"spec":{"nodeName":"n9"}}"#;
+    let changed = desk.patch(&format!("{uri}/status"), STRATEGIC, patch).await.value;
+    assert_eq!((&changed["status"]["phase"], &changed["spec"]["nodeName"]), (&json!("Running"), &Value::Null));
+    let main =
+        desk.patch(&uri, STRATEGIC, r#"{"status":{"phase":"Failed"},"metadata":{"labels":{"x":"y"}}}"#).await.value;
+    assert_eq!(
+        (&main["status"]["phase"], &main["metadata"]["labels"]["x"]),
+        (&json!("Running"), &json!("y")),
+        "{main}"
+    );
+    assert_eq!(desk.get(&format!("{uri}/status")).await.value, main);
+}
+
+#[tokio::test]
+async fn an_eviction_asks_the_budget() {
+    let desk = Desk::new().await;
+    for name in ["a", "b"] {
+        let mut pod = pod(name);
+        pod["metadata"]["labels"] = json!({"app": "web"});
+        desk.made(PODS, pod).await;
+        bind(&desk, name, "n1").await;
+        let ready = r#"{"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}"#;
+        assert_eq!(desk.patch(&format!("{PODS}/{name}/status"), STRATEGIC, ready).await.code, 200);
+    }
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let spec = json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}});
+    desk.made(budgets, json!({"metadata": {"name": "keep"}, "spec": spec})).await;
+    let evict =
+        async |pod: &str| desk.post(&format!("{PODS}/{pod}/eviction"), &json!({"metadata": {"name": pod}})).await;
+    let early = evict("a").await;
+    assert_eq!(early.told(), (429, "Cannot evict pod as it would violate the pod's disruption budget."));
+    assert_eq!(early.value["details"]["retryAfterSeconds"], 10);
+    let counted = r#"{"status":{"observedGeneration":1,"disruptionsAllowed":1,"currentHealthy":2,"desiredHealthy":1,"expectedPods":2}}"#;
+    assert_eq!(desk.patch(&format!("{budgets}/keep/status"), MERGE, counted).await.code, 200);
+    assert_eq!(evict("a").await.code, 201);
+    let leaving = desk.get(&format!("{PODS}/a")).await.value;
+    assert!(leaving["metadata"]["deletionTimestamp"].is_string());
+    let conditions = leaving["status"]["conditions"].as_array().unwrap();
+    assert!(conditions.iter().any(|one| one["type"] == "DisruptionTarget"), "{leaving}");
+    let refused = evict("b").await;
+    assert_eq!(refused.code, 429);
+    let cause = &refused.value["details"]["causes"][0]["message"];
+    assert_eq!(cause, "The disruption budget keep needs 1 healthy pods and has 2 currently");
+    assert!(desk.get(&format!("{PODS}/b")).await.value["metadata"]["deletionTimestamp"].is_null());
+}
+
+#[tokio::test]
+async fn a_request_for_a_certificate_says_who_asks_and_is_approved_apart() {
+    let desk = Desk::new().await;
+    let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let pem = base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        tinyplane_wire::identity::pki::request("u", None).unwrap().certificate_pem,
+    );
+    let spec = json!({"request": pem, "signerName": "example.com/x", "usages": ["client auth"], "username": "other"});
+    let made = desk.post(requests, &json!({"metadata": {"name": "r"}, "spec": spec})).await;
+    assert_eq!((made.code, &made.value["spec"]["username"]), (201, &json!("admin")), "{}", made.value);
+    let verdict = r#"{"status":{"conditions":[{"type":"Approved","status":"True","reason":"r"}]}}"#;
+    let ignored = desk.patch(&format!("{requests}/r/status"), MERGE, verdict).await.value;
+    assert_eq!(ignored["status"]["conditions"], Value::Null);
+    let approved = desk.patch(&format!("{requests}/r/approval"), MERGE, verdict).await.value;
+    assert_eq!(approved["status"]["conditions"][0]["type"], "Approved");
+    assert!(approved["status"]["conditions"][0]["lastUpdateTime"].is_string());
+}
+
+#[tokio::test]
+async fn a_review_is_answered_and_not_stored() {
+    let desk = Desk::new().await;
+    let uri = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let spec = json!({"resourceAttributes": {"verb": "get", "resource": "pods"}});
+    let answer = desk.post(uri, &json!({"spec": spec})).await;
+    assert_eq!((answer.code, &answer.value["status"]["allowed"]), (201, &json!(true)));
+}
