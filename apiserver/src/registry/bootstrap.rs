@@ -1,5 +1,6 @@
 //! What the API server itself sees to: the first namespaces, priorities, flow schemas, and the Service that leads to it.
 
+mod api_services;
 mod flow_control;
 mod own_service;
 
@@ -42,7 +43,9 @@ impl Registry {
         futures_util::future::try_join_all(writes).await?;
         let roles =
             defaults::objects().into_iter().map(|(plural, object)| ("rbac.authorization.k8s.io", plural, object));
-        let objects = priorities().into_iter().chain(flow_control::objects(&self.clock().timestamp())).chain(roles);
+        let now = self.clock().timestamp();
+        let objects = priorities().into_iter().chain(flow_control::objects(&now)).chain(api_services::objects(&now));
+        let objects = objects.chain(roles);
         let writes = objects.map(|(group, plural, object)| self.ensure(group, plural, object));
         let all = futures_util::future::try_join_all(writes);
         let (written, own) = tokio::join!(all, own_service::ensure(self, own.endpoint));

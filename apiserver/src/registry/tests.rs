@@ -376,3 +376,54 @@ async fn a_reader_is_in_step_with_every_answered_write() {
     world.delete("", "configmaps", "a", Options::default()).await.unwrap();
     assert!(names.view().is_empty());
 }
+
+/// Compares with what a fresh cluster of Kubernetes 1.36 holds.
+#[tokio::test]
+async fn a_fresh_cluster_holds_what_upstreams_does() {
+    let shared = option_env!("TINYPLANE_SHARED").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
+    let world = World::new().await;
+    let kinds = [
+        ("", "namespaces", "namespaces"),
+        ("scheduling.k8s.io", "priorityclasses", "priorityclasses"),
+        ("flowcontrol.apiserver.k8s.io", "flowschemas", "flowschemas"),
+        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "prioritylevels"),
+        ("apiregistration.k8s.io", "apiservices", "apiservices"),
+        ("networking.k8s.io", "servicecidrs", "servicecidrs"),
+        ("networking.k8s.io", "ipaddresses", "ipaddresses"),
+        ("", "services", "services"),
+    ];
+    for (group, plural, file) in kinds {
+        let path = format!("{shared}/kubernetes-1.36/fresh-cluster/{file}.json");
+        let Ok(text) = std::fs::read(&path) else { return eprintln!("passed over: {path} is absent") };
+        let upstream: Value = serde_json::from_slice(&text).unwrap();
+        let ours = world.registry.find_all(group, plural, "").unwrap();
+        let upstream = upstream["items"].as_array().unwrap();
+        assert_eq!(ours.iter().map(told_name).collect::<Vec<_>>(), upstream.iter().map(told_name).collect::<Vec<_>>());
+        for (ours, upstream) in ours.iter().zip(upstream) {
+            assert_eq!(comparable(ours), comparable(upstream), "{file}");
+        }
+    }
+}
+
+fn told_name(object: &Value) -> &str {
+    Meta::of(object).name()
+}
+
+/// An object without what differs from run to run, and without prose, which is ours.
+fn comparable(object: &Value) -> Value {
+    let mut object = object.clone();
+    for field in ["kind", "apiVersion", "description"] {
+        object.as_object_mut().unwrap().remove(field);
+    }
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+        metadata.remove(field);
+    }
+    for condition in object.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        condition.as_object_mut().unwrap().remove("lastTransitionTime");
+    }
+    for port in object.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        port.as_object_mut().unwrap().remove("targetPort");
+    }
+    object
+}

@@ -91,9 +91,7 @@ impl Registry {
         let old = encoding::parse(entry)?;
         let served = encoding::serve(resource, old.clone());
         let mut new = change(Some(&served))?;
-        if target.part != Part::Other {
-            default(resource, &mut new);
-        }
+        default(resource, &mut new);
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
         restrict(target, &mut new, &old);
@@ -112,7 +110,10 @@ impl Registry {
         let now = self.clock.timestamp();
         let scene = Scene { part: target.part, subresource: target.subresource, caller: intent.caller, now: &now };
         (resource.behaviour.prepare)(&mut new, Some(&old), &scene);
-        metadata::count(resource.behaviour, &mut new, Some(&old));
+        if target.subresource != "binding" {
+            // Being given a node is the one change of a pod's spec that does not count.
+            metadata::count(resource.behaviour, &mut new, Some(&old));
+        }
         let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
         self.check(target, &new, &old)?;
         if target.part == Part::Main {
