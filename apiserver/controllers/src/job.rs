@@ -358,8 +358,10 @@ fn mark_index(pod: &mut Value, job: &str, index: usize) {
         "valueFrom": {"fieldRef": {"fieldPath": format!("metadata.labels['{INDEX}']")}},
     });
     for field in ["containers", "initContainers"] {
-        for container in pod["spec"][field].as_array_mut().into_iter().flatten() {
-            match container["env"].as_array_mut() {
+        // Not by index: that would write a null where there is no such list.
+        let containers = pod["spec"].get_mut(field).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            match container.get_mut("env").and_then(Value::as_array_mut) {
                 Some(env) => env.push(variable.clone()),
                 None => container["env"] = json!([variable]),
             }
