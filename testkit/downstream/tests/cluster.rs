@@ -6,6 +6,8 @@ use kube::{Api, Client, Config};
 
 #[tokio::test]
 async fn a_kube_client_sees_the_nodes() -> Result<(), Box<dyn std::error::Error>> {
+    // Two providers are linked into this test, so kube asks which is meant. Tinyplane never asks, and never decides.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = tinyplane::Cluster::builder().nodes(1).start().await?;
     let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig("admin"))?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;

@@ -110,8 +110,9 @@ impl Cluster {
         self.folder.root()
     }
 
-    /// The short folder of its sockets.
-    pub(crate) fn runtime_dir(&self) -> &Path {
+    /// The short private folder of its Unix sockets.
+    #[must_use]
+    pub fn runtime_dir(&self) -> &Path {
         self.runtime.path()
     }
 

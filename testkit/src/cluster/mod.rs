@@ -15,7 +15,9 @@ pub use folder::FolderError;
 pub use handle::{Cluster, MemberView};
 pub use plan::{Egress, Member, Mode, NodePlan, Plan, Security, Storage};
 pub use report::Report;
-pub(crate) use runtime_folder::{RuntimeFolder, running_under};
+pub(crate) use runtime_folder::RuntimeFolder;
+#[cfg(feature = "cli")]
+pub(crate) use runtime_folder::running_under;
 
 use crate::address::LeaseError;
 use tinyplane_wire::client::ClientError;

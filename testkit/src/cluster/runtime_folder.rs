@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Removed with the cluster. One a user and a block: whoever leases the block finds only what the dead left.
+/// Removed with the cluster. One a user, a network namespace and a block: whoever leases the block finds only what the
+/// dead left.
 #[derive(Debug)]
 pub(crate) struct RuntimeFolder(PathBuf);
 
@@ -22,7 +23,7 @@ impl RuntimeFolder {
             let told = format!("{} is not a private folder of this user", parent.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, told));
         }
-        let path = parent.join(block.network().to_string());
+        let path = parent.join(format!("{}-{}", block.network(), network_namespace()));
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
@@ -44,9 +45,15 @@ impl Drop for RuntimeFolder {
 }
 
 /// The runtime folders of this user's clusters, the dead ones' too.
+#[cfg(feature = "cli")]
 pub(crate) fn running_under() -> Vec<PathBuf> {
     let entries = fs::read_dir(parent()).into_iter().flatten();
     entries.filter_map(Result::ok).map(|entry| entry.path()).collect()
+}
+
+/// The number of this process's network namespace: a block is leased within one, while the file system may be shared.
+fn network_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/net").map_or(0, |meta| meta.ino())
 }
 
 fn parent() -> PathBuf {
