@@ -34,6 +34,7 @@ async fn texts_are_printed_and_cut() {
         ("printf 'one two\\nthree\\n' | wc -l; printf 'one two\\nthree\\n' | wc -w; printf abc | wc -c", "2\n3\n3\n", 0),
         ("echo abc | rev; printf '1\\n2\\n' | tac", "cba\n2\n1\n", 0),
         ("echo hello | base64; echo aGVsbG8K | base64 -d", "aGVsbG8K\nhello\n", 0),
+        ("printf 'message digest' | md5sum; printf abc | sha1sum", "f96b697d7cb7938d525a2f31aaf161d0  -\na9993e364706816aba3e25717850c26c9cd0d89d  -\n", 0),
         ("printf abc | md5sum; printf abc | sha256sum", "900150983cd24fb0d6963f7d28e17f72  -\nba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  -\n", 0),
         ("expr 1 + 2 \\* 3; expr abc : 'a\\(.\\)c'; expr length hello; expr 1 = 2", "7\nb\n5\n0\n", 1),
         ("basename /a/b.txt .txt; dirname /a/b/c; dirname x; basename /", "b\n/a/b\n.\n/\n", 0),

@@ -1,11 +1,11 @@
 //! Programs that encode and digest: `base64`, `md5sum`, `sha1sum`, `sha256sum`, `od`.
 
-mod hash;
-
 use super::{lines_of, options, read_operands};
 use crate::runtime::machine::{Outcome, Process, Stop};
 use ::base64::Engine;
 use ::base64::engine::general_purpose::STANDARD;
+use sha1::Digest;
+use std::fmt::Write as _;
 
 pub(super) async fn base64(process: &mut Process) -> Outcome {
     let given = options::read(process, "dDw:i", &[("decode", 'd'), ("wrap", 'w')]).await?;
@@ -32,24 +32,24 @@ pub(super) async fn base64(process: &mut Process) -> Outcome {
 }
 
 pub(super) async fn md5sum(process: &mut Process) -> Outcome {
-    sum(process, hash::md5).await
+    sum::<md5::Md5>(process).await
 }
 
 pub(super) async fn sha1sum(process: &mut Process) -> Outcome {
-    sum(process, hash::sha1).await
+    sum::<sha1::Sha1>(process).await
 }
 
 pub(super) async fn sha256sum(process: &mut Process) -> Outcome {
-    sum(process, hash::sha256).await
+    sum::<sha2::Sha256>(process).await
 }
 
-async fn sum(process: &mut Process, digest: fn(&[u8]) -> String) -> Outcome {
+async fn sum<D: Digest + Send>(process: &mut Process) -> Outcome {
     let given = options::read(process, "cbstw", &[("check", 'c'), ("status", 's')]).await?;
     let paths = if given.operands.is_empty() { vec!["-".to_owned()] } else { given.operands.clone() };
     let mut status = 0;
     for path in &paths {
-        let content = match process.open_source(path) {
-            Ok(source) => process.read_all(&source).await?,
+        let source = match process.open_source(path) {
+            Ok(source) => source,
             Err(error) => {
                 process.complain(format!("can't open '{path}': {error}")).await;
                 status = 1;
@@ -57,21 +57,30 @@ async fn sum(process: &mut Process, digest: fn(&[u8]) -> String) -> Outcome {
             }
         };
         if given.has('c') {
-            status = status.max(check(process, &content, digest, given.has('s')).await?);
+            let list = process.read_all(&source).await?;
+            status = status.max(check::<D>(process, &list, given.has('s')).await?);
         } else {
-            process.out(format!("{}  {path}\n", digest(&content))).await?;
+            let mut digest = D::new();
+            loop {
+                let bytes = process.read(&source).await?;
+                if bytes.is_empty() {
+                    break;
+                }
+                digest.update(&bytes);
+            }
+            process.out(format!("{}  {path}\n", hexadecimal(&digest.finalize()))).await?;
         }
     }
     Ok(status)
 }
 
-async fn check(process: &Process, list: &[u8], digest: fn(&[u8]) -> String, quiet: bool) -> Result<i32, Stop> {
+async fn check<D: Digest>(process: &Process, list: &[u8], quiet: bool) -> Result<i32, Stop> {
     let mut failed = 0;
     for line in lines_of(list) {
         let line = String::from_utf8_lossy(line).into_owned();
         let Some((wanted, path)) = line.split_once(' ') else { continue };
         let path = path.trim_start_matches([' ', '*']);
-        let fits = process.place.read(path).is_ok_and(|content| digest(&content) == wanted);
+        let fits = process.place.read(path).is_ok_and(|content| hexadecimal(&D::digest(&content)) == wanted);
         failed += i32::from(!fits);
         if !quiet {
             process.out(format!("{path}: {}\n", if fits { "OK" } else { "FAILED" })).await?;
@@ -81,6 +90,14 @@ async fn check(process: &Process, list: &[u8], digest: fn(&[u8]) -> String, quie
         process.complain(format!("WARNING: {failed} computed checksums did NOT match")).await;
     }
     Ok(i32::from(failed > 0))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// `od`: octal words, or with `-c` characters, with `-x`/`-t x1` hexadecimal bytes.
