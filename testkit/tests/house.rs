@@ -44,7 +44,7 @@ const KEEPERS: [(&str, &[&str]); 6] = [
     ("h2::", &["konnectivity"]),
     ("TcpListener::", &["apiserver/wire/src/net"]),
     ("TcpSocket::", &["apiserver/wire/src/net"]),
-    ("install_default", &[]),
+    ("install_default", &["testkit/downstream"]),
 ];
 
 struct Source {
