@@ -1,5 +1,6 @@
-//! What all control loops share: the client, one cache a resource, the recorder of events.
+//! What all control loops share, and what each has of its own: the caches; its client and its recorder of events.
 
+use crate::identity::Identities;
 use crate::recorder::Recorder;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,24 +9,45 @@ use tinyplane_wire::clock::Clock;
 use tinyplane_wire::gvr::Gvr;
 use tinyplane_wire::process::Shutdown;
 
+/// One loop's view of the program.
 pub(crate) struct Context {
+    /// Acts as this loop.
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
     pub(crate) recorder: Recorder,
+    shared: Arc<Shared>,
+}
+
+/// The caches are filled by one client, known as the program itself, as upstream's shared informers are.
+pub(crate) struct Shared {
+    reader: Client,
+    identities: Identities,
     caches: Mutex<HashMap<Gvr, Arc<Cache>>>,
 }
 
+impl Shared {
+    pub(crate) fn new(reader: Client, identities: Identities) -> Arc<Self> {
+        Arc::new(Self { reader, identities, caches: Mutex::default() })
+    }
+}
+
 impl Context {
-    pub(crate) fn new(client: Client, clock: Clock, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(client: Client, shared: &Arc<Shared>, clock: Clock, shutdown: Shutdown) -> Arc<Self> {
         let recorder = Recorder::start(client.clone(), clock.clone(), &shutdown);
-        Self { client, clock, shutdown, recorder, caches: Mutex::default() }
+        Arc::new(Self { client, clock, shutdown, recorder, shared: Arc::clone(shared) })
+    }
+
+    /// The same for a loop that acts as another account.
+    pub(crate) fn acting_as(&self, account: &'static str) -> Arc<Self> {
+        let client = self.shared.identities.client(account);
+        Self::new(client, &self.shared, self.clock.clone(), self.shutdown.clone())
     }
 
     /// The cache of a resource, one for all who ask.
     pub(crate) fn cache(&self, gvr: &Gvr) -> Arc<Cache> {
-        let mut caches = self.caches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let fresh = || reflect(&self.client, Selection::all(gvr.clone()), &self.shutdown);
+        let mut caches = self.shared.caches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let fresh = || reflect(&self.shared.reader, Selection::all(gvr.clone()), &self.shutdown);
         Arc::clone(caches.entry(gvr.clone()).or_insert_with(fresh))
     }
 

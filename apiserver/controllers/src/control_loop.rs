@@ -1,10 +1,12 @@
 //! The shape of every control loop: keys in a queue, and one function that brings a key into its wished state.
 
 use crate::context::Context;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::{Cache, Change, ClientError, WorkQueue};
 use tinyplane_wire::meta::Meta;
+use tinyplane_wire::selector::LabelSelector;
 
 /// Workers of one loop, unless it says otherwise.
 pub(crate) const WORKERS: usize = 4;
@@ -82,6 +84,28 @@ pub(crate) fn enqueue_owners(cache: &Cache, queue: &Arc<WorkQueue>, kind: &'stat
             let owner = meta.controller().filter(|owner| owner["kind"] == kind);
             if let Some(name) = owner.and_then(|owner| owner["name"].as_str()) {
                 queue.add(format!("{}/{name}", meta.namespace()));
+            }
+        }
+    });
+}
+
+/// Adds the keys of the owners that could adopt a changed object that belongs to nobody.
+pub(crate) fn enqueue_adopters(
+    cache: &Cache,
+    owners: &Arc<Cache>,
+    queue: &Arc<WorkQueue>,
+    selector: impl Fn(&Value) -> Option<LabelSelector> + Send + Sync + 'static,
+) {
+    let (owners, queue) = (Arc::clone(owners), Arc::clone(queue));
+    cache.on_change(move |change| {
+        let Change::Applied(object, _) = change else { return };
+        let meta = Meta::of(object);
+        if meta.controller().is_some() || meta.is_deleting() {
+            return;
+        }
+        for owner in owners.in_namespace(meta.namespace()) {
+            if selector(&owner).is_some_and(|selector| selector.selects(object)) {
+                queue.add(Meta::of(&owner).key());
             }
         }
     });

@@ -13,6 +13,12 @@ pub struct Flags {
     /// Kubeconfig of the API server
     #[arg(long, value_name = "FILE")]
     kubeconfig: PathBuf,
+    /// Kubeconfig of the scheduler, where it is another user than the controllers
+    #[arg(long, value_name = "FILE")]
+    scheduler_kubeconfig: Option<PathBuf>,
+    /// Let each loop act as a service account of kube-system
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    use_service_account_credentials: bool,
     /// Root certificate that every namespace gets as ConfigMap kube-root-ca.crt
     #[arg(long, value_name = "FILE")]
     root_ca_file: Option<PathBuf>,
@@ -36,6 +42,8 @@ impl TryFrom<Flags> for Config {
     fn try_from(flags: Flags) -> Result<Self, MemberError> {
         Ok(Self {
             kubeconfig: flags.kubeconfig,
+            scheduler_kubeconfig: flags.scheduler_kubeconfig,
+            use_service_account_credentials: flags.use_service_account_credentials,
             root_ca_file: flags.root_ca_file,
             source_address: flags.source_address,
             cluster_net: flags.cluster_net,

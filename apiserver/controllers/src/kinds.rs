@@ -22,6 +22,11 @@ kinds! {
     endpoint_slices = "discovery.k8s.io" "v1" "endpointslices";
     replica_sets = "apps" "v1" "replicasets";
     deployments = "apps" "v1" "deployments";
+    replication_controllers = "" "v1" "replicationcontrollers";
+    daemon_sets = "apps" "v1" "daemonsets";
+    stateful_sets = "apps" "v1" "statefulsets";
+    controller_revisions = "apps" "v1" "controllerrevisions";
+    claims = "" "v1" "persistentvolumeclaims";
     jobs = "batch" "v1" "jobs";
     leases = "coordination.k8s.io" "v1" "leases";
 }

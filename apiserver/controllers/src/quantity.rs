@@ -1,4 +1,6 @@
-//! Quantities, as far as the scheduler compares them: in thousandths of the unit.
+//! Quantities in thousandths of their unit, and shares of a number: `25%`, or a number itself.
+
+use serde_json::Value;
 
 /// Reads a quantity (`250m`, `1.5`, `16Gi`, `2e3`) into thousandths, rounded up; `None` where it is none.
 pub(crate) fn thousandths(text: &str) -> Option<i128> {
@@ -19,6 +21,16 @@ pub(crate) fn thousandths(text: &str) -> Option<i128> {
     let by = scale.checked_mul(divisor)?;
     let rounded = scaled.div_euclid(by) + i128::from(scaled.rem_euclid(by) != 0);
     Some(if negative { -rounded } else { rounded })
+}
+
+/// A number, or a percentage of another one, rounded up or down.
+pub(crate) fn share(value: &Value, of: i64, up: bool) -> i64 {
+    let percent = value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|n| n.parse::<i64>().ok());
+    match percent {
+        Some(percent) if up => (percent * of + 99).div_euclid(100),
+        Some(percent) => (percent * of).div_euclid(100),
+        None => value.as_i64().unwrap_or_default(),
+    }
 }
 
 fn factor(suffix: &str) -> Option<(i128, i128)> {

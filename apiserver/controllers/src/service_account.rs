@@ -12,7 +12,8 @@ use tinyplane_wire::meta::Meta;
 /// The ConfigMap's name.
 const ROOT_CA: &str = "kube-root-ca.crt";
 
-pub(crate) fn start(context: &Arc<Context>, root_ca: Option<String>) {
+/// Starts the loop; accounts and ConfigMaps are written by an account each.
+pub(crate) fn start(context: &Arc<Context>, publisher: &Context, root_ca: Option<String>) {
     let queue = Arc::new(WorkQueue::new());
     let namespaces = context.cache(&kinds::namespaces());
     let accounts = context.cache(&kinds::service_accounts());
@@ -28,12 +29,13 @@ pub(crate) fn start(context: &Arc<Context>, root_ca: Option<String>) {
         });
     }
     let reads = vec![Arc::clone(&namespaces), Arc::clone(&accounts), Arc::clone(&maps)];
-    let client = context.client.clone();
-    run(context, &queue, reads, Furnish { client, namespaces, accounts, maps, root_ca });
+    let (client, publisher) = (context.client.clone(), publisher.client.clone());
+    run(context, &queue, reads, Furnish { client, publisher, namespaces, accounts, maps, root_ca });
 }
 
 struct Furnish {
     client: Client,
+    publisher: Client,
     namespaces: Arc<Cache>,
     accounts: Arc<Cache>,
     maps: Arc<Cache>,
@@ -49,7 +51,8 @@ impl Reconcile for Furnish {
             return Ok(After::Rest);
         }
         if self.accounts.get(&format!("{namespace}/default")).is_none() {
-            self.make(
+            make(
+                &self.client,
                 &kinds::service_accounts(),
                 namespace,
                 &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}),
@@ -58,11 +61,11 @@ impl Reconcile for Furnish {
         }
         let Some(root_ca) = &self.root_ca else { return Ok(After::Rest) };
         match self.maps.get(&format!("{namespace}/{ROOT_CA}")) {
-            None => self.make(&kinds::config_maps(), namespace, &root_ca_map(root_ca)).await?,
+            None => make(&self.publisher, &kinds::config_maps(), namespace, &root_ca_map(root_ca)).await?,
             Some(map) if map["data"]["ca.crt"] != root_ca.as_str() => {
                 let mut map = Value::clone(&map);
                 map["data"] = json!({"ca.crt": root_ca});
-                self.client.update(&kinds::config_maps(), None, &map).await?;
+                self.publisher.update(&kinds::config_maps(), None, &map).await?;
             }
             Some(_) => {}
         }
@@ -70,12 +73,10 @@ impl Reconcile for Furnish {
     }
 }
 
-impl Furnish {
-    async fn make(&self, gvr: &Gvr, namespace: &str, object: &Value) -> Result<(), ClientError> {
-        match self.client.create(gvr, Some(namespace), object).await {
-            Err(error) if !error.is_already_exists() => Err(error),
-            _ => Ok(()),
-        }
+async fn make(client: &Client, gvr: &Gvr, namespace: &str, object: &Value) -> Result<(), ClientError> {
+    match client.create(gvr, Some(namespace), object).await {
+        Err(error) if !error.is_already_exists() => Err(error),
+        _ => Ok(()),
     }
 }
 

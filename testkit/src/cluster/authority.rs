@@ -37,9 +37,8 @@ pub(crate) fn establish(plan: &Plan, folder: &Folder, now: SystemTime) -> Result
     registrar.apiserver()?;
     registrar.user("admin", "kubernetes-admin", Some("system:masters"))?;
     if plan.controllers {
-        // Upstream's controllers act as a service account each, with a role each. Here they are one client with all
-        // rights, until identity is gone into.
-        registrar.user("controllers", "system:kube-controller-manager", Some("system:masters"))?;
+        registrar.user("controllers", "system:kube-controller-manager", None)?;
+        registrar.user("scheduler", "system:kube-scheduler", None)?;
     }
     if !plan.nodes.is_empty() {
         registrar.user("kube-proxy", "system:kube-proxy", None)?;

@@ -24,6 +24,8 @@ pub(super) async fn start(spec: &Spec, clock: Clock, shutdown: Shutdown) -> Resu
 
 fn controllers(spec: &Spec) -> tinyplane_controllers::Config {
     tinyplane_controllers::Config {
+        scheduler_kubeconfig: Some(spec.folder.kubeconfig("scheduler")),
+        use_service_account_credentials: true,
         root_ca_file: Some(spec.folder.pki("ca.crt")),
         source_address: Some(spec.plan.address(Member::Controllers).into()),
         cluster_net: spec.plan.division().cluster_net(),

@@ -1,7 +1,6 @@
 //! Rolls a Deployment from one ReplicaSet to the next.
 
 mod conditions;
-mod hash;
 mod rolling;
 mod sets;
 
@@ -41,6 +40,7 @@ impl Reconcile for Deployments {
 
     async fn reconcile(&self, key: &str) -> Result<After, ClientError> {
         let Some(deployment) = self.deployments.get(key) else { return Ok(After::Rest) };
+        let mut deployment = Value::clone(&deployment);
         let mut sets = Sets::of(&deployment, &self.sets);
         if Meta::of(&deployment).is_deleting() {
             return Ok(After::Rest);
@@ -48,7 +48,7 @@ impl Reconcile for Deployments {
         let paused = deployment["spec"]["paused"].as_bool() == Some(true);
         let mut made = None;
         if !paused {
-            made = self.ensure_new_set(&deployment, &mut sets).await?;
+            made = self.ensure_new_set(&mut deployment, &mut sets).await?;
         }
         if !self.scale_for_size(&deployment, &mut sets).await? && !paused {
             match deployment["spec"]["strategy"]["type"].as_str() {

@@ -3,6 +3,7 @@
 use super::Deployments;
 use super::sets::{Sets, replicas, wished};
 use crate::pods::is_active;
+use crate::quantity::share;
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::client::ClientError;
@@ -18,15 +19,6 @@ pub(super) fn fenceposts(deployment: &Value) -> (i64, i64) {
     let unavailable = share(&rolling["maxUnavailable"], wished(deployment), false);
     // With neither, nothing could ever move.
     if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
-}
-
-fn share(value: &Value, of: i64, up: bool) -> i64 {
-    let percent = value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|n| n.parse::<i64>().ok());
-    match percent {
-        Some(percent) if up => (percent * of + 99).div_euclid(100),
-        Some(percent) => (percent * of).div_euclid(100),
-        None => value.as_i64().unwrap_or_default(),
-    }
 }
 
 impl Deployments {

@@ -1,6 +1,7 @@
 //! The ReplicaSets of a Deployment: which is new, which are old, and their revisions.
 
-use super::{COMPONENT, Deployments, REVISION, hash};
+use super::{COMPONENT, Deployments, REVISION};
+use crate::hash;
 use crate::kinds;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -101,11 +102,16 @@ pub(super) fn annotate_size(deployment: &Value, set: &mut Value) {
 
 fn without_hash(template: &Value) -> Value {
     let mut template = template.clone();
-    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-        labels.remove(HASH_LABEL);
+    let metadata = metadata_mut(&mut template);
+    if metadata.get("creationTimestamp").is_some_and(Value::is_null) {
+        metadata.remove("creationTimestamp");
     }
-    if template["metadata"]["creationTimestamp"].is_null() {
-        metadata_mut(&mut template).remove("creationTimestamp");
+    // Not by index, which would write a null where there are no labels.
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+        labels.remove(HASH_LABEL);
+        if labels.is_empty() {
+            metadata.remove("labels");
+        }
     }
     template
 }
@@ -114,7 +120,7 @@ impl Deployments {
     /// Finds or makes the set of the present template, and gives it the highest revision. Says what was made.
     pub(super) async fn ensure_new_set(
         &self,
-        deployment: &Value,
+        deployment: &mut Value,
         sets: &mut Sets,
     ) -> Result<Option<String>, ClientError> {
         let highest = sets.old().map(|set| revision(set)).max().unwrap_or_default();
@@ -147,12 +153,16 @@ impl Deployments {
             *set = Arc::new(self.context.client.update(&kinds::replica_sets(), None, &wished).await?);
         }
         if Meta::of(deployment).annotation(REVISION) != Some(number.to_string().as_str()) {
-            let patch = json!({"metadata": {"annotations": {REVISION: number.to_string()}}});
-            let meta = Meta::of(deployment);
-            let patch = (tinyplane_wire::client::Patch::Merge, &patch);
-            self.context.client.patch(&kinds::deployments(), Some(meta.namespace()), meta.name(), None, patch).await?;
+            *deployment = self.annotate_revision(deployment, number).await?;
         }
         Ok(made)
+    }
+
+    async fn annotate_revision(&self, deployment: &Value, number: i64) -> Result<Value, ClientError> {
+        let mut wished = deployment.clone();
+        let annotations = map_mut(metadata_mut(&mut wished).entry("annotations").or_insert_with(|| json!({})));
+        annotations.insert(REVISION.into(), number.to_string().into());
+        self.context.client.update(&kinds::deployments(), None, &wished).await
     }
 
     async fn make_set(&self, deployment: &Value, number: i64, sets: &Sets) -> Result<Value, ClientError> {

@@ -17,7 +17,8 @@ use tinyplane_wire::selector::LabelSelector;
 /// Endpoints in one slice.
 const SLICE_ENDPOINTS_MAX: usize = 100;
 
-pub(crate) fn start(context: &Arc<Context>) {
+/// Starts the loop; Endpoints and EndpointSlices are written by an account each.
+pub(crate) fn start(context: &Arc<Context>, slices_context: &Context) {
     let queue = Arc::new(WorkQueue::new());
     let (services, pods) = (context.cache(&kinds::services()), context.cache(&kinds::pods()));
     let (endpoints, slices) = (context.cache(&kinds::endpoints()), context.cache(&kinds::endpoint_slices()));
@@ -26,8 +27,8 @@ pub(crate) fn start(context: &Arc<Context>) {
     enqueue_services_of(&slices, &queue);
     enqueue_selecting(&pods, &services, &queue);
     let reads = vec![Arc::clone(&services), Arc::clone(&pods), Arc::clone(&endpoints), Arc::clone(&slices)];
-    let client = context.client.clone();
-    run(context, &queue, reads, Lead { client, services, pods, endpoints, slices });
+    let (client, slices_client) = (context.client.clone(), slices_context.client.clone());
+    run(context, &queue, reads, Lead { client, slices_client, services, pods, endpoints, slices });
 }
 
 fn enqueue_services_of(slices: &Cache, queue: &Arc<WorkQueue>) {
@@ -60,6 +61,7 @@ fn enqueue_selecting(pods: &Cache, services: &Arc<Cache>, queue: &Arc<WorkQueue>
 
 struct Lead {
     client: Client,
+    slices_client: Client,
     services: Arc<Cache>,
     pods: Arc<Cache>,
     endpoints: Arc<Cache>,
@@ -77,7 +79,7 @@ impl Reconcile for Lead {
                 .get(key)
                 .is_some_and(|e| Meta::of(&e).label(objects::ENDPOINTS_LABEL) == Some(objects::ENDPOINTS_MANAGER))
             {
-                self.remove(&kinds::endpoints(), key).await?;
+                remove(&self.client, &kinds::endpoints(), key).await?;
             }
             return Ok(After::Rest);
         };
@@ -153,24 +155,24 @@ impl Lead {
                         changed[field] = slice[field].clone();
                     }
                     changed["metadata"]["labels"] = slice["metadata"]["labels"].clone();
-                    self.client.update(&kinds::endpoint_slices(), None, &changed).await?;
+                    self.slices_client.update(&kinds::endpoint_slices(), None, &changed).await?;
                 }
                 None => {
-                    self.client.create(&kinds::endpoint_slices(), Some(meta.namespace()), &slice).await?;
+                    self.slices_client.create(&kinds::endpoint_slices(), Some(meta.namespace()), &slice).await?;
                 }
             }
         }
         for old in there {
-            self.remove(&kinds::endpoint_slices(), &Meta::of(&old).key()).await?;
+            remove(&self.slices_client, &kinds::endpoint_slices(), &Meta::of(&old).key()).await?;
         }
         Ok(())
     }
+}
 
-    async fn remove(&self, gvr: &Gvr, key: &str) -> Result<(), ClientError> {
-        let (namespace, name) = key.split_once('/').unwrap_or(("", key));
-        match self.client.delete(gvr, Some(namespace), name, &Value::Null).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
+async fn remove(client: &Client, gvr: &Gvr, key: &str) -> Result<(), ClientError> {
+    let (namespace, name) = key.split_once('/').unwrap_or(("", key));
+    match client.delete(gvr, Some(namespace), name, &Value::Null).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }

@@ -38,25 +38,63 @@ impl fmt::Display for Misfit {
 pub(super) struct Wishes {
     pub(super) requests: Amounts,
     pub(super) ports: Vec<(String, i64)>,
-    selector: LabelSelector,
-    /// Terms of which one must hold, each with requirements on labels and on fields.
-    affinity: Option<Vec<(Vec<Requirement>, Vec<Requirement>)>>,
+    pub(super) node: NodeWish,
     tolerations: Vec<Value>,
+}
+
+/// Which labels and name a pod wishes of its node.
+pub(super) struct NodeWish {
+    selector: LabelSelector,
+    /// Terms of which one must hold.
+    terms: Option<Vec<Term>>,
+}
+
+/// A term of node affinity: requirements on labels and on fields.
+pub(super) struct Term {
+    by_label: Vec<Requirement>,
+    by_field: Vec<Requirement>,
+}
+
+impl Term {
+    pub(super) fn of(term: &Value) -> Self {
+        let read = |list: &Value| {
+            list.as_array().into_iter().flatten().filter_map(|e| expression_requirement(e).ok()).collect::<Vec<_>>()
+        };
+        Self { by_label: read(&term["matchExpressions"]), by_field: read(&term["matchFields"]) }
+    }
+
+    /// Whether a node is as the term says; an empty one says nothing, and matches none.
+    pub(super) fn matches(&self, node: &Value) -> bool {
+        let (labels, name) = (&node["metadata"]["labels"], node["metadata"]["name"].as_str());
+        (!self.by_label.is_empty() || !self.by_field.is_empty())
+            && self.by_label.iter().all(|r| r.matches(&|key: &str| labels[key].as_str()))
+            && self.by_field.iter().all(|r| r.matches(&|key: &str| name.filter(|_| key == "metadata.name")))
+    }
+}
+
+impl NodeWish {
+    pub(super) fn of(spec: &Value) -> Self {
+        let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        let terms = required["nodeSelectorTerms"].as_array();
+        Self {
+            selector: LabelSelector::from_map(&spec["nodeSelector"]),
+            terms: terms.map(|terms| terms.iter().map(Term::of).collect()),
+        }
+    }
+
+    pub(super) fn allows(&self, node: &Value) -> bool {
+        self.selector.selects(node)
+            && self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
+    }
 }
 
 impl Wishes {
     pub(super) fn of(pod: &Value) -> Self {
         let spec = &pod["spec"];
-        let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-        let read = |list: &Value| {
-            list.as_array().into_iter().flatten().filter_map(|e| expression_requirement(e).ok()).collect::<Vec<_>>()
-        };
-        let term = |term: &Value| (read(&term["matchExpressions"]), read(&term["matchFields"]));
         Self {
             requests: requests(pod),
             ports: host_ports(pod),
-            selector: LabelSelector::from_map(&spec["nodeSelector"]),
-            affinity: required["nodeSelectorTerms"].as_array().map(|terms| terms.iter().map(term).collect()),
+            node: NodeWish::of(spec),
             tolerations: spec["tolerations"].as_array().cloned().unwrap_or_default(),
         }
     }
@@ -66,7 +104,7 @@ impl Wishes {
         if node["spec"]["unschedulable"].as_bool() == Some(true) && !self.tolerates(&UNSCHEDULABLE.taint()) {
             return Some(Misfit::Unschedulable);
         }
-        if !self.selector.selects(node) || !self.affine(node) {
+        if !self.node.allows(node) {
             return Some(Misfit::Affinity);
         }
         let taints = node["spec"]["taints"].as_array().into_iter().flatten();
@@ -74,16 +112,6 @@ impl Wishes {
             .filter(|taint| taint["effect"] != "PreferNoSchedule")
             .find(|taint| !self.tolerates(taint))
             .map(|taint| Misfit::Taint(text(taint, "key"), text(taint, "value")))
-    }
-
-    fn affine(&self, node: &Value) -> bool {
-        let Some(terms) = &self.affinity else { return true };
-        let (labels, name) = (&node["metadata"]["labels"], node["metadata"]["name"].as_str());
-        terms.iter().any(|(by_label, by_field)| {
-            (!by_label.is_empty() || !by_field.is_empty())
-                && by_label.iter().all(|r| r.matches(&|key: &str| labels[key].as_str()))
-                && by_field.iter().all(|r| r.matches(&|key: &str| name.filter(|_| key == "metadata.name")))
-        })
     }
 
     fn tolerates(&self, taint: &Value) -> bool {
@@ -95,6 +123,11 @@ impl Wishes {
         let taints = node["spec"]["taints"].as_array().into_iter().flatten();
         taints.filter(|taint| taint["effect"] == "PreferNoSchedule" && !self.tolerates(taint)).count()
     }
+}
+
+/// Whether a node's labels and name are those that a pod's spec wishes.
+pub(crate) fn node_matches(spec: &Value, node: &Value) -> bool {
+    NodeWish::of(spec).allows(node)
 }
 
 /// True when a toleration is for a taint.

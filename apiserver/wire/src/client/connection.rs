@@ -18,6 +18,8 @@ pub struct Connection {
     path: PathBuf,
     source: Option<IpAddr>,
     user_agent: String,
+    /// Whether the kubeconfig's certificate or token is shown.
+    known: bool,
     current: ArcSwap<Opened>,
     looked: Mutex<Instant>,
 }
@@ -31,12 +33,18 @@ struct Opened {
 }
 
 impl Connection {
-    pub(super) fn open(path: &Path, source: Option<IpAddr>, user_agent: &str) -> Result<Self, ClientError> {
-        let opened = Opened::read(path, source, user_agent)?;
+    pub(super) fn open(
+        path: &Path,
+        source: Option<IpAddr>,
+        user_agent: &str,
+        known: bool,
+    ) -> Result<Self, ClientError> {
+        let opened = Opened::read(path, source, user_agent, known)?;
         Ok(Self {
             path: path.to_owned(),
             source,
             user_agent: user_agent.to_owned(),
+            known,
             current: ArcSwap::from_pointee(opened),
             looked: Mutex::new(Instant::now()),
         })
@@ -75,7 +83,7 @@ impl Connection {
         if self.current.load().stamps.iter().all(|(path, stamp)| modified(path) == *stamp) {
             return;
         }
-        match Opened::read(&self.path, self.source, &self.user_agent) {
+        match Opened::read(&self.path, self.source, &self.user_agent, self.known) {
             Ok(opened) => self.current.store(Arc::new(opened)),
             Err(error) => tracing::warn!(%error, "the changed credentials can't be read; the old ones stay"),
         }
@@ -83,8 +91,11 @@ impl Connection {
 }
 
 impl Opened {
-    fn read(path: &Path, source: Option<IpAddr>, user_agent: &str) -> Result<Self, ClientError> {
-        let credentials = kubeconfig::load(path)?;
+    fn read(path: &Path, source: Option<IpAddr>, user_agent: &str, known: bool) -> Result<Self, ClientError> {
+        let mut credentials = kubeconfig::load(path)?;
+        if !known {
+            (credentials.pair, credentials.token) = (None, None);
+        }
         let stamps = credentials.files.iter().map(|file| (file.clone(), modified(file))).collect();
         let config = tls::client(&credentials.trust, credentials.pair.as_ref(), &tls::ALPN_HTTP)?;
         let http = reqwest::Client::builder()

@@ -1,11 +1,13 @@
 //! The API client: how every member talks to the API server, over its one secure port like anyone else.
 
+mod bearer;
 mod connection;
 mod error;
 mod queue;
 mod reflector;
 mod watch;
 
+pub use bearer::Bearer;
 pub use connection::Connection;
 pub use error::ClientError;
 pub use queue::{Backoff, WorkQueue};
@@ -27,6 +29,7 @@ const REQUEST_SECONDS_MAX: u64 = 60;
 #[derive(Clone, Debug)]
 pub struct Client {
     connection: Arc<Connection>,
+    bearer: Option<Arc<dyn Bearer>>,
 }
 
 /// How a patch is to be read.
@@ -59,7 +62,21 @@ impl Client {
     /// # Errors
     /// When the kubeconfig can't be read or its certificates can't be used.
     pub fn from_kubeconfig(path: &Path, source: Option<IpAddr>, user_agent: &str) -> Result<Self, ClientError> {
-        Ok(Self { connection: Arc::new(Connection::open(path, source, user_agent)?) })
+        Ok(Self { connection: Arc::new(Connection::open(path, source, user_agent, true)?), bearer: None })
+    }
+
+    /// A client to the same server that shows no credentials: what clients with tokens of their own share.
+    ///
+    /// # Errors
+    /// As [`Client::from_kubeconfig`].
+    pub fn nobody(path: &Path, source: Option<IpAddr>, user_agent: &str) -> Result<Self, ClientError> {
+        Ok(Self { connection: Arc::new(Connection::open(path, source, user_agent, false)?), bearer: None })
+    }
+
+    /// A client on the same connection, each of whose requests bears the token of the moment.
+    #[must_use]
+    pub fn bearing(&self, bearer: Arc<dyn Bearer>) -> Self {
+        Self { connection: Arc::clone(&self.connection), bearer: Some(bearer) }
     }
 
     /// What carries the requests, for paths and bodies of one's own.
@@ -81,7 +98,18 @@ impl Client {
         if let Some(body) = body {
             request = request.header(http::header::CONTENT_TYPE, kind).body(serde_json::to_vec(body)?);
         }
-        error::body_of(request.send().await?).await
+        error::body_of(self.dispatch(request).await?).await
+    }
+
+    async fn dispatch(&self, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
+        let Some(bearer) = &self.bearer else { return Ok(request.send().await?) };
+        let token = bearer.token().await?;
+        request = request.bearer_auth(&token);
+        let answer = request.send().await?;
+        if answer.status() == http::StatusCode::UNAUTHORIZED {
+            bearer.refused(&token);
+        }
+        Ok(answer)
     }
 
     /// Reads an object.
@@ -156,7 +184,7 @@ impl Client {
     /// As [`Client::request`]; later failures come as frames or as the end of the stream.
     pub async fn watch(&self, gvr: &Gvr, namespace: Option<&str>, query: &str) -> Result<WatchStream, ClientError> {
         let path = with_query(with_query(gvr.collection(namespace), "watch=1"), query);
-        let answer = self.connection.request(Method::GET, &path)?.send().await?;
+        let answer = self.dispatch(self.connection.request(Method::GET, &path)?).await?;
         Ok(WatchStream::new(error::success(answer).await?))
     }
 }

@@ -1,4 +1,4 @@
-//! The hash by which a ReplicaSet is named after its template.
+//! The hash by which ReplicaSets and revisions are named after their template.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// Hashes a template. The number of collisions so far goes into it, so that a name that is taken leads to another.
-pub(super) fn of(template: &Value, collisions: Option<i64>) -> String {
+pub(crate) fn of(template: &Value, collisions: Option<i64>) -> String {
     let mut text = template.to_string();
     if let Some(collisions) = collisions {
         text.push_str(&collisions.to_string());
