@@ -1,5 +1,6 @@
 //! What the API server needs to know, as plain data.
 
+use crate::admission::Choice;
 use crate::egress::NodeConfig;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -62,6 +63,8 @@ pub struct Config {
     pub node_ports: RangeInclusive<u16>,
     /// How kubelets are reached (`--kubelet-client-certificate` and its companions).
     pub kubelets: NodeConfig,
+    /// The admission plugins (`--enable-admission-plugins`, `--disable-admission-plugins`).
+    pub admission: Choice,
     /// Which way leads to the cluster (`--egress-selector-config-file`); straight, if there is none.
     pub egress_file: Option<PathBuf>,
     /// Where objects are kept (`--store`, `--store-dir`).

@@ -1,5 +1,6 @@
 //! The flags of `tinyplane apiserver`, named as kube-apiserver's.
 
+use crate::admission::Choice;
 use crate::chain::CALL_TIMEOUT;
 use crate::config::{AuthorizationMode, Config, Storage};
 use crate::egress::NodeConfig;
@@ -77,6 +78,12 @@ pub struct Flags {
     /// Which of a node's addresses is taken, the first type that it has
     #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "InternalIP,ExternalIP,Hostname")]
     kubelet_preferred_address_types: Vec<String>,
+    /// Admission plugins to turn on beside those that are on by default
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    enable_admission_plugins: Vec<String>,
+    /// Admission plugins to turn off that are on by default
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    disable_admission_plugins: Vec<String>,
     /// Which way leads to the cluster, an EgressSelectorConfiguration; straight, without it
     #[arg(long, value_name = "FILE")]
     egress_selector_config_file: Option<PathBuf>,
@@ -125,6 +132,8 @@ impl TryFrom<Flags> for Config {
                 authority_file: flags.kubelet_certificate_authority,
                 preferred_address_types: flags.kubelet_preferred_address_types,
             },
+            admission: Choice::new(flags.enable_admission_plugins, flags.disable_admission_plugins)
+                .map_err(MemberError::new)?,
             egress_file: flags.egress_selector_config_file,
             storage,
             cluster_net: flags.cluster_net,
@@ -183,6 +192,7 @@ mod tests {
             &["--store-dir=d"],
             &["--service-node-port-range=9-1"],
             &["--cluster-net=nonsense"],
+            &["--enable-admission-plugins=Nonsense"],
             &["--kubelet-client-certificate=c"],
         ] {
             assert!(!parse(wrong).unwrap_err().is_empty(), "{wrong:?}");

@@ -1,6 +1,6 @@
 //! Puts the rooms together: settings in, a serving API server out.
 
-use crate::admission::Plugins;
+use crate::admission::{Means, Plugins};
 use crate::authn::{Authenticator, Certificates, Live, ServiceAccounts, StaticTokens};
 use crate::authz::{Authorizer, Authorizers, NodeAuthorizer, Rbac};
 use crate::chain::Chain;
@@ -102,9 +102,14 @@ impl Parts<'_> {
         let keys = self.keys()?;
         let authenticator = Arc::new(self.authenticator(&keys, &live)?);
         let authorizer: Arc<dyn Authorizer> = Arc::new(self.authorizers());
+        let means = Means {
+            cluster_net: self.config.cluster_net.clone(),
+            authorizer: Arc::clone(&authorizer),
+            choice: self.config.admission.clone(),
+        };
         let handlers = Handlers {
             registry: Arc::clone(self.registry),
-            admission: Arc::new(Plugins::new(self.config.cluster_net.clone())),
+            admission: Arc::new(Plugins::new(means)),
             connect: self.connect()?,
             reviews: Reviews { authenticator: Arc::clone(&authenticator), authorizer: Arc::clone(&authorizer) },
             tokens: self.token_issuer(&keys, live),

@@ -58,6 +58,7 @@ async fn start() -> Server {
         service_range: "10.96.0.0/16".parse().unwrap(),
         node_ports: 30_000..=32_767,
         kubelets: NodeConfig::default(),
+        admission: Default::default(),
         egress_file: None,
         storage: Storage::Memory,
         cluster_net: ClusterNet::default(),

@@ -1,7 +1,7 @@
 //! `DefaultTolerationSeconds`: a pod stays five minutes on a node that fell silent, unless it says otherwise.
 
-use super::{Plugin, is};
-use crate::registry::admit::{Operation, Question};
+use super::{Plugin, is_written};
+use crate::registry::admit::Question;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::map_mut;
@@ -19,11 +19,12 @@ impl Plugin for DefaultTolerationSeconds {
         "DefaultTolerationSeconds"
     }
 
-    async fn mutate(&self, question: &Question<'_>, pod: &mut Value) -> status::Result<()> {
-        let writes = matches!(question.operation, Operation::Create | Operation::Update);
-        if writes && is(question, "", "pods") && question.subresource.is_empty() {
-            add(pod);
-        }
+    fn concerns(&self, question: &Question<'_>) -> bool {
+        is_written(question, "", "pods")
+    }
+
+    async fn mutate(&self, _question: &Question<'_>, pod: &mut Value) -> status::Result<()> {
+        add(pod);
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Upstream does so in validation; here it needs to know the cluster's addresses.
 
-use super::Plugin;
-use crate::registry::admit::{Operation, Question};
+use super::{Plugin, is_written};
+use crate::registry::admit::Question;
 use crate::validation;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -20,12 +20,12 @@ impl Plugin for EndpointAddresses {
         "EndpointAddresses"
     }
 
+    fn concerns(&self, question: &Question<'_>) -> bool {
+        is_written(question, "", "endpoints") || is_written(question, "discovery.k8s.io", "endpointslices")
+    }
+
     async fn validate(&self, question: &Question<'_>, object: &Value) -> status::Result<()> {
-        let written = matches!(question.operation, Operation::Create | Operation::Update);
         let stored = &question.resource.stored;
-        if !written || !matches!(stored.kind.as_str(), "Endpoints" | "EndpointSlice") {
-            return Ok(());
-        }
         let causes = validation::endpoints::addresses(object, &self.cluster_net);
         if causes.is_empty() {
             return Ok(());

@@ -17,10 +17,21 @@ impl Plugin for NamespaceLifecycle {
         "NamespaceLifecycle"
     }
 
+    fn concerns(&self, question: &Question<'_>) -> bool {
+        match question.operation {
+            // Reviews are answered even for a namespace that is not there.
+            Operation::Create => {
+                question.resource.namespaced
+                    && !question.namespace.is_empty()
+                    && question.resource.gvk.group != "authorization.k8s.io"
+            }
+            Operation::Delete => is(question, "", "namespaces"),
+            Operation::Update | Operation::Connect => false,
+        }
+    }
+
     async fn mutate(&self, question: &Question<'_>, _object: &mut Value) -> status::Result<()> {
-        let concerned = question.operation == Operation::Create && question.resource.namespaced;
-        // Reviews are answered even for a namespace that is not there.
-        if !concerned || question.namespace.is_empty() || question.resource.gvk.group == "authorization.k8s.io" {
+        if question.operation != Operation::Create {
             return Ok(());
         }
         let namespace = question.registry.find("", "namespaces", "", question.namespace)?;
@@ -47,5 +58,26 @@ impl Plugin for NamespaceLifecycle {
             return Err(forbidden(question, "this namespace may not be deleted"));
         }
         Ok(())
+    }
+}
+
+/// `NamespaceExists`: nothing at all is done in a namespace that is missing. Off by default.
+pub(super) struct NamespaceExists;
+
+#[async_trait]
+impl Plugin for NamespaceExists {
+    fn name(&self) -> &'static str {
+        "NamespaceExists"
+    }
+
+    fn concerns(&self, question: &Question<'_>) -> bool {
+        question.resource.namespaced && !question.namespace.is_empty()
+    }
+
+    async fn validate(&self, question: &Question<'_>, _object: &Value) -> status::Result<()> {
+        match question.registry.find("", "namespaces", "", question.namespace)? {
+            Some(_) => Ok(()),
+            None => Err(Status::not_found("", "namespaces", question.namespace)),
+        }
     }
 }

@@ -17,10 +17,11 @@ impl Plugin for Priority {
         "Priority"
     }
 
+    fn concerns(&self, question: &Question<'_>) -> bool {
+        is_new_pod(question)
+    }
+
     async fn mutate(&self, question: &Question<'_>, pod: &mut Value) -> status::Result<()> {
-        if !is_new_pod(question) {
-            return Ok(());
-        }
         let class = match pod["spec"]["priorityClassName"].as_str() {
             None | Some("") => default_class(question)?,
             Some(name) => match question.registry.find(GROUP, "priorityclasses", "", name)? {

@@ -27,10 +27,11 @@ impl Plugin for ServiceAccount {
         "ServiceAccount"
     }
 
+    fn concerns(&self, question: &Question<'_>) -> bool {
+        is_new_pod(question)
+    }
+
     async fn mutate(&self, question: &Question<'_>, pod: &mut Value) -> status::Result<()> {
-        if !is_new_pod(question) {
-            return Ok(());
-        }
         let name = match pod["spec"]["serviceAccountName"].as_str() {
             None | Some("") => "default".to_owned(),
             Some(name) => name.to_owned(),

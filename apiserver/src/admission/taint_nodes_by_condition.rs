@@ -1,7 +1,7 @@
 //! `TaintNodesByCondition`: a new node takes no pods until it was seen to be ready.
 
-use super::{Plugin, is};
-use crate::registry::admit::{Operation, Question};
+use super::{Plugin, is_new};
+use crate::registry::admit::Question;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::map_mut;
@@ -17,10 +17,11 @@ impl Plugin for TaintNodesByCondition {
         "TaintNodesByCondition"
     }
 
-    async fn mutate(&self, question: &Question<'_>, node: &mut Value) -> status::Result<()> {
-        if !is(question, "", "nodes") || question.operation != Operation::Create || !question.subresource.is_empty() {
-            return Ok(());
-        }
+    fn concerns(&self, question: &Question<'_>) -> bool {
+        is_new(question, "", "nodes")
+    }
+
+    async fn mutate(&self, _question: &Question<'_>, node: &mut Value) -> status::Result<()> {
         let spec = map_mut(map_mut(node).entry("spec").or_insert_with(|| json!({})));
         let taints = spec.entry("taints").or_insert_with(|| json!([]));
         let there = |taint: &Value| taint["key"] == NOT_READY && taint["effect"] == "NoSchedule";

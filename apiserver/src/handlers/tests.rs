@@ -6,7 +6,7 @@ mod parts;
 
 use super::Handlers;
 use super::connect::ConnectContext;
-use crate::admission::Plugins;
+use crate::admission::{Choice, Means, Plugins};
 use crate::audit::Ticket;
 use crate::authn::{Authenticator, Caller, GROUP_MASTERS, Peer};
 use crate::authz::{Authorizers, permit};
@@ -54,10 +54,11 @@ impl Desk {
         let registry = world.registry;
         let (net, shutdown) = (ClusterNet::default(), Shutdown::new());
         let dial: Arc<dyn Dial> = Arc::new(direct::dial(None, &net));
-        let authorizer = Arc::new(Authorizers { node: None, rbac: None, always_allow: true });
+        let authorizer: Arc<Authorizers> = Arc::new(Authorizers { node: None, rbac: None, always_allow: true });
+        let means = Means { cluster_net: net.clone(), authorizer: authorizer.clone(), choice: Choice::default() };
         let handlers = Handlers {
             registry: registry.clone(),
-            admission: Arc::new(Plugins::new(net.clone())),
+            admission: Arc::new(Plugins::new(means)),
             connect: ConnectContext {
                 lookup: registry,
                 nodes: Arc::new(Nodes::new(NodeConfig::default(), dial.clone())),

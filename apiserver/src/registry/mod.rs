@@ -152,6 +152,13 @@ impl Registry {
         let selection = selection::Selection::all(&self.builtin(group, plural), namespace);
         self.store.snapshot().range(&selection.range, None).map(|entry| encoding::parse(entry)).collect()
     }
+
+    /// Whether there is any object of a built-in resource in a namespace.
+    #[must_use]
+    pub fn has_any(&self, group: &str, plural: &str, namespace: &str) -> bool {
+        let selection = selection::Selection::all(&self.builtin(group, plural), namespace);
+        self.store.snapshot().range(&selection.range, None).next().is_some()
+    }
 }
 
 /// 404 without a name: upstream's answer to a path that it does not know.

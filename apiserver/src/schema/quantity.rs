@@ -72,9 +72,20 @@ impl Quantity {
         Ok(Self { nanos: if negative { -nanos } else { nanos }, format })
     }
 
-    /// The sum, written as this one is.
+    /// A whole number.
+    pub fn of(units: i64) -> Self {
+        Self { nanos: i128::from(units) * 1_000_000_000, format: Format::Decimal }
+    }
+
+    /// The sum, written as this one is; as the other one where this is nothing.
     pub fn plus(self, other: Self) -> Self {
-        Self { nanos: self.nanos.saturating_add(other.nanos), ..self }
+        let format = if self.nanos == 0 { other.format } else { self.format };
+        Self { nanos: self.nanos.saturating_add(other.nanos), format }
+    }
+
+    /// The difference, written as this one is; as the other one where this is nothing.
+    pub fn minus(self, other: Self) -> Self {
+        self.plus(Self { nanos: -other.nanos, ..other })
     }
 
     /// The amount in billionths.

@@ -62,6 +62,8 @@ fn apiserver(spec: &Spec, line: &mut Line) {
     }
     line.flag("anonymous-auth", plan.security.anonymous);
     line.flag("authorization-mode", "Node,RBAC");
+    line.flag("enable-admission-plugins", tinyplane_apiserver::admission::OWN_ENABLED);
+    line.flag("disable-admission-plugins", tinyplane_apiserver::admission::OWN_DISABLED);
     line.flag("cluster-net", plan.division().cluster_net());
     line.flag("store", plan.storage);
     if plan.storage == Storage::Sled {

@@ -134,6 +134,7 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
             authority_file: plan.security.kubelet_certificate_checked.then(|| folder.pki("ca.crt")),
             preferred_address_types: Vec::new(),
         },
+        admission: tinyplane_apiserver::admission::Choice::own(),
         egress_file: plan.isolated().then(|| folder.file(EGRESS_FILE)),
         storage: match plan.storage {
             Storage::Memory => config::Storage::Memory,

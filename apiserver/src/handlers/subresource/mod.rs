@@ -8,6 +8,7 @@ mod scale;
 use super::answer::value;
 use super::{Ask, Handlers};
 use crate::codec::body::{self, Validation};
+use crate::registry::admit::{Operation, Question};
 use crate::registry::behaviour::Part;
 use crate::request::Verb;
 use axum::body::Body;
@@ -37,6 +38,18 @@ impl Handlers {
             }
             ("token", _) => {
                 let request = self.sent(ask, subresource, body).await?;
+                let intent = self.intent(ask)?;
+                let question = Question {
+                    operation: Operation::Create,
+                    resource: &ask.resource,
+                    subresource,
+                    namespace: ask.namespace,
+                    name: ask.name,
+                    old: None,
+                    intent: &intent,
+                    registry: &self.registry,
+                };
+                self.admission.validate(&question, &request).await?;
                 let tokens = self.tokens.as_ref().ok_or_else(crate::registry::no_such_resource)?;
                 let issued = tokens.create(ask.namespace, ask.name, request)?;
                 value(ask, StatusCode::CREATED, &issued)
