@@ -29,7 +29,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki;
-use tinyplane_wire::identity::tls::{self, ClientAuth, KeyPairPem};
+use tinyplane_wire::identity::serving::ServingFiles;
+use tinyplane_wire::identity::tls::{self, ClientAuth};
 use tinyplane_wire::identity::token::{Signer, Verifier, public_jwk};
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
@@ -38,9 +39,11 @@ use tinyplane_wire::process::{MemberError, Running, Shutdown};
 /// # Errors
 /// When a file can't be read or used, the store is not ours to open, or the address can't be bound.
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Running, MemberError> {
-    let pair = KeyPairPem { certificate: read(&config.certificate_file)?, key: read(&config.key_file)? };
-    let tls = tls::server(&pair, &ClientAuth::Offered, &tls::ALPN_HTTP)
-        .map_err(|e| MemberError::because(format!("{} can't be served", config.certificate_file.display()), e))?;
+    let unserved = "the serving certificate can't be used";
+    let files = ServingFiles::open(&config.certificate_file, &config.key_file)
+        .map_err(|e| MemberError::because(unserved, e))?;
+    let tls =
+        tls::server_of(files, &ClientAuth::Offered, &tls::ALPN_HTTP).map_err(|e| MemberError::because(unserved, e))?;
     let catalog = builtin_catalog();
     let store = open(&config.storage, &catalog, &clock).await?;
     let settings = Settings { service_range: config.service_range, node_ports: config.node_ports.clone() };
@@ -48,7 +51,8 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let server = Server::bind(config.bind)
         .map_err(|e| MemberError::because(format!("{} can't be listened on", config.bind), e))?;
     let address = server.address();
-    let parts = Parts { config: &config, registry: &registry, clock: &clock, shutdown: &shutdown, address };
+    let parts =
+        Parts { config: &config, registry: &registry, store: &store, clock: &clock, shutdown: &shutdown, address };
     let bootstrapped = Bootstrapped::default();
     let chain = Arc::new(parts.chain(&bootstrapped)?);
     let advertised = SocketAddr::new(config.advertise.unwrap_or_else(|| address.ip()), address.port());
@@ -84,6 +88,7 @@ async fn open(storage: &Storage, catalog: &SharedCatalog, clock: &Clock) -> Resu
 struct Parts<'a> {
     config: &'a Config,
     registry: &'a Arc<Registry>,
+    store: &'a Arc<dyn Store>,
     clock: &'a Clock,
     shutdown: &'a Shutdown,
     address: SocketAddr,
@@ -226,12 +231,13 @@ impl Parts<'_> {
             jwks.push(public_jwk(pem).map_err(|e| MemberError::because("a service account key can't be told", e))?);
         }
         let server = format!("https://{}", self.address);
+        let store = Arc::clone(self.store);
         let issuer =
             (!jwks.is_empty()).then(|| Issuer { name: self.config.account_issuer.clone(), server, keys: jwks });
         Ok(Endpoints {
             catalog: self.registry.shared_catalog(),
             discovery: Discovery::new(self.address.to_string()),
-            health: Health::new(|| true, bootstrapped, self.shutdown.clone()),
+            health: Health::new(move || store.works().is_ok(), bootstrapped, self.shutdown.clone()),
             issuer,
             openapi: Documents::default(),
         })

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::identity::tls::KeyPairPem;
+use tinyplane_wire::identity::serving::ServingFiles;
+use tinyplane_wire::identity::tls::{self, ClientAuth};
 use tinyplane_wire::net;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
@@ -74,7 +75,12 @@ struct Starting<'a> {
 impl Starting<'_> {
     /// Binds and serves one node's port, and starts the node.
     fn node(&self, config: &NodeConfig) -> Result<(SocketAddr, Arc<Engine>), MemberError> {
-        let pair = KeyPairPem { certificate: read(&config.tls_cert_file)?, key: read(&config.tls_private_key_file)? };
+        let unserved = |e: Box<dyn std::error::Error + Send + Sync>| {
+            MemberError::because(format!("node {} can't serve", config.name), e)
+        };
+        let files =
+            ServingFiles::open(&config.tls_cert_file, &config.tls_private_key_file).map_err(|e| unserved(e.into()))?;
+        let tls = tls::server_of(files, &ClientAuth::Offered, &tls::ALPN_HTTP).map_err(|e| unserved(e.into()))?;
         let at = SocketAddr::new(config.address, config.port);
         let bound = net::bind(at, self.cluster.sources())
             .map_err(|error| MemberError::because(format!("node {} can't listen on {at}", config.name), error))?;
@@ -92,10 +98,9 @@ impl Starting<'_> {
         let network = Arc::new(Network::new(Arc::clone(&node)));
         let runtime = Arc::new(ScriptedRuntime::new(network.clone(), self.clock.clone()));
         let engine = Engine::new(Arc::clone(&node), runtime.clone(), network);
-        let server = ServerConfig { node: config.name.clone(), pair, auth: self.auth() };
+        let server = ServerConfig { node: config.name.clone(), tls: Arc::new(tls), auth: self.auth() };
         let backing = Backing { pods: engine.clone(), runtime, client, clock: self.clock.clone() };
-        server::start(server, bound, backing, self.tasks.shutdown().clone())
-            .map_err(|error| MemberError::because(format!("node {} can't serve", config.name), error))?;
+        server::start(server, bound, backing, self.tasks.shutdown().clone()).map_err(|e| unserved(e.into()))?;
         engine.start();
         node::keep(&node);
         Ok((address, engine))

@@ -7,6 +7,9 @@ use crate::discovery::Discovery;
 use crate::endpoints::health::{Bootstrapped, Health};
 use crate::endpoints::{Documents, issuer::Issuer};
 use crate::registry::catalog::Catalog;
+use crate::store::contract::Store;
+use crate::store::limits::Limits;
+use crate::store::memory::MemoryStore;
 use arc_swap::ArcSwap;
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -186,6 +189,25 @@ async fn a_watch_ends_when_the_member_ends() {
     let (code, body) = ask(&chain, "GET", "/readyz", "").await;
     assert_eq!(code, 500);
     assert!(body.contains("[-]shutdown failed: reason withheld") && body.ends_with("readyz check failed\n"));
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_writes_is_told_by_its_name() {
+    let mut chain = chain();
+    let bootstrapped = Bootstrapped::default();
+    bootstrapped.set();
+    let store = MemoryStore::new(Limits::default(), Clock::system());
+    store.works().unwrap();
+    store.close().await;
+    chain.endpoints.health = Health::new(move || store.works().is_ok(), &bootstrapped, Shutdown::new());
+    for root in ["healthz", "livez", "readyz"] {
+        let (code, body) = ask(&chain, "GET", &format!("/{root}"), "admin").await;
+        assert_eq!(code, 500, "{root}: {body}");
+        assert!(body.contains("[+]ping ok\n") && body.contains("[-]etcd failed: reason withheld\n"), "{root}: {body}");
+        assert!(body.ends_with(&format!("{root} check failed\n")), "{body}");
+        assert_eq!(ask(&chain, "GET", &format!("/{root}/etcd"), "admin").await.0, 500);
+        assert_eq!(ask(&chain, "GET", &format!("/{root}?exclude=etcd"), "admin").await.0, 200);
+    }
 }
 
 #[tokio::test]

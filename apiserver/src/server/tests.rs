@@ -7,9 +7,11 @@ use crate::chain::tests::{Teller, endpoints};
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::{Authority, Issued, Leaf};
+use tinyplane_wire::identity::serving::ServingFiles;
 use tinyplane_wire::identity::tls::{self, ALPN_HTTP1, ALPN_HTTP2, ClientAuth, KeyPairPem, Trust};
 use tinyplane_wire::net::TcpDial;
 use tokio::task::JoinHandle;
@@ -19,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 struct Running {
     address: SocketAddr,
     authority: Authority,
+    files: tempfile::TempDir,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
@@ -30,8 +33,10 @@ fn pair(issued: Issued) -> KeyPairPem {
 fn start() -> Running {
     let now = Clock::system().now();
     let authority = Authority::create("ca", now).unwrap();
-    let served = pair(authority.issue(&Leaf::server("api", &["api"], &[]), now).unwrap());
-    let settings = tls::server(&served, &ClientAuth::Offered, &tls::ALPN_HTTP).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let (certificate, key) = issue(&authority, files.path());
+    let served = ServingFiles::open(&certificate, &key).unwrap();
+    let settings = tls::server_of(served, &ClientAuth::Offered, &tls::ALPN_HTTP).unwrap();
     let shutdown = Shutdown::new();
     let chain = Chain {
         authenticator: Arc::new(Authenticator {
@@ -50,7 +55,16 @@ fn start() -> Running {
     let server = Server::bind(at).unwrap();
     let address = server.address();
     let task = tokio::spawn(server.serve(Arc::new(settings), Arc::new(chain), shutdown.clone()));
-    Running { address, authority, shutdown, task }
+    Running { address, authority, files, shutdown, task }
+}
+
+/// Writes a new serving certificate.
+fn issue(authority: &Authority, folder: &Path) -> (PathBuf, PathBuf) {
+    let issued = authority.issue(&Leaf::server("api", &["api"], &[]), Clock::system().now()).unwrap();
+    let (certificate, key) = (folder.join("api.crt"), folder.join("api.key"));
+    std::fs::write(&certificate, issued.certificate_pem).unwrap();
+    std::fs::write(&key, issued.key_pem).unwrap();
+    (certificate, key)
 }
 
 async fn connect(running: &Running, client: Option<&KeyPairPem>, alpn: &[&[u8]]) -> TlsStream<tokio::net::TcpStream> {
@@ -122,4 +136,20 @@ async fn watches_end_and_the_server_is_gone_within_a_second() {
     assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
     drop(idle);
     assert!(TcpDial::from(None).connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_changed_certificate_is_served_and_open_connections_go_on() {
+    let running = start();
+    let shown = |stream: &TlsStream<_>| stream.get_ref().1.peer_certificates().unwrap().to_vec();
+    let stream = connect(&running, None, &ALPN_HTTP1).await;
+    let first = shown(&stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    assert_eq!(shown(&connect(&running, None, &ALPN_HTTP1).await), first);
+    issue(&running.authority, running.files.path());
+    assert_ne!(shown(&connect(&running, None, &ALPN_HTTP1).await), first);
+    assert_eq!(sender.send_request(request("/healthz")).await.unwrap().status(), StatusCode::OK);
+    running.shutdown.cancel();
+    running.task.await.unwrap();
 }

@@ -373,6 +373,12 @@ pub trait Store: Send + Sync + 'static {
     /// The revision is compacted already or lies in the future, or the store is unavailable.
     async fn compact(&self, revision: Revision) -> Result<(), CompactError>;
 
+    /// Whether writes are accepted.
+    ///
+    /// # Errors
+    /// Why no write is accepted any more.
+    fn works(&self) -> Result<(), Unavailable>;
+
     /// Finishes the writes that wait, ends the watches, and lets go of the disk. Reads go on working.
     async fn close(&self);
 }

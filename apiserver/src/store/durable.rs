@@ -57,7 +57,8 @@ impl DurableStore {
     fn available(&self) -> Result<(), Unavailable> {
         match self.failure.get() {
             Some(cause) => Err(Unavailable::Failed { cause: cause.clone() }),
-            None if self.published.is_closed() => Err(Unavailable::Closed),
+            // A committer that is gone, however it went, has dropped its end of the queue.
+            None if self.published.is_closed() || self.queue.is_closed() => Err(Unavailable::Closed),
             None => Ok(()),
         }
     }
@@ -98,6 +99,10 @@ impl Store for DurableStore {
         let (answer, answered) = oneshot::channel();
         self.queue.send(Request::Compact(revision, answer)).await.map_err(|_| self.gone())?;
         answered.await.map_err(|_| self.gone())?
+    }
+
+    fn works(&self) -> Result<(), Unavailable> {
+        self.available()
     }
 
     async fn close(&self) {

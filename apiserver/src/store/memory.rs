@@ -74,6 +74,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn works(&self) -> Result<(), Unavailable> {
+        if self.published.is_closed() { Err(Unavailable::Closed) } else { Ok(()) }
+    }
+
     async fn close(&self) {
         let _alone = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         self.published.close();

@@ -33,13 +33,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::identity::tls::{self, ClientAuth, KeyPairPem, TlsError};
+use tinyplane_wire::identity::tls::TlsError;
 use tinyplane_wire::net::{Bound, Listener};
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{self, pki_types::CertificateDer};
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_SECONDS_MAX: u64 = 10;
@@ -53,8 +53,8 @@ const CONCURRENT_STREAMS_MAX: u32 = 250;
 pub struct ServerConfig {
     /// The node's name.
     pub node: String,
-    /// The serving certificate.
-    pub pair: KeyPairPem,
+    /// How TLS is spoken. Client certificates have to be offered, not demanded.
+    pub tls: Arc<rustls::ServerConfig>,
     /// How callers are known and what they may.
     pub auth: AuthConfig,
 }
@@ -75,15 +75,15 @@ pub struct Backing {
 /// it in `daemonEndpoints`), until the shutdown: then all streams end at once.
 ///
 /// # Errors
-/// When a certificate, key or authority can't be used.
+/// When the authority can't be used.
 pub fn start(
     config: ServerConfig,
     bound: Bound,
     backing: Backing,
     shutdown: Shutdown,
 ) -> Result<JoinHandle<()>, TlsError> {
-    let tls = tls::server(&config.pair, &ClientAuth::Offered, &tls::ALPN_HTTP)?;
     let auth = Auth::new(&config.node, &config.auth, backing.client, backing.clock.clone())?;
+    let acceptor = TlsAcceptor::from(Arc::clone(&config.tls));
     let endpoints = Endpoints {
         node: config.node.as_str().into(),
         address: bound.address,
@@ -94,7 +94,7 @@ pub fn start(
         clock: backing.clock,
         shutdown: shutdown.clone(),
     };
-    let server = Arc::new(Server { acceptor: TlsAcceptor::from(Arc::new(tls)), auth, endpoints });
+    let server = Arc::new(Server { acceptor, auth, endpoints });
     Ok(tokio::spawn(async move {
         tokio::select! {
             () = accept(&server, &bound.listener) => {}

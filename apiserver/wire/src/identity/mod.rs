@@ -2,6 +2,7 @@
 
 pub mod kubeconfig;
 pub mod pki;
+pub mod serving;
 pub mod subject;
 pub mod tls;
 pub mod token;

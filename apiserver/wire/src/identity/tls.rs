@@ -1,12 +1,15 @@
 //! TLS settings for both ends. The provider is passed explicitly; nothing is installed for the process.
 
+use super::serving::ServingFiles;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+};
 use std::sync::Arc;
 
 /// `ALPN` for HTTP/2 and HTTP/1.1, the preferred one first.
@@ -86,19 +89,34 @@ pub enum Trust {
 /// # Errors
 /// When a PEM text can't be read or a key doesn't fit.
 pub fn server(pair: &KeyPairPem, clients: &ClientAuth, alpn: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+    let builder = server_builder(clients)?;
+    Ok(with_alpn(builder.with_single_cert(chain(&pair.certificate)?, key(&pair.key)?)?, alpn))
+}
+
+/// Settings of a server whose certificate is read again when its files change.
+///
+/// # Errors
+/// When the client authority can't be read.
+pub fn server_of(files: Arc<ServingFiles>, clients: &ClientAuth, alpn: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+    Ok(with_alpn(server_builder(clients)?.with_cert_resolver(files), alpn))
+}
+
+fn server_builder(clients: &ClientAuth) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, TlsError> {
     let provider = provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let builder = match clients {
+    Ok(match clients {
         ClientAuth::None => builder.with_no_client_auth(),
         ClientAuth::Offered => builder.with_client_cert_verifier(Arc::new(Possession::new(&provider))),
         ClientAuth::Required(roots) => {
             let roots = Arc::new(root_store(roots, "the client authority")?);
             builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(roots, provider).build()?)
         }
-    };
-    let mut config = builder.with_single_cert(chain(&pair.certificate)?, key(&pair.key)?)?;
+    })
+}
+
+fn with_alpn(mut config: ServerConfig, alpn: &[&[u8]]) -> ServerConfig {
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
-    Ok(config)
+    config
 }
 
 /// Settings of a client.
@@ -132,7 +150,7 @@ pub fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if chain.is_empty() { Err(TlsError::Empty("the certificate")) } else { Ok(chain) }
 }
 
-fn key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|source| TlsError::Pem { what: "the private key", source })
 }
 

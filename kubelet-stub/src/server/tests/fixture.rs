@@ -93,7 +93,7 @@ impl Fixture {
         let running = watch::Sender::new(0);
         let config = ServerConfig {
             node: "node-1".into(),
-            pair: serving,
+            tls: Arc::new(tls::server(&serving, &ClientAuth::Offered, &tls::ALPN_HTTP).unwrap()),
             auth: AuthConfig {
                 client_ca: Some(authority.certificate_pem().to_owned()),
                 token_webhook: true,
