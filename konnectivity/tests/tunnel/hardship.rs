@@ -163,13 +163,19 @@ fn flood() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     (to, sent)
 }
 
-/// Waits until a number has stopped rising.
-async fn steady(number: &AtomicUsize) -> usize {
-    let mut last = usize::MAX;
+/// Round trips beside a stream in which its number may not rise before it counts as standing still.
+const QUIET_ROUND_TRIPS: usize = 50;
+
+/// Waits until a number has stopped rising: it stays while other bytes go to and fro through the same tunnel.
+async fn steady(number: &AtomicUsize, dial: &dyn Dial) -> usize {
+    let mut beside = open(dial, echo()).await;
+    let (mut last, mut quiet) = (0, 0);
     within(async {
-        while last != number.load(Ordering::Relaxed) || last == 0 {
-            last = number.load(Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        while quiet < QUIET_ROUND_TRIPS {
+            converse(&mut beside, "tick").await;
+            let now = number.load(Ordering::Relaxed);
+            quiet = if now > 0 && now == last { quiet + 1 } else { 0 };
+            last = now;
         }
     })
     .await;
@@ -182,7 +188,7 @@ async fn a_reader_that_stops_neither_grows_memory_nor_stops_others() {
         let (_rig, server, agent, dial) = Rig::all(setup).await;
         let (to, sent) = flood();
         let stalled = open(&*dial, to).await;
-        let bytes = steady(&sent).await;
+        let bytes = steady(&sent, &*dial).await;
         // The sockets of the kernel hold most of it.
         assert!(bytes < 16 * 1024 * 1024, "{bytes} bytes are under way, unread");
         let mut other = open(&*dial, echo()).await;
@@ -198,7 +204,7 @@ async fn behind_upstreams_agent_a_reader_that_stops_is_closed_after_a_grace() {
     let (_rig, server, agent, dial) = Rig::all(CONNECT_PLAIN).await;
     let (to, sent) = flood();
     let mut stalled = open(&*dial, to).await;
-    steady(&sent).await;
+    steady(&sent, &*dial).await;
     let mut other = open(&*dial, echo()).await;
     converse(&mut other, "still here").await;
     agent.shows("agent_open_endpoint_connections", 1).await;

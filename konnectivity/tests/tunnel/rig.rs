@@ -294,7 +294,7 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let wait = async {
         while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{what} did not come to hold"));
