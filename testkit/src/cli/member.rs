@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::process::{
-    Lifeline, MemberError, Running, Shutdown, announce, log_to_stderr, raise_descriptor_limit, told, until_told_to_end,
+    Lifeline, MemberError, Order, Orders, Running, Shutdown, announce, log_to_stderr, raise_descriptor_limit, told,
 };
 
 #[derive(Debug, Subcommand)]
@@ -44,11 +44,35 @@ pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Controllers(with) => serve("controllers", with, tinyplane_controllers::start),
         Command::Kubelet(with) => serve("kubelet", with, tinyplane_kubelet_stub::start),
         Command::KonnectivityServer(with) => serve("konnectivity-server", with, tinyplane_konnectivity::server::start),
-        Command::KonnectivityAgent(with) => serve("konnectivity-agent", with, tinyplane_konnectivity::agent::start),
+        Command::KonnectivityAgent(with) => {
+            let drain = Shutdown::new();
+            let draining = drain.clone();
+            let start = move |config, clock, shutdown| {
+                tinyplane_konnectivity::agent::start_with_drain(config, clock, draining, shutdown)
+            };
+            serve_draining("konnectivity-agent", with, start, Some(drain))
+        }
     }
 }
 
 fn serve<Flags, Config, Start>(name: &str, with: With<Flags>, start: Start) -> Result<ExitCode, Failure>
+where
+    Flags: Args,
+    Config: TryFrom<Flags>,
+    Config::Error: std::error::Error,
+    Start: AsyncFnOnce(Config, Clock, Shutdown) -> Result<Running, MemberError>,
+{
+    serve_draining(name, with, start, None)
+}
+
+/// Serves until it is told to end. With `drain`, the first signal means that no more work is wanted, and the second one
+/// the end.
+fn serve_draining<Flags, Config, Start>(
+    name: &str,
+    with: With<Flags>,
+    start: Start,
+    mut drain: Option<Shutdown>,
+) -> Result<ExitCode, Failure>
 where
     Flags: Args,
     Config: TryFrom<Flags>,
@@ -67,20 +91,28 @@ where
         .map_err(|e| Failure::later(format!("no runtime: {e}")))?;
     let outcome = runtime.block_on(async {
         let shutdown = Shutdown::new();
-        let ending = until_told_to_end(lifeline);
-        tokio::pin!(ending);
+        let mut orders = Orders::listen(lifeline).map_err(|e| Failure::later(format!("no signals: {e}")))?;
         let running = tokio::select! {
             running = start(config, Clock::system(), shutdown.clone()) => running.map_err(|e| Failure::usage(e.told()))?,
-            _ = &mut ending => return Ok(ExitCode::SUCCESS),
+            _ = orders.next() => return Ok(ExitCode::SUCCESS),
         };
         announce(name, &running.addresses).map_err(|e| Failure::later(format!("nobody hears that it is ready: {e}")))?;
         let mut task = running.task;
-        let ended = tokio::select! {
-            ended = &mut task => ended,
-            why = &mut ending => {
-                tracing::info!(why = why.unwrap_or("no signals"), "ending");
-                shutdown.cancel();
-                task.await
+        let ended = loop {
+            let order = tokio::select! {
+                ended = &mut task => break ended,
+                order = orders.next() => order,
+            };
+            match (order, drain.take()) {
+                (Order::Signal(why), Some(drain)) => {
+                    tracing::info!(why, "draining; the next signal ends it");
+                    drain.cancel();
+                }
+                (order, _) => {
+                    tracing::info!(why = order.word(), "ending");
+                    shutdown.cancel();
+                    break task.await;
+                }
             }
         };
         match ended {

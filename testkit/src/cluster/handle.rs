@@ -3,12 +3,14 @@
 use super::builder::Builder;
 use super::folder::Folder;
 use super::plan::{Member, Plan};
-use super::ports::Ports;
+use super::ports::Whereabouts;
 use super::report::Report;
 use super::{ClusterError, RuntimeFolder};
 use crate::address::Lease;
 use crate::client::Admin;
-use crate::runner::{EGRESS_FILE, Event, Kept, NODES_FILE, Observer, Runner, Spec, egress_configuration, nodes_file};
+use crate::runner::{
+    EGRESS_FILE, Event, Kept, NODES_FILE, Observer, Runner, Spec, Start, egress_configuration, nodes_file,
+};
 use futures_util::future::{join_all, try_join_all};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -182,15 +184,13 @@ async fn start_members(
     with: &Ingredients,
     ends: &Arc<Mutex<Vec<String>>>,
 ) -> Result<BTreeMap<Member, Kept>, ClusterError> {
-    let ports = Ports::choose(&with.plan, &with.folder)?;
-    let apiserver = SocketAddr::new(with.plan.apiserver().ip(), ports.apiserver);
-    with.folder.point_kubeconfigs_at(apiserver)?;
+    let whereabouts = Whereabouts::choose(&with.plan, &with.folder)?;
     let spec = |member| Spec {
         member,
         plan: Arc::clone(&with.plan),
         folder: Arc::clone(&with.folder),
         runtime: with.runtime.path().to_owned(),
-        ports,
+        ports: whereabouts.now(),
         verbosity: with.verbosity,
     };
     let any = spec(Member::Apiserver);
@@ -200,7 +200,8 @@ async fn start_members(
     with.folder.write(NODES_FILE, &nodes_file(&any))?;
     let observer = noting(with, ends);
     let start = async |member| {
-        let kept = Kept::start(Arc::clone(&with.runner), spec(member), with.restart, Arc::clone(&observer)).await?;
+        let start = Start { spec: spec(member), whereabouts: Arc::clone(&whereabouts), restart: with.restart };
+        let kept = Kept::start(Arc::clone(&with.runner), start, Arc::clone(&observer)).await?;
         Ok::<_, ClusterError>((member, kept))
     };
     // All at once: a client of the API server tries again until it answers.

@@ -1,20 +1,23 @@
 //! The ports on which members find each other: upstream's own, unless somebody listens on them on every address.
 
 use super::ClusterError;
-use super::folder::Folder;
+use super::folder::{Folder, FolderError};
 use super::plan::{Member, Plan};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tinyplane_wire::net::{Sources, bind};
 use tinyplane_wire::process::MemberError;
+use tokio::sync::watch;
 
 /// Upstream's port for the agents of the Konnectivity server.
 const AGENTS: u16 = 8091;
 /// Where the ports are kept in a cluster's folder.
 const FILE: &str = "ports.json";
 
-/// Ports that are told to others. They stay the same for as long as the cluster does, restarts included.
+/// Ports that are told to others. They stay the same for as long as they can be had, restarts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ports {
     /// Of the API server.
@@ -25,23 +28,78 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// The ports that the cluster had before, as far as they can be had; else upstream's, as far as those can.
-    pub(crate) fn choose(plan: &Plan, folder: &Folder) -> Result<Self, ClusterError> {
+    fn choose(plan: &Plan, folder: &Folder) -> Result<Self, ClusterError> {
         let before: Option<Self> =
             std::fs::read(folder.file(FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let wished = before.unwrap_or(Self { apiserver: plan.apiserver().port(), agents: AGENTS });
         let at = |member, port| free(SocketAddr::from((plan.address(member), port)));
         let no_port = |e| MemberError::because("no port is free on the cluster's own addresses", e);
-        let chosen = Self {
+        Ok(Self {
             apiserver: at(Member::Apiserver, wished.apiserver).map_err(no_port)?,
             agents: at(Member::KonnectivityServer, wished.agents).map_err(no_port)?,
-        };
-        folder.write(FILE, &serde_json::to_vec(&chosen).unwrap_or_default())?;
-        Ok(chosen)
+        })
     }
 }
 
-/// The port that a listener on this address gets. Nobody else uses these addresses, so it stays free until a member
-/// takes it.
+/// The port that a listener on this address would get now. A wildcard listener may still come before the member does.
 fn free(wished: SocketAddr) -> io::Result<u16> {
     Ok(bind(wished, Sources::any())?.address.port())
+}
+
+/// The ports as they are, for all who start members. They are chosen before anybody listens, so that members can start
+/// at the same time, and corrected by what members say: somebody may have taken a port in between.
+#[derive(Debug)]
+pub(crate) struct Whereabouts {
+    plan: Arc<Plan>,
+    folder: Arc<Folder>,
+    ports: watch::Sender<Ports>,
+}
+
+impl Whereabouts {
+    /// Chooses the ports, and writes them where members and users look.
+    pub(crate) fn choose(plan: &Arc<Plan>, folder: &Arc<Folder>) -> Result<Arc<Self>, ClusterError> {
+        let chosen = Ports::choose(plan, folder)?;
+        let here = Self { plan: Arc::clone(plan), folder: Arc::clone(folder), ports: watch::Sender::new(chosen) };
+        here.tell(chosen)?;
+        Ok(Arc::new(here))
+    }
+
+    /// The ports of the moment.
+    pub(crate) fn now(&self) -> Ports {
+        *self.ports.borrow()
+    }
+
+    /// Takes up where a member really listens. Whoever reads kubeconfigs finds it there; the agent has to be started
+    /// anew, for which its keeper waits in [`Whereabouts::agents_moved_from`].
+    pub(crate) fn learn(&self, member: Member, addresses: &BTreeMap<String, SocketAddr>) -> Result<(), FolderError> {
+        let before = self.now();
+        let port = |name: &str| addresses.get(name).map(SocketAddr::port);
+        let now = match member {
+            Member::Apiserver => Ports { apiserver: port("https").unwrap_or(before.apiserver), ..before },
+            Member::KonnectivityServer => Ports { agents: port("agent").unwrap_or(before.agents), ..before },
+            Member::Controllers | Member::Kubelet | Member::KonnectivityAgent => before,
+        };
+        if now == before {
+            return Ok(());
+        }
+        tracing::info!(%member, ?before, ?now, "a port was taken before the member was there");
+        self.tell(now)?;
+        self.ports.send_modify(|ports| match member {
+            Member::Apiserver => ports.apiserver = now.apiserver,
+            _ => ports.agents = now.agents,
+        });
+        Ok(())
+    }
+
+    /// Waits until agents have to dial another port than this one.
+    pub(crate) async fn agents_moved_from(&self, port: u16) {
+        if self.ports.subscribe().wait_for(|ports| ports.agents != port).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn tell(&self, ports: Ports) -> Result<(), FolderError> {
+        self.folder.write(FILE, &serde_json::to_vec(&ports).unwrap_or_default())?;
+        self.folder.point_kubeconfigs_at(SocketAddr::from((self.plan.address(Member::Apiserver), ports.apiserver)))
+    }
 }

@@ -11,7 +11,7 @@ pub(crate) use in_process::InProcess;
 pub(crate) use processes::Processes;
 pub use processes::Program;
 pub use supervisor::Event;
-pub(crate) use supervisor::{Kept, Observer};
+pub(crate) use supervisor::{Kept, Observer, Start};
 
 use crate::cluster::folder::Folder;
 use crate::cluster::plan::{Member, Plan};

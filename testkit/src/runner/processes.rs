@@ -97,7 +97,7 @@ impl Runner for Processes {
         match said.ok().and_then(|_| serde_json::from_str::<ReadyLine>(&line).ok()) {
             Some(ready) => {
                 tokio::spawn(discard(stdout));
-                Ok(Box::new(Process { child, ready, _lifeline: lifeline }))
+                Ok(Box::new(Process { child, ready, lifeline: Some(lifeline) }))
             }
             None => {
                 drop(lifeline);
@@ -131,7 +131,8 @@ fn last_lines(path: &Path) -> String {
 struct Process {
     child: Child,
     ready: ReadyLine,
-    _lifeline: ChildStdin,
+    /// Its end is the word to end.
+    lifeline: Option<ChildStdin>,
 }
 
 #[async_trait]
@@ -151,12 +152,8 @@ impl Started for Process {
     }
 
     async fn stop(&mut self, within: Duration) {
-        if let Some(pid) =
-            self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
-            && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-        {
-            tracing::debug!(%error, "a member was gone before it was stopped");
-        }
+        // Not a signal: to some members the first one means something else.
+        drop(self.lifeline.take());
         end(&mut self.child, within).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Runner, Spec, Started};
 use crate::cluster::plan::Member;
+use crate::cluster::ports::Whereabouts;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tinyplane_wire::client::Backoff;
@@ -35,6 +36,15 @@ enum Command {
     Stop(Duration, oneshot::Sender<()>),
 }
 
+/// What a keeper starts its member from.
+pub(crate) struct Start {
+    pub(crate) spec: Spec,
+    /// Where members find each other, now and later.
+    pub(crate) whereabouts: Arc<Whereabouts>,
+    /// A member that ends by itself is started again.
+    pub(crate) restart: bool,
+}
+
 /// The way to one member's keeper.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -43,15 +53,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Starts a member and keeps it. With `restart`, a member that ends by itself is started again.
-    pub(crate) async fn start(
-        runner: Arc<dyn Runner>,
-        spec: Spec,
-        restart: bool,
-        observer: Observer,
-    ) -> Result<Self, MemberError> {
+    /// Starts a member and keeps it.
+    pub(crate) async fn start(runner: Arc<dyn Runner>, start: Start, observer: Observer) -> Result<Self, MemberError> {
         let (ready, seen) = watch::channel(None);
-        let mut keeper = Keeper { runner, spec, restart, observer, ready, current: None, started: Instant::now() };
+        let Start { spec, whereabouts, restart } = start;
+        let started = Instant::now();
+        let mut keeper = Keeper { runner, spec, whereabouts, restart, observer, ready, current: None, started };
         keeper.begin().await?;
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         tokio::spawn(keeper.keep(orders));
@@ -90,6 +97,7 @@ impl Kept {
 struct Keeper {
     runner: Arc<dyn Runner>,
     spec: Spec,
+    whereabouts: Arc<Whereabouts>,
     restart: bool,
     observer: Observer,
     ready: watch::Sender<Option<ReadyLine>>,
@@ -102,7 +110,11 @@ impl Keeper {
         let member = self.spec.member;
         (self.observer)(&Event::Starting(member));
         self.started = Instant::now();
+        self.spec.ports = self.whereabouts.now();
         let started = self.runner.start(&self.spec).await?;
+        self.whereabouts
+            .learn(member, &started.ready().addresses)
+            .map_err(|e| MemberError::because(format!("where {member} listens can't be told"), e))?;
         self.ready.send_replace(Some(started.ready().clone()));
         self.current = Some(started);
         (self.observer)(&Event::Ready(member, self.started.elapsed()));
@@ -141,6 +153,10 @@ impl Keeper {
                         answer(done, self.begin().await);
                     }
                 },
+                () = misled(&self.spec, &self.whereabouts), if self.current.is_some() => {
+                    self.end(Duration::ZERO).await;
+                    due = Some(tokio::time::Instant::now());
+                }
                 how = ended(&mut self.current) => {
                     self.current = None;
                     self.ready.send_replace(None);
@@ -182,6 +198,14 @@ impl Keeper {
 fn answer<T>(waiting: oneshot::Sender<T>, outcome: T) {
     if waiting.send(outcome).is_err() {
         tracing::debug!("nobody waits for the outcome of an order any more");
+    }
+}
+
+/// Waits until a member that was told at its start where another one listens was told wrong.
+async fn misled(spec: &Spec, whereabouts: &Whereabouts) {
+    match spec.member {
+        Member::KonnectivityAgent => whereabouts.agents_moved_from(spec.ports.agents).await,
+        _ => std::future::pending().await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use tokio::io::AsyncReadExt;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Whether the member hangs on a lifeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,24 +14,67 @@ pub enum Lifeline {
     None,
 }
 
-/// Waits for SIGTERM, SIGINT or the end of the lifeline, and says which it was.
+/// A word to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A signal, by its name. Some members are asked twice: the first one means that no more work is wanted.
+    Signal(&'static str),
+    /// The parent is gone, or wants the member to be.
+    LifelineEnded,
+}
+
+impl Order {
+    /// The order in words.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Signal(name) => name,
+            Self::LifelineEnded => "the end of its lifeline",
+        }
+    }
+}
+
+/// The words to end, one after the other.
+#[derive(Debug)]
+pub struct Orders {
+    terminate: Signal,
+    interrupt: Signal,
+    lifeline: Lifeline,
+}
+
+impl Orders {
+    /// Hears signals from now on.
+    ///
+    /// # Errors
+    /// When signal handlers can't be installed.
+    pub fn listen(lifeline: Lifeline) -> io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, lifeline })
+    }
+
+    /// Waits for SIGTERM, SIGINT or the end of the lifeline, and says which it was. Dropping it loses nothing.
+    pub async fn next(&mut self) -> Order {
+        let lifeline = self.lifeline;
+        let end = async {
+            match lifeline {
+                Lifeline::Stdin => until_stdin_ends().await,
+                Lifeline::None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Signal("SIGTERM"),
+            _ = self.interrupt.recv() => Order::Signal("SIGINT"),
+            () = end => Order::LifelineEnded,
+        }
+    }
+}
+
+/// Waits for the first word to end, and says which it was.
 ///
 /// # Errors
 /// When signal handlers can't be installed.
 pub async fn until_told_to_end(lifeline: Lifeline) -> io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let end = async {
-        match lifeline {
-            Lifeline::Stdin => until_stdin_ends().await,
-            Lifeline::None => std::future::pending().await,
-        }
-    };
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        () = end => "the end of its lifeline",
-    })
+    Ok(Orders::listen(lifeline)?.next().await.word())
 }
 
 /// Opens the pipe anew, for tokio's own stdin reads in a thread that would outlive everything else.
