@@ -1,12 +1,15 @@
 //! What all nodes of the process share: the cluster's addresses, its Services, and its names.
 
 use serde_json::Value;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::{Cache, Client, Selection, reflect};
-use tinyplane_wire::net::{ClusterNet, Sources};
-use tinyplane_wire::process::Shutdown;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::ledger::Ledger;
+use tinyplane_wire::net::{self, Bound, ClusterNet, Sources};
+use tinyplane_wire::process::{MemberError, Shutdown};
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -24,6 +27,8 @@ pub(crate) struct Cluster {
     pub(crate) domain: String,
     pub(crate) services: Arc<Cache>,
     pub(crate) slices: Arc<Cache>,
+    /// Who came, where it is to be written down.
+    pub(crate) ledger: Option<Ledger>,
 }
 
 /// Where a Service leads.
@@ -35,19 +40,41 @@ pub(crate) struct Backend {
 
 impl Cluster {
     /// Begins to watch Services and EndpointSlices, once for all nodes.
-    pub(crate) fn watch(client: &Client, config: &crate::Config, shutdown: &Shutdown) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the ledger can't be written.
+    pub(crate) fn watch(
+        client: &Client,
+        config: &crate::Config,
+        clock: &Clock,
+        shutdown: &Shutdown,
+    ) -> Result<Self, MemberError> {
+        let ledger = config.ledger_file.as_deref().map(|file| {
+            Ledger::append_to(file, "kubelet", clock.clone())
+                .map_err(|error| MemberError::because(format!("{} can't be written", file.display()), error))
+        });
+        Ok(Self {
             net: config.cluster_net.clone(),
             isolated: config.isolated,
             dns: config.cluster_dns.clone(),
             domain: config.cluster_domain.clone(),
             services: reflect(client, Selection::all(crate::resources::services()), shutdown),
             slices: reflect(client, Selection::all(crate::resources::endpoint_slices()), shutdown),
-        }
+            ledger: ledger.transpose()?,
+        })
+    }
+
+    /// Listens on an address of a node, a pod or a Service.
+    ///
+    /// # Errors
+    /// When it can't be listened on, not even at another port.
+    pub(crate) fn listen(&self, at: SocketAddr) -> io::Result<Bound> {
+        let Bound { listener, address } = net::bind(at, self.sources())?;
+        Ok(Bound { listener: listener.recording(self.ledger.clone()), address })
     }
 
     /// Whom a listener of a node, a pod or a Service serves.
-    pub(crate) fn sources(&self) -> Sources {
+    fn sources(&self) -> Sources {
         if self.isolated {
             Sources::only([self.net.nodes, self.net.pods, self.net.services].into_iter().flatten().collect())
         } else {

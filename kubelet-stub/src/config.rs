@@ -28,6 +28,8 @@ pub struct Config {
     pub cluster_domain: String,
     /// Credentials of the service proxy. `None`: the first node's.
     pub proxy_kubeconfig: Option<PathBuf>,
+    /// Where it is written down who connects to nodes, pods and Services. `None`: nowhere.
+    pub ledger_file: Option<PathBuf>,
 }
 
 /// Settings of one node.
@@ -89,6 +91,7 @@ impl Config {
             authorization_webhook: true,
             cluster_domain: "cluster.local".into(),
             proxy_kubeconfig: None,
+            ledger_file: None,
         }
     }
 }

@@ -39,6 +39,9 @@ pub struct Flags {
     /// Credentials with which Services and EndpointSlices are watched. Default: the first node's.
     #[arg(long, value_name = "FILE")]
     pub proxy_kubeconfig: Option<PathBuf>,
+    /// Append a line of JSON to this file for each connection to a node, a pod or a Service.
+    #[arg(long, value_name = "FILE")]
+    pub ledger_file: Option<PathBuf>,
 }
 
 /// Flags that make no configuration, in one sentence.
@@ -105,6 +108,7 @@ impl TryFrom<Flags> for Config {
         config.authorization_webhook = flags.authorization_mode == "Webhook";
         config.cluster_domain = flags.cluster_domain;
         config.proxy_kubeconfig = flags.proxy_kubeconfig;
+        config.ledger_file = flags.ledger_file;
         Ok(config)
     }
 }

@@ -17,7 +17,6 @@ use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::serving::ServingFiles;
 use tinyplane_wire::identity::tls::{self, ClientAuth};
-use tinyplane_wire::net;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
 /// How the process calls itself to the API server.
@@ -35,7 +34,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let tasks = Tasks::new(&shutdown);
     let proxy_kubeconfig = config.proxy_kubeconfig.as_deref().unwrap_or(&first.kubeconfig);
     let proxy_client = client(proxy_kubeconfig, first.address)?;
-    let cluster = Arc::new(Cluster::watch(&proxy_client, &config, &shutdown));
+    let cluster = Arc::new(Cluster::watch(&proxy_client, &config, &clock, &shutdown)?);
     let client_ca = config.client_ca_file.as_deref().map(read).transpose()?;
     let starting = Starting { config: &config, client_ca, cluster: Arc::clone(&cluster), clock: &clock, tasks: &tasks };
     let mut addresses = BTreeMap::new();
@@ -82,7 +81,9 @@ impl Starting<'_> {
             ServingFiles::open(&config.tls_cert_file, &config.tls_private_key_file).map_err(|e| unserved(e.into()))?;
         let tls = tls::server_of(files, &ClientAuth::Offered, &tls::ALPN_HTTP).map_err(|e| unserved(e.into()))?;
         let at = SocketAddr::new(config.address, config.port);
-        let bound = net::bind(at, self.cluster.sources())
+        let bound = self
+            .cluster
+            .listen(at)
             .map_err(|error| MemberError::because(format!("node {} can't listen on {at}", config.name), error))?;
         let address = bound.address;
         let client = client(&config.kubeconfig, config.address)?;

@@ -15,3 +15,4 @@ pub use cluster::{
     Report, RunnerChoice, Security, Storage,
 };
 pub use runner::{Event, Program};
+pub use tinyplane_wire::ledger::{Hop, Outcome};

@@ -4,6 +4,7 @@ pub mod client;
 pub mod clock;
 pub mod gvr;
 pub mod identity;
+pub mod ledger;
 pub mod meta;
 pub mod net;
 pub mod process;

@@ -10,7 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tinyplane_wire::net::{self, Listener, TcpDial, port_alias};
+use tinyplane_wire::net::{Listener, TcpDial, port_alias};
 use tokio::net::TcpStream;
 
 /// Annotation that tells where a taken port is served instead, with the port at its end.
@@ -135,7 +135,7 @@ impl Network {
 #[async_trait]
 impl PodNetwork for Network {
     async fn listen(&self, pod: &SandboxSpec, port: u16) -> io::Result<OpenPort> {
-        let bound = net::bind(SocketAddr::new(pod.pod_ip, port), self.node.cluster.sources())?;
+        let bound = self.node.cluster.listen(SocketAddr::new(pod.pod_ip, port))?;
         self.note(pod, port, bound.address.port());
         Ok(OpenPort { address: bound.address, listener: Box::new(Accepting(bound.listener)) })
     }

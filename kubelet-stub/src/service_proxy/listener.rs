@@ -3,11 +3,10 @@
 use super::plan::Port;
 use crate::tasks::Tasks;
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tinyplane_wire::net::{self, Sources, TcpDial, port_alias};
+use tinyplane_wire::net::{Bound, TcpDial, port_alias};
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -67,11 +66,10 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(super) fn listen(port: Port, sources: Sources, dial: TcpDial, tasks: &Tasks) -> io::Result<Self> {
-        let bound = net::bind(port.at, sources)?;
+    pub(super) fn listen(port: Port, bound: Bound, dial: TcpDial, tasks: &Tasks) -> Self {
         let balance = Balance { backends: port.backends, turn: 0, affinity: port.affinity, clients: HashMap::new() };
         let balance = Arc::new(Mutex::new(balance));
-        let ends = Shutdown::new();
+        let (ends, real) = (Shutdown::new(), bound.address);
         let ended = ends.clone();
         let (shared, spawner) = (Arc::clone(&balance), tasks.clone());
         let dial = dial.with_timeout(Duration::from_secs(DIAL_SECONDS_MAX));
@@ -84,7 +82,7 @@ impl Forwarder {
                 spawner.spawn(forward(accepted.stream, accepted.peer, Arc::clone(&shared), dial.clone()));
             }
         });
-        Ok(Self { balance, at: port.at, real: bound.address, _ends: ends.drop_guard() })
+        Self { balance, at: port.at, real, _ends: ends.drop_guard() }
     }
 
     /// The port that is really listened on, when it is one that no dialer expects.
@@ -122,7 +120,7 @@ async fn forward(mut client: TcpStream, peer: SocketAddr, balance: Arc<Mutex<Bal
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tinyplane_wire::net::bind;
+    use tinyplane_wire::net::{Sources, bind};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn address(text: &str) -> SocketAddr {
@@ -159,7 +157,8 @@ mod tests {
         let gone = address("127.87.0.3:1");
         let port = Port { at: address("127.87.0.2:0"), backends: vec![gone, backend.address], affinity: None };
         let dial = TcpDial::from("127.87.0.4".parse().ok());
-        let forwarder = Forwarder::listen(port, Sources::any(), dial, &tasks).unwrap();
+        let bound = bind(port.at, Sources::any()).unwrap();
+        let forwarder = Forwarder::listen(port, bound, dial, &tasks);
         let mut client = TcpDial::from("127.87.0.5".parse().ok()).connect(forwarder.real).await.unwrap();
         client.write_all(b"hello").await.unwrap();
         client.shutdown().await.unwrap();

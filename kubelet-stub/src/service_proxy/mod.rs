@@ -68,8 +68,9 @@ impl ServiceProxy {
                 continue;
             }
             let at = port.at;
-            match Forwarder::listen(port, self.cluster.sources(), self.dial.clone(), &self.tasks) {
-                Ok(forwarder) => {
+            match self.cluster.listen(at) {
+                Ok(bound) => {
+                    let forwarder = Forwarder::listen(port, bound, self.dial.clone(), &self.tasks);
                     if let Some(real) = forwarder.moved() {
                         failed =
                             Some(format!("{at} is taken by somebody else; the Service is served on port {real} of it"));

@@ -3,14 +3,13 @@
 use super::control::Control;
 use super::options::Options;
 use super::progress::Progress;
-use super::up::{start, stop};
+use super::up::{orders, start, stop};
 use super::{Failure, say};
 use clap::Args;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
-use tinyplane_wire::process::{Lifeline, until_told_to_end};
 
 /// Exit code where a command is not found, as a shell has it.
 const EXIT_NOT_FOUND: u8 = 127;
@@ -28,12 +27,11 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let progress = Progress::new();
-    let told = until_told_to_end(Lifeline::None);
-    tokio::pin!(told);
-    let cluster = tokio::select! {
-        cluster = start(arguments.options.builder()?, &progress) => Arc::new(cluster?),
-        _ = &mut told => return Ok(ExitCode::from(EXIT_NOT_FOUND + 1)),
+    let mut orders = orders()?;
+    let Some(cluster) = start(arguments.options.builder()?, &progress, orders.next()).await? else {
+        return Ok(ExitCode::from(EXIT_NOT_FOUND + 1));
     };
+    let cluster = Arc::new(cluster);
     let kubeconfig = arguments.options.place_kubeconfig(&cluster)?;
     progress.done();
     let control = Control::serve(&cluster).map_err(|e| Failure::later(format!("no control socket: {e}")))?;
@@ -53,7 +51,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Ok(mut child) => tokio::select! {
             ended = child.wait() => code_of(ended.map_err(|e| Failure::later(e.to_string()))?),
             // The terminal tells the command as well; it is waited for, and then everything ends.
-            _ = &mut told => {
+            _ = orders.next() => {
                 let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
                 if let Some(Err(error)) = pid.map(|p| rustix::process::kill_process(p, rustix::process::Signal::TERM)) {
                     tracing::debug!(%error, "the command had ended already");

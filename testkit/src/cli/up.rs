@@ -10,7 +10,7 @@ use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tinyplane_wire::process::{Lifeline, until_told_to_end};
+use tinyplane_wire::process::{Lifeline, Orders, Shutdown};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -20,29 +20,46 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let progress = Progress::new();
-    let told = until_told_to_end(Lifeline::None);
-    tokio::pin!(told);
-    let starting = start(arguments.options.builder()?, &progress);
-    let cluster = tokio::select! {
-        cluster = starting => cluster?,
-        _ = &mut told => return Ok(ExitCode::SUCCESS),
+    let mut orders = orders()?;
+    let Some(cluster) = start(arguments.options.builder()?, &progress, orders.next()).await? else {
+        return Ok(ExitCode::SUCCESS);
     };
     let kubeconfig = arguments.options.place_kubeconfig(&cluster)?;
     progress.done();
     greet(&cluster, &kubeconfig);
     let cluster = Arc::new(cluster);
     let control = Control::serve(&cluster).map_err(|e| Failure::later(format!("no control socket: {e}")))?;
-    let why = told.await.map_err(|e| Failure::later(format!("no signals: {e}")))?;
+    let why = orders.next().await.word();
     drop(control);
     say(&format!("{why}: stopping"));
     stop(cluster).await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts a cluster, showing how it comes along.
-pub(super) async fn start(builder: Builder, progress: &Progress) -> Result<Cluster, Failure> {
-    let seen = progress.clone();
-    Ok(builder.observer(move |event| seen.observe(event)).start().await?)
+/// The words to end. They are heard from here on, before anything is begun that has to be ended.
+pub(super) fn orders() -> Result<Orders, Failure> {
+    Orders::listen(Lifeline::None).map_err(|e| Failure::later(format!("no signals: {e}")))
+}
+
+/// Starts a cluster, showing how it comes along. `None`: `told` came first, and nothing of the cluster is left.
+pub(super) async fn start(
+    builder: Builder,
+    progress: &Progress,
+    told: impl Future,
+) -> Result<Option<Cluster>, Failure> {
+    let (seen, give_up) = (progress.clone(), Shutdown::new());
+    let starting = builder.observer(move |event| seen.observe(event)).given_up_at(give_up.clone()).start();
+    tokio::pin!(starting);
+    tokio::select! {
+        cluster = &mut starting => Ok(Some(cluster?)),
+        _ = told => {
+            give_up.cancel();
+            if let Ok(cluster) = starting.await {
+                cluster.stop().await;
+            }
+            Ok(None)
+        }
+    }
 }
 
 /// Ends a cluster whose handle nobody else uses any more.

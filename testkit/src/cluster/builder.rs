@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::process::MemberError;
+use tinyplane_wire::process::{MemberError, Shutdown};
 
 /// Nodes unless wished otherwise.
 const NODES: usize = 2;
@@ -66,6 +66,8 @@ pub struct Builder {
     runner: RunnerChoice,
     restart: bool,
     verbosity: u8,
+    ledger: bool,
+    give_up: Shutdown,
     patience: Duration,
     observer: Arc<dyn Fn(&Event) + Send + Sync>,
 }
@@ -88,6 +90,8 @@ impl Default for Builder {
             runner: RunnerChoice::default(),
             restart: false,
             verbosity: 1,
+            ledger: false,
+            give_up: Shutdown::new(),
             patience: Duration::from_secs(START_SECONDS_MAX),
             observer: Arc::new(|_| {}),
         }
@@ -158,6 +162,13 @@ impl Builder {
         self
     }
 
+    /// Writes down each connection to a node, a pod or a Service, for [`Cluster::ledger`].
+    #[must_use]
+    pub fn ledger(mut self, keep: bool) -> Self {
+        self.ledger = keep;
+        self
+    }
+
     /// Longest wait until everything is ready.
     #[must_use]
     pub fn patience(mut self, longest: Duration) -> Self {
@@ -169,6 +180,13 @@ impl Builder {
     #[must_use]
     pub fn observer(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Arc::new(observer);
+        self
+    }
+
+    /// Gives a start up when it is told so. The start then fails, after everything that was begun has ended.
+    #[cfg(feature = "cli")]
+    pub(crate) fn given_up_at(mut self, told: Shutdown) -> Self {
+        self.give_up = told;
         self
     }
 
@@ -207,6 +225,8 @@ impl Builder {
             runner,
             restart: self.restart,
             verbosity: self.verbosity,
+            ledger: self.ledger,
+            give_up: self.give_up.child_token(),
             observer: self.observer,
         };
         Cluster::start(ingredients, self.patience).await

@@ -9,14 +9,19 @@ use super::{ClusterError, RuntimeFolder};
 use crate::address::Lease;
 use crate::client::Admin;
 use crate::runner::{
-    EGRESS_FILE, Event, Kept, NODES_FILE, Observer, Runner, Spec, Start, egress_configuration, nodes_file,
+    EGRESS_FILE, Event, KUBELET_LEDGER, Kept, NODES_FILE, Observer, Runner, Spec, Start, egress_configuration,
+    nodes_file,
 };
-use futures_util::future::{join_all, try_join_all};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tinyplane_wire::ledger::{Hop, Ledger};
+use tinyplane_wire::process::{MemberError, Shutdown};
 
 /// Longest wait for a member that was asked to end, before it is killed.
 const STOP_MILLIS_MAX: u64 = 800;
@@ -30,6 +35,8 @@ pub(super) struct Ingredients {
     pub(super) runner: Arc<dyn Runner>,
     pub(super) restart: bool,
     pub(super) verbosity: u8,
+    pub(super) ledger: bool,
+    pub(super) give_up: Shutdown,
     pub(super) observer: Observer,
 }
 
@@ -52,6 +59,8 @@ pub struct Cluster {
     admin: Admin,
     ready_in: Duration,
     ends: Arc<Mutex<Vec<String>>>,
+    /// Ends what members are being started.
+    give_up: Shutdown,
     runtime: RuntimeFolder,
     folder: Arc<Folder>,
     _lease: Lease,
@@ -75,11 +84,16 @@ impl Cluster {
             admin,
             ready_in: Duration::ZERO,
             ends,
+            give_up: with.give_up,
             runtime: with.runtime,
             folder: with.folder,
             _lease: with.lease,
         };
-        match cluster.admin.nodes_ready(cluster.plan.nodes.len(), patience).await {
+        let ready = tokio::select! {
+            ready = cluster.admin.nodes_ready(cluster.plan.nodes.len(), patience) => ready,
+            () = cluster.give_up.cancelled() => Err(MemberError::new("the start was given up").into()),
+        };
+        match ready {
             Ok(()) => Ok(Self { ready_in: began.elapsed(), ..cluster }),
             Err(error) => {
                 cluster.stop().await;
@@ -122,6 +136,15 @@ impl Cluster {
     #[must_use]
     pub fn log(&self, member: Member) -> PathBuf {
         self.folder.log(&member.to_string())
+    }
+
+    /// Every connection that nodes, pods and Services have met so far, in order. Needs [`Builder::ledger`].
+    ///
+    /// # Errors
+    /// When no ledger was wished, or it can't be read.
+    pub fn ledger(&self) -> Result<Vec<Hop>, ClusterError> {
+        let file = self.folder.file(KUBELET_LEDGER);
+        Ledger::read(&file).map_err(|e| MemberError::because(format!("{} can't be read", file.display()), e).into())
     }
 
     /// How long it took until all was ready.
@@ -173,8 +196,8 @@ impl Cluster {
 
     /// Ends all members, at the same time and in under a second, and says how they were.
     pub async fn stop(self) -> Report {
-        let within = Duration::from_millis(STOP_MILLIS_MAX);
-        join_all(self.members.values().map(|kept| kept.stop(within))).await;
+        self.give_up.cancel();
+        stop_members(&self.members).await;
         let ends = self.ends.lock().map(|ends| ends.clone()).unwrap_or_default();
         Report::new(ends, &self.plan, &self.folder)
     }
@@ -192,6 +215,8 @@ async fn start_members(
         runtime: with.runtime.path().to_owned(),
         ports: whereabouts.now(),
         verbosity: with.verbosity,
+        ledger: with.ledger,
+        give_up: with.give_up.clone(),
     };
     let any = spec(Member::Apiserver);
     if let Some(configuration) = egress_configuration(&any) {
@@ -205,7 +230,31 @@ async fn start_members(
         Ok::<_, ClusterError>((member, kept))
     };
     // All at once: a client of the API server tries again until it answers.
-    Ok(try_join_all(with.plan.members().into_iter().map(start)).await?.into_iter().collect())
+    let mut starts: FuturesUnordered<_> = with.plan.members().into_iter().map(start).collect();
+    let (mut members, mut failed) = (BTreeMap::new(), None);
+    while let Some(started) = starts.next().await {
+        match started {
+            Ok((member, kept)) => drop(members.insert(member, kept)),
+            Err(error) => {
+                // The first failure is the cause; the others are given up, and waited for.
+                failed.get_or_insert(error);
+                with.give_up.cancel();
+            }
+        }
+    }
+    match failed {
+        None => Ok(members),
+        Some(error) => {
+            stop_members(&members).await;
+            Err(error)
+        }
+    }
+}
+
+/// Ends members at the same time.
+async fn stop_members(members: &BTreeMap<Member, Kept>) {
+    let within = Duration::from_millis(STOP_MILLIS_MAX);
+    join_all(members.values().map(|kept| kept.stop(within))).await;
 }
 
 /// Notes unexpected ends, and passes every event on.

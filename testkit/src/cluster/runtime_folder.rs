@@ -13,16 +13,11 @@ pub(crate) struct RuntimeFolder(PathBuf);
 
 impl RuntimeFolder {
     pub(crate) fn create(block: Ipv4Net) -> io::Result<Self> {
-        let parent = parent();
-        match fs::DirBuilder::new().mode(0o700).create(&parent) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
-        }
-        let meta = fs::symlink_metadata(&parent)?;
-        if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o077 != 0 {
-            let told = format!("{} is not a private folder of this user", parent.display());
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, told));
-        }
+        let [plain, other] = parents();
+        let parent = match make_private(&plain) {
+            Ok(()) => plain,
+            Err(refused) => make_private(&other).map(|()| other).map_err(|_| refused)?,
+        };
         let path = parent.join(format!("{}-{}", block.network(), network_namespace()));
         if path.exists() {
             fs::remove_dir_all(&path)?;
@@ -47,15 +42,35 @@ impl Drop for RuntimeFolder {
 /// The runtime folders of this user's clusters, the dead ones' too.
 #[cfg(feature = "cli")]
 pub(crate) fn running_under() -> Vec<PathBuf> {
-    let entries = fs::read_dir(parent()).into_iter().flatten();
+    let entries = parents().into_iter().filter_map(|parent| fs::read_dir(parent).ok()).flatten();
     entries.filter_map(Result::ok).map(|entry| entry.path()).collect()
 }
 
 /// The number of this process's network namespace: a block is leased within one, while the file system may be shared.
 fn network_namespace() -> u64 {
-    fs::metadata("/proc/self/ns/net").map_or(0, |meta| meta.ino())
+    namespace("net")
 }
 
-fn parent() -> PathBuf {
-    PathBuf::from(format!("/tmp/tinyplane-{}", rustix::process::getuid().as_raw()))
+fn namespace(kind: &str) -> u64 {
+    fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |meta| meta.ino())
+}
+
+/// Where this user's runtime folders are: in the first that is this user's. Within a user namespace the same id may
+/// stand for somebody else than outside of it, to whom the plain name belongs.
+fn parents() -> [PathBuf; 2] {
+    let user = rustix::process::getuid().as_raw();
+    [format!("/tmp/tinyplane-{user}"), format!("/tmp/tinyplane-{user}-{}", namespace("user"))].map(PathBuf::from)
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    let meta = fs::symlink_metadata(folder)?;
+    if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() || meta.mode() & 0o077 != 0 {
+        let told = format!("{} is not a private folder of this user", folder.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, told));
+    }
+    Ok(())
 }

@@ -119,6 +119,9 @@ fn kubelet(spec: &Spec, line: &mut Line) {
     if plan.isolated() {
         line.switch("isolated");
     }
+    if let Some(file) = spec.kubelet_ledger() {
+        line.file("ledger-file", &file);
+    }
 }
 
 /// Name of the list of nodes in a cluster's folder.

@@ -50,6 +50,7 @@ fn nodes(spec: &Spec) -> kubelet::Config {
     config.isolated = plan.isolated();
     config.client_ca_file = Some(folder.pki("ca.crt"));
     config.cluster_dns = vec![plan.dns_service().into()];
+    config.ledger_file = spec.kubelet_ledger();
     config.proxy_kubeconfig = Some(folder.kubeconfig("kube-proxy"));
     config
 }

@@ -22,18 +22,29 @@ impl Runner for InProcess {
         let (shutdown, kill) = (Shutdown::new(), Shutdown::new());
         let (ready, starting) = oneshot::channel();
         let (end, ended) = watch::channel(None);
-        let (spec, life) = (spec.clone(), Life { shutdown: shutdown.clone(), kill: kill.clone() });
+        let (lived, life) = (spec.clone(), Life { shutdown: shutdown.clone(), kill: kill.clone() });
         let name = spec.member.to_string();
         thread::Builder::new()
             .name(name.clone())
             .spawn(move || {
-                let how = live(&spec, &life, ready);
+                let how = live(&lived, &life, ready);
                 end.send_replace(Some(how));
             })
             .map_err(|e| MemberError::because(format!("no thread for {name}"), e))?;
-        let addresses = starting.await.map_err(|_| MemberError::new(format!("{name} ended before it was ready")))??;
-        let ready = ReadyLine { ready: name, pid: std::process::id(), addresses };
-        Ok(Box::new(Member { ready, shutdown, kill, ended }))
+        let ready = ReadyLine { ready: name.clone(), pid: std::process::id(), addresses: Addresses::new() };
+        let mut member = Member { ready, shutdown, kill, ended };
+        let started = tokio::select! {
+            started = starting => started.unwrap_or_else(|_| Err(MemberError::new("it ended before it was ready"))),
+            () = spec.give_up.cancelled() => Err(MemberError::new("it was given up")),
+        };
+        match started {
+            Ok(addresses) => member.ready.addresses = addresses,
+            Err(error) => {
+                member.kill().await;
+                return Err(MemberError::because(format!("{name} did not start"), error));
+            }
+        }
+        Ok(Box::new(member))
     }
 }
 

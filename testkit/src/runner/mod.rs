@@ -21,7 +21,10 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tinyplane_wire::process::{MemberError, ReadyLine};
+use tinyplane_wire::process::{MemberError, ReadyLine, Shutdown};
+
+/// Name of the kubelet's ledger in a cluster's folder.
+pub(crate) const KUBELET_LEDGER: &str = "ledger/kubelet.jsonl";
 
 /// What a member is started from.
 #[derive(Clone, Debug)]
@@ -34,9 +37,18 @@ pub(crate) struct Spec {
     /// Where members find each other.
     pub(crate) ports: Ports,
     pub(crate) verbosity: u8,
+    /// Whether it is written down who connects to whom.
+    pub(crate) ledger: bool,
+    /// A start that has not come to its end yet is to be given up.
+    pub(crate) give_up: Shutdown,
 }
 
 impl Spec {
+    /// Where the kubelet writes down who connects to nodes, pods and Services.
+    pub(crate) fn kubelet_ledger(&self) -> Option<PathBuf> {
+        self.ledger.then(|| self.folder.file(KUBELET_LEDGER))
+    }
+
     /// The socket on which the Konnectivity server takes the API server's requests.
     pub(crate) fn tunnel_socket(&self) -> PathBuf {
         self.runtime.join("konnectivity.sock")
@@ -46,7 +58,7 @@ impl Spec {
 /// Starts members.
 #[async_trait]
 pub(crate) trait Runner: Send + Sync + Debug {
-    /// Starts one and waits until it serves.
+    /// Starts one and waits until it serves. Of one that does not, or is given up, nothing is left when this returns.
     async fn start(&self, spec: &Spec) -> Result<Box<dyn Started>, MemberError>;
 }
 

@@ -12,6 +12,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// Longest wait for a member's ready line.
 const READY_SECONDS_MAX: u64 = 60;
+/// Longest wait for the end of a member that does not come to be ready.
+const END_MILLIS_MAX: u64 = 500;
 /// Lines of a member's log that a failed start shows.
 const LOG_LINES_SHOWN: usize = 5;
 
@@ -77,6 +79,7 @@ impl Runner for Processes {
         let path = spec.folder.log(&name);
         let log =
             open_log(&path).map_err(|e| MemberError::because(format!("the log of {name} can't be written"), e))?;
+        let logged = log.metadata().map_or(0, |meta| meta.len());
         let mut child = Command::new(self.program.path())
             .arg(&name)
             .arg("--lifeline")
@@ -93,16 +96,20 @@ impl Runner for Processes {
         };
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
-        let said = tokio::time::timeout(Duration::from_secs(READY_SECONDS_MAX), stdout.read_line(&mut line)).await;
-        match said.ok().and_then(|_| serde_json::from_str::<ReadyLine>(&line).ok()) {
+        let saying = tokio::time::timeout(Duration::from_secs(READY_SECONDS_MAX), stdout.read_line(&mut line));
+        let said = tokio::select! {
+            said = saying => said.is_ok(),
+            () = spec.give_up.cancelled() => false,
+        };
+        match serde_json::from_str::<ReadyLine>(&line).ok().filter(|_| said) {
             Some(ready) => {
                 tokio::spawn(discard(stdout));
                 Ok(Box::new(Process { child, ready, lifeline: Some(lifeline) }))
             }
             None => {
                 drop(lifeline);
-                let how = end(&mut child, Duration::from_secs(1)).await;
-                Err(MemberError::new(format!("{name} did not start ({how}): {}", last_lines(&path))))
+                let how = end(&mut child, Duration::from_millis(END_MILLIS_MAX)).await;
+                Err(MemberError::new(format!("{name} did not start ({how}): {}", last_lines(&path, logged))))
             }
         }
     }
@@ -121,8 +128,11 @@ async fn discard(mut stdout: BufReader<ChildStdout>) {
     while stdout.read(&mut unread).await.is_ok_and(|n| n > 0) {}
 }
 
-fn last_lines(path: &Path) -> String {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+/// The last lines of a log, of those behind its first bytes.
+fn last_lines(path: &Path, bytes: u64) -> String {
+    let text = std::fs::read(path).unwrap_or_default();
+    let since = text.get(usize::try_from(bytes).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let text = String::from_utf8_lossy(since);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("; ")
 }

@@ -1,47 +1,9 @@
 //! A cluster comes, stays, comes back, and leaves nothing behind.
 
+use crate::foreground::{alive, up};
 use crate::scene::{binary, end, wishes};
-use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use tinyplane::{Egress, Member, Mode, Storage};
-
-/// A command that is killed when the story ends early.
-struct Up(Child);
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        if self.0.kill().is_ok() {
-            self.0.wait().expect("a killed child can be waited for");
-        }
-    }
-}
-
-fn up(arguments: &[&str]) -> (Up, Value) {
-    let mut child = Up(Command::new(binary())
-        .arg("up")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("tinyplane can be run"));
-    let mut line = String::new();
-    let stdout = child.0.stdout.as_mut().expect("it has a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("stdout can be read");
-    let said = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?} is no JSON: {e}"));
-    (child, said)
-}
-
-fn alive(pid: &Value) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !status.is_empty() && !status.contains(") Z ")
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill can be run");
-    assert!(sent.success());
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_reach_nodes_gives_ready_nodes() {
@@ -97,32 +59,20 @@ async fn a_member_that_is_killed_can_be_brought_back() {
 
 #[test]
 fn up_says_one_line_of_json_and_ends_at_once_with_all_its_members() {
-    let (mut child, said) = up(&["--nodes", "1"]);
-    let pids: Vec<Value> = said["members"].as_array().expect("members").iter().map(|m| m["pid"].clone()).collect();
+    let mut cluster = up(&["--nodes", "1"]);
+    let (pids, said) = (cluster.pids(), &cluster.said);
     assert_eq!(pids.len(), 5, "{said}");
-    assert!(pids.iter().all(alive), "{said}");
-    let folder = said["dataDir"].as_str().expect("a folder").to_owned();
+    assert!(pids.iter().copied().all(alive), "{said}");
     assert!(said["readySeconds"].as_f64().is_some_and(|s| s > 0.0) && said["server"].is_string());
-    signal(&child.0, "-TERM");
-    let status = child.0.wait().expect("it ends");
-    assert!(status.success(), "{status}");
-    assert!(!pids.iter().any(alive), "a member outlives its cluster");
-    assert!(!std::path::Path::new(&folder).exists(), "the temporary folder outlives its cluster");
-}
-
-#[test]
-fn members_end_with_a_parent_that_is_killed() {
-    let (mut child, said) = up(&["--nodes", "1", "--no-restart"]);
-    child.0.kill().expect("it can be killed");
-    child.0.wait().expect("it ends");
+    let folder = cluster.data_dir().to_owned();
     let began = std::time::Instant::now();
-    let pids: Vec<&Value> = said["members"].as_array().expect("members").iter().map(|m| &m["pid"]).collect();
-    while pids.iter().any(|pid| alive(pid)) {
-        assert!(began.elapsed() < crate::scene::PATIENCE, "a member outlives its parent: {said}");
-        std::thread::yield_now();
-    }
-    std::fs::remove_dir_all(said["dataDir"].as_str().expect("a folder"))
-        .expect("what a killed parent leaves can be removed");
+    cluster.signal("-TERM");
+    let (status, rest, _) = cluster.output();
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "it took {:?} to end", began.elapsed());
+    assert!(status.success(), "{status}");
+    assert_eq!(rest, "", "one line is all that it says");
+    assert!(!pids.into_iter().any(alive), "a member outlives its cluster");
+    assert!(!folder.exists(), "the temporary folder outlives its cluster");
 }
 
 #[test]

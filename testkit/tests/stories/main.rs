@@ -2,7 +2,12 @@
 
 mod apps;
 mod crash;
+mod endings;
+mod foreground;
+mod foreign;
+mod isolation;
 mod kubectl;
 mod lifecycle;
+mod neighbours;
 mod pods;
 mod scene;

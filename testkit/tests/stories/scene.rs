@@ -49,9 +49,18 @@ impl Kubectl {
     }
 
     pub(crate) fn at(program: &Path, cluster: &Cluster) -> Self {
+        Self::by(program, cluster.kubeconfig("admin"))
+    }
+
+    /// The first kubectl on PATH, with a kubeconfig.
+    pub(crate) fn with(kubeconfig: &Path) -> Self {
+        Self::by(&kubectls()[0], kubeconfig.to_owned())
+    }
+
+    fn by(program: &Path, kubeconfig: PathBuf) -> Self {
         Self {
             program: program.to_owned(),
-            kubeconfig: cluster.kubeconfig("admin"),
+            kubeconfig,
             home: tempfile::tempdir().expect("a folder for kubectl's cache"),
         }
     }

@@ -1,5 +1,6 @@
 //! Listening: on the port that is meant, or on another that is told; open to all, or to an allow list.
 
+use crate::ledger::{Ledger, Outcome};
 use ipnet::IpNet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -63,10 +64,18 @@ pub struct Accepted {
 #[derive(Debug)]
 pub struct Listener {
     inner: TcpListener,
+    address: SocketAddr,
     sources: Sources,
+    ledger: Option<Ledger>,
 }
 
 impl Listener {
+    /// Writes down from now on who came.
+    #[must_use]
+    pub fn recording(self, ledger: Option<Ledger>) -> Self {
+        Self { ledger, ..self }
+    }
+
     /// The next connection from an admitted source. Errors that concern one connection or a moment's shortage of
     /// descriptors are waited over, so it never fails.
     pub async fn accept(&self) -> Accepted {
@@ -77,10 +86,12 @@ impl Listener {
                         tracing::debug!(%error, "a connection was gone before it was served");
                         continue;
                     }
+                    self.record(peer, Outcome::Accepted);
                     return Accepted { stream, peer };
                 }
                 Ok((stream, peer)) => {
                     tracing::debug!(%peer, "refused a source outside of the allow list");
+                    self.record(peer, Outcome::Refused);
                     refuse(&stream);
                 }
                 Err(error) => {
@@ -91,12 +102,16 @@ impl Listener {
         }
     }
 
+    fn record(&self, peer: SocketAddr, outcome: Outcome) {
+        if let Some(ledger) = &self.ledger {
+            ledger.came(self.address, peer, outcome);
+        }
+    }
+
     /// Where it listens.
-    ///
-    /// # Errors
-    /// As `getsockname(2)`.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -122,7 +137,7 @@ pub fn bind(at: SocketAddr, sources: Sources) -> io::Result<Bound> {
         Err(e) => return Err(e),
     };
     let address = inner.local_addr()?;
-    Ok(Bound { listener: Listener { inner, sources }, address })
+    Ok(Bound { listener: Listener { inner, address, sources, ledger: None }, address })
 }
 
 fn is_taken(error: &io::Error) -> bool {

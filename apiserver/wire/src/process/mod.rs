@@ -4,7 +4,7 @@ mod ready;
 mod shutdown;
 
 pub use ready::{ReadyLine, announce};
-pub use shutdown::{Lifeline, Order, Orders, raise_descriptor_limit, until_told_to_end};
+pub use shutdown::{Lifeline, Order, Orders, raise_descriptor_limit};
 pub use tokio_util::sync::CancellationToken as Shutdown;
 
 #[cfg(feature = "cli")]

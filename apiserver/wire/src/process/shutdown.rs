@@ -69,14 +69,6 @@ impl Orders {
     }
 }
 
-/// Waits for the first word to end, and says which it was.
-///
-/// # Errors
-/// When signal handlers can't be installed.
-pub async fn until_told_to_end(lifeline: Lifeline) -> io::Result<&'static str> {
-    Ok(Orders::listen(lifeline)?.next().await.word())
-}
-
 /// Opens the pipe anew, for tokio's own stdin reads in a thread that would outlive everything else.
 async fn until_stdin_ends() {
     match tokio::net::unix::pipe::OpenOptions::new().open_receiver("/dev/stdin") {

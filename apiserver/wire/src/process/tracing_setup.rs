@@ -1,5 +1,6 @@
 //! Logs of the binary: to stderr, filtered by `-v`.
 
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Writes logs to stderr: errors and warnings at 0, and more with each step, as `-v` of the Kubernetes components.
@@ -12,8 +13,11 @@ pub fn log_to_stderr(verbosity: u8) {
         4 => "debug",
         _ => "trace",
     };
-    let built =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter)).try_init();
+    let built = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(EnvFilter::new(filter))
+        .try_init();
     if built.is_err() {
         tracing::debug!("a subscriber was there already");
     }
