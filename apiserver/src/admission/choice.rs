@@ -112,10 +112,7 @@ impl Choice {
     /// The choice of Tinyplane's own clusters: see [`OWN_ENABLED`] and [`OWN_DISABLED`].
     #[must_use]
     pub fn own() -> Self {
-        Self {
-            enabled: BTreeSet::from([OWN_ENABLED.to_owned()]),
-            disabled: BTreeSet::from([OWN_DISABLED.to_owned()]),
-        }
+        Self { enabled: BTreeSet::from([OWN_ENABLED.to_owned()]), disabled: BTreeSet::from([OWN_DISABLED.to_owned()]) }
     }
 
     /// The names of those that are on, in order.

@@ -1,20 +1,18 @@
 //! Logs, exec, attach, port-forward and cp: what goes from the API server to a kubelet, over every egress.
 
-use crate::scene::{Kubectl, end, kubectls, wishes};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use crate::scene::{Kubectl, Running, end, kubectls, wishes};
+use std::process::{Command, Stdio};
 use tinyplane::Egress;
 
-/// A command that is killed when the story ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.0.kill().is_ok() {
-            self.0.wait().expect("a killed child can be waited for");
-        }
-    }
-}
+/// A pod that answers each line on its standard input.
+const ECHOES: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: echoes}
+spec:
+  containers:
+  - {name: c, image: busybox, stdin: true, command: [sh, -c, 'while read line; do echo got $line; done']}
+";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_work_over_every_egress_with_every_kubectl() {
@@ -24,12 +22,19 @@ async fn streams_work_over_every_egress_with_every_kubectl() {
             let kubectl = Kubectl::at(&program, &cluster);
             kubectl.run("run web --image=nginx --port=80");
             kubectl.run_with(&["run", "talker", "--image=busybox", "--", "sh", "-c", "echo one; echo two; sleep 3600"]);
-            kubectl.run("wait pod/web pod/talker --for=condition=Ready --timeout=60s");
+            kubectl.create(ECHOES);
+            kubectl.run("wait pod/web pod/talker pod/echoes --for=condition=Ready --timeout=60s");
             logs(&kubectl);
             exec(&kubectl);
-            forward(&kubectl);
+            attach(&kubectl);
+            terminals(&kubectl);
+            kubectl.run("expose pod web --port=8080 --target-port=80");
+            forward(&kubectl, "pod/web", 80);
+            forward(&kubectl, "service/web", 8080);
+            kubectl.run("delete service web");
+            describe(&kubectl);
             copy(&kubectl);
-            kubectl.run("delete pod web talker --wait --grace-period=1 --timeout=60s");
+            kubectl.run("delete pod web talker echoes --wait --grace-period=1 --timeout=60s");
         }
         end(cluster).await;
     }
@@ -38,11 +43,9 @@ async fn streams_work_over_every_egress_with_every_kubectl() {
 fn logs(kubectl: &Kubectl) {
     assert_eq!(kubectl.run("logs talker"), "one\ntwo\n");
     assert_eq!(kubectl.run("logs talker --tail=1"), "two\n");
-    let mut follow =
-        Running(kubectl.command(&["logs", "-f", "talker"]).stdout(Stdio::piped()).spawn().expect("kubectl can be run"));
-    let mut lines = BufReader::new(follow.0.stdout.take().expect("it has a pipe")).lines();
-    assert_eq!(lines.next().expect("a line").expect("text"), "one");
-    assert_eq!(lines.next().expect("a line").expect("text"), "two");
+    let mut follow = Running::of(&mut kubectl.command(&["logs", "-f", "talker"]));
+    follow.sees("one");
+    follow.sees("two");
     assert!(kubectl.fails("logs nobody").contains("not found"));
 }
 
@@ -58,23 +61,52 @@ fn exec(kubectl: &Kubectl) {
     assert_eq!(token, "default");
 }
 
-fn forward(kubectl: &Kubectl) {
-    let mut forward = Running(
-        kubectl
-            .command(&["port-forward", "pod/web", ":80"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("kubectl can be run"),
-    );
-    let mut line = String::new();
-    BufReader::new(forward.0.stdout.as_mut().expect("it has a pipe")).read_line(&mut line).expect("a line");
+fn attach(kubectl: &Kubectl) {
+    for line in ["first", "second"] {
+        let mut attached = Running::of(kubectl.command(&["attach", "-i", "echoes"]).stdin(Stdio::piped()));
+        attached.types(&format!("{line}\n"));
+        attached.sees(&format!("got {line}"));
+    }
+    assert!(kubectl.run("logs echoes").ends_with("got first\ngot second\n"));
+    assert!(kubectl.fails("attach nobody").contains("not found"));
+}
+
+/// `-it` on a real terminal, which util-linux's `script` lends.
+fn terminals(kubectl: &Kubectl) {
+    let mut shell = Running::of(&mut kubectl.on_a_terminal("exec -it web -- sh"));
+    shell.types("test -t 0 && echo terminal-$((40+2))\n");
+    shell.sees("terminal-42");
+    shell.types("stty size\n");
+    shell.sees("24 80");
+    shell.types("exit 5\n");
+    assert_eq!(shell.ends().code(), Some(5), "the code of the remote shell");
+    let mut attached =
+        Running::of(&mut kubectl.on_a_terminal("run once -it --rm --restart=Never --image=busybox -- sh"));
+    attached.types("echo attached-$((1+1))\n");
+    attached.sees("attached-2");
+    attached.types("exit\n");
+    assert!(attached.ends().success(), "a shell that exits well");
+    kubectl.until("get pods -o name", |pods| !pods.contains("once"));
+}
+
+fn forward(kubectl: &Kubectl, what: &str, port: u16) {
+    let mut forward = Running::of(&mut kubectl.command(&["port-forward", what, &format!(":{port}")]));
+    let line = forward.sees("Forwarding from");
     let port = line.split(" -> ").next().and_then(|l| l.rsplit(':').next()).expect("a port").to_owned();
     let page = Command::new("curl")
         .args(["-sS", "-i", &format!("http://127.0.0.1:{port}/")])
         .output()
         .expect("curl can be run");
     let page = String::from_utf8_lossy(&page.stdout).into_owned();
-    assert!(page.starts_with("HTTP/1.1 200") && page.contains("nginx"), "{page}");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("nginx"), "{what}: {page}");
+}
+
+fn describe(kubectl: &Kubectl) {
+    let told = kubectl.run("describe pod web");
+    for part in ["Node:", "Status:           Running", "Container ID:", "Scheduled", "Pulled", "Created", "Started"] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+    assert!(kubectl.fails("top pods").contains("Metrics API not available"));
 }
 
 fn copy(kubectl: &Kubectl) {

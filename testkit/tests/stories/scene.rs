@@ -1,9 +1,10 @@
 //! What the stories share: a cluster of this workspace's own binary, and kubectl.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use tinyplane::{Builder, Cluster, RunnerChoice};
 
@@ -71,6 +72,21 @@ impl Kubectl {
         command
     }
 
+    /// As `command`, on a terminal of 24 lines and 80 columns whose keys are the command's standard input.
+    pub(crate) fn on_a_terminal(&self, line: &str) -> Command {
+        let mut command = Command::new("script");
+        let typed = format!("stty rows 24 cols 80; {} {line}", self.program.display());
+        command.args(["--quiet", "--return", "--command", &typed, "/dev/null"]).stdin(Stdio::piped());
+        command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.home.path());
+        command
+    }
+
+    /// Creates what a manifest says.
+    #[track_caller]
+    pub(crate) fn create(&self, manifest: &str) {
+        told("create -f -", &self.feed(&["create", "-f", "-"], manifest.as_bytes()));
+    }
+
     /// A folder of its own, for files of the story.
     pub(crate) fn folder(&self) -> &Path {
         self.home.path()
@@ -130,6 +146,66 @@ impl Kubectl {
                 "kubectl {line} did not come to what is wished; the last was:\n{text}{}",
                 String::from_utf8_lossy(&output.stderr)
             );
+        }
+    }
+}
+
+/// A command that is spoken with while it runs, and is killed when the story ends.
+pub(crate) struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    seen: String,
+}
+
+impl Running {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the command can be run");
+        let (input, output) = (child.stdin.take(), child.stdout.take().expect("it has a pipe"));
+        let (told, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if told.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, input, lines, seen: String::new() }
+    }
+
+    /// Sends text to its standard input.
+    pub(crate) fn types(&mut self, text: &str) {
+        let input = self.input.as_mut().expect("the command was given a pipe");
+        input.write_all(text.as_bytes()).and_then(|()| input.flush()).expect("the command reads");
+    }
+
+    /// Waits for a line with a text in it, and gives it.
+    #[track_caller]
+    pub(crate) fn sees(&mut self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => self.seen.push_str(&(line + "\n")),
+                Err(_) => panic!("{text:?} was not seen in\n{}", self.seen),
+            }
+        }
+    }
+
+    /// Waits for its end, while what it prints is taken.
+    #[track_caller]
+    pub(crate) fn ends(mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        while self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
+        assert!(Instant::now() < until, "the command does not end");
+        self.child.wait().expect("it can be waited for")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() {
+            self.child.wait().expect("a killed child can be waited for");
         }
     }
 }

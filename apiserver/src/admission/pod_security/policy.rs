@@ -65,8 +65,7 @@ impl Policy {
         let warn = read(meta, "warn", &mut wrong);
         // Whoever names an enforced level and none to be warned of is warned of what will be refused.
         let inherits = enforce.named && !warn.named;
-        let policy =
-            Self { enforce: enforce.standard, warn: if inherits { enforce.standard } else { warn.standard } };
+        let policy = Self { enforce: enforce.standard, warn: if inherits { enforce.standard } else { warn.standard } };
         (policy, wrong)
     }
 }
