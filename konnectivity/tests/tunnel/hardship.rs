@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tinyplane_konnectivity_client::packet::{CloseRequest, CloseResponse, Data, DialResponse, Packet};
-use tinyplane_wire::net::TcpDial;
+use tinyplane_wire::net::{Dial, TcpDial};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
