@@ -22,6 +22,18 @@ pub struct Flags {
     /// Root certificate that every namespace gets as ConfigMap kube-root-ca.crt
     #[arg(long, value_name = "FILE")]
     root_ca_file: Option<PathBuf>,
+    /// Certificate of the authority that signs certificates
+    #[arg(long, value_name = "FILE", requires = "cluster_signing_key_file")]
+    cluster_signing_cert_file: Option<PathBuf>,
+    /// Key of the authority that signs certificates
+    #[arg(long, value_name = "FILE", requires = "cluster_signing_cert_file")]
+    cluster_signing_key_file: Option<PathBuf>,
+    /// Longest life of a certificate that is signed, such as 8760h
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration)]
+    cluster_signing_duration: Duration,
+    /// How many pods that have ended are kept; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 12_500)]
+    terminated_pod_gc_threshold: usize,
     /// Address to dial from
     #[arg(long, value_name = "IP")]
     source_address: Option<IpAddr>,
@@ -45,6 +57,9 @@ impl TryFrom<Flags> for Config {
             scheduler_kubeconfig: flags.scheduler_kubeconfig,
             use_service_account_credentials: flags.use_service_account_credentials,
             root_ca_file: flags.root_ca_file,
+            cluster_signing_files: flags.cluster_signing_cert_file.zip(flags.cluster_signing_key_file),
+            cluster_signing_duration: flags.cluster_signing_duration,
+            terminated_pod_gc_threshold: flags.terminated_pod_gc_threshold,
             source_address: flags.source_address,
             cluster_net: flags.cluster_net,
             node_monitor_period: flags.node_monitor_period,

@@ -28,5 +28,9 @@ kinds! {
     controller_revisions = "apps" "v1" "controllerrevisions";
     claims = "" "v1" "persistentvolumeclaims";
     jobs = "batch" "v1" "jobs";
+    cron_jobs = "batch" "v1" "cronjobs";
+    budgets = "policy" "v1" "poddisruptionbudgets";
+    quotas = "" "v1" "resourcequotas";
+    signing_requests = "certificates.k8s.io" "v1" "certificatesigningrequests";
     leases = "coordination.k8s.io" "v1" "leases";
 }

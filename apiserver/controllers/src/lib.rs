@@ -2,8 +2,10 @@
 
 mod context;
 mod control_loop;
+mod cron_job;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod expectations;
 #[cfg(feature = "cli")]
@@ -15,19 +17,24 @@ mod job;
 mod kinds;
 mod namespace;
 mod node_lifecycle;
+mod ownership;
 mod pod_control;
+mod pod_garbage;
 mod pods;
 mod quantity;
+mod quota;
 mod recorder;
 mod replica_set;
 mod revisions;
 mod scheduler;
 mod service_account;
+mod signing;
 mod stateful_set;
 mod ttl_after_finished;
 
 use context::{Context, Shared};
 use identity::Identities;
+use signing::Signers;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::{Client, ClientError};
 use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::pki::Authority;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
@@ -49,6 +57,13 @@ pub struct Config {
     pub use_service_account_credentials: bool,
     /// The public root certificate that every namespace gets as ConfigMap `kube-root-ca.crt` (`--root-ca-file`).
     pub root_ca_file: Option<PathBuf>,
+    /// The authority that signs certificates, and its key (`--cluster-signing-cert-file`, `--cluster-signing-key-file`);
+    /// without them none are signed.
+    pub cluster_signing_files: Option<(PathBuf, PathBuf)>,
+    /// Longest life of a certificate that is signed (`--cluster-signing-duration`).
+    pub cluster_signing_duration: Duration,
+    /// How many pods that have ended are kept; 0 for all (`--terminated-pod-gc-threshold`).
+    pub terminated_pod_gc_threshold: usize,
     /// Address to dial from.
     pub source_address: Option<IpAddr>,
     /// Addresses of the cluster.
@@ -68,6 +83,9 @@ impl Config {
             scheduler_kubeconfig: None,
             use_service_account_credentials: false,
             root_ca_file: None,
+            cluster_signing_files: None,
+            cluster_signing_duration: Duration::from_secs(365 * 24 * 3600),
+            terminated_pod_gc_threshold: 12_500,
             source_address: None,
             cluster_net: ClusterNet::default(),
             node_monitor_period: Duration::from_secs(5),
@@ -101,7 +119,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let shared = Shared::new(own.clone(), Identities::new(own.clone(), nobody, clock.clone()));
     let context = Context::new(own, &shared, clock.clone(), shutdown.clone());
     scheduler::start(&Context::new(scheduler, &shared, clock, shutdown.clone()));
-    start_loops(&context, &config, root_ca);
+    start_loops(&context, &config, root_ca, signers(&config)?);
     let task = tokio::spawn(async move {
         shutdown.cancelled().await;
         Ok(())
@@ -110,7 +128,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
 }
 
 /// Starts every loop but the scheduler, each as the account that upstream gives it.
-fn start_loops(context: &Arc<Context>, config: &Config, root_ca: Option<String>) {
+fn start_loops(context: &Arc<Context>, config: &Config, root_ca: Option<String>, signers: Option<Signers>) {
     let acting_as = |account| context.acting_as(account);
     let publisher = acting_as("root-ca-cert-publisher");
     namespace::start(&acting_as("namespace-controller"));
@@ -124,12 +142,28 @@ fn start_loops(context: &Arc<Context>, config: &Config, root_ca: Option<String>)
     job::start(&acting_as("job-controller"));
     ttl_after_finished::start(&acting_as("ttl-after-finished-controller"));
     node_lifecycle::start(&acting_as("node-controller"), config);
+    cron_job::start(&acting_as("cronjob-controller"));
+    disruption::start(&acting_as("disruption-controller"));
+    quota::start(&acting_as("resourcequota-controller"));
+    pod_garbage::start(&acting_as("pod-garbage-collector"), config.terminated_pod_gc_threshold);
+    let certificates = acting_as("certificate-controller");
+    signing::start_approving(&certificates);
+    if let Some(signers) = signers {
+        signing::start_signing(&certificates, signers);
+    }
     garbage::start(&acting_as("generic-garbage-collector"));
 }
 
 /// What fields that the loops write are marked with: upstream's name of the program.
 const MANAGER_AGENT: &str = concat!("kube-controller-manager/tinyplane-", env!("CARGO_PKG_VERSION"));
 const SCHEDULER_AGENT: &str = concat!("kube-scheduler/tinyplane-", env!("CARGO_PKG_VERSION"));
+
+fn signers(config: &Config) -> Result<Option<Signers>, MemberError> {
+    let Some((certificate, key)) = &config.cluster_signing_files else { return Ok(None) };
+    let authority = Authority::load(&read(certificate)?, &read(key)?)
+        .map_err(|e| MemberError::because(format!("{} and {} can't sign", certificate.display(), key.display()), e))?;
+    Ok(Some(Signers { authority, lifetime: config.cluster_signing_duration }))
+}
 
 fn read(path: &Path) -> Result<String, MemberError> {
     std::fs::read_to_string(path).map_err(|e| MemberError::because(format!("{} can't be read", path.display()), e))

@@ -1,14 +1,15 @@
-//! Making, deleting, adopting and releasing pods for the loops that own some, with their events and expectations.
+//! Making and deleting pods for the loops that own some, with their events and expectations.
 
 use crate::context::Context;
 use crate::expectations::Expectations;
 use crate::kinds;
+use crate::ownership::Ownership;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tinyplane_wire::client::{Cache, ClientError, Patch};
+use tinyplane_wire::client::{Cache, ClientError};
 use tinyplane_wire::gvr::Gvr;
-use tinyplane_wire::meta::{Meta, controller_reference};
+use tinyplane_wire::meta::Meta;
 use tinyplane_wire::selector::LabelSelector;
 
 /// Pods made or deleted in one go.
@@ -21,7 +22,7 @@ pub(crate) struct PodControl {
     context: Arc<Context>,
     pods: Arc<Cache>,
     expectations: Arc<Expectations>,
-    owners: Gvr,
+    ownership: Ownership,
     component: &'static str,
 }
 
@@ -30,7 +31,8 @@ impl PodControl {
     pub(crate) fn new(context: &Arc<Context>, owners: Gvr, component: &'static str) -> Self {
         let pods = context.cache(&kinds::pods());
         let expectations = Expectations::over(&pods);
-        Self { context: Arc::clone(context), pods, expectations, owners, component }
+        let ownership = Ownership::new(context, owners, kinds::pods());
+        Self { context: Arc::clone(context), pods, expectations, ownership, component }
     }
 
     /// True when the cache has shown all that was done for this owner.
@@ -38,66 +40,14 @@ impl PodControl {
         self.expectations.fulfilled(key)
     }
 
-    /// The pods that an owner controls: those it had, without those whose labels have left the selector (they are
-    /// released), and with those that match and belong to nobody (they are adopted).
+    /// The pods that an owner controls; see [`Ownership::claim`].
     pub(crate) async fn claim(
         &self,
         owner: &Value,
         selector: &LabelSelector,
         concerns: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Arc<Value>>, ClientError> {
-        let meta = Meta::of(owner);
-        let (mut mine, mut may_adopt) = (Vec::new(), None);
-        for pod in self.pods.in_namespace(meta.namespace()) {
-            let (matches, pod_meta) = (selector.selects(&pod), Meta::of(&pod));
-            match pod_meta.controller() {
-                Some(controller) if controller["uid"] == meta.uid() => match matches {
-                    true if concerns(&pod) => mine.push(pod),
-                    false if !meta.is_deleting() && concerns(&pod) => self.release(owner, &pod).await?,
-                    _ => {}
-                },
-                None if matches && !meta.is_deleting() && !pod_meta.is_deleting() && concerns(&pod) => {
-                    let may = match may_adopt {
-                        Some(may) => may,
-                        None => *may_adopt.insert(self.still_there(owner).await?),
-                    };
-                    if may && let Some(pod) = self.adopt(owner, &pod).await? {
-                        mine.push(Arc::new(pod));
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(mine)
-    }
-
-    /// Whether the server too knows the owner as it is here: a cache may lag behind its deletion.
-    async fn still_there(&self, owner: &Value) -> Result<bool, ClientError> {
-        let meta = Meta::of(owner);
-        match self.context.client.get(&self.owners, Some(meta.namespace()), meta.name()).await {
-            Ok(there) => Ok(Meta::of(&there).uid() == meta.uid() && !Meta::of(&there).is_deleting()),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn adopt(&self, owner: &Value, pod: &Value) -> Result<Option<Value>, ClientError> {
-        self.patch_references(pod, &controller_reference(owner)).await
-    }
-
-    async fn release(&self, owner: &Value, pod: &Value) -> Result<(), ClientError> {
-        self.patch_references(pod, &json!({"$patch": "delete", "uid": Meta::of(owner).uid()})).await.map(drop)
-    }
-
-    async fn patch_references(&self, pod: &Value, reference: &Value) -> Result<Option<Value>, ClientError> {
-        let meta = Meta::of(pod);
-        let patch = json!({"metadata": {"uid": meta.uid(), "ownerReferences": [reference]}});
-        let (namespace, patch) = (Some(meta.namespace()), (Patch::Strategic, &patch));
-        match self.context.client.patch(&kinds::pods(), namespace, meta.name(), None, patch).await {
-            Ok(patched) => Ok(Some(patched)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.ownership.claim(owner, selector, concerns).await
     }
 
     /// Makes pods, first one, then ever more at the same time, so that what can't work is not tried 500 times.

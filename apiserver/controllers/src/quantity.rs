@@ -60,9 +60,42 @@ fn factor(suffix: &str) -> Option<(i128, i128)> {
     })
 }
 
+/// In powers of 1024 or of 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notation {
+    Binary,
+    Decimal,
+}
+
+impl Notation {
+    /// The notation in which a quantity is written.
+    pub(crate) fn of(text: &str) -> Self {
+        if text.ends_with('i') { Self::Binary } else { Self::Decimal }
+    }
+}
+
+/// Writes thousandths as a quantity, with the largest suffix that leaves no fraction.
+pub(crate) fn told(thousandths: i128, notation: Notation) -> String {
+    if thousandths % 1_000 != 0 {
+        return format!("{thousandths}m");
+    }
+    let (suffixes, step) = match notation {
+        Notation::Binary => (["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"], 1_024),
+        Notation::Decimal => (["k", "M", "G", "T", "P", "E"], 1_000),
+    };
+    let (mut number, mut suffix) = (thousandths / 1_000, "");
+    for larger in suffixes {
+        if number == 0 || number % step != 0 {
+            break;
+        }
+        (number, suffix) = (number / step, larger);
+    }
+    format!("{number}{suffix}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::thousandths;
+    use super::*;
 
     #[test]
     fn quantities_compare_by_value() {
@@ -73,5 +106,14 @@ mod tests {
         assert_eq!(thousandths("100u"), Some(1), "rounded up");
         assert_eq!(thousandths("-1"), Some(-1_000));
         assert_eq!((thousandths("x"), thousandths("1Q"), thousandths("")), (None, None, None));
+    }
+
+    #[test]
+    fn amounts_are_told_in_their_notation() {
+        assert_eq!(told(1_500, Notation::Decimal), "1500m");
+        assert_eq!(told(0, Notation::Binary), "0");
+        assert_eq!(told(128 * 1_024 * 1_024 * 1_000, Notation::Binary), "128Mi");
+        assert_eq!(told(128_000_000_000, Notation::Decimal), "128M");
+        assert_eq!(told(1_000_000, Notation::Decimal), "1k");
     }
 }

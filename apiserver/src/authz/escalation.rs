@@ -79,7 +79,7 @@ fn is_free(authorizer: &dyn Authorizer, caller: &Caller, question: &Attributes<'
 fn confirm(authorizer: &dyn Authorizer, caller: &Caller, namespace: &str, rules: &[Rule]) -> Result<(), String> {
     let held = authorizer.held(caller, namespace);
     let missing: Vec<Rule> =
-        rules.iter().flat_map(simple).filter(|one| !held.rules.iter().any(|own| own.covers(one))).collect();
+        rules.iter().flat_map(simple_rules).filter(|one| !held.rules.iter().any(|own| own.covers(one))).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -97,7 +97,8 @@ fn confirm(authorizer: &dyn Authorizer, caller: &Caller, namespace: &str, rules:
 }
 
 /// A rule as rules of one verb, one group, one resource and at most one name each, or of one verb and one path.
-fn simple(rule: &Rule) -> Vec<Rule> {
+#[must_use]
+pub fn simple_rules(rule: &Rule) -> Vec<Rule> {
     let one = |text: &SmolStr| vec![text.clone()];
     let names: Vec<Vec<SmolStr>> =
         if rule.names.is_empty() { vec![Vec::new()] } else { rule.names.iter().map(one).collect() };

@@ -3,6 +3,7 @@
 mod api_services;
 mod flow_control;
 mod own_service;
+mod roles;
 
 use super::Registry;
 use super::catalog::Resource;
@@ -41,15 +42,15 @@ impl Registry {
             )
         });
         futures_util::future::try_join_all(writes).await?;
-        let roles =
-            defaults::objects().into_iter().map(|(plural, object)| ("rbac.authorization.k8s.io", plural, object));
+        let roles = defaults::objects().into_iter().map(|(plural, object)| roles::ensure(self, plural, object));
+        let roles = futures_util::future::try_join_all(roles);
         let now = self.clock().timestamp();
         let objects = priorities().into_iter().chain(flow_control::objects(&now)).chain(api_services::objects(&now));
-        let objects = objects.chain(roles);
         let writes = objects.map(|(group, plural, object)| self.ensure(group, plural, object));
         let all = futures_util::future::try_join_all(writes);
-        let (written, own) = tokio::join!(all, own_service::ensure(self, own.endpoint));
+        let (written, roles, own) = tokio::join!(all, roles, own_service::ensure(self, own.endpoint));
         written?;
+        roles?;
         own?;
         self.give_back_addresses().await
     }

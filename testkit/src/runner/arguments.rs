@@ -102,6 +102,8 @@ fn controllers(spec: &Spec, line: &mut Line) {
     line.file("kubeconfig", &spec.folder.kubeconfig("controllers"));
     line.file("scheduler-kubeconfig", &spec.folder.kubeconfig("scheduler"));
     line.flag("use-service-account-credentials", true);
+    line.file("cluster-signing-cert-file", &spec.folder.pki("ca.crt"));
+    line.file("cluster-signing-key-file", &spec.folder.pki("ca.key"));
     line.file("root-ca-file", &spec.folder.pki("ca.crt"));
     line.flag("source-address", spec.plan.address(Member::Controllers));
     line.flag("cluster-net", spec.plan.division().cluster_net());

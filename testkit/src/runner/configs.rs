@@ -26,6 +26,7 @@ fn controllers(spec: &Spec) -> tinyplane_controllers::Config {
     tinyplane_controllers::Config {
         scheduler_kubeconfig: Some(spec.folder.kubeconfig("scheduler")),
         use_service_account_credentials: true,
+        cluster_signing_files: Some((spec.folder.pki("ca.crt"), spec.folder.pki("ca.key"))),
         root_ca_file: Some(spec.folder.pki("ca.crt")),
         source_address: Some(spec.plan.address(Member::Controllers).into()),
         cluster_net: spec.plan.division().cluster_net(),

@@ -11,3 +11,4 @@ mod lifecycle;
 mod neighbours;
 mod pods;
 mod scene;
+mod workloads;

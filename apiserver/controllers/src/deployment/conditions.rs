@@ -68,10 +68,12 @@ impl Report<'_> {
     fn status(&self, counts: &Counts, conditions: &[Value]) -> Value {
         let mut status = json!({"observedGeneration": Meta::of(self.deployment).generation()});
         let old = &self.deployment["status"];
-        for kept in ["collisionCount", "terminatingReplicas"] {
-            if !old[kept].is_null() {
-                status[kept] = old[kept].clone();
-            }
+        if !old["collisionCount"].is_null() {
+            status["collisionCount"] = old["collisionCount"].clone();
+        }
+        let terminating = self.sets.all.iter().map(|set| set["status"]["terminatingReplicas"].as_i64());
+        if let Some(terminating) = terminating.sum::<Option<i64>>() {
+            status["terminatingReplicas"] = terminating.into();
         }
         let unavailable = (self.sets.total() - counts.available).max(0);
         for (field, count) in [

@@ -2,11 +2,14 @@
 
 mod conditions;
 mod rolling;
+mod scaling;
 mod sets;
 
 use crate::context::Context;
-use crate::control_loop::{After, Reconcile, enqueue_changes, enqueue_owners, run};
+use crate::control_loop::{After, Reconcile, enqueue_adopters, enqueue_changes, enqueue_owners, run};
 use crate::kinds;
+use crate::ownership::Ownership;
+use crate::revisions;
 use conditions::Report;
 use serde_json::Value;
 use sets::Sets;
@@ -24,14 +27,16 @@ pub(crate) fn start(context: &Arc<Context>) {
     let pods = context.cache(&kinds::pods());
     enqueue_changes(&deployments, &queue);
     enqueue_owners(&sets, &queue, "Deployment");
-    let reads = vec![Arc::clone(&deployments), Arc::clone(&sets), Arc::clone(&pods)];
-    run(context, &queue, reads, Deployments { context: Arc::clone(context), deployments, sets, pods });
+    enqueue_adopters(&sets, &deployments, &queue, revisions::selector);
+    let ownership = Ownership::new(context, kinds::deployments(), kinds::replica_sets());
+    let reads = vec![Arc::clone(&deployments), sets, Arc::clone(&pods)];
+    run(context, &queue, reads, Deployments { context: Arc::clone(context), deployments, ownership, pods });
 }
 
 struct Deployments {
     context: Arc<Context>,
     deployments: Arc<Cache>,
-    sets: Arc<Cache>,
+    ownership: Ownership,
     pods: Arc<Cache>,
 }
 
@@ -41,16 +46,18 @@ impl Reconcile for Deployments {
     async fn reconcile(&self, key: &str) -> Result<After, ClientError> {
         let Some(deployment) = self.deployments.get(key) else { return Ok(After::Rest) };
         let mut deployment = Value::clone(&deployment);
-        let mut sets = Sets::of(&deployment, &self.sets);
+        let Some(selector) = revisions::selector(&deployment) else { return Ok(After::Rest) };
+        let owned = self.ownership.claim(&deployment, &selector, |_| true).await?;
         if Meta::of(&deployment).is_deleting() {
             return Ok(After::Rest);
         }
+        let mut sets = Sets::of(&deployment, owned);
         let paused = deployment["spec"]["paused"].as_bool() == Some(true);
         let mut made = None;
-        if !paused {
+        if paused || scaling::is_due(&deployment, &sets) {
+            self.scale_for_size(&deployment, &mut sets).await?;
+        } else {
             made = self.ensure_new_set(&mut deployment, &mut sets).await?;
-        }
-        if !self.scale_for_size(&deployment, &mut sets).await? && !paused {
             match deployment["spec"]["strategy"]["type"].as_str() {
                 Some("Recreate") => self.recreate(&deployment, &mut sets).await?,
                 _ => self.roll(&deployment, &mut sets).await?,
@@ -82,22 +89,6 @@ impl Deployments {
             self.context.recorder.normal(COMPONENT, deployment, "ScalingReplicaSet", told);
         }
         Ok(())
-    }
-
-    /// When only the size was changed, scales the one active set at once; says whether it did.
-    async fn scale_for_size(&self, deployment: &Value, sets: &mut Sets) -> Result<bool, ClientError> {
-        let wished = sets::wished(deployment);
-        let active: Vec<usize> = (0..sets.all.len()).filter(|i| sets::replicas(&sets.all[*i]) > 0).collect();
-        let resized = active.iter().any(|i| sets::remembered_size(&sets.all[*i]).is_some_and(|size| size != wished));
-        match active.as_slice() {
-            [only] if resized => {
-                let mut set = Arc::clone(&sets.all[*only]);
-                self.scale(deployment, &mut set, wished).await?;
-                sets.all[*only] = set;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
     }
 
     /// Deletes old empty sets beyond `revisionHistoryLimit`, the oldest first.

@@ -5,7 +5,6 @@ use super::sets::{Sets, replicas, wished};
 use crate::pods::is_active;
 use crate::quantity::share;
 use serde_json::Value;
-use std::sync::Arc;
 use tinyplane_wire::client::ClientError;
 use tinyplane_wire::meta::Meta;
 
@@ -66,13 +65,6 @@ impl Deployments {
                 may_go -= step;
             }
         }
-        Ok(())
-    }
-
-    async fn scale_at(&self, deployment: &Value, sets: &mut Sets, i: usize, size: i64) -> Result<(), ClientError> {
-        let mut set = Arc::clone(&sets.all[i]);
-        self.scale(deployment, &mut set, size).await?;
-        sets.all[i] = set;
         Ok(())
     }
 

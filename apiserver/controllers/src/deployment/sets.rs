@@ -5,7 +5,7 @@ use crate::hash;
 use crate::kinds;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use tinyplane_wire::client::{Cache, ClientError};
+use tinyplane_wire::client::ClientError;
 use tinyplane_wire::meta::{Meta, controller_reference, map_mut, metadata_mut};
 
 /// Label by which the pods of one set differ from those of the next.
@@ -29,13 +29,8 @@ pub(super) struct Sets {
 }
 
 impl Sets {
-    pub(super) fn of(deployment: &Value, cache: &Cache) -> Self {
-        let meta = Meta::of(deployment);
-        let mut all: Vec<Arc<Value>> = cache
-            .in_namespace(meta.namespace())
-            .into_iter()
-            .filter(|set| Meta::of(set).controller().is_some_and(|owner| owner["uid"] == meta.uid()))
-            .collect();
+    /// The sets that a Deployment controls.
+    pub(super) fn of(deployment: &Value, mut all: Vec<Arc<Value>>) -> Self {
         let age = |set: &Value| {
             (
                 set["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
@@ -46,6 +41,10 @@ impl Sets {
         let template = &deployment["spec"]["template"];
         let new = all.iter().position(|set| without_hash(&set["spec"]["template"]) == without_hash(template));
         Self { all, new }
+    }
+
+    pub(super) fn new_index(&self) -> Option<usize> {
+        self.new
     }
 
     pub(super) fn new_set(&self) -> Option<&Arc<Value>> {
@@ -90,6 +89,11 @@ pub(super) fn revision(set: &Value) -> i64 {
 /// The size that a set was last scaled for.
 pub(super) fn remembered_size(set: &Value) -> Option<i64> {
     Meta::of(set).annotation(DESIRED)?.parse().ok()
+}
+
+/// The most pods that there could be when a set was last scaled.
+pub(super) fn remembered_max(set: &Value) -> Option<i64> {
+    Meta::of(set).annotation(MAX)?.parse().ok()
 }
 
 /// Writes the size of the Deployment on a set.

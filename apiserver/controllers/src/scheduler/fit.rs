@@ -1,5 +1,7 @@
 //! Whether a pod fits a node: readiness, selectors, taints, resources, ports.
 
+use super::affinity::Quarrel;
+use super::spread::Uneven;
 use crate::quantity::thousandths;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -8,7 +10,7 @@ use tinyplane_wire::meta::pairs;
 use tinyplane_wire::selector::{LabelSelector, Requirement, expression_requirement};
 
 /// Amounts by resource name, in thousandths.
-pub(super) type Amounts = BTreeMap<String, i128>;
+pub(crate) type Amounts = BTreeMap<String, i128>;
 
 /// Why a pod does not fit a node, in upstream's words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +21,8 @@ pub(super) enum Misfit {
     Resource(String),
     TooManyPods,
     Ports,
+    PodAffinity(Quarrel),
+    Spread(Uneven),
 }
 
 impl fmt::Display for Misfit {
@@ -29,6 +33,15 @@ impl fmt::Display for Misfit {
             Self::Taint(key, value) => write!(f, "node(s) had untolerated taint(s) {{{key}: {value}}}"),
             Self::Resource(name) => write!(f, "Insufficient {name}"),
             Self::TooManyPods => f.write_str("Too many pods"),
+            Self::PodAffinity(Quarrel::Affinity) => f.write_str("node(s) didn't match pod affinity rules"),
+            Self::PodAffinity(Quarrel::AntiAffinity) => f.write_str("node(s) didn't match pod anti-affinity rules"),
+            Self::PodAffinity(Quarrel::ExistingAntiAffinity) => {
+                f.write_str("node(s) didn't satisfy existing pods anti-affinity rules")
+            }
+            Self::Spread(Uneven::Skew) => f.write_str("node(s) didn't match pod topology spread constraints"),
+            Self::Spread(Uneven::NoLabel) => {
+                f.write_str("node(s) didn't match pod topology spread constraints (missing required label)")
+            }
             Self::Ports => f.write_str("node(s) didn't have free ports for the requested pod ports"),
         }
     }
@@ -40,6 +53,8 @@ pub(super) struct Wishes {
     pub(super) ports: Vec<(String, i64)>,
     pub(super) node: NodeWish,
     tolerations: Vec<Value>,
+    /// Preferred terms of node affinity with their weights.
+    preferred: Vec<(i64, Term)>,
 }
 
 /// Which labels and name a pod wishes of its node.
@@ -91,11 +106,18 @@ impl NodeWish {
 impl Wishes {
     pub(super) fn of(pod: &Value) -> Self {
         let spec = &pod["spec"];
+        let preferred = &spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
         Self {
             requests: requests(pod),
             ports: host_ports(pod),
             node: NodeWish::of(spec),
             tolerations: spec["tolerations"].as_array().cloned().unwrap_or_default(),
+            preferred: preferred
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|one| (one["weight"].as_i64().unwrap_or_default(), Term::of(&one["preference"])))
+                .collect(),
         }
     }
 
@@ -107,11 +129,22 @@ impl Wishes {
         if !self.node.allows(node) {
             return Some(Misfit::Affinity);
         }
-        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-        taints
-            .filter(|taint| taint["effect"] != "PreferNoSchedule")
-            .find(|taint| !self.tolerates(taint))
-            .map(|taint| Misfit::Taint(text(taint, "key"), text(taint, "value")))
+        self.repelling(node).map(|taint| Misfit::Taint(text(taint, "key"), text(taint, "value")))
+    }
+
+    fn repelling<'a>(&self, node: &'a Value) -> Option<&'a Value> {
+        let mut taints = node["spec"]["taints"].as_array().into_iter().flatten();
+        taints.find(|taint| taint["effect"] != "PreferNoSchedule" && !self.tolerates(taint))
+    }
+
+    /// Whether no taint of a node keeps the pod away.
+    pub(super) fn bears_taints_of(&self, node: &Value) -> bool {
+        self.repelling(node).is_none()
+    }
+
+    /// How much the pod likes a node's labels.
+    pub(super) fn preference(&self, node: &Value) -> i64 {
+        self.preferred.iter().filter(|(_, term)| term.matches(node)).map(|(weight, _)| weight).sum()
     }
 
     fn tolerates(&self, taint: &Value) -> bool {
@@ -162,8 +195,13 @@ fn text(object: &Value, field: &str) -> String {
 
 /// What a pod's containers ask for together: the sum of those that run together, or the largest init container.
 pub(super) fn requests(pod: &Value) -> Amounts {
+    pod_amounts(pod, "requests")
+}
+
+/// `requests`, or `limits`, of a pod.
+pub(crate) fn pod_amounts(pod: &Value, field: &str) -> Amounts {
     let spec = &pod["spec"];
-    let of = |container: &Value| amounts(&container["resources"]["requests"]);
+    let of = |container: &Value| amounts(&container["resources"][field]);
     let mut together = Amounts::new();
     for container in spec["containers"].as_array().into_iter().flatten() {
         add(&mut together, &of(container));
@@ -187,7 +225,9 @@ pub(super) fn requests(pod: &Value) -> Amounts {
         let sum = together.entry(name).or_default();
         *sum = (*sum).max(amount);
     }
-    add(&mut together, &amounts(&spec["overhead"]));
+    if field == "requests" || !together.is_empty() {
+        add(&mut together, &amounts(&spec["overhead"]));
+    }
     together
 }
 

@@ -1,6 +1,9 @@
 //! What is taken on each node, the pods that were promised a moment ago included.
 
+use super::affinity::{Namespaces, Neighbourhood, Person};
 use super::fit::{Amounts, Misfit, Wishes, add, amounts, host_ports, requests};
+use super::score::{self, Candidate};
+use super::spread::Spread;
 use crate::pods::is_active;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +18,7 @@ pub(super) struct Ledger {
 }
 
 struct Taken {
-    node: String,
+    person: Person,
     requests: Amounts,
     ports: Vec<(String, i64)>,
     owner: Option<String>,
@@ -52,29 +55,37 @@ impl Ledger {
     pub(super) fn choose(
         &self,
         pod: &Value,
-        wishes: &Wishes,
         nodes: &[Arc<Value>],
+        namespaces: Namespaces<'_>,
         misfits: &mut BTreeMap<Misfit, usize>,
     ) -> Option<String> {
+        let wishes = Wishes::of(pod);
         let mut taken = self.lock();
         let owner = owner_of(pod);
         let loads = loads(&taken, owner.as_deref());
+        let by_name: HashMap<&str, &Value> = nodes.iter().map(|node| (Meta::of(node).name(), &**node)).collect();
+        let others = || taken.values().map(|one| &one.person);
+        let spread = Spread::of(pod, &wishes, nodes, others());
+        let neighbours = Neighbourhood::of(&Person::of(pod, ""), others(), &by_name, namespaces);
         let none = Load::default();
-        let mut best: Option<(Score, &str)> = None;
+        let mut candidates = Vec::new();
         for node in nodes {
-            let name = Meta::of(node).name();
-            let load = loads.get(name).unwrap_or(&none);
-            match wishes.misfit(node).or_else(|| lacks(node, wishes, load)) {
+            let load = loads.get(Meta::of(node).name()).unwrap_or(&none);
+            let misfit = wishes
+                .misfit(node)
+                .or_else(|| lacks(node, &wishes, load))
+                .or_else(|| spread.as_ref().and_then(|spread| spread.uneven(node)).map(Misfit::Spread))
+                .or_else(|| neighbours.as_ref().and_then(|n| n.quarrel(node)).map(Misfit::PodAffinity));
+            match misfit {
                 Some(misfit) => *misfits.entry(misfit).or_default() += 1,
                 None => {
-                    let score = Score::of(node, wishes, load);
-                    if best.as_ref().is_none_or(|(least, _)| score < *least) {
-                        best = Some((score, name));
-                    }
+                    let there = (load.pods, load.siblings);
+                    let (spread, neighbours) = (spread.as_ref(), neighbours.as_ref());
+                    candidates.push(Candidate::of(node, &wishes, &load.requests, there, spread, neighbours));
                 }
             }
         }
-        let node = best?.1.to_owned();
+        let node = Meta::of(candidates[score::best(&candidates)?].node).name().to_owned();
         taken.insert(Meta::of(pod).uid().to_owned(), Taken::by(pod, &node));
         Some(node)
     }
@@ -95,14 +106,14 @@ fn owner_of(pod: &Value) -> Option<String> {
 
 impl Taken {
     fn by(pod: &Value, node: &str) -> Self {
-        Self { node: node.into(), requests: requests(pod), ports: host_ports(pod), owner: owner_of(pod) }
+        Self { person: Person::of(pod, node), requests: requests(pod), ports: host_ports(pod), owner: owner_of(pod) }
     }
 }
 
 fn loads(taken: &HashMap<String, Taken>, owner: Option<&str>) -> HashMap<String, Load> {
     let mut loads: HashMap<String, Load> = HashMap::new();
     for one in taken.values() {
-        let load = loads.entry(one.node.clone()).or_default();
+        let load = loads.entry(one.person.node.clone()).or_default();
         add(&mut load.requests, &one.requests);
         load.ports.extend(one.ports.iter().cloned());
         load.pods += 1;
@@ -127,24 +138,6 @@ fn lacks(node: &Value, wishes: &Wishes, load: &Load) -> Option<Misfit> {
     wishes.ports.iter().any(|port| load.ports.contains(port)).then_some(Misfit::Ports)
 }
 
-/// The lower the better: spread what belongs together, then even out the load.
-#[derive(PartialEq, PartialOrd)]
-struct Score(usize, usize, f64, i128);
-
-impl Score {
-    #[expect(clippy::cast_precision_loss, reason = "shares of a node are compared, not counted")]
-    fn of(node: &Value, wishes: &Wishes, load: &Load) -> Self {
-        let allocatable = amounts(&node["status"]["allocatable"]);
-        let share = |name: &str| {
-            let all = allocatable.get(name).copied().unwrap_or_default().max(1) as f64;
-            let used = load.requests.get(name).copied().unwrap_or_default()
-                + wishes.requests.get(name).copied().unwrap_or_default();
-            used as f64 / all
-        };
-        Self(wishes.unwelcome(node), load.siblings, share("cpu") + share("memory"), load.pods)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +159,7 @@ mod tests {
         let (ledger, nodes) = (Ledger::default(), [node("a", "1"), node("b", "1")]);
         let place = |uid: &str, cpu: &str| {
             let (pod, mut misfits) = (pod(uid, cpu), BTreeMap::new());
-            (ledger.choose(&pod, &Wishes::of(&pod), &nodes, &mut misfits), misfits)
+            (ledger.choose(&pod, &nodes, &|_| None, &mut misfits), misfits)
         };
         let first = place("1", "600m").0.unwrap();
         let second = place("2", "600m").0.unwrap();

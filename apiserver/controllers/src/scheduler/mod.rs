@@ -1,18 +1,21 @@
 //! The scheduler: gives each pod that has no node the one that fits it best.
 
+mod affinity;
 mod fit;
 mod ledger;
+mod score;
+mod spread;
 
 use crate::context::Context;
 use crate::control_loop::{After, Reconcile, run};
 use crate::kinds;
-use crate::pods::{condition, is_active};
-use fit::{Misfit, Wishes};
-pub(crate) use fit::{node_matches, tolerates};
+use crate::pods::{condition, is_active, node_of};
+use fit::Misfit;
+pub(crate) use fit::{node_matches, pod_amounts, tolerates};
 use ledger::Ledger;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_wire::client::{Cache, Change, ClientError, Patch, WorkQueue};
 use tinyplane_wire::meta::Meta;
@@ -35,8 +38,10 @@ pub(crate) fn start(context: &Arc<Context>) {
         }
     });
     retry_when_room_is_made(&pods, &nodes, &queue);
-    let reads = vec![Arc::clone(&pods), Arc::clone(&nodes)];
-    run(context, &queue, reads, Scheduler { context: Arc::clone(context), pods, nodes, ledger });
+    let lonely = retry_when_others_come(&pods, &queue);
+    let namespaces = context.cache(&kinds::namespaces());
+    let reads = vec![Arc::clone(&pods), Arc::clone(&nodes), Arc::clone(&namespaces)];
+    run(context, &queue, reads, Scheduler { context: Arc::clone(context), pods, nodes, namespaces, ledger, lonely });
 }
 
 /// Nodes that change, and pods that end, may make room for those that fitted nowhere.
@@ -63,6 +68,23 @@ fn retry_when_room_is_made(pods: &Arc<Cache>, nodes: &Arc<Cache>, queue: &Arc<Wo
     });
 }
 
+fn retry_when_others_come(pods: &Cache, queue: &Arc<WorkQueue>) -> Lonely {
+    let lonely = Lonely::default();
+    let (waiting, queue) = (Arc::clone(&lonely), Arc::clone(queue));
+    pods.on_change(move |change| {
+        let Change::Applied(pod, before) = change else { return };
+        let known = |before: &Arc<Value>| {
+            node_of(before) == node_of(pod) && before["metadata"]["labels"] == pod["metadata"]["labels"]
+        };
+        if node_of(pod).is_empty() || before.as_ref().is_some_and(known) {
+            return;
+        }
+        let keys = std::mem::take(&mut *waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        keys.into_iter().for_each(|key| queue.add(key));
+    });
+    lonely
+}
+
 fn wants_a_node(pod: &Value) -> bool {
     let gates = pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty());
     pod["spec"]["nodeName"].as_str().unwrap_or_default().is_empty()
@@ -75,18 +97,22 @@ struct Scheduler {
     context: Arc<Context>,
     pods: Arc<Cache>,
     nodes: Arc<Cache>,
+    namespaces: Arc<Cache>,
     ledger: Arc<Ledger>,
+    lonely: Lonely,
 }
+
+/// Keys of pods that fitted nowhere for want of others near: whoever is bound may be the one they wait for.
+type Lonely = Arc<Mutex<BTreeSet<String>>>;
 
 impl Reconcile for Scheduler {
     const NAME: &'static str = "scheduler";
 
     async fn reconcile(&self, key: &str) -> Result<After, ClientError> {
         let Some(pod) = self.pods.get(key).filter(|pod| wants_a_node(pod)) else { return Ok(After::Rest) };
-        let wishes = Wishes::of(&pod);
         let nodes = self.nodes.all();
         let mut misfits: BTreeMap<Misfit, usize> = BTreeMap::new();
-        let chosen = self.ledger.choose(&pod, &wishes, &nodes, &mut misfits);
+        let chosen = self.ledger.choose(&pod, &nodes, &|name| self.namespaces.get(name), &mut misfits);
         match chosen {
             Some(node) => {
                 let bound = self.bind(&pod, &node).await;
@@ -96,6 +122,9 @@ impl Reconcile for Scheduler {
                 bound.map(|()| After::Rest)
             }
             None => {
+                if misfits.keys().any(|misfit| matches!(misfit, Misfit::PodAffinity(_) | Misfit::Spread(_))) {
+                    self.lonely.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+                }
                 self.tell_unschedulable(&pod, nodes.len(), &misfits).await?;
                 Ok(After::Again(LOOK_AGAIN))
             }

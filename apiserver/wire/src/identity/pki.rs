@@ -1,7 +1,7 @@
 //! Certificates: an authority, and what it issues. The only user of `rcgen`.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use std::net::IpAddr;
@@ -215,6 +215,51 @@ pub fn request(user: &str, group: Option<&str>) -> Result<Issued, PkiError> {
     params.distinguished_name = subject(user, group);
     let request = params.serialize_request(&key)?.pem()?;
     Ok(Issued { certificate_pem: request, key_pem: key.serialize_pem() })
+}
+
+/// What a signing request asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Common name: the user name of a client.
+    pub common_name: String,
+    /// Organizations: the groups of a client.
+    pub organizations: Vec<String>,
+    /// DNS names of a server.
+    pub dns_names: Vec<String>,
+    /// Addresses of a server.
+    pub addresses: Vec<IpAddr>,
+    /// Whether it names mail addresses, URIs or anything else as well.
+    pub has_other_names: bool,
+}
+
+/// Reads a signing request (PEM), whose own signature is checked.
+///
+/// # Errors
+/// When it can't be read, its signature is wrong, or it asks for unknown extensions.
+pub fn read_request(request_pem: &str) -> Result<Wish, PkiError> {
+    let params = CertificateSigningRequestParams::from_pem(request_pem)?.params;
+    let mut wish = Wish::default();
+    for (kind, value) in params.distinguished_name.iter() {
+        let text = match value {
+            DnValue::Utf8String(text) => text.clone(),
+            DnValue::PrintableString(text) => text.as_str().to_owned(),
+            DnValue::Ia5String(text) => text.as_str().to_owned(),
+            _ => return Err(PkiError::Subject),
+        };
+        match kind {
+            DnType::CommonName => wish.common_name = text,
+            DnType::OrganizationName => wish.organizations.push(text),
+            _ => {}
+        }
+    }
+    for name in params.subject_alt_names {
+        match name {
+            SanType::DnsName(name) => wish.dns_names.push(name.as_str().to_owned()),
+            SanType::IpAddress(address) => wish.addresses.push(address),
+            _ => wish.has_other_names = true,
+        }
+    }
+    Ok(wish)
 }
 
 /// A new P-256 key pair, PEM: private (PKCS#8) and public (SPKI). Service account tokens are signed with such a one.
