@@ -31,6 +31,7 @@ kinds! {
     cron_jobs = "batch" "v1" "cronjobs";
     budgets = "policy" "v1" "poddisruptionbudgets";
     quotas = "" "v1" "resourcequotas";
+    cluster_roles = "rbac.authorization.k8s.io" "v1" "clusterroles";
     signing_requests = "certificates.k8s.io" "v1" "certificatesigningrequests";
     leases = "coordination.k8s.io" "v1" "leases";
 }

@@ -1,5 +1,6 @@
 //! The scheduler and the control loops: a client of the API over its secure port like anyone else.
 
+mod cluster_roles;
 mod context;
 mod control_loop;
 mod cron_job;
@@ -146,6 +147,7 @@ fn start_loops(context: &Arc<Context>, config: &Config, root_ca: Option<String>,
     disruption::start(&acting_as("disruption-controller"));
     quota::start(&acting_as("resourcequota-controller"));
     pod_garbage::start(&acting_as("pod-garbage-collector"), config.terminated_pod_gc_threshold);
+    cluster_roles::start(&acting_as("clusterrole-aggregation-controller"));
     let certificates = acting_as("certificate-controller");
     signing::start_approving(&certificates);
     if let Some(signers) = signers {

@@ -73,7 +73,7 @@ impl Empty {
 
     async fn finalize(&self, namespace: &Value) -> Result<(), ClientError> {
         let mut wished = namespace.clone();
-        if let Some(finalizers) = wished["spec"]["finalizers"].as_array_mut() {
+        if let Some(finalizers) = wished.pointer_mut("/spec/finalizers").and_then(Value::as_array_mut) {
             finalizers.retain(|f| f != FINALIZER);
         }
         match self.client.update(&kinds::namespaces(), Some("finalize"), &wished).await {

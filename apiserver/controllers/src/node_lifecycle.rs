@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tinyplane_wire::client::{Cache, Change, ClientError, Patch};
 use tinyplane_wire::clock;
-use tinyplane_wire::meta::Meta;
+use tinyplane_wire::meta::{Meta, map_mut};
 use tokio::sync::Notify;
 
 const LEASES: &str = "kube-node-lease";
@@ -146,7 +146,11 @@ impl Watcher {
             return Ok(());
         }
         let mut changed = node.clone();
-        changed["spec"]["taints"] = taints.into();
+        let spec = map_mut(&mut changed["spec"]);
+        match taints.is_empty() {
+            true => drop(spec.remove("taints")),
+            false => drop(spec.insert("taints".into(), taints.into())),
+        }
         self.context.client.update(&kinds::nodes(), None, &changed).await.map(drop)
     }
 
