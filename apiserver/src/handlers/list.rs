@@ -1,11 +1,11 @@
 //! GET of a collection: slices of stored bytes, joined.
 
 use super::answer::write;
-use super::{Ask, Handlers};
+use super::{Ask, Handlers, options};
 use crate::codec::accept::{self, Form, Media};
 use crate::codec::partial;
 use crate::codec::table::{self, Include};
-use crate::registry::list::{Ask as ListAsk, Page};
+use crate::registry::list::Page;
 use crate::registry::selection::Selection;
 use crate::registry::{create::Object, encoding};
 use crate::respond;
@@ -13,12 +13,12 @@ use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tinyplane_wire::status;
+use tinyplane_wire::status::{self, Status};
 
 impl Handlers {
     pub(super) fn list(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
         let accept = accept::of(ask.call)?;
-        let page = self.registry.list(&ask.resource, &selection(ask)?, &list_ask(ask)?)?;
+        let page = self.registry.list(&ask.resource, &selection(ask)?, &options::list(&ask.call.query)?)?;
         let metadata = metadata(&page);
         let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
         if accept.form == Form::Object && accept.media == Media::Json && !pretty {
@@ -47,19 +47,18 @@ impl Handlers {
 /// What a call selects.
 pub(super) fn selection(ask: &Ask<'_>) -> status::Result<Selection> {
     let query = &ask.call.query;
-    Selection::parse(&ask.resource, ask.namespace, query.text("labelSelector"), query.text("fieldSelector"))
-}
-
-fn list_ask(ask: &Ask<'_>) -> status::Result<ListAsk> {
-    let query = &ask.call.query;
-    let limit = query.integer("limit")?.unwrap_or_default();
-    Ok(ListAsk {
-        // Upstream takes a negative limit for none.
-        limit: usize::try_from(limit).unwrap_or_default(),
-        token: query.text("continue").to_owned(),
-        resource_version: query.text("resourceVersion").to_owned(),
-        version_match: query.text("resourceVersionMatch").to_owned(),
-    })
+    let (labels, fields) = (query.text("labelSelector"), query.text("fieldSelector"));
+    if ask.name.is_empty() {
+        return Selection::parse(&ask.resource, ask.namespace, labels, fields);
+    }
+    // The old paths below /watch/ may name an object.
+    let named = format!("metadata.name={}", ask.name);
+    let selection =
+        Selection::parse(&ask.resource, ask.namespace, labels, if fields.is_empty() { &named } else { fields })?;
+    if selection.fields.required("metadata.name") != Some(ask.name) {
+        return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+    }
+    Ok(selection)
 }
 
 fn metadata(page: &Page) -> Value {

@@ -7,12 +7,14 @@ mod delete;
 mod get;
 mod list;
 mod lookup;
+mod options;
 mod patch;
 mod subresource;
 #[cfg(test)]
 mod tests;
 mod update;
 mod watch;
+mod watch_socket;
 
 use crate::authz::{Permitted, escalation};
 use crate::chain::Serve;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Cause, Reason, Status};
+use tinyplane_wire::streaming::handshake::wants_websocket;
 
 /// Serves every resource of the catalog.
 pub struct Handlers {
@@ -60,7 +63,7 @@ struct Ask<'a> {
 
 #[async_trait]
 impl Serve for Handlers {
-    async fn serve(&self, call: Permitted<Call>, request: Request<Body>) -> status::Result<Response<Body>> {
+    async fn serve(&self, call: Permitted<Call>, mut request: Request<Body>) -> status::Result<Response<Body>> {
         let path = call.resource()?;
         let resource = self.registry.resource(&path.gvr())?;
         let subresource = path.subresource.as_deref().unwrap_or_default();
@@ -74,6 +77,11 @@ impl Serve for Handlers {
             name: path.name.as_deref().unwrap_or_default(),
             resource,
         };
+        if call.verb == Verb::Watch && wants_websocket(request.headers()) {
+            let upgrade = hyper::upgrade::on(&mut request);
+            let stream = self.dispatch(&ask, subresource, Body::empty()).await?;
+            return watch_socket::carry(request.headers(), upgrade, stream);
+        }
         self.dispatch(&ask, subresource, request.into_body()).await
     }
 

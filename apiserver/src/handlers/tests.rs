@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod forms;
+mod options;
 mod parts;
 
 use super::Handlers;

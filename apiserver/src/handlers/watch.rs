@@ -1,13 +1,13 @@
 //! GET with `watch`: frames as they come, one JSON object a line.
 
 use super::list::selection;
-use super::{Ask, Handlers};
+use super::{Ask, Handlers, options};
 use crate::codec::accept::{self, Form};
 use crate::codec::partial;
 use crate::codec::table::{self, Include};
 use crate::registry::catalog::Resource;
 use crate::registry::encoding;
-use crate::registry::watch::{Seen, Watch, WatchAsk};
+use crate::registry::watch::{Seen, Watch};
 use crate::respond;
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -16,15 +16,14 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::status::{self, Cause, Status};
+use tinyplane_wire::status::{self, Status};
 use tinyplane_wire::watch::{EventType, INITIAL_EVENTS_END};
 
 impl Handlers {
     pub(super) fn watch(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
         let accept = accept::of(ask.call)?;
-        let watch = self.registry.watch(&ask.resource, selection(ask)?, &watch_ask(ask)?)?;
+        let watch = self.registry.watch(&ask.resource, selection(ask)?, &options::watch(&ask.call.query)?)?;
         let frames = Frames {
             resource: Arc::clone(&ask.resource),
             form: accept.form,
@@ -50,39 +49,6 @@ impl Handlers {
         response.headers_mut().remove(TRANSFER_ENCODING);
         Ok(response)
     }
-}
-
-fn watch_ask(ask: &Ask<'_>) -> status::Result<WatchAsk> {
-    let query = &ask.call.query;
-    let initial_events = query.optional_flag("sendInitialEvents");
-    let matched = query.text("resourceVersionMatch");
-    let forbidden = |field: &str, why: &str| {
-        let cause =
-            Cause { reason: "FieldValueForbidden".into(), message: format!("Forbidden: {why}"), field: field.into() };
-        Err(Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause]))
-    };
-    match (initial_events, matched) {
-        (None, "") | (Some(_), "NotOlderThan") => {}
-        (None, _) => {
-            return forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            );
-        }
-        (Some(_), _) => {
-            return forbidden(
-                "resourceVersionMatch",
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            );
-        }
-    }
-    let seconds = query.integer("timeoutSeconds")?;
-    Ok(WatchAsk {
-        resource_version: query.text("resourceVersion").to_owned(),
-        bookmarks: query.flag("allowWatchBookmarks"),
-        initial_events,
-        lasts: seconds.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0).map(Duration::from_secs),
-    })
 }
 
 /// Writes what is seen in the form that the client wants.

@@ -49,7 +49,7 @@ pub fn too_large(asked: u64, current: u64) -> Box<Status> {
         field: String::new(),
     };
     let details = Details { causes: vec![cause], retry_after_seconds: 1, ..Details::default() };
-    Status::failure(Reason::Timeout, format!("Too large resource version: {asked}, current: {current}"))
+    Status::failure(Reason::Timeout, format!("Timeout: Too large resource version: {asked}, current: {current}"))
         .with_details(details)
 }
 

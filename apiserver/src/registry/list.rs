@@ -6,11 +6,12 @@ use super::{Registry, failure};
 use crate::store::contract::{Range, Revision, RevisionError};
 use crate::store::entry::Entry;
 use crate::store::snapshot::Snapshot;
-use base64::Engine;
-use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
 use serde::{Deserialize, Serialize};
+use std::num::IntErrorKind::PosOverflow;
 use std::sync::Arc;
-use tinyplane_wire::status::{self, Cause, Reason, Status};
+use tinyplane_wire::status::{self, Reason, Status};
 
 /// What the continue token says of itself.
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
@@ -59,10 +60,11 @@ impl Registry {
     /// # Errors
     /// A parameter is wrong, or the moment asked for is gone or has not come yet.
     pub fn list(&self, resource: &Resource, selection: &Selection, ask: &Ask) -> status::Result<Page> {
-        check_versions(&ask.resource_version, &ask.version_match, false)?;
         let (Range::Under(folder) | Range::Only(folder)) = &selection.range;
-        let (snapshot, after) = if ask.token.is_empty() {
-            (self.moment(ask)?, None)
+        // A list of one name has no pages: upstream ignores a token then.
+        let one = matches!(selection.range, Range::Only(_));
+        let (snapshot, after) = if ask.token.is_empty() || one {
+            (self.moment(ask, one)?, None)
         } else {
             let (snapshot, start) = self.resume(ask, folder)?;
             (snapshot, Some(start))
@@ -84,13 +86,14 @@ impl Registry {
     }
 
     /// The moment that a first page is about.
-    fn moment(&self, ask: &Ask) -> status::Result<Snapshot> {
+    fn moment(&self, ask: &Ask, one: bool) -> status::Result<Snapshot> {
         let now = self.store().snapshot();
         let asked: u64 = match ask.resource_version.as_str() {
             "" | "0" => return Ok(now),
-            text => parse_version(text)?,
+            text => parse_version(text)
+                .map_err(|wrong| Status::bad_request(format!("invalid resource version: {}", wrong.message)))?,
         };
-        let exact = ask.version_match == "Exact" || (ask.version_match.is_empty() && ask.limit > 0);
+        let exact = ask.version_match == "Exact" || (ask.version_match.is_empty() && ask.limit > 0 && !one);
         if asked > now.revision().0 {
             return Err(failure::too_large(asked, now.revision().0));
         }
@@ -102,10 +105,12 @@ impl Registry {
 
     /// Where a token leads to.
     fn resume(&self, ask: &Ask, folder: &str) -> status::Result<(Snapshot, String)> {
+        let token = read_token(&ask.token).map_err(|wrong| {
+            Status::bad_request(format!("invalid continue token: continue key is not valid{wrong}"))
+        })?;
         if !ask.resource_version.is_empty() && ask.resource_version != "0" {
             return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
         }
-        let token = read_token(&ask.token)?;
         let start = format!("{folder}{}", token.start.trim_end_matches('\0'));
         let Ok(revision) = u64::try_from(token.revision) else {
             // The token of an expired list: it goes on in the present.
@@ -141,28 +146,32 @@ fn encode_token(token: &Token) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(token).expect("three plain fields are written to memory"))
 }
 
-fn read_token(text: &str) -> status::Result<Token> {
-    let invalid = |why: String| Status::bad_request(format!("continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(text).or_else(|_| URL_SAFE.decode(text));
-    let bytes = bytes.map_err(|error| invalid(error.to_string()))?;
-    let token: Token = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+/// Reads a token, or says what is wrong with it.
+fn read_token(text: &str) -> Result<Token, String> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => {
+            format!(": illegal base64 data at input byte {at}")
+        }
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
+            format!(": illegal base64 data at input byte {}", text.len() - text.len() % 4)
+        }
+    })?;
+    let token: Token = serde_json::from_slice(&bytes).map_err(|error| format!(": {error}"))?;
     if token.version != TOKEN_VERSION {
-        return Err(Status::bad_request(format!(
-            "continue key is not valid: server does not recognize this encoded version {:?}",
-            token.version
-        )));
+        return Err(format!(": server does not recognize this encoded version {}", token.version));
     }
     if token.revision == 0 {
-        return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".into()));
+        return Err(": incorrect encoded start resourceVersion (version meta.k8s.io/v1)".into());
     }
     if token.start.is_empty() {
-        return Err(invalid("encoded start key empty (version meta.k8s.io/v1)".into()));
+        return Err(": encoded start key empty (version meta.k8s.io/v1)".into());
     }
-    let escapes = token.start.split('/').any(|part| matches!(part, ".." | ".")) || token.start.starts_with('/');
-    if escapes {
-        return Err(invalid(token.start.to_string()));
+    // Nothing outside of the folder can be reached by a token.
+    let whole = token.start.strip_prefix('/').unwrap_or(&token.start);
+    if whole.split('/').any(|part| matches!(part, ".." | "." | "")) {
+        return Err(format!(": {}", token.start));
     }
-    Ok(token)
+    Ok(Token { start: whole.to_owned(), ..token })
 }
 
 /// A resource version as a number.
@@ -170,40 +179,9 @@ fn read_token(text: &str) -> status::Result<Token> {
 /// # Errors
 /// 400 in upstream's words.
 pub fn parse_version(text: &str) -> status::Result<u64> {
-    text.parse().map_err(|_| {
-        let cause = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+    text.parse().map_err(|error: std::num::ParseIntError| {
+        let wrong = if *error.kind() == PosOverflow { "value out of range" } else { "invalid syntax" };
+        let cause = format!("strconv.ParseUint: parsing {text:?}: {wrong}");
         Status::bad_request(format!("resourceVersion: Invalid value: {text:?}: {cause}"))
     })
-}
-
-/// Judges `resourceVersion` and `resourceVersionMatch` together.
-///
-/// # Errors
-/// 422 in upstream's words.
-pub fn check_versions(version: &str, version_match: &str, initial_events: bool) -> status::Result<()> {
-    let forbidden = |message: &str| {
-        let cause = Cause {
-            reason: "FieldValueForbidden".into(),
-            message: format!("Forbidden: {message}"),
-            field: "resourceVersionMatch".into(),
-        };
-        Err(Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause]))
-    };
-    match version_match {
-        "" => Ok(()),
-        "NotOlderThan" if initial_events => Ok(()),
-        "Exact" | "NotOlderThan" if version.is_empty() => {
-            forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")
-        }
-        "Exact" if version == "0" => forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""),
-        "Exact" | "NotOlderThan" => Ok(()),
-        other => {
-            let cause = Cause {
-                reason: "FieldValueNotSupported".into(),
-                message: format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""),
-                field: "resourceVersionMatch".into(),
-            };
-            Err(Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause]))
-        }
-    }
 }

@@ -108,7 +108,9 @@ impl Registry {
         if initial_wanted {
             let now = store.snapshot();
             if let Some(from) = from.filter(|from| *from > now.revision().0) {
-                return Err(failure::too_large(from, now.revision().0));
+                // Everything but a parameter that can't be read fails as an event, as upstream has it.
+                watch.failed = Some(failure::too_large(from, now.revision().0));
+                return Ok(watch);
             }
             let found = now.range(&watch.selection.range, None);
             watch.initial = found.filter(|entry| watch.selection.selects(resource, entry)).cloned().collect();
@@ -175,8 +177,9 @@ impl Watch {
                         }
                     }
                     Err(WatchError::Compacted { compacted }) => {
+                        let reached = watcher.progress();
                         self.watcher = None;
-                        return Some(vec![Seen::Failed(failure::expired_watch(self.skip_to.0, compacted.0))]);
+                        return Some(vec![Seen::Failed(failure::expired_watch(reached.0, compacted.0))]);
                     }
                     Err(WatchError::Closed) => return None,
                 },

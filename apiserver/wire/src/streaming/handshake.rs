@@ -116,22 +116,31 @@ fn accept_spdy(headers: &HeaderMap, purpose: Purpose) -> Result<(Spoken, Respons
 }
 
 fn accept_websocket(headers: &HeaderMap, purpose: Purpose) -> Result<(Spoken, Response<()>), Refusal> {
-    let Some(key) = headers.get(SEC_WEBSOCKET_KEY) else {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "mismatch challenge/response"));
-    };
+    let mut answer = websocket_answer(headers)?;
     let offered: Vec<&str> = listed(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
     let Some((name, spoken)) = choose_subprotocol(&offered, purpose) else {
         let told = format!("unable to upgrade: no supported subprotocol among [{}]", offered.join(" "));
         return Err(Refusal::new(StatusCode::FORBIDDEN, told));
     };
-    let mut answer = switching("websocket");
-    let proof = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
-    let proof = HeaderValue::from_str(&proof).map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "bad key"))?;
-    answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, proof);
     if !name.is_empty() {
         answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
     }
     Ok((spoken, answer))
+}
+
+/// The answer (101) to a WebSocket's handshake, whatever is said over it.
+///
+/// # Errors
+/// When the request has no key to answer to.
+pub fn websocket_answer(headers: &HeaderMap) -> Result<Response<()>, Refusal> {
+    let Some(key) = headers.get(SEC_WEBSOCKET_KEY) else {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "mismatch challenge/response"));
+    };
+    let mut answer = switching("websocket");
+    let proof = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let proof = HeaderValue::from_str(&proof).map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "bad key"))?;
+    answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, proof);
+    Ok(answer)
 }
 
 /// The first of the client's subprotocols that is served; clients offer the best first.

@@ -1,0 +1,107 @@
+//! A watch over a WebSocket: each event of the stream becomes a message.
+
+use axum::body::Body;
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::streaming::handshake;
+use tinyplane_wire::streaming::websocket::{self, Message, Role, Utf8Bytes};
+
+/// Answers a handshake, and from then on sends the events of `stream`, which is the answer that a client without a
+/// WebSocket would get. What the client sends is thrown away; when it closes, the watch ends.
+///
+/// # Errors
+/// 400 when the handshake is none.
+pub(super) fn carry(headers: &HeaderMap, upgrade: OnUpgrade, stream: Response<Body>) -> status::Result<Response<Body>> {
+    let mut answer = handshake::websocket_answer(headers)
+        .map_err(|refusal| Status::bad_request(refusal.message.clone()))?
+        .map(|()| Body::empty());
+    let offered = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(Ok(first)) = offered.split(',').next().map(|name| name.trim().parse())
+        && !offered.is_empty()
+    {
+        answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, first);
+    }
+    let (head, body) = stream.into_parts();
+    let binary = head.headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/vnd."));
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(connection) => send(TokioIo::new(connection), body, binary).await,
+            Err(error) => tracing::debug!(%error, "a WebSocket was not completed"),
+        }
+    });
+    Ok(answer)
+}
+
+async fn send(connection: TokioIo<hyper::upgrade::Upgraded>, mut body: Body, binary: bool) {
+    let (mut sink, mut heard) = websocket::over(connection, Role::Server).await.split();
+    let mut split = Split { binary, left: BytesMut::new() };
+    let sent = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let Ok(bytes) = frame.into_data() else { continue };
+            for message in split.take(&bytes) {
+                sink.send(message).await?;
+            }
+        }
+        sink.send(Message::Close(None)).await
+    };
+    let gone = async { while let Some(Ok(_)) = heard.next().await {} };
+    tokio::select! {
+        sent = sent => {
+            if let Err(error) = sent {
+                tracing::debug!(%error, "a watch's WebSocket can't be written any more");
+            }
+        }
+        () = gone => {}
+    }
+}
+
+/// Cuts a stream of events into messages: lines of text, or binary frames behind their length.
+struct Split {
+    binary: bool,
+    left: BytesMut,
+}
+
+impl Split {
+    fn take(&mut self, bytes: &Bytes) -> Vec<Message> {
+        self.left.extend_from_slice(bytes);
+        std::iter::from_fn(|| if self.binary { self.frame() } else { self.line() }).collect()
+    }
+
+    fn line(&mut self) -> Option<Message> {
+        let end = self.left.iter().position(|byte| *byte == b'\n')?;
+        let line = self.left.split_to(end + 1).freeze();
+        Some(Utf8Bytes::try_from(line.clone()).map_or(Message::Binary(line), Message::Text))
+    }
+
+    fn frame(&mut self) -> Option<Message> {
+        let length = u32::from_be_bytes(self.left.get(..4)?.try_into().ok()?);
+        let length = usize::try_from(length).ok()?;
+        if self.left.len() - 4 < length {
+            return None;
+        }
+        self.left.advance(4);
+        Some(Message::Binary(self.left.split_to(length).freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_one_message_however_the_stream_is_cut() {
+        let mut text = Split { binary: false, left: BytesMut::new() };
+        assert_eq!(text.take(&Bytes::from_static(b"{\"a\":1}\n{\"b\"")), [Message::text("{\"a\":1}\n")]);
+        assert_eq!(text.take(&Bytes::from_static(b":2}\n")), [Message::text("{\"b\":2}\n")]);
+        let mut binary = Split { binary: true, left: BytesMut::new() };
+        assert!(binary.take(&Bytes::from_static(b"\0\0\0\x02x")).is_empty());
+        let messages = binary.take(&Bytes::from_static(b"y\0\0\0\x01z"));
+        assert_eq!(messages, [Message::binary(Bytes::from_static(b"xy")), Message::binary(Bytes::from_static(b"z"))]);
+    }
+}
