@@ -68,25 +68,9 @@ impl TryFrom<Flags> for Config {
     }
 }
 
-/// Reads a duration as Go writes it: `1h2m3.5s`, `250ms`.
+/// Reads a duration, or says what one looks like.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration such as 5s, 1m30s or 250ms");
-    let (mut rest, mut total) = (text, Duration::ZERO);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| digits + n);
-        let seconds = match &rest[digits..unit_end] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            _ => return Err(wrong()),
-        };
-        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
-        rest = &rest[unit_end..];
-    }
-    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+    crate::duration::parse(text).ok_or_else(|| format!("{text:?} is no duration such as 5s, 1m30s or 250ms"))
 }
 
 #[cfg(test)]

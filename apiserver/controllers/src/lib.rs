@@ -7,6 +7,7 @@ mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;
+mod duration;
 mod endpoints;
 mod expectations;
 #[cfg(feature = "cli")]

@@ -1,6 +1,7 @@
 //! Schedules in the form of cron: five fields, or a word such as `@daily`.
 
 use super::zone::Zone;
+use crate::duration;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 
@@ -34,7 +35,7 @@ impl Schedule {
     /// Reads a schedule.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(every) = text.strip_prefix("@every ") {
-            let every = go_duration(every).ok_or_else(|| format!("failed to parse duration {text}"))?;
+            let every = duration::parse(every).ok_or_else(|| format!("failed to parse duration {text}"))?;
             return Ok(Self::Every(every.max(Duration::from_secs(1))));
         }
         let fields = match text {
@@ -144,25 +145,6 @@ fn field(text: &str, least: u64, most: u64, words: &[&str]) -> Result<u64, Strin
         }
     }
     Ok(bits)
-}
-
-fn go_duration(text: &str) -> Option<Duration> {
-    let (mut rest, mut total) = (text, Duration::ZERO);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| digits + n);
-        let unit = match &rest[digits..end] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            _ => return None,
-        };
-        total += Duration::try_from_secs_f64(number * unit).ok()?;
-        rest = &rest[end..];
-    }
-    Some(total)
 }
 
 /// Seconds since 1970.

@@ -58,7 +58,6 @@ fn count(scene: &Scene<'_>, pods: &[Arc<Value>], status: &mut Map<String, Value>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
 
     #[test]
     fn the_new_revision_is_current_once_all_pods_are_ready_and_of_it() {
@@ -66,7 +65,7 @@ mod tests {
         let scene = Scene {
             key: "",
             set: &set,
-            now: SystemTime::now(),
+            now: tinyplane_wire::clock::parse("2026-06-01T00:00:00Z").unwrap(),
             current: "old".into(),
             update: "new".into(),
             current_template: Value::Null,
