@@ -1,7 +1,9 @@
 //! What the API server needs to know, as plain data.
 
 use crate::admission::Choice;
+use crate::audit;
 use crate::egress::NodeConfig;
+use crate::flow_control::Limits;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -73,6 +75,10 @@ pub struct Config {
     pub cluster_net: ClusterNet,
     /// Address to dial from.
     pub source_address: Option<IpAddr>,
-    /// How long a call may take that is not long-running.
+    /// The audit log (`--audit-policy-file`, `--audit-log-path` and their companions); `None` for none.
+    pub audit: Option<audit::Config>,
+    /// How many requests run at once (`--max-requests-inflight` and its companions).
+    pub request_limits: Limits,
+    /// How long a call may take that is not long-running (`--request-timeout`).
     pub request_timeout: Duration,
 }

@@ -12,8 +12,10 @@ pub mod egress;
 pub mod endpoints;
 #[cfg(feature = "cli")]
 pub mod flags;
+pub mod flow_control;
 pub mod handlers;
 mod live;
+pub mod metrics;
 pub mod registry;
 pub mod request;
 pub mod respond;

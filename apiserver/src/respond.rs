@@ -73,6 +73,14 @@ pub fn text(code: StatusCode, body: impl Into<String>) -> Response<Body> {
     response
 }
 
+/// What upstream says to a request for which there is no room: plain text, and when to ask again.
+#[must_use]
+pub fn too_many_requests() -> Response<Body> {
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, "Too many requests, please try again later.\n");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
 /// What upstream says of a path that is none of its own.
 #[must_use]
 pub fn page_not_found() -> Response<Body> {

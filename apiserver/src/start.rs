@@ -1,6 +1,7 @@
 //! Puts the rooms together: settings in, a serving API server out.
 
 use crate::admission::{Means, Plugins};
+use crate::audit::AuditLog;
 use crate::authn::{Authenticator, Certificates, Live, ServiceAccounts, StaticTokens};
 use crate::authz::{Authorizer, Authorizers, NodeAuthorizer, Rbac};
 use crate::chain::Chain;
@@ -10,9 +11,11 @@ use crate::egress::{self, Egress, Nodes};
 use crate::endpoints::health::{Bootstrapped, Health};
 use crate::endpoints::issuer::Issuer;
 use crate::endpoints::{Documents, Endpoints};
+use crate::flow_control::FlowControl;
 use crate::handlers::Handlers;
 use crate::handlers::connect::ConnectContext;
 use crate::live::{LiveObjects, RegistryFeed};
+use crate::metrics::{Metrics, Process, Source, StoredObjects};
 use crate::registry::bootstrap::Own;
 use crate::registry::selection::{Descriptions, SharedCatalog};
 use crate::registry::{Registry, Settings, builtin_catalog};
@@ -21,6 +24,7 @@ use crate::server::Server;
 use crate::store::contract::Store;
 use crate::store::entry::Describe;
 use crate::store::limits::Limits;
+use crate::store::measured::Measured;
 use crate::store::memory::MemoryStore;
 use crate::store::sled;
 use std::collections::BTreeMap;
@@ -45,14 +49,24 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let tls =
         tls::server_of(files, &ClientAuth::Offered, &tls::ALPN_HTTP).map_err(|e| MemberError::because(unserved, e))?;
     let catalog = builtin_catalog();
-    let store = open(&config.storage, &catalog, &clock).await?;
+    let metrics = Arc::new(Metrics::default());
+    let store = measured(open(&config.storage, &catalog, &clock).await?, &metrics);
     let settings = Settings { service_range: config.service_range, node_ports: config.node_ports.clone() };
     let registry = Arc::new(Registry::new(Arc::clone(&store), catalog, clock.clone(), settings));
     let server = Server::bind(config.bind)
         .map_err(|e| MemberError::because(format!("{} can't be listened on", config.bind), e))?;
     let address = server.address();
-    let parts =
-        Parts { config: &config, registry: &registry, store: &store, clock: &clock, shutdown: &shutdown, address };
+    let flow_control = Arc::new(FlowControl::new(&registry, config.request_limits));
+    let parts = Parts {
+        config: &config,
+        registry: &registry,
+        store: &store,
+        clock: &clock,
+        shutdown: &shutdown,
+        address,
+        metrics: &metrics,
+        flow_control: &flow_control,
+    };
     let bootstrapped = Bootstrapped::default();
     let chain = Arc::new(parts.chain(&bootstrapped)?);
     let advertised = SocketAddr::new(config.advertise.unwrap_or_else(|| address.ip()), address.port());
@@ -60,6 +74,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         .bootstrap(&Own { endpoint: advertised })
         .await
         .map_err(|status| MemberError::new(format!("the first objects can't be written: {status}")))?;
+    flow_control.refresh();
     bootstrapped.set();
     let task = tokio::spawn(async move {
         tokio::join!(registry.expire(&shutdown), server.serve(Arc::new(tls), chain, shutdown.clone()));
@@ -92,6 +107,8 @@ struct Parts<'a> {
     clock: &'a Clock,
     shutdown: &'a Shutdown,
     address: SocketAddr,
+    metrics: &'a Arc<Metrics>,
+    flow_control: &'a Arc<FlowControl>,
 }
 
 /// The keys of service account tokens.
@@ -111,6 +128,7 @@ impl Parts<'_> {
             cluster_net: self.config.cluster_net.clone(),
             authorizer: Arc::clone(&authorizer),
             choice: self.config.admission.clone(),
+            metrics: Arc::clone(self.metrics),
         };
         let handlers = Handlers {
             registry: Arc::clone(self.registry),
@@ -118,11 +136,15 @@ impl Parts<'_> {
             connect: self.connect()?,
             reviews: Reviews { authenticator: Arc::clone(&authenticator), authorizer: Arc::clone(&authorizer) },
             tokens: self.token_issuer(&keys, live),
+            metrics: Arc::clone(self.metrics),
             shutdown: self.shutdown.clone(),
         };
         Ok(Chain {
             authenticator,
             authorizer,
+            flow_control: Arc::clone(self.flow_control),
+            metrics: Arc::clone(self.metrics),
+            audit: self.audit()?,
             endpoints: self.endpoints(bootstrapped, &keys)?,
             handlers: Arc::new(handlers),
             clock: self.clock.clone(),
@@ -240,8 +262,39 @@ impl Parts<'_> {
             health: Health::new(move || store.works().is_ok(), bootstrapped, self.shutdown.clone()),
             issuer,
             openapi: Documents::default(),
+            metrics: self.sources(),
         })
     }
+}
+
+impl Parts<'_> {
+    /// The audit log, where there is a policy and a place for it.
+    fn audit(&self) -> Result<Option<Arc<AuditLog>>, MemberError> {
+        let Some(config) = &self.config.audit else { return Ok(None) };
+        let log = AuditLog::open(config, self.clock.clone(), Arc::clone(self.metrics))
+            .map_err(|error| MemberError::because("the audit log can't be kept", error))?;
+        Ok(Some(Arc::new(log)))
+    }
+
+    /// Whose figures `/metrics` tells.
+    fn sources(&self) -> Vec<Arc<dyn Source>> {
+        let folder = match &self.config.storage {
+            Storage::Sled(folder) => Some(folder.clone()),
+            Storage::Memory => None,
+        };
+        let (metrics, flow_control) = (Arc::clone(self.metrics), Arc::clone(self.flow_control));
+        let stored = StoredObjects { registry: Arc::clone(self.registry), folder };
+        vec![metrics, flow_control, Arc::new(stored), Arc::new(Process)]
+    }
+}
+
+/// The store, its changes counted.
+fn measured(inner: Arc<dyn Store>, metrics: &Arc<Metrics>) -> Arc<dyn Store> {
+    let metrics = Arc::clone(metrics);
+    let tell = move |operation, folder: &str, took| {
+        metrics.store.with(&(operation, folder.to_owned()), |series| series.count(took));
+    };
+    Arc::new(Measured { inner, tell: Box::new(tell) })
 }
 
 fn read(path: &Path) -> Result<String, MemberError> {

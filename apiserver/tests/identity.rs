@@ -63,6 +63,8 @@ async fn start() -> Server {
         storage: Storage::Memory,
         cluster_net: ClusterNet::default(),
         source_address: None,
+        audit: None,
+        request_limits: Default::default(),
         request_timeout: Duration::from_secs(60),
     };
     let shutdown = Shutdown::new();

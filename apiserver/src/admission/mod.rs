@@ -28,10 +28,12 @@ mod tests;
 pub use choice::{Choice, OWN_DISABLED, OWN_ENABLED};
 
 use crate::authz::Authorizer;
+use crate::metrics::{Metrics, PluginSeries, Step};
 use crate::registry::admit::{Admission, Operation, Question};
 use async_trait::async_trait;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::status::{self, Status};
 
@@ -63,16 +65,19 @@ pub struct Means {
     pub authorizer: Arc<dyn Authorizer>,
     /// What the flags say.
     pub choice: Choice,
+    /// Where the time that plugins take is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The plugins that are on, in order.
 pub struct Plugins {
-    plugins: Vec<Box<dyn Plugin>>,
+    plugins: Vec<(Box<dyn Plugin>, Arc<PluginSeries>)>,
+    metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Plugins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.plugins.iter().map(|plugin| plugin.name())).finish()
+        f.debug_list().entries(self.plugins.iter().map(|(plugin, _)| plugin.name())).finish()
     }
 }
 
@@ -83,7 +88,11 @@ impl Plugins {
         let mut plugins: Vec<Box<dyn Plugin>> =
             means.choice.names().filter_map(|name| plugin(name, &means.authorizer)).collect();
         plugins.push(Box::new(endpoint_addresses::EndpointAddresses { cluster_net: means.cluster_net }));
-        Self { plugins }
+        let counted = |plugin: Box<dyn Plugin>| {
+            let series = means.metrics.admission.plugin(plugin.name());
+            (plugin, series)
+        };
+        Self { plugins: plugins.into_iter().map(counted).collect(), metrics: means.metrics }
     }
 }
 
@@ -122,17 +131,58 @@ fn plugin(name: &str, authorizer: &Arc<dyn Authorizer>) -> Option<Box<dyn Plugin
 #[async_trait]
 impl Admission for Plugins {
     async fn mutate(&self, question: &Question<'_>, object: &mut Value) -> status::Result<()> {
-        for plugin in self.plugins.iter().filter(|plugin| plugin.concerns(question)) {
-            plugin.mutate(question, object).await?;
+        let watch = Stopwatch::start(question, true);
+        for (plugin, series) in self.plugins.iter().filter(|(plugin, _)| plugin.concerns(question)) {
+            let one = Stopwatch::start(question, true);
+            one.stop(plugin.mutate(question, object).await, series).inspect_err(|_| watch.tell(&self.metrics, true))?;
         }
+        watch.tell(&self.metrics, false);
         Ok(())
     }
 
     async fn validate(&self, question: &Question<'_>, object: &Value) -> status::Result<()> {
-        for plugin in self.plugins.iter().filter(|plugin| plugin.concerns(question)) {
-            plugin.validate(question, object).await?;
+        let watch = Stopwatch::start(question, false);
+        for (plugin, series) in self.plugins.iter().filter(|(plugin, _)| plugin.concerns(question)) {
+            let one = Stopwatch::start(question, false);
+            one.stop(plugin.validate(question, object).await, series)
+                .inspect_err(|_| watch.tell(&self.metrics, true))?;
         }
+        watch.tell(&self.metrics, false);
         Ok(())
+    }
+}
+
+/// Measures one step of admission.
+struct Stopwatch {
+    began: Instant,
+    mutates: bool,
+    operation: usize,
+}
+
+impl Stopwatch {
+    fn start(question: &Question<'_>, mutates: bool) -> Self {
+        let operation = match question.operation {
+            Operation::Create => 0,
+            Operation::Update => 1,
+            Operation::Delete => 2,
+            Operation::Connect => 3,
+        };
+        Self { began: Instant::now(), mutates, operation }
+    }
+
+    fn step(&self, rejected: bool) -> Step {
+        Step { mutates: self.mutates, operation: self.operation, rejected }
+    }
+
+    /// Counts a plugin's step, and passes on how it went.
+    fn stop(self, went: status::Result<()>, series: &PluginSeries) -> status::Result<()> {
+        series.count(self.step(went.is_err()), self.began.elapsed());
+        went
+    }
+
+    /// Counts the step of all plugins.
+    fn tell(&self, metrics: &Metrics, rejected: bool) {
+        metrics.admission.whole.count(self.step(rejected), self.began.elapsed());
     }
 }
 

@@ -29,7 +29,8 @@ impl Place {
         let choice = Choice::new(enabled.iter().map(|name| (*name).to_owned()), []).unwrap();
         // Nobody but the masters may approve or sign.
         let authorizer = Arc::new(Authorizers { node: None, rbac: None, always_allow: false });
-        let plugins = Plugins::new(Means { cluster_net: ClusterNet::default(), authorizer, choice });
+        let plugins =
+            Plugins::new(Means { cluster_net: ClusterNet::default(), authorizer, choice, metrics: Arc::default() });
         let caller = Caller::new("admin", [GROUP_MASTERS]);
         let place = Self { world: World::new().await, plugins, caller, warnings: Warnings::default() };
         place.make("", "serviceaccounts", json!({"metadata": {"name": "default"}})).await.unwrap();

@@ -44,6 +44,12 @@ pub trait Authorizer: Send + Sync + 'static {
     /// Whether this caller may do this. Nothing is looked up outside of memory.
     fn authorize(&self, caller: &Caller, question: &Attributes<'_>) -> Decision;
 
+    /// Why this caller may do this, in upstream's words for the audit log; empty where there is no more to say.
+    fn explain(&self, caller: &Caller, question: &Attributes<'_>) -> String {
+        let _ = (caller, question);
+        String::new()
+    }
+
     /// The rules that a caller holds in a namespace, as far as they can be told.
     fn held(&self, caller: &Caller, namespace: &str) -> Held {
         let _ = (caller, namespace);

@@ -32,6 +32,14 @@ impl Authorizer for Authorizers {
         Decision::NoOpinion(reasons.join("\n"))
     }
 
+    fn explain(&self, caller: &Caller, question: &Attributes<'_>) -> String {
+        let by_node = self.node.as_ref().is_some_and(|node| node.authorize(caller, question).is_allowed());
+        if self.always_allow || caller.is_in(GROUP_MASTERS) || by_node {
+            return String::new();
+        }
+        self.rbac.as_ref().map(|rbac| rbac.explain(caller, question)).unwrap_or_default()
+    }
+
     fn held(&self, caller: &Caller, namespace: &str) -> Held {
         let mut held = match &self.rbac {
             Some(rbac) => rbac.held(caller, namespace),

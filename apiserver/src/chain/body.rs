@@ -1,5 +1,6 @@
 //! A body that ends when the member ends: what watches and followed logs are answered with.
 
+use crate::metrics::LongRunning;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -9,12 +10,14 @@ use std::task::{Context, Poll};
 use tinyplane_wire::process::Shutdown;
 
 /// Passes a body on until the member is told to end; then it ends as if it were complete.
-pub(super) fn until(inner: Body, shutdown: Shutdown) -> Body {
-    Body::new(Until { inner, end: Box::pin(async move { shutdown.cancelled().await }) })
+pub(super) fn until(inner: Body, shutdown: Shutdown, open: LongRunning) -> Body {
+    Body::new(Until { inner, _open: open, end: Box::pin(async move { shutdown.cancelled().await }) })
 }
 
 struct Until {
     inner: Body,
+    /// Counted as open until this body is dropped.
+    _open: LongRunning,
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 

@@ -1,31 +1,41 @@
 //! The one place where the order of a request's rooms is written.
 //!
-//! ticket → call → caller → impersonation → permission → endpoint or handler → response. Around all of it: a panic is
-//! a 500, a call that is not long-running has a deadline, a long-running answer ends when the member ends. No byte of
-//! a body is read before `Permitted<Call>` exists.
+//! ticket → call → caller → audit → impersonation → a seat → permission → endpoint or handler → response. Around all of it: a
+//! panic is a 500, a call that is not long-running has a deadline, a long-running answer ends when the member ends, and
+//! every answer is counted. No byte of a body is read before `Permitted<Call>` exists.
 
 mod body;
+mod deadline;
 
-use crate::audit::Ticket;
+pub use deadline::parse_duration;
+
+use crate::audit::{AuditLog, Pending, Ticket};
 use crate::authn::{Authenticator, Peer, impersonate, strip_credentials};
 use crate::authz::{Authorizer, Permitted, permit};
 use crate::endpoints::Endpoints;
-use crate::request::{Call, Target, Warnings};
+use crate::flow_control::{Class, FlowControl};
+use crate::metrics::{Counted, InFlight, Metrics, RequestLabels};
+use crate::request::{Call, ResourcePath, Target, Warnings};
 use crate::respond;
 use async_trait::async_trait;
 use axum::body::Body;
 use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, HeaderName, WARNING};
 use http::{HeaderValue, Request, Response};
+use http_body::Body as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Reason, Status};
 
 /// How long a call may take that is not long-running, if nothing else is said.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The headers that tell how a request was classified.
+const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const PRIORITY_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
 
 /// The header that carries the ticket.
 pub const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -41,6 +51,11 @@ pub trait Serve: Send + Sync + 'static {
 
     /// Whether anything is served in this group and version. What is not, is no path of ours.
     fn knows(&self, group: &str, version: &str) -> bool;
+
+    /// Whether a path leads to a resource, and a part of it, that is served. Only what is makes labels of metrics.
+    fn serves(&self, path: &ResourcePath) -> bool {
+        self.knows(&path.group, &path.version)
+    }
 }
 
 /// The rooms, in the hands of the one that knows their order.
@@ -49,6 +64,12 @@ pub struct Chain {
     pub authenticator: Arc<Authenticator>,
     /// Who may.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who runs now, and who waits.
+    pub flow_control: Arc<FlowControl>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is logged, where somebody wants it.
+    pub audit: Option<Arc<AuditLog>>,
     /// What is no resource: discovery, health, version.
     pub endpoints: Endpoints,
     /// What is.
@@ -64,13 +85,16 @@ pub struct Chain {
 impl Chain {
     /// Answers a request, whatever it is.
     pub async fn answer(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+        let began = Instant::now();
+        let mut trail = Trail::default();
         let ticket = Ticket::new(request.headers().get(&AUDIT_ID));
         let pretty = respond::wants_pretty(
             &crate::request::Query::parse(request.uri().query().unwrap_or_default()),
             request.headers(),
         );
         let warnings = Warnings::default();
-        let served = AssertUnwindSafe(self.walk(request, peer, ticket.clone(), warnings.clone())).catch_unwind().await;
+        let served = AssertUnwindSafe(self.walk(request, peer, ticket.clone(), warnings.clone(), &mut trail));
+        let served = served.catch_unwind().await;
         let mut response = match served {
             Ok(Ok(response)) => response,
             Ok(Err(status)) => {
@@ -81,6 +105,9 @@ impl Chain {
             }
             Err(panic) => {
                 tracing::error!(audit_id = %ticket, panic = panic_text(&*panic), "a call panicked");
+                if let Some(pending) = trail.audit.take() {
+                    pending.panicked(panic_text(&*panic));
+                }
                 respond::failure(&Status::internal("the server panicked while it served the call"), pretty)
             }
         };
@@ -95,6 +122,23 @@ impl Chain {
                 headers.append(WARNING, value);
             }
         }
+        if let Some(class) = trail.class {
+            headers.insert(FLOW_SCHEMA, class.schema_uid);
+            headers.insert(PRIORITY_LEVEL, class.level_uid);
+        }
+        if let Some(pending) = trail.audit {
+            response = pending.finish(response, trail.long_running).await;
+        }
+        if let Some(labels) = trail.labels {
+            let counted = Counted {
+                code: response.status().as_u16(),
+                took: began.elapsed(),
+                waited: trail.waited,
+                answer_bytes: response.body().size_hint().exact(),
+                long_running: trail.long_running,
+            };
+            self.metrics.requests.count(&labels, counted);
+        }
         response
     }
 
@@ -105,26 +149,61 @@ impl Chain {
         peer: Peer,
         ticket: Ticket,
         warnings: Warnings,
+        trail: &mut Trail,
     ) -> status::Result<Response<Body>> {
         let mut call = Call::parse(&request, peer, ticket)?;
         call.warnings = warnings;
-        let caller = self.authenticator.caller(&call)?;
-        let caller = impersonate(&call, caller, &*self.authorizer)?;
+        let labels = trail.labels.insert(RequestLabels::of(&call, self.is_served(&call))).clone();
+        let long_running = call.is_long_running();
+        trail.long_running = long_running;
+        let caller = self.authenticator.caller(&call);
+        self.metrics.authentication.count(caller.is_ok());
+        if let Some(log) = &self.audit {
+            let nobody = Arc::default();
+            trail.audit = log.begin(&call, request.uri(), caller.as_ref().unwrap_or(&nobody))?;
+        }
+        let real = caller?;
+        let caller = impersonate(&call, Arc::clone(&real), &*self.authorizer)?;
+        if let Some(pending) = &mut trail.audit {
+            if !Arc::ptr_eq(&real, &caller) {
+                pending.impersonates(&caller);
+            }
+            request = request.map(|body| pending.listen(body));
+        }
+        let call_timeout = deadline::of(&call, self.call_timeout)?;
+        let asked = Instant::now();
+        let leave = self.flow_control.admit(&call, &caller, &mut trail.class).await;
+        trail.waited = asked.elapsed();
+        // It is given back when the answer is known, or a watch has begun.
+        let Ok(_leave) = leave else { return Ok(respond::too_many_requests()) };
         strip_credentials(&mut call.headers);
         strip_credentials(request.headers_mut());
-        let call = permit(call, caller, Arc::clone(&self.authorizer))?;
-        if call.is_long_running() {
-            let response = self.serve(call, request).await?;
-            return Ok(response.map(|inner| body::until(inner, self.shutdown.clone())));
+        let permitted = permit(call, caller, Arc::clone(&self.authorizer));
+        self.metrics.authorization.count(permitted.is_ok());
+        if let Some(pending) = &mut trail.audit {
+            let reason = permitted.as_ref().map(|call| self.authorizer.explain(call.caller(), &call.attributes()));
+            pending.decided(permitted.is_ok(), reason.unwrap_or_default());
         }
+        let call = permitted?;
+        if long_running {
+            let open = self.metrics.requests.open(&labels);
+            let response = self.serve(call, request).await?;
+            return Ok(response.map(|inner| body::until(inner, self.shutdown.clone(), open)));
+        }
+        let _in_flight = InFlight::begin(Arc::clone(&self.metrics), call.verb.is_read_only());
         tokio::select! {
             biased;
             served = self.serve(call, request) => served,
-            () = self.clock.sleep(self.call_timeout) => Err(Status::failure(
+            () = self.clock.sleep(call_timeout) => Err(Status::failure(
                 Reason::Timeout,
                 "Timeout: request did not complete within the allotted timeout",
             )),
         }
+    }
+
+    /// Whether a call asks for a resource that is served.
+    fn is_served(&self, call: &Call) -> bool {
+        matches!(&call.target, Target::Resource(path) if self.handlers.serves(path))
     }
 
     async fn serve(&self, call: Permitted<Call>, request: Request<Body>) -> status::Result<Response<Body>> {
@@ -134,6 +213,16 @@ impl Chain {
             Target::Resource(_) => self.handlers.serve(call, request).await,
         }
     }
+}
+
+/// What is known of a request when its answer is made, however far it got.
+#[derive(Default)]
+struct Trail {
+    labels: Option<RequestLabels>,
+    class: Option<Class>,
+    audit: Option<Pending>,
+    waited: Duration,
+    long_running: bool,
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -52,6 +52,7 @@ pub(crate) fn endpoints(shutdown: &Shutdown) -> Endpoints {
         health: Health::new(|| true, &bootstrapped, shutdown.clone()),
         issuer: Some(Issuer { name: "issuer".into(), server: "https://x".into(), keys: Vec::new() }),
         openapi: Documents::default(),
+        metrics: Vec::new(),
     }
 }
 
@@ -67,6 +68,9 @@ fn chain() -> Chain {
             ..Authenticator::default()
         }),
         authorizer: Arc::new(Authorizers { node: None, rbac: Some(Rbac::new(Box::new(feed))), always_allow: false }),
+        flow_control: Arc::new(FlowControl::unlimited(Clock::system())),
+        metrics: Arc::default(),
+        audit: None,
         endpoints: endpoints(&shutdown),
         handlers: Arc::new(Teller),
         clock: Clock::system(),
@@ -114,6 +118,8 @@ async fn every_endpoint_method_and_caller_gets_its_code() {
         ("GET", "/openapi/v3/api/v1?hash=x", 200, 200, 403, 401),
         ("GET", "/openid/v1/jwks", 200, 403, 403, 401),
         ("GET", "/nope", 404, 403, 403, 401),
+        ("GET", "/metrics", 200, 403, 403, 401),
+        ("GET", "/version?timeout=soon", 400, 400, 400, 401),
         ("GET", "/api/v1/pods", 200, 403, 403, 401),
         ("POST", "/api/v1/namespaces/a/pods", 200, 403, 403, 401),
         ("DELETE", "/apis/apps/v1/namespaces/a/deployments/d", 200, 403, 403, 401),
@@ -226,4 +232,107 @@ async fn discovery_is_aggregated_for_those_who_ask() {
     again.headers_mut().insert("accept", form.parse().unwrap());
     again.headers_mut().insert("if-none-match", etag);
     assert_eq!(chain.answer(again, Peer::nobody()).await.status(), 304);
+}
+
+#[tokio::test]
+async fn a_caller_may_ask_for_less_time() {
+    let (code, body) = ask(&chain(), "GET", "/api/v1/nodes/late?timeout=5ms", "admin").await;
+    assert_eq!((code, serde_json::from_str::<Value>(&body).unwrap()["reason"].as_str().unwrap()), (504, "Timeout"));
+}
+
+#[tokio::test]
+async fn who_finds_no_room_is_told_when_to_ask_again_and_everything_is_counted() {
+    let world = crate::registry::tests::World::new().await;
+    let limits = crate::flow_control::Limits { reading: 1, mutating: 0, fair: false, ..Default::default() };
+    let chain = Arc::new(Chain {
+        flow_control: Arc::new(FlowControl::new(&world.registry, limits)),
+        call_timeout: Duration::from_secs(5),
+        ..chain()
+    });
+    let held = {
+        let chain = Arc::clone(&chain);
+        tokio::spawn(async move { ask(&chain, "GET", "/api/v1/nodes/late", "admin").await })
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let refused = loop {
+        let response = chain.answer(request("GET", "/api", "jane"), Peer::nobody()).await;
+        if response.status() == 429 {
+            break response;
+        }
+        assert!(Instant::now() < deadline, "the place is never taken");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let body = refused.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "Too many requests, please try again later.\n");
+    held.abort();
+    let mut text = crate::metrics::Text::default();
+    crate::metrics::Source::tell(&*chain.metrics, &mut text);
+    let text = text.finish();
+    let counted = "apiserver_request_total{code=\"429\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"\",scope=\"\",subresource=\"/api\",verb=\"GET\",version=\"\"} 1";
+    assert!(text.contains(counted), "{text}");
+}
+
+#[tokio::test]
+async fn an_answer_tells_how_its_request_was_classified() {
+    let world = crate::registry::tests::World::new().await;
+    let flow_control = Arc::new(FlowControl::new(&world.registry, crate::flow_control::Limits::default()));
+    let chain = Chain { flow_control, ..chain() };
+    let answer = chain.answer(request("GET", "/api", "jane"), Peer::nobody()).await;
+    let uid = |plural: &str| {
+        let found = world.registry.find("flowcontrol.apiserver.k8s.io", plural, "", "global-default");
+        found.unwrap().unwrap()["metadata"]["uid"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(answer.headers()["x-kubernetes-pf-flowschema-uid"], uid("flowschemas"));
+    assert_eq!(answer.headers()["x-kubernetes-pf-prioritylevel-uid"], uid("prioritylevelconfigurations"));
+    let unknown = chain.answer(request("GET", "/api", "wrong"), Peer::nobody()).await;
+    assert!(!unknown.headers().contains_key("x-kubernetes-pf-flowschema-uid"));
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_what_authorization_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy_file = folder.path().join("policy.yaml");
+    std::fs::write(&policy_file, "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n").unwrap();
+    let log_path = folder.path().join("audit.log");
+    let config = crate::audit::Config {
+        policy_file,
+        log_path: log_path.clone(),
+        size_mebibytes_max: 0,
+        backups_max: 0,
+        age_days_max: 0,
+        format: crate::audit::Format::Json,
+        mode: crate::audit::Mode::Blocking,
+        buffer_max: 1,
+    };
+    let log = AuditLog::open(&config, Clock::system(), Arc::default()).unwrap();
+    let chain = Chain { audit: Some(Arc::new(log)), ..chain() };
+    ask(&chain, "GET", "/api", "jane").await;
+    ask(&chain, "GET", "/api/v1/pods", "jane").await;
+    ask(&chain, "GET", "/api/v1/nodes/panic", "admin").await;
+    ask(&chain, "GET", "/api", "wrong").await;
+    let text = std::fs::read_to_string(&log_path).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<(&str, u64, &str)> = events
+        .iter()
+        .filter(|event| event["stage"] != "RequestReceived")
+        .map(|event| {
+            let decision = event["annotations"]["authorization.k8s.io/decision"].as_str().unwrap_or_default();
+            (event["stage"].as_str().unwrap(), event["responseStatus"]["code"].as_u64().unwrap(), decision)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("ResponseComplete", 200, "allow"),
+            ("ResponseComplete", 403, "forbid"),
+            ("Panic", 500, "allow"),
+            ("ResponseComplete", 401, ""),
+        ]
+    );
+    assert_eq!(
+        events[1]["annotations"]["authorization.k8s.io/reason"],
+        "RBAC: allowed by ClusterRoleBinding \"system:discovery\" of ClusterRole \"system:discovery\" to Group \"system:authenticated\""
+    );
+    assert_eq!(events.len(), 8);
 }

@@ -9,23 +9,48 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::Value;
+use std::io::Read;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
 
 /// Most bytes of a body, as upstream has it.
 pub const BODY_BYTES_MAX: usize = 3 << 20;
 
-/// Reads a whole body.
+/// Reads a whole body. Upstream knows no compressed requests; here gzip is one, within the same limit.
 ///
 /// # Errors
-/// 413 where it is too large, 400 where it breaks off.
-pub async fn read(body: Body) -> status::Result<Bytes> {
+/// 413 where it is too large, packed or unpacked, 400 where it breaks off, 415 where it is packed in another way.
+pub async fn read(call: &Call, body: Body) -> status::Result<Bytes> {
+    let bytes = collect(body).await?;
+    match call.header("content-encoding") {
+        "" | "identity" => Ok(bytes),
+        "gzip" => unpack(&bytes),
+        other => Err(Status::failure(
+            Reason::UnsupportedMediaType,
+            format!("the body of the request was in an unknown encoding {other:?} - accepted encodings include: gzip"),
+        )),
+    }
+}
+
+fn too_large() -> Box<Status> {
+    Status::failure(Reason::RequestEntityTooLarge, format!("Request entity too large: limit is {BODY_BYTES_MAX}"))
+}
+
+/// Unpacks no more than a body may hold: a bomb costs no more than a large body.
+fn unpack(bytes: &[u8]) -> status::Result<Bytes> {
+    let mut unpacked = Vec::new();
+    let mut reader = flate2::read::GzDecoder::new(bytes).take(BODY_BYTES_MAX as u64 + 1);
+    match reader.read_to_end(&mut unpacked) {
+        Ok(_) if unpacked.len() > BODY_BYTES_MAX => Err(too_large()),
+        Ok(_) => Ok(unpacked.into()),
+        Err(error) => Err(Status::bad_request(format!("the body of the request is no gzip: {error}"))),
+    }
+}
+
+async fn collect(body: Body) -> status::Result<Bytes> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Status::failure(
-            Reason::RequestEntityTooLarge,
-            format!("Request entity too large: limit is {BODY_BYTES_MAX}"),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(Status::bad_request(error.to_string())),
     }
 }

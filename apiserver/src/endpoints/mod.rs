@@ -3,12 +3,13 @@
 pub mod health;
 pub mod issuer;
 mod openapi;
-mod version;
+pub(crate) mod version;
 
 pub use openapi::Documents;
 
 use crate::authz::Permitted;
 use crate::discovery::Discovery;
+use crate::metrics::{self, Source};
 use crate::registry::catalog::Catalog;
 use crate::request::{Call, Verb};
 use crate::respond;
@@ -33,6 +34,8 @@ pub struct Endpoints {
     pub issuer: Option<Issuer>,
     /// The types, as they were last asked for.
     pub openapi: Documents,
+    /// Whose figures `/metrics` tells.
+    pub metrics: Vec<Arc<dyn Source>>,
 }
 
 impl Endpoints {
@@ -55,6 +58,7 @@ impl Endpoints {
         match path {
             "/" => Ok(respond::json(StatusCode::OK, &json!({"paths": self.paths()}), true)),
             "/version" | "/version/" => Ok(respond::json(StatusCode::OK, &version::info(), pretty)),
+            "/metrics" | "/metrics/" => Ok(self.figures()),
             _ if is_api(path) => {
                 let found = self.discovery.serve(&self.catalog.load_full(), call)?;
                 Ok(found.unwrap_or_else(respond::page_not_found))
@@ -73,6 +77,12 @@ impl Endpoints {
         }
     }
 
+    fn figures(&self) -> Response<Body> {
+        let mut text = metrics::Text::default();
+        self.metrics.iter().for_each(|source| source.tell(&mut text));
+        respond::bytes_of(StatusCode::OK, metrics::CONTENT_TYPE, text.finish())
+    }
+
     fn exists(&self, path: &str) -> bool {
         let path = path.trim_end_matches('/');
         path.is_empty() || self.paths().iter().any(|known| known == path) || path.starts_with("/openapi/v3/")
@@ -82,7 +92,7 @@ impl Endpoints {
     fn paths(&self) -> Vec<String> {
         let mut paths = self.discovery.paths(&self.catalog.load_full());
         paths.extend(self.health.paths());
-        paths.extend(["/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned));
+        paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned));
         if self.issuer.is_some() {
             paths.extend(issuer::PATHS.map(str::to_owned));
         }

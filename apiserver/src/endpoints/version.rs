@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 /// The version of Kubernetes whose API is served, and whose server this is not: what follows the plus says whose.
-pub(super) const GIT_VERSION: &str = concat!("v1.36.2+tinyplane-", env!("CARGO_PKG_VERSION"));
+pub(crate) const GIT_VERSION: &str = concat!("v1.36.2+tinyplane-", env!("CARGO_PKG_VERSION"));
 
-pub(super) fn info() -> Value {
+pub(crate) fn info() -> Value {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

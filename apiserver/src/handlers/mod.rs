@@ -19,6 +19,7 @@ mod watch_socket;
 use crate::authz::{Permitted, escalation};
 use crate::chain::Serve;
 use crate::codec::body::{self, Validation};
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::admit::{Admission, Intent};
 use crate::registry::catalog::Resource;
@@ -48,6 +49,8 @@ pub struct Handlers {
     pub reviews: Reviews,
     /// Issues service account tokens, where there is a key to sign them.
     pub tokens: Option<TokenIssuer>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Ends watches.
     pub shutdown: Shutdown,
 }
@@ -87,6 +90,12 @@ impl Serve for Handlers {
 
     fn knows(&self, group: &str, version: &str) -> bool {
         self.registry.catalog().rows().any(|row| row.gvk.group == group && row.gvk.version == version)
+    }
+
+    fn serves(&self, path: &ResourcePath) -> bool {
+        let catalog = self.registry.catalog();
+        let part = path.subresource.as_deref();
+        catalog.get(&path.gvr()).is_some_and(|row| part.is_none_or(|part| row.subresource(part).is_some()))
     }
 }
 
@@ -158,7 +167,7 @@ impl Ask<'_> {
 
     /// The body as JSON.
     async fn json(&self, body: Body) -> status::Result<Bytes> {
-        body::as_json(self.call.header("content-type"), body::read(body).await?)
+        body::as_json(self.call.header("content-type"), body::read(self.call, body).await?)
     }
 
     /// Insists that an object is where the path says, and writes its place into it where it does not say.

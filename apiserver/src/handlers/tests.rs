@@ -1,6 +1,7 @@
 //! Calls through the handlers, on a store in memory: what comes back, code and words.
 
 mod bad_input;
+mod bounds;
 mod forms;
 mod options;
 mod parts;
@@ -56,7 +57,12 @@ impl Desk {
         let (net, shutdown) = (ClusterNet::default(), Shutdown::new());
         let dial: Arc<dyn Dial> = Arc::new(direct::dial(None, &net));
         let authorizer: Arc<Authorizers> = Arc::new(Authorizers { node: None, rbac: None, always_allow: true });
-        let means = Means { cluster_net: net.clone(), authorizer: authorizer.clone(), choice: Choice::default() };
+        let means = Means {
+            cluster_net: net.clone(),
+            authorizer: authorizer.clone(),
+            choice: Choice::default(),
+            metrics: Arc::default(),
+        };
         let handlers = Handlers {
             registry: registry.clone(),
             admission: Arc::new(Plugins::new(means)),
@@ -69,6 +75,7 @@ impl Desk {
             },
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer },
             tokens: None,
+            metrics: Arc::default(),
             shutdown,
         };
         let desk = Self { handlers, warnings: Warnings::default() };
@@ -77,12 +84,18 @@ impl Desk {
     }
 
     /// One call; the answer is not read yet.
-    pub(super) async fn call(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Response<Body> {
+    pub(super) async fn call(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Response<Body> {
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let request = request.body(Body::from(body.as_ref().to_vec())).unwrap();
         let mut call = Call::parse(&request, Peer::nobody(), Ticket::new(None)).unwrap();
         call.warnings = self.warnings.clone();
         let authorizer = Arc::new(Authorizers { node: None, rbac: None, always_allow: true });
@@ -95,7 +108,13 @@ impl Desk {
     }
 
     /// One call and its whole answer.
-    pub(super) async fn ask(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
         let response = self.call(method, uri, headers, body).await;
         let code = response.status().as_u16();
         let read = tokio::time::timeout(Duration::from_secs(10), response.into_body().collect()).await;
@@ -108,7 +127,7 @@ impl Desk {
     }
 
     pub(super) async fn post(&self, uri: &str, object: &Value) -> Answer {
-        self.ask("POST", uri, &[("content-type", JSON)], &object.to_string()).await
+        self.ask("POST", uri, &[("content-type", JSON)], object.to_string()).await
     }
 
     /// Creates what must be creatable.

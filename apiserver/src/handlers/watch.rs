@@ -32,14 +32,17 @@ impl Handlers {
             clock: self.registry.clock().clone(),
         };
         let shutdown = self.shutdown.clone();
+        let gvr = ask.resource.gvr();
+        let sent = self.metrics.watchers_of(&gvr.group, &gvr.version, &gvr.resource);
         let stream = futures_util::stream::unfold((watch, frames), move |(mut watch, mut frames): (Watch, Frames)| {
-            let shutdown = shutdown.clone();
+            let (shutdown, sent) = (shutdown.clone(), Arc::clone(&sent));
             async move {
                 let seen = tokio::select! {
                     seen = watch.next() => seen?,
                     () = shutdown.cancelled() => return None,
                 };
                 let bytes = frames.write(&seen);
+                sent.count(bytes.len());
                 Some((Ok::<Bytes, Infallible>(bytes), (watch, frames)))
             }
         });

@@ -153,6 +153,12 @@ impl Registry {
         self.store.snapshot().range(&selection.range, None).map(|entry| encoding::parse(entry)).collect()
     }
 
+    /// How many objects a selection's range holds.
+    #[must_use]
+    pub fn count(&self, selection: &selection::Selection) -> usize {
+        self.store.snapshot().count(&selection.range, None)
+    }
+
     /// Whether there is any object of a built-in resource in a namespace.
     #[must_use]
     pub fn has_any(&self, group: &str, plural: &str, namespace: &str) -> bool {

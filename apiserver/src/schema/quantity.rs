@@ -183,7 +183,7 @@ fn scaled(whole: &str, fraction: &str, base: i128, exponent: i32) -> i128 {
     let digits = whole.trim_start_matches('0').chars().chain(fraction.chars());
     let shift = if base == 10 { exponent } else { 0 };
     let mut mantissa: i128 = 0;
-    let mut scale = 9 + shift - fraction.len() as i32;
+    let mut scale = shift.saturating_add(9 - fraction.len() as i32);
     let mut inexact = false;
     for digit in digits.filter_map(|digit| digit.to_digit(10)) {
         // A mantissa of 30 digits is beyond what is kept: the rest only shifts it.
@@ -254,6 +254,13 @@ mod tests {
             assert_eq!(parsed.to_string(), canonical, "{text}");
             assert_eq!(Quantity::parse(canonical).unwrap(), parsed, "{text} keeps its amount");
         }
+    }
+
+    #[test]
+    fn an_exponent_beyond_all_bounds_is_bounded() {
+        assert_eq!(Quantity::parse("1e2147483647").unwrap().units(), i128::from(i64::MAX));
+        assert_eq!(Quantity::parse("1e-2147483648").unwrap().nanos(), 1);
+        assert_eq!(Quantity::parse("1e99999999999"), Err(QuantityError::Suffix));
     }
 
     #[test]

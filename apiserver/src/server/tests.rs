@@ -45,6 +45,9 @@ fn start() -> Running {
             ..Authenticator::default()
         }),
         authorizer: Arc::new(Authorizers { node: None, rbac: None, always_allow: true }),
+        flow_control: Arc::new(crate::flow_control::FlowControl::unlimited(Clock::system())),
+        metrics: Arc::default(),
+        audit: None,
         endpoints: endpoints(&shutdown),
         handlers: Arc::new(Teller),
         clock: Clock::system(),

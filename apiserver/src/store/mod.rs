@@ -5,6 +5,7 @@ pub mod durable;
 pub mod entry;
 pub mod forms;
 pub mod limits;
+pub mod measured;
 pub mod memory;
 pub mod sled;
 pub mod snapshot;

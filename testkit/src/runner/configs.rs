@@ -144,6 +144,8 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
         },
         cluster_net: plan.division().cluster_net(),
         source_address: Some(address),
+        audit: None,
+        request_limits: Default::default(),
         request_timeout: Duration::from_secs(60),
     }
 }

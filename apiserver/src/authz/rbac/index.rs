@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 /// What a binding gives to a subject.
 pub(super) struct Grant {
+    binding: Key,
     role: Key,
+    /// The groups that the binding names.
+    groups: Vec<SmolStr>,
     /// `None` where the role is not there.
     pub(super) rules: Option<Arc<[Rule]>>,
 }
@@ -36,9 +39,15 @@ impl Index {
                 index.roles.entry(key.0.clone()).or_default().insert(key.1.clone(), rules);
             }
         }
-        for (namespace, binding) in policy.bindings() {
+        for (key, binding) in policy.bindings() {
+            let namespace = &key.0;
             let rules = index.role(&binding.role.0, &binding.role.1);
-            let grant = Arc::new(Grant { role: binding.role.clone(), rules });
+            let groups = binding.subjects.iter().filter_map(|subject| match subject {
+                Subject::Group(name) => Some(name.clone()),
+                Subject::User(_) => None,
+            });
+            let groups = groups.collect();
+            let grant = Arc::new(Grant { binding: key.clone(), role: binding.role.clone(), groups, rules });
             let place = index.places.entry(namespace.clone()).or_default();
             for subject in &binding.subjects {
                 let (subjects, name) = match subject {
@@ -77,6 +86,24 @@ impl Index {
 }
 
 impl Grant {
+    /// Which binding gives which role to the caller, as upstream tells it.
+    pub(super) fn told(&self, caller: &Caller) -> String {
+        let (namespace, name) = &self.binding;
+        let binding = if namespace.is_empty() {
+            format!("ClusterRoleBinding {name:?}")
+        } else {
+            format!("RoleBinding {:?}", format!("{name}/{namespace}"))
+        };
+        let kind = if self.role.0.is_empty() { "ClusterRole" } else { "Role" };
+        let group = caller.groups.iter().find(|group| self.groups.contains(group));
+        let subject = match (group, caller.service_account()) {
+            (Some(group), _) => format!("Group {:?}", group.as_str()),
+            (None, Some((namespace, account))) => format!("ServiceAccount {:?}", format!("{account}/{namespace}")),
+            (None, None) => format!("User {:?}", caller.name.as_str()),
+        };
+        format!("{binding} of {kind} {:?} to {subject}", self.role.1.as_str())
+    }
+
     /// Upstream's sentence for a binding without its role.
     pub(super) fn not_found(&self) -> String {
         let kind = if self.role.0.is_empty() { "clusterrole" } else { "role" };

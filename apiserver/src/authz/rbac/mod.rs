@@ -71,6 +71,21 @@ impl Authorizer for Rbac {
         }
     }
 
+    fn explain(&self, caller: &Caller, question: &Attributes<'_>) -> String {
+        let namespace = match question.on {
+            On::Resource { namespace, .. } => namespace,
+            On::Path(_) => "",
+        };
+        let found = self.current().visit(caller, namespace, |grant: &Grant| match &grant.rules {
+            Some(rules) if rules.iter().any(|rule| rule.allows(question)) => ControlFlow::Break(grant.told(caller)),
+            _ => ControlFlow::Continue(()),
+        });
+        match found {
+            ControlFlow::Break(told) => format!("RBAC: allowed by {told}"),
+            ControlFlow::Continue(()) => String::new(),
+        }
+    }
+
     fn held(&self, caller: &Caller, namespace: &str) -> Held {
         let mut held = Held::default();
         let ControlFlow::Continue(()) = self.current().visit(caller, namespace, |grant| {

@@ -86,10 +86,10 @@ impl Policy {
         self.roles.keys()
     }
 
-    /// The bindings, each with its namespace.
-    pub(super) fn bindings(&self) -> impl Iterator<Item = (&SmolStr, &Binding)> {
-        self.bindings.iter().filter_map(|((namespace, _), object)| match &object.0 {
-            Kind::Binding(binding) => Some((namespace, binding)),
+    /// The bindings, each with its namespace and name.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (&Key, &Binding)> {
+        self.bindings.iter().filter_map(|(key, object)| match &object.0 {
+            Kind::Binding(binding) => Some((key, binding)),
             Kind::Role(_) => None,
         })
     }

@@ -38,7 +38,7 @@ impl Patch {
             );
             return Err(Status::failure(Reason::UnsupportedMediaType, told));
         }
-        let bytes = body::read(body).await?;
+        let bytes = body::read(ask.call, body).await?;
         match kind {
             "application/json-patch+json" => json::read(&bytes).map(Self::Json),
             "application/merge-patch+json" => merge::read(&bytes).map(Self::Merge),

@@ -1,4 +1,4 @@
-//! The flow schemas and priority levels that every cluster has. They are objects to look at: nothing is queued by them.
+//! The flow schemas and priority levels that every cluster has. `flow_control` goes by them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Issues the ticket of a request: the `Audit-ID` by which its caller, the logs and every later hop know it.
+//! The ticket of a request: the `Audit-ID` by which its caller, the logs and every later hop know it.
 
 use http::HeaderValue;
 use smol_str::SmolStr;

@@ -1,14 +1,18 @@
 //! The flags of `tinyplane apiserver`, named as kube-apiserver's.
 
+mod audit;
+
 use crate::admission::Choice;
-use crate::chain::CALL_TIMEOUT;
+use crate::chain::parse_duration;
 use crate::config::{AuthorizationMode, Config, Storage};
 use crate::egress::NodeConfig;
+use crate::flow_control::Limits;
 use clap::{ArgAction, ValueEnum};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::MemberError;
 
@@ -84,6 +88,20 @@ pub struct Flags {
     /// Admission plugins to turn off that are on by default
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     disable_admission_plugins: Vec<String>,
+    /// Reading requests that run at once; with priority and fairness, added to those that change something
+    #[arg(long, value_name = "COUNT", default_value_t = 400)]
+    max_requests_inflight: u32,
+    /// Changing requests that run at once; with priority and fairness, added to those that read
+    #[arg(long, value_name = "COUNT", default_value_t = 200)]
+    max_mutating_requests_inflight: u32,
+    /// Share what runs at once by FlowSchemas and PriorityLevelConfigurations
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    enable_priority_and_fairness: bool,
+    /// How long a request may take, unless it lasts as long as its caller wants
+    #[arg(long, value_name = "DURATION", default_value = "1m0s", value_parser = duration)]
+    request_timeout: Duration,
+    #[command(flatten)]
+    audit: audit::AuditFlags,
     /// Which way leads to the cluster, an EgressSelectorConfiguration; straight, without it
     #[arg(long, value_name = "FILE")]
     egress_selector_config_file: Option<PathBuf>,
@@ -105,6 +123,12 @@ impl TryFrom<Flags> for Config {
     type Error = MemberError;
 
     fn try_from(flags: Flags) -> Result<Self, MemberError> {
+        let seats = u64::from(flags.max_requests_inflight) + u64::from(flags.max_mutating_requests_inflight);
+        if flags.enable_priority_and_fairness && seats == 0 {
+            return Err(MemberError::new(
+                "--max-requests-inflight and --max-mutating-requests-inflight may not both be 0 with priority and fairness",
+            ));
+        }
         let storage = match (flags.store, flags.store_dir) {
             (Store::Memory, None) => Storage::Memory,
             (Store::Memory, Some(_)) => return Err(MemberError::new("--store-dir goes with --store sled")),
@@ -138,7 +162,15 @@ impl TryFrom<Flags> for Config {
             storage,
             cluster_net: flags.cluster_net,
             source_address: flags.source_address,
-            request_timeout: CALL_TIMEOUT,
+            audit: flags.audit.into(),
+            request_limits: Limits {
+                reading: flags.max_requests_inflight,
+                mutating: flags.max_mutating_requests_inflight,
+                fair: flags.enable_priority_and_fairness,
+                // A request waits for its seat no longer than a quarter of its time, as upstream has it.
+                wait_max: flags.request_timeout / 4,
+            },
+            request_timeout: flags.request_timeout,
         })
     }
 }
@@ -150,6 +182,12 @@ fn mode(text: &str) -> Result<AuthorizationMode, String> {
         "RBAC" => Ok(AuthorizationMode::Rbac),
         _ => Err(format!("{text:?} is none of the modes Node, RBAC and AlwaysAllow")),
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|given| !given.is_zero())
+        .ok_or_else(|| format!("{text:?} is no duration such as 1m30s"))
 }
 
 fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
@@ -192,6 +230,8 @@ mod tests {
             &["--store-dir=d"],
             &["--service-node-port-range=9-1"],
             &["--cluster-net=nonsense"],
+            &["--request-timeout=10"],
+            &["--max-requests-inflight=0", "--max-mutating-requests-inflight=0"],
             &["--enable-admission-plugins=Nonsense"],
             &["--kubelet-client-certificate=c"],
         ] {

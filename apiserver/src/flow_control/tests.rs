@@ -1,0 +1,151 @@
+//! Seats, queues and classification, with levels made for the test and with those of every cluster.
+
+use super::level::{Level, Queues};
+use super::seats::{Seats, Turn};
+use super::*;
+use crate::audit::Ticket;
+use crate::authn::Peer;
+use crate::registry::tests::World;
+use http::Request;
+use serde_json::json;
+
+fn level(name: &str, shares: u32, lendable: u32, queues: Option<Queues>) -> Level {
+    let uid = HeaderValue::from_static("u");
+    Level { name: name.into(), uid, exempt: false, shares, lendable, borrowing: None, queues }
+}
+
+fn call(method: &str, uri: &str) -> Call {
+    let request = Request::builder().method(method).uri(uri).body(()).unwrap();
+    Call::parse(&request, Peer::nobody(), Ticket::new(None)).unwrap()
+}
+
+fn ask(seats: &Arc<Seats>, level: usize) -> Turn {
+    seats.ask(level, &"schema".into(), || 7)
+}
+
+fn now(turn: Turn) -> Seat {
+    match turn {
+        Turn::Now(seat) => seat,
+        Turn::Later(_) => panic!("it waits"),
+        Turn::Never => panic!("it is sent away"),
+    }
+}
+
+#[test]
+fn a_level_without_queues_sends_away_what_it_has_no_seat_for() {
+    let seats = Arc::new(Seats::new(4));
+    seats.configure([level("a", 1, 0, None), level("b", 1, 0, None)].iter());
+    let held = [now(ask(&seats, 0)), now(ask(&seats, 0))];
+    assert!(matches!(ask(&seats, 0), Turn::Never));
+    let _other = now(ask(&seats, 1));
+    drop(held);
+    now(ask(&seats, 0));
+}
+
+#[test]
+fn a_level_borrows_what_another_lends_and_does_not_use() {
+    let seats = Arc::new(Seats::new(4));
+    seats.configure([level("a", 1, 0, None), level("b", 1, 100, None)].iter());
+    let held: Vec<Seat> = (0..4).map(|_| now(ask(&seats, 0))).collect();
+    assert!(matches!(ask(&seats, 0), Turn::Never), "no more than there are");
+    assert!(matches!(ask(&seats, 1), Turn::Never), "what was lent comes back only when it is given back");
+    drop(held);
+    now(ask(&seats, 1));
+}
+
+#[tokio::test]
+async fn who_waits_gets_the_next_seat_and_full_queues_send_away() {
+    let seats = Arc::new(Seats::new(1));
+    let queues = Queues { count: 2, hand: 1, length_max: 2 };
+    seats.configure([level("a", 1, 0, Some(queues))].iter());
+    let first = now(ask(&seats, 0));
+    let (Turn::Later(second), Turn::Later(third)) = (ask(&seats, 0), ask(&seats, 0)) else { panic!("they wait") };
+    assert!(matches!(ask(&seats, 0), Turn::Never), "the queue of this flow is full");
+    drop(second);
+    let Turn::Later(fourth) = ask(&seats, 0) else { panic!("the place of who went away is free") };
+    drop(first);
+    let seat = third.seat().await.unwrap();
+    drop(seat);
+    fourth.seat().await.unwrap();
+    assert_eq!(seats.lock().levels[0].sitting, 0);
+}
+
+#[tokio::test]
+async fn requests_are_classified_as_a_fresh_cluster_classifies_them() {
+    let world = World::new().await;
+    let control = FlowControl::new(&world.registry, Limits::default());
+    let class = |caller: Caller, call: Call| {
+        let schemas = control.schemas.load();
+        schemas.classify(&call, &caller).map(|one| one.name.to_string()).unwrap_or_default()
+    };
+    let node = || Caller::new("system:node:a", ["system:nodes", "system:authenticated"]);
+    let account = |namespace: &str| {
+        let name = format!("system:serviceaccount:{namespace}:x");
+        Caller::new(&name, ["system:serviceaccounts", "system:authenticated"])
+    };
+    let jane = || Caller::new("jane", ["system:authenticated"]);
+    let pods = || call("GET", "/api/v1/pods");
+    for (caller, call, schema) in [
+        (Caller::new("admin", [GROUP_MASTERS, "system:authenticated"]), pods(), "exempt"),
+        (jane(), pods(), "global-default"),
+        (jane(), call("GET", "/healthz"), "probes"),
+        (jane(), call("GET", "/version"), "global-default"),
+        (node(), pods(), "system-nodes"),
+        (node(), call("PATCH", "/api/v1/nodes/a/status"), "system-node-high"),
+        (node(), call("PUT", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/a"), "system-node-high"),
+        (account("default"), pods(), "service-accounts"),
+        (account("kube-system"), pods(), "kube-system-service-accounts"),
+        (Caller::new("system:kube-scheduler", ["system:authenticated"]), pods(), "kube-scheduler"),
+    ] {
+        assert_eq!(class(caller.clone(), call.clone()), schema, "{} {}", caller.name, call.path);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_level_is_enforced_and_told() {
+    let world = World::new().await;
+    let spec = json!({"type": "Limited", "limited": {
+        "nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0,
+        "limitResponse": {"type": "Reject"},
+    }});
+    let group = "flowcontrol.apiserver.k8s.io";
+    let made = world.create(group, "prioritylevelconfigurations", json!({"metadata": {"name": "none"}, "spec": spec}));
+    let level = made.await.unwrap();
+    let rule = json!({
+        "subjects": [{"kind": "User", "user": {"name": "jane"}}],
+        "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": true, "namespaces": ["*"]}],
+    });
+    let spec = json!({
+        "priorityLevelConfiguration": {"name": "none"}, "matchingPrecedence": 5, "rules": [rule],
+    });
+    world.create(group, "flowschemas", json!({"metadata": {"name": "jane"}, "spec": spec})).await.unwrap();
+    let control = FlowControl::new(&world.registry, Limits::default());
+    let (jane, mut class) = (Caller::new("jane", ["system:authenticated"]), None);
+    assert!(control.admit(&call("GET", "/api/v1/pods"), &jane, &mut class).await.is_err());
+    assert_eq!(class.unwrap().level_uid, level["metadata"]["uid"].as_str().unwrap());
+    let mut class = None;
+    assert!(control.admit(&call("GET", "/version"), &jane, &mut class).await.is_ok());
+    let mut text = crate::metrics::Text::default();
+    crate::metrics::Source::tell(&control, &mut text);
+    let text = text.finish();
+    let line = "apiserver_flowcontrol_rejected_requests_total{flow_schema=\"jane\",priority_level=\"none\",reason=\"concurrency-limit\"} 1";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("apiserver_flowcontrol_nominal_limit_seats{priority_level=\"global-default\"} 49"), "{text}");
+}
+
+#[tokio::test]
+async fn without_fairness_readers_and_writers_have_a_plain_limit_each() {
+    let world = World::new().await;
+    let limits = Limits { reading: 1, mutating: 1, fair: false, wait_max: Duration::ZERO };
+    let control = FlowControl::new(&world.registry, limits);
+    let (jane, mut class) = (Caller::new("jane", []), None);
+    let get = call("GET", "/api/v1/pods");
+    let held = control.admit(&get, &jane, &mut class).await.unwrap();
+    assert!(control.admit(&get, &jane, &mut class).await.is_err());
+    assert!(control.admit(&call("POST", "/api/v1/namespaces/a/pods"), &jane, &mut class).await.is_ok());
+    assert!(control.admit(&call("GET", "/api/v1/pods?watch=1"), &jane, &mut class).await.is_ok());
+    assert!(control.admit(&get, &Caller::new("admin", [GROUP_MASTERS]), &mut class).await.is_ok());
+    drop(held);
+    assert!(control.admit(&get, &jane, &mut class).await.is_ok());
+    assert!(class.is_none());
+}

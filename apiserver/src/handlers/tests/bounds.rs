@@ -1,0 +1,48 @@
+//! Bodies that would cost more than they weigh: packed, nested, repeated. Each gets a Status, soon.
+
+use super::*;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+const GZIP: [(&str, &str); 2] = [("content-type", JSON), ("content-encoding", "gzip")];
+
+#[tokio::test]
+async fn a_packed_body_is_unpacked_within_the_limit() {
+    let desk = Desk::new().await;
+    let made = desk.ask("POST", MAPS, &GZIP, packed(map("packed").to_string().as_bytes())).await;
+    assert_eq!(made.code, 201, "{}", made.value);
+    let bomb = packed(&vec![b' '; 256 << 20]);
+    assert!(bomb.len() < 1 << 20);
+    let refused = desk.ask("POST", MAPS, &GZIP, bomb).await;
+    assert_eq!(refused.told(), (413, "Request entity too large: limit is 3145728"));
+    assert_eq!(desk.ask("POST", MAPS, &GZIP, "{}").await.code, 400);
+    let headers = [("content-type", JSON), ("content-encoding", "br")];
+    assert_eq!(desk.ask("POST", MAPS, &headers, "{}").await.code, 415);
+}
+
+#[tokio::test]
+async fn nests_and_anchors_and_numbers_are_bounded() {
+    let desk = Desk::new().await;
+    let nested = format!("{{\"metadata\":{}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
+    assert_eq!(desk.ask("POST", MAPS, &[("content-type", JSON)], nested).await.code, 400);
+    let nested = format!("a: {}", "[".repeat(100_000));
+    let yaml = [("content-type", "application/yaml")];
+    assert_eq!(desk.ask("POST", MAPS, &yaml, nested).await.code, 400);
+    let mut laughs = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for at in 1..12 {
+        let one = format!("*a{}", at - 1);
+        laughs.push_str(&format!("a{at}: &a{at} [{}]\n", [one.as_str(); 10].join(",")));
+    }
+    assert_eq!(desk.ask("POST", MAPS, &yaml, laughs).await.code, 400);
+    for number in ["1e999999999", "9".repeat(100_000).as_str()] {
+        let sent = format!("{{\"metadata\":{{\"name\":\"n\",\"generation\":{number}}}}}");
+        assert_eq!(desk.ask("POST", MAPS, &[("content-type", JSON)], sent).await.code, 400);
+    }
+}

@@ -1,0 +1,56 @@
+//! The process: its time, memory and files, as the kernel tells them when somebody asks.
+
+use super::{Kind, Source, Text};
+use crate::endpoints::version;
+
+/// Ticks of a second in which the kernel counts a process' time, on every architecture that is supported.
+const TICKS: f64 = 100.0;
+
+/// The process' figures. Where the kernel does not tell them, they are left out.
+#[derive(Debug)]
+pub struct Process;
+
+impl Source for Process {
+    fn tell(&self, text: &mut Text) {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let mut gauge = |name: &str, kind: Kind, help: &str, value: Option<f64>| {
+            if let Some(value) = value {
+                text.family(name, kind, help);
+                text.sample(name, &[], value);
+            }
+        };
+        let stat = read("/proc/self/stat");
+        // The name of the program stands in brackets and may hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let field = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
+        let busy = field(11).zip(field(12)).map(|(user, system)| (user + system) / TICKS);
+        gauge("process_cpu_seconds_total", Kind::Counter, "Time of processors that was used, in seconds.", busy);
+        let open = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+        gauge("process_open_fds", Kind::Gauge, "Files that are open.", open.map(|count| count as f64));
+        let limits = read("/proc/self/limits");
+        let most = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
+        gauge("process_max_fds", Kind::Gauge, "Files that may be open.", most.and_then(|text| text.parse().ok()));
+        let status = read("/proc/self/status");
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.split_whitespace().next()?.parse::<f64>().ok().map(|kibibytes| kibibytes * 1024.0)
+        };
+        gauge("process_resident_memory_bytes", Kind::Gauge, "Memory that is held, in bytes.", bytes("VmRSS"));
+        gauge("process_virtual_memory_bytes", Kind::Gauge, "Memory that is mapped, in bytes.", bytes("VmSize"));
+        let booted = read("/proc/stat");
+        let booted = booted.lines().find_map(|line| line.strip_prefix("btime ")?.parse::<f64>().ok());
+        let started = booted.zip(field(19)).map(|(booted, ticks)| booted + ticks / TICKS);
+        gauge("process_start_time_seconds", Kind::Gauge, "When the process began, in seconds since 1970.", started);
+        let info = version::info();
+        let label = |name: &str| info[name].as_str().unwrap_or_default().to_owned();
+        let labels = [
+            ("major", label("major")),
+            ("minor", label("minor")),
+            ("git_version", label("gitVersion")),
+            ("platform", label("platform")),
+        ];
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        text.family("kubernetes_build_info", Kind::Gauge, "[BETA] What this is.");
+        text.sample("kubernetes_build_info", &labels, 1.0);
+    }
+}
