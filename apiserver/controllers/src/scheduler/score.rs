@@ -1,7 +1,7 @@
 //! Which of the nodes that fit is best: by upstream's scores, each from 0 to 100, with upstream's weights.
 
 use super::affinity::Neighbourhood;
-use super::fit::{Amounts, Wishes, amounts};
+use super::fit::{Amounts, Wishes};
 use super::spread::Spread;
 use serde_json::Value;
 
@@ -31,12 +31,11 @@ impl<'a> Candidate<'a> {
     pub(super) fn of(
         node: &'a Value,
         wishes: &Wishes,
-        taken: &Amounts,
+        (allocatable, taken): (&Amounts, &Amounts),
         (pods, siblings): (i128, usize),
         spread: Option<&Spread>,
         neighbours: Option<&Neighbourhood>,
     ) -> Self {
-        let allocatable = amounts(&node["status"]["allocatable"]);
         let share = |name: &str| {
             let all = allocatable.get(name).copied().unwrap_or_default().max(1) as f64;
             let used =
@@ -103,8 +102,9 @@ mod tests {
         let full = Amounts::from([("cpu".to_owned(), 3_000)]);
         let stay_away = json!([{"key": "a", "effect": "PreferNoSchedule"}]);
         let nodes = [node(stay_away, "ssd"), node(json!([]), "hdd"), node(json!([]), "ssd")];
-        let candidates: Vec<Candidate<'_>> =
-            nodes.iter().map(|node| Candidate::of(node, &wishes, &full, (0, 0), None, None)).collect();
+        let all = Amounts::from([("cpu".to_owned(), 4_000), ("memory".to_owned(), (4 << 30) * 1_000)]);
+        let candidate = |node| Candidate::of(node, &wishes, (&all, &full), (0, 0), None, None);
+        let candidates: Vec<Candidate<'_>> = nodes.iter().map(candidate).collect();
         assert_eq!(best(&candidates), Some(2));
         assert_eq!(best(&candidates[..2]), Some(1));
     }
