@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use tinyplane_wire::status::Status;
 
+use crate::codec::accept::Media;
+use crate::codec::protobuf::encode;
 use crate::request::Query;
+use crate::schema;
 
 /// The content type of JSON, as upstream writes it.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -24,11 +27,19 @@ pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
     query.first("pretty").map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
-/// A failure as a response.
+/// A failure as a response, in these letters.
 #[must_use]
-pub fn failure(status: &Status, pretty: bool) -> Response<Body> {
+pub fn failure(status: &Status, media: Media, pretty: bool) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(code, status, pretty);
+    let other = match media {
+        Media::Json => None,
+        Media::Yaml => serde_saphyr::to_string(status).ok().map(String::into_bytes),
+        Media::Protobuf => serde_json::to_value(status).ok().and_then(|value| encode::encode(schema::model(), &value)),
+    };
+    let mut response = match other {
+        Some(bytes) => bytes_of(code, media.content_type(), bytes),
+        None => json(code, status, pretty),
+    };
     let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry_after > 0 {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
@@ -59,7 +70,13 @@ fn pretty_json(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 /// Bytes of a content type as a response.
 #[must_use]
 pub fn bytes_of(code: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.into()));
+    body_of(code, content_type, Body::from(body.into()))
+}
+
+/// A body of a content type as a response.
+#[must_use]
+pub fn body_of(code: StatusCode, content_type: HeaderValue, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
@@ -102,7 +119,7 @@ mod tests {
     async fn a_failure_carries_its_code_and_when_to_ask_again() {
         let details = Details { retry_after_seconds: 3, ..Details::default() };
         let status = Status::failure(Reason::TooManyRequests, "slow down").with_details(details);
-        let response = failure(&status, false);
+        let response = failure(&status, Media::Json, false);
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "3");
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -12,6 +12,7 @@ pub use deadline::parse_duration;
 use crate::audit::{AuditLog, Pending, Ticket};
 use crate::authn::{Authenticator, Peer, impersonate, strip_credentials};
 use crate::authz::{Authorizer, Permitted, permit};
+use crate::codec::accept;
 use crate::endpoints::Endpoints;
 use crate::flow_control::{Class, FlowControl};
 use crate::metrics::{Counted, InFlight, Metrics, RequestLabels};
@@ -20,7 +21,7 @@ use crate::respond;
 use async_trait::async_trait;
 use axum::body::Body;
 use futures_util::FutureExt;
-use http::header::{CACHE_CONTROL, HeaderName, WARNING};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, WARNING};
 use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
 use std::panic::AssertUnwindSafe;
@@ -92,6 +93,8 @@ impl Chain {
             &crate::request::Query::parse(request.uri().query().unwrap_or_default()),
             request.headers(),
         );
+        let accept = request.headers().get(ACCEPT).cloned();
+        let failure = |status: &Status| respond::failure(status, accept::of_failure(accept.as_ref()), pretty);
         let warnings = Warnings::default();
         let served = AssertUnwindSafe(self.walk(request, peer, ticket.clone(), warnings.clone(), &mut trail));
         let served = served.catch_unwind().await;
@@ -101,14 +104,14 @@ impl Chain {
                 if status.reason == Reason::InternalError {
                     tracing::error!(audit_id = %ticket, message = %status.message, "a call failed");
                 }
-                respond::failure(&status, pretty)
+                failure(&status)
             }
             Err(panic) => {
                 tracing::error!(audit_id = %ticket, panic = panic_text(&*panic), "a call panicked");
                 if let Some(pending) = trail.audit.take() {
                     pending.panicked(panic_text(&*panic));
                 }
-                respond::failure(&Status::internal("the server panicked while it served the call"), pretty)
+                failure(&Status::internal("the server panicked while it served the call"))
             }
         };
         let headers = response.headers_mut();

@@ -1,6 +1,9 @@
-//! In which form a client wants its answer: the `Accept` header.
+//! In which form a client wants its answer: the `Accept` header, weighed as upstream weighs it.
 
-use crate::request::Call;
+use super::protobuf::encode;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
+use std::cmp::Ordering;
 use tinyplane_wire::status::{self, Reason, Status};
 
 /// What an answer is to look like.
@@ -8,87 +11,264 @@ use tinyplane_wire::status::{self, Reason, Status};
 pub enum Form {
     /// The objects themselves.
     Object,
-    /// A `meta.k8s.io/v1` `Table`.
+    /// A `meta.k8s.io` `Table`.
     Table,
-    /// `meta.k8s.io/v1` `PartialObjectMetadata`, or a list of it.
+    /// `meta.k8s.io` `PartialObjectMetadata`, or a list of it.
     Metadata,
 }
 
 /// In which letters it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Media {
     /// `application/json`
     Json,
     /// `application/yaml`
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`
+    Protobuf,
 }
 
-/// What a client accepts, its first wish that can be met.
+/// The group and version of Tables and of lone metadata.
+pub const META_V1: &str = "meta.k8s.io/v1";
+const META_V1BETA1: &str = "meta.k8s.io/v1beta1";
+
+/// What a client accepts, its best wish that can be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accept {
     /// What it looks like.
     pub form: Form,
     /// In which letters.
     pub media: Media,
+    /// The group and version of a Table, or of metadata.
+    pub meta: &'static str,
 }
 
-/// Reads the header of a call.
+/// What an endpoint can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its objects have messages. Where not, metadata alone still has one.
+    pub protobuf: bool,
+    /// Its objects can be made into Tables or metadata: those of resources.
+    pub forms: bool,
+}
+
+impl Offer {
+    /// Of a resource of a built-in kind.
+    pub const BUILTIN: Self = Self { protobuf: true, forms: true };
+    /// Of what is no resource, failures among it.
+    pub const PLAIN: Self = Self { protobuf: true, forms: false };
+}
+
+impl Media {
+    const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
+
+    /// How it is called in headers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+            Self::Protobuf => encode::MEDIA_TYPE,
+        }
+    }
+
+    /// As a content type.
+    #[must_use]
+    pub const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(self.name())
+    }
+}
+
+/// The best wish of a request's headers. Only the first `Accept` counts, as upstream has it.
 ///
 /// # Errors
 /// 406 where no wish can be met.
-pub fn of(call: &Call) -> status::Result<Accept> {
-    let mut wishes = call.headers.get_all(http::header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut any = false;
-    let found = wishes.find_map(|line| {
-        any |= !line.trim().is_empty();
-        line.split(',').find_map(clause)
-    });
-    match found {
-        Some(accept) => Ok(accept),
-        None if !any => Ok(Accept { form: Form::Object, media: Media::Json }),
-        None => Err(Status::failure(
-            Reason::NotAcceptable,
-            "only the following media types are accepted: application/json, application/yaml, application/json;stream=watch",
-        )),
-    }
+pub fn of(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
+    best(line(headers.get(ACCEPT)), offer)
+        .ok_or_else(|| not_acceptable("application/json, application/yaml", "", offer))
 }
 
-fn clause(text: &str) -> Option<Accept> {
-    let mut parts = text.split(';').map(str::trim);
-    let media = match parts.next()? {
-        "application/json" | "*/*" | "application/*" => Media::Json,
-        "application/yaml" => Media::Yaml,
-        _ => return None,
+/// The same for a watch, which YAML has no frames for.
+///
+/// # Errors
+/// 406 where no wish can be met.
+pub fn of_watch(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
+    let accept = best(line(headers.get(ACCEPT)), offer).filter(|accept| accept.media != Media::Yaml);
+    accept.ok_or_else(|| not_acceptable("application/json;stream=watch", ";stream=watch", offer))
+}
+
+/// The letters for a failure: JSON where nothing else is wished that can be.
+#[must_use]
+pub fn of_failure(accept: Option<&HeaderValue>) -> Media {
+    best(line(accept), Offer::PLAIN).map_or(Media::Json, |accept| accept.media)
+}
+
+fn line(accept: Option<&HeaderValue>) -> &str {
+    accept.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn not_acceptable(plain: &str, suffix: &str, offer: Offer) -> Box<Status> {
+    let more = if offer.protobuf { format!(", {}{suffix}", encode::MEDIA_TYPE) } else { String::new() };
+    Status::failure(Reason::NotAcceptable, format!("only the following media types are accepted: {plain}{more}"))
+}
+
+fn best(line: &str, offer: Offer) -> Option<Accept> {
+    if line.is_empty() {
+        return Some(Accept { form: Form::Object, media: Media::Json, meta: META_V1 });
+    }
+    let clauses = clauses(line);
+    let rejects = |media: &Media| {
+        let matching = clauses.iter().filter(|clause| clause.covers(*media));
+        // Clauses stand in the order of their weight, so that of equally exact ones the heaviest counts.
+        let exact = matching.reduce(|best, clause| if clause.wildcards() < best.wildcards() { clause } else { best });
+        exact.is_some_and(|clause| clause.weight <= 0.0)
     };
-    let (mut form, mut group, mut version) = (None, "", "");
-    for parameter in parts {
-        match parameter.split_once('=') {
-            Some(("as", value)) => form = Some(value),
-            Some(("g", value)) => group = value,
-            Some(("v", value)) => version = value,
-            _ => {}
+    let offered: Vec<Media> = Media::ALL.into_iter().filter(|media| !rejects(media)).collect();
+    let wishes = clauses.iter().filter(|clause| clause.weight > 0.0);
+    wishes
+        .flat_map(|clause| offered.iter().map(move |media| (clause, *media)))
+        .find_map(|(clause, media)| if clause.covers(media) { clause.answer(media, offer) } else { None })
+}
+
+/// One wish.
+struct Clause<'a> {
+    major: &'a str,
+    minor: &'a str,
+    weight: f64,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+/// The wishes, best first: by weight, then the more exact ones. This is no total order, and it is Go's sort of short
+/// lists, by insertion, that says what comes of it.
+fn clauses(line: &str) -> Vec<Clause<'_>> {
+    let mut sorted: Vec<Clause<'_>> = Vec::new();
+    for clause in line.split(',').map(Clause::parse) {
+        let at = sorted.iter().rposition(|known| !clause.precedes(known)).map_or(0, |at| at + 1);
+        sorted.insert(at, clause);
+    }
+    sorted
+}
+
+impl<'a> Clause<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut parts = text.trim_matches(' ').split(';');
+        let range = parts.next().unwrap_or_default();
+        let (major, minor) = range.split_once('/').unwrap_or((range, ""));
+        let (major, minor) = (major.trim_matches(' '), minor.trim_matches(' '));
+        let minor = if major == "*" && minor.is_empty() { "*" } else { minor };
+        let mut clause = Self { major, minor, weight: 1.0, parameters: Vec::new() };
+        for (name, value) in parts.filter_map(|part| part.trim_matches(' ').split_once('=')) {
+            match name.trim_matches(' ') {
+                "q" => clause.weight = value.parse().unwrap_or_default(),
+                name => clause.parameters.push((name, value.trim_matches(' '))),
+            }
+        }
+        clause
+    }
+
+    fn precedes(&self, other: &Self) -> bool {
+        self.weight.partial_cmp(&other.weight) == Some(Ordering::Greater)
+            || (self.major != "*" && other.major == "*")
+            || (self.minor != "*" && other.minor == "*")
+    }
+
+    fn wildcards(&self) -> usize {
+        usize::from(self.major == "*") + usize::from(self.minor == "*")
+    }
+
+    fn covers(&self, media: Media) -> bool {
+        let (major, minor) = media.name().split_once('/').unwrap_or_default();
+        match (self.major, self.minor) {
+            ("*", "*") => true,
+            (own, "*") => own == major,
+            (own, exact) => (own, exact) == (major, minor),
         }
     }
-    let form = match form {
-        None => Form::Object,
-        Some(_) if (group, version) != ("meta.k8s.io", "v1") => return None,
-        Some("Table") => Form::Table,
-        Some("PartialObjectMetadata" | "PartialObjectMetadataList") => Form::Metadata,
-        Some(_) => return None,
-    };
-    Some(Accept { form, media })
+
+    /// What this wish comes to in these letters; `None` where it can't be met.
+    fn answer(&self, media: Media, offer: Offer) -> Option<Accept> {
+        let named =
+            |wanted: &str| self.parameters.iter().rev().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        match named("stream") {
+            None | Some("") => {}
+            Some("watch") if media != Media::Yaml => {}
+            Some(_) => return None,
+        }
+        if !matches!(named("sv"), None | Some("" | "v1")) {
+            return None;
+        }
+        let (kind, group, version) = (named("as"), named("g"), named("v"));
+        if (kind, group, version) == (None, None, None) {
+            let written = media != Media::Protobuf || offer.protobuf;
+            return written.then_some(Accept { form: Form::Object, media, meta: META_V1 });
+        }
+        let meta = match (group, version) {
+            (Some("meta.k8s.io"), Some("v1")) => META_V1,
+            (Some("meta.k8s.io"), Some("v1beta1")) => META_V1BETA1,
+            _ => return None,
+        };
+        let form = match kind? {
+            // A Table has no message.
+            "Table" if media != Media::Protobuf => Form::Table,
+            "PartialObjectMetadata" | "PartialObjectMetadataList" => Form::Metadata,
+            _ => return None,
+        };
+        offer.forms.then_some(Accept { form, media, meta })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn wished(line: &str) -> Option<(Form, Media)> {
+        best(line, Offer::BUILTIN).map(|accept| (accept.form, accept.media))
+    }
+
     #[test]
-    fn the_first_wish_that_can_be_met_is_met() {
+    fn the_best_wish_that_can_be_met_is_met() {
+        let protobuf = "application/vnd.kubernetes.protobuf";
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
-        assert_eq!(clause(table), Some(Accept { form: Form::Table, media: Media::Json }));
-        assert_eq!(clause("application/vnd.kubernetes.protobuf"), None);
-        assert_eq!(clause("application/json;as=Table;v=v1beta1;g=meta.k8s.io"), None);
-        assert_eq!(clause(" application/yaml "), Some(Accept { form: Form::Object, media: Media::Yaml }));
+        assert_eq!(wished(table), Some((Form::Table, Media::Json)));
+        assert_eq!(wished(&format!("{protobuf};as=Table;v=v1;g=meta.k8s.io")), None);
+        assert_eq!(
+            wished(&format!("{protobuf};as=Table;v=v1;g=meta.k8s.io,{table}")),
+            Some((Form::Table, Media::Json))
+        );
+        assert_eq!(wished("application/json;as=Table;v=v1beta1;g=meta.k8s.io"), Some((Form::Table, Media::Json)));
+        assert_eq!(wished("application/json;as=Table;v=v2;g=meta.k8s.io"), None);
+        assert_eq!(wished(" application/yaml "), Some((Form::Object, Media::Yaml)));
+        assert_eq!(wished(&format!("{protobuf},application/json")), Some((Form::Object, Media::Protobuf)));
+        assert_eq!(wished("application/cbor"), None);
+        assert_eq!(wished("application/cbor,*/*"), Some((Form::Object, Media::Json)));
+        let metadata = format!("{protobuf};as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+        assert_eq!(wished(&metadata), Some((Form::Metadata, Media::Protobuf)));
+    }
+
+    #[test]
+    fn weights_count_and_exact_wishes_come_before_wildcards() {
+        assert_eq!(wished("application/json;q=0.5,application/yaml;q=0.9"), Some((Form::Object, Media::Yaml)));
+        assert_eq!(wished("*/*,application/yaml"), Some((Form::Object, Media::Yaml)));
+        assert_eq!(wished("application/json;q=0,*/*"), Some((Form::Object, Media::Yaml)));
+        assert_eq!(wished("text/html,*/*;q=0.1"), Some((Form::Object, Media::Json)));
+    }
+
+    #[test]
+    fn custom_resources_and_failures_have_fewer_forms() {
+        let headers = |line: &str| HeaderMap::from_iter([(ACCEPT, line.parse().unwrap())]);
+        let custom = Offer { protobuf: false, forms: true };
+        let both = "application/vnd.kubernetes.protobuf,application/json";
+        assert_eq!(best(both, custom).map(|accept| accept.media), Some(Media::Json));
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        let failure = of_failure(Some(&HeaderValue::from_static(table)));
+        assert_eq!((best(table, Offer::PLAIN), failure), (None, Media::Json));
+        let stream = headers("application/vnd.kubernetes.protobuf;stream=watch");
+        assert_eq!(of_watch(&stream, Offer::BUILTIN).unwrap().media, Media::Protobuf);
+        let told = of_watch(&headers("application/yaml"), Offer::BUILTIN).unwrap_err();
+        assert_eq!(
+            told.message,
+            "only the following media types are accepted: \
+             application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+        );
     }
 }

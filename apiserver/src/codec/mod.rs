@@ -2,6 +2,8 @@
 
 pub mod accept;
 pub mod body;
+pub mod gzip;
 pub mod partial;
+pub mod pieces;
 pub mod protobuf;
 pub mod table;

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-/// The metadata of an object.
+/// The metadata of an object, in this group and version.
 #[must_use]
-pub fn of(object: &Value) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
+pub fn of(meta: &str, object: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": meta, "metadata": object["metadata"]})
 }
 
 /// The metadata of a list's objects.
 #[must_use]
-pub fn list(metadata: &Value, items: &[Value]) -> Value {
-    json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
+pub fn list(meta: &str, metadata: &Value, items: &[Value]) -> Value {
+    json!({"kind": "PartialObjectMetadataList", "apiVersion": meta, "metadata": metadata, "items": items})
 }

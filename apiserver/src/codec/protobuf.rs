@@ -1,13 +1,15 @@
 //! `application/vnd.kubernetes.protobuf` bodies as values, by the field numbers of the schema.
 
-use crate::schema::model::{Field, Model, Scalar, Shape, Type, TypeId};
+pub mod encode;
+#[cfg(test)]
+mod tests;
+
+use crate::schema::model::{Field, Model, Scalar, Shape, Slot, TypeId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use std::time::{Duration, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::macros::format_description;
-use tinyplane_wire::clock;
 use tinyplane_wire::gvr::Gvk;
 
 /// With what every such body begins.
@@ -160,29 +162,19 @@ impl Decoder<'_> {
         if depth > DEPTH_MAX {
             return Err(ProtobufError::Depth);
         }
-        let ty = self.model.get(id);
+        let (ty, slots) = (self.model.get(id), self.model.message(id));
         let mut reader = Reader(bytes);
         while let Some((number, wire)) = reader.tag()? {
             let value = reader.value(wire)?;
-            if let Some(embed) = ty.embeds.iter().find(|embed| embed.number == number) {
-                if let Wire::Bytes(inner) = value {
-                    self.message(embed.id, inner, out, depth + 1)?;
-                }
-                continue;
-            }
             // What is not known is skipped, as Go's decoder does.
-            let Some(field) = self.own_field(ty, number) else { continue };
-            self.field(field, &value, wire, out, depth)?;
+            let Ok(at) = slots.binary_search_by_key(&number, |(number, _)| *number) else { continue };
+            match (slots[at].1, value) {
+                (Slot::Embed(inner), Wire::Bytes(bytes)) => self.message(inner, bytes, out, depth + 1)?,
+                (Slot::Embed(_), _) => {}
+                (Slot::Field(index), value) => self.field(&ty.fields[usize::from(index)], &value, wire, out, depth)?,
+            }
         }
         Ok(())
-    }
-
-    /// The field of this number that the struct itself declares: embedded structs count their own.
-    fn own_field<'t>(&self, ty: &'t Type, number: u32) -> Option<&'t Field> {
-        ty.fields.iter().find(|field| {
-            field.number == number
-                && !ty.embeds.iter().any(|embed| self.model.get(embed.id).field(&field.name).is_some())
-        })
     }
 
     fn field(
@@ -199,6 +191,11 @@ impl Decoder<'_> {
                 let list = out.entry(name).or_insert_with(|| json!([]));
                 let Some(list) = list.as_array_mut() else { return Ok(()) };
                 match (&**item, value) {
+                    (_, Wire::Bytes(bytes)) if field.boxed => {
+                        if let Value::Array(items) = self.repeated(1, item, bytes, name, depth + 1)? {
+                            list.extend(items);
+                        }
+                    }
                     (Shape::Scalar(Scalar::Int32 | Scalar::Int64), Wire::Bytes(packed)) => {
                         let mut reader = Reader(packed);
                         while !reader.0.is_empty() {
@@ -379,58 +376,14 @@ fn number(bytes: &[u8], wanted: u32) -> Result<Option<i64>, ProtobufError> {
 /// Seconds and nanoseconds as text; nothing for the zero time, which an empty message means.
 fn moment(scalar: Scalar, bytes: &[u8]) -> Result<Value, ProtobufError> {
     let (seconds, nanos) = (number(bytes, 1)?, number(bytes, 2)?.unwrap_or_default());
-    let Some(Ok(seconds)) = seconds.map(u64::try_from) else { return Ok(Value::Null) };
-    let nanos = u32::try_from(nanos).unwrap_or_default();
-    let at = UNIX_EPOCH + Duration::new(seconds, nanos);
-    if scalar == Scalar::Time {
-        return Ok(clock::format_seconds(at).into());
+    if seconds.is_none() && nanos == 0 {
+        return Ok(Value::Null);
     }
-    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    Ok(OffsetDateTime::from(at).format(form).unwrap_or_default().into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema;
-
-    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
-    }
-
-    fn envelope(version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
-        let meta = [field(1, version.as_bytes()), field(2, kind.as_bytes())].concat();
-        [MAGIC, &field(1, &meta), &field(2, raw)].concat()
-    }
-
-    #[test]
-    fn an_object_is_read_by_its_numbers() {
-        let entry = [field(1, b"app"), field(2, b"web")].concat();
-        let metadata = [field(1, b"m"), field(11, &entry), field(8, &[8, 100])].concat();
-        let data = [field(1, b"k"), field(2, b"v")].concat();
-        let body = envelope("v1", "ConfigMap", &[field(1, &metadata), field(2, &data), vec![4 << 3, 1]].concat());
-        let value = decode(schema::model(), &body).unwrap();
-        assert_eq!(
-            value,
-            json!({
-                "kind": "ConfigMap", "apiVersion": "v1", "immutable": true, "data": {"k": "v"},
-                "metadata": {"name": "m", "labels": {"app": "web"}, "creationTimestamp": "1970-01-01T00:01:40Z"},
-            })
-        );
-    }
-
-    #[test]
-    fn what_is_broken_is_refused_and_never_panics() {
-        let good = envelope("v1", "ConfigMap", &field(1, &field(1, b"name")));
-        for end in 0..good.len() {
-            drop(decode(schema::model(), &good[..end]));
-        }
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 0xff;
-            drop(decode(schema::model(), &bad));
-        }
-        assert_eq!(decode(schema::model(), b"{}"), Err(ProtobufError::Magic));
-        assert!(matches!(decode(schema::model(), &envelope("v9", "Nothing", &[])), Err(ProtobufError::Kind { .. })));
-    }
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds.unwrap_or_default()) else { return Ok(Value::Null) };
+    let at = u32::try_from(nanos).ok().and_then(|nanos| at.replace_nanosecond(nanos).ok()).unwrap_or(at);
+    let written = match scalar {
+        Scalar::Time => at.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z")),
+        _ => at.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z")),
+    };
+    Ok(written.unwrap_or_default().into())
 }

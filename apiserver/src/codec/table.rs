@@ -29,12 +29,15 @@ impl Include {
             "" | "Metadata" => Ok(Self::Metadata),
             "None" => Ok(Self::Nothing),
             "Object" => Ok(Self::Object),
-            other => Err(Status::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+            other => Err(Status::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: \
+                 must be 'Metadata', 'Object', 'None', or empty"
+            ))),
         }
     }
 }
 
-/// A Table of objects in the stored version. `heading` leaves out the columns where a watch has told them already.
+/// A Table, of this group and version, of objects in the stored version. `heading` leaves out the columns where a watch has told them already.
 #[must_use]
 pub fn of(
     resource: &Resource,
@@ -42,11 +45,11 @@ pub fn of(
     objects: &[Value],
     include: Include,
     heading: bool,
-    now: SystemTime,
+    (meta, now): (&str, SystemTime),
 ) -> Value {
-    let rows: Vec<Value> = objects.iter().map(|object| row(resource, object, include, now)).collect();
+    let rows: Vec<Value> = objects.iter().map(|object| row(resource, object, include, (meta, now))).collect();
     json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+        "kind": "Table", "apiVersion": meta, "metadata": metadata,
         "columnDefinitions": if heading { columns(resource) } else { Value::Null },
         "rows": rows,
     })
@@ -62,11 +65,11 @@ fn columns(resource: &Resource) -> Value {
     resource.behaviour.columns.iter().map(one).collect()
 }
 
-fn row(resource: &Resource, object: &Value, include: Include, now: SystemTime) -> Value {
+fn row(resource: &Resource, object: &Value, include: Include, (meta, now): (&str, SystemTime)) -> Value {
     let cells = (resource.behaviour.cells)(object, now);
     match include {
         Include::Nothing => json!({"cells": cells, "object": null}),
-        Include::Metadata => json!({"cells": cells, "object": partial::of(object)}),
+        Include::Metadata => json!({"cells": cells, "object": partial::of(meta, object)}),
         Include::Object => json!({"cells": cells, "object": encoding::serve(resource, object.clone())}),
     }
 }

@@ -1,36 +1,48 @@
-//! GET of a collection: slices of stored bytes, joined.
+//! GET of a collection: slices of stored bytes, one after the other.
 
 use super::answer::write;
 use super::{Ask, Handlers, options};
-use crate::codec::accept::{self, Form, Media};
+use crate::codec::accept::{Accept, Form, META_V1, Media};
 use crate::codec::partial;
+use crate::codec::pieces::Pieces;
+use crate::codec::protobuf::encode;
 use crate::codec::table::{self, Include};
 use crate::registry::list::Page;
 use crate::registry::selection::Selection;
-use crate::registry::{create::Object, encoding};
-use crate::respond;
+use crate::registry::{create::Object, encoded, encoding};
+use crate::store::entry::Entry;
+use crate::{respond, schema};
 use axum::body::Body;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tinyplane_wire::status::{self, Status};
 
 impl Handlers {
     pub(super) fn list(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
-        let accept = accept::of(ask.call)?;
+        let accept = ask.accept()?;
         let page = self.registry.list(&ask.resource, &selection(ask)?, &options::list(&ask.call.query)?)?;
         let metadata = metadata(&page);
         let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
-        if accept.form == Form::Object && accept.media == Media::Json && !pretty {
-            return Ok(respond::bytes_of(StatusCode::OK, respond::JSON, joined(ask, &page, &metadata)?));
+        let pieces = match (accept.form, accept.media) {
+            (Form::Object, Media::Json) if !pretty => Some(objects(ask, &page, &metadata)?),
+            (Form::Metadata, Media::Json) if !pretty && accept.meta == META_V1 => Some(partials(&page, &metadata)?),
+            (Form::Object | Form::Metadata, Media::Protobuf) => Some(messages(ask, &page, &metadata, accept)?),
+            _ => None,
+        };
+        if let Some(pieces) = pieces {
+            return Ok(respond::body_of(StatusCode::OK, accept.media.content_type(), Body::new(pieces)));
         }
         let objects: Vec<Value> = page.entries.iter().map(|entry| encoding::parse(entry)).collect::<Result<_, _>>()?;
         let value = match accept.form {
             Form::Table => {
-                let now = self.registry.clock().now();
+                let now = (accept.meta, self.registry.clock().now());
                 table::of(&ask.resource, &metadata, &objects, Include::of(ask.call)?, true, now)
             }
-            Form::Metadata => partial::list(&metadata, &objects.iter().map(partial::of).collect::<Vec<_>>()),
+            Form::Metadata => {
+                let items: Vec<Value> = objects.iter().map(|object| partial::of(accept.meta, object)).collect();
+                partial::list(accept.meta, &metadata, &items)
+            }
             Form::Object => whole(ask, &metadata, objects),
         };
         write(ask, StatusCode::OK, accept.media, &value)
@@ -40,7 +52,7 @@ impl Handlers {
     pub(super) fn list_of(&self, ask: &Ask<'_>, objects: &[Object]) -> status::Result<Response<Body>> {
         let metadata = json!({"resourceVersion": self.registry.revision().to_string()});
         let objects: Vec<Value> = objects.iter().map(Object::value).collect::<Result<_, _>>()?;
-        write(ask, StatusCode::OK, accept::of(ask.call)?.media, &whole(ask, &metadata, objects))
+        write(ask, StatusCode::OK, ask.accept()?.media, &whole(ask, &metadata, objects))
     }
 }
 
@@ -73,28 +85,68 @@ fn metadata(page: &Page) -> Value {
     Value::Object(metadata)
 }
 
-/// The list as bytes: what every item would say of its kind is said once.
-fn joined(ask: &Ask<'_>, page: &Page, metadata: &Value) -> status::Result<Bytes> {
+/// The list as slices of stored bytes: what every item would say of its kind is said once.
+fn objects(ask: &Ask<'_>, page: &Page, metadata: &Value) -> status::Result<Pieces> {
     let gvk = &ask.resource.gvk;
     let skipped = encoding::head(gvk).len();
-    let size: usize = page.entries.iter().map(|entry| entry.bytes.len() + 1).sum();
-    let mut out = BytesMut::with_capacity(size + 256);
-    let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
-        gvk.kind,
-        gvk.api_version()
-    );
-    out.put_slice(head.as_bytes());
+    json_list(&format!("{}List", gvk.kind), &gvk.api_version(), metadata, page, |entry| {
+        Ok(("{", encoding::served_bytes(&ask.resource, entry)?.slice(skipped..)))
+    })
+}
+
+fn partials(page: &Page, metadata: &Value) -> status::Result<Pieces> {
+    json_list("PartialObjectMetadataList", META_V1, metadata, page, |entry| Ok(("", encoded::metadata_json(entry)?)))
+}
+
+/// Each item is a text, which is always the same, and bytes.
+fn json_list(
+    kind: &str,
+    version: &str,
+    metadata: &Value,
+    page: &Page,
+    item: impl Fn(&Entry) -> status::Result<(&'static str, Bytes)>,
+) -> status::Result<Pieces> {
+    let mut pieces = Pieces::with_capacity(page.entries.len() * 3 + 2);
+    pieces.push(format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["));
     for (at, entry) in page.entries.iter().enumerate() {
         if at > 0 {
-            out.put_u8(b',');
+            pieces.push(Bytes::from_static(b","));
         }
-        let bytes = encoding::served_bytes(&ask.resource, entry)?;
-        out.put_u8(b'{');
-        out.put_slice(&bytes[skipped..]);
+        let (opening, bytes) = item(entry)?;
+        if !opening.is_empty() {
+            pieces.push(Bytes::from_static(opening.as_bytes()));
+        }
+        pieces.push(bytes);
     }
-    out.put_slice(b"]}\n");
-    Ok(out.freeze())
+    pieces.push(Bytes::from_static(b"]}\n"));
+    Ok(pieces)
+}
+
+/// The list as protobuf: an envelope around the items' messages.
+fn messages(ask: &Ask<'_>, page: &Page, metadata: &Value, accept: Accept) -> status::Result<Pieces> {
+    let gvk = &ask.resource.gvk;
+    let (kind, version) = match accept.form {
+        Form::Metadata => ("PartialObjectMetadataList".to_owned(), accept.meta.to_owned()),
+        _ => (format!("{}List", gvk.kind), gvk.api_version()),
+    };
+    let head = encode::list_head(schema::model(), metadata)
+        .ok_or_else(|| Status::internal("the metadata of lists has no message"))?;
+    let mut items = Pieces::with_capacity(page.entries.len() * 2 + 3);
+    items.push(head);
+    for entry in &page.entries {
+        let message = match accept.form {
+            Form::Metadata => encoded::metadata_message(entry)?,
+            _ => encoded::message(&ask.resource, entry)?,
+        };
+        items.push(encode::item_head(message.len()));
+        items.push(message);
+    }
+    let bytes = usize::try_from(items.bytes()).map_err(Status::internal)?;
+    let mut pieces = Pieces::default();
+    pieces.push(encode::envelope_head(&version, &kind, bytes));
+    pieces.append(items);
+    pieces.push(Bytes::from_static(encode::TAIL));
+    Ok(pieces)
 }
 
 fn whole(ask: &Ask<'_>, metadata: &Value, objects: Vec<Value>) -> Value {

@@ -18,11 +18,14 @@ mod watch_socket;
 
 use crate::authz::{Permitted, escalation};
 use crate::chain::Serve;
+use crate::codec::accept::{self, Accept, Offer};
 use crate::codec::body::{self, Validation};
+use crate::codec::gzip;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::admit::{Admission, Intent};
 use crate::registry::catalog::Resource;
+use crate::registry::encoded;
 use crate::request::{Call, ResourcePath, Verb};
 use crate::reviews::{Reviews, TokenIssuer};
 use async_trait::async_trait;
@@ -85,7 +88,8 @@ impl Serve for Handlers {
             let stream = self.dispatch(&ask, subresource, Body::empty()).await?;
             return watch_socket::carry(request.headers(), upgrade, stream);
         }
-        self.dispatch(&ask, subresource, request.into_body()).await
+        let response = self.dispatch(&ask, subresource, request.into_body()).await?;
+        Ok(gzip::compressed(&call.headers, response))
     }
 
     fn knows(&self, group: &str, version: &str) -> bool {
@@ -158,6 +162,16 @@ impl Handlers {
 }
 
 impl Ask<'_> {
+    /// What the caller accepts of what there is.
+    fn accept(&self) -> status::Result<Accept> {
+        let offer = Offer { protobuf: encoded::has_message(&self.resource), ..Offer::BUILTIN };
+        if self.call.verb == Verb::Watch {
+            accept::of_watch(&self.call.headers, offer)
+        } else {
+            accept::of(&self.call.headers, offer)
+        }
+    }
+
     /// The body as an object of the row's kind.
     async fn object(&self, body: Body, options: &str) -> status::Result<Value> {
         let json = self.json(body).await?;

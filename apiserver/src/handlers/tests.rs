@@ -5,6 +5,7 @@ mod bounds;
 mod forms;
 mod options;
 mod parts;
+mod protobuf;
 
 use super::Handlers;
 use super::connect::ConnectContext;
@@ -13,6 +14,7 @@ use crate::audit::Ticket;
 use crate::authn::{Authenticator, Caller, GROUP_MASTERS, Peer};
 use crate::authz::{Authorizers, permit};
 use crate::chain::Serve;
+use crate::codec::accept::of_failure;
 use crate::egress::{NodeConfig, Nodes, direct};
 use crate::registry::tests::World;
 use crate::request::{Call, Warnings};
@@ -100,10 +102,11 @@ impl Desk {
         call.warnings = self.warnings.clone();
         let authorizer = Arc::new(Authorizers { node: None, rbac: None, always_allow: true });
         let caller = Arc::new(Caller::new("admin", [GROUP_MASTERS]));
+        let accept = call.headers.get(http::header::ACCEPT).cloned();
         let call = permit(call, caller, authorizer).unwrap();
         match self.handlers.serve(call, request).await {
             Ok(response) => response,
-            Err(status) => crate::respond::failure(&status, false),
+            Err(status) => crate::respond::failure(&status, of_failure(accept.as_ref()), false),
         }
     }
 

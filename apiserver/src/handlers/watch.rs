@@ -1,18 +1,19 @@
-//! GET with `watch`: frames as they come, one JSON object a line.
+//! GET with `watch`: frames as they come, a line of JSON each, or a protobuf message after its length.
 
 use super::list::selection;
 use super::{Ask, Handlers, options};
-use crate::codec::accept::{self, Form};
+use crate::codec::accept::{Accept, Form, META_V1, Media};
 use crate::codec::partial;
+use crate::codec::protobuf::encode;
 use crate::codec::table::{self, Include};
 use crate::registry::catalog::Resource;
-use crate::registry::encoding;
 use crate::registry::watch::{Seen, Watch};
-use crate::respond;
+use crate::registry::{encoded, encoding};
+use crate::schema;
 use axum::body::Body;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,12 +23,13 @@ use tinyplane_wire::watch::{EventType, INITIAL_EVENTS_END};
 
 impl Handlers {
     pub(super) fn watch(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
-        let accept = accept::of(ask.call)?;
+        let accept = ask.accept()?;
+        let include = if accept.form == Form::Table { Include::of(ask.call)? } else { Include::Nothing };
         let watch = self.registry.watch(&ask.resource, selection(ask)?, &options::watch(&ask.call.query)?)?;
         let frames = Frames {
             resource: Arc::clone(&ask.resource),
-            form: accept.form,
-            include: Include::of(ask.call)?,
+            accept,
+            include,
             heading: true,
             clock: self.registry.clock().clone(),
         };
@@ -48,7 +50,13 @@ impl Handlers {
         });
         let mut response = Response::new(Body::from_stream(stream));
         *response.status_mut() = StatusCode::OK;
-        response.headers_mut().insert(http::header::CONTENT_TYPE, respond::JSON);
+        response.headers_mut().insert(
+            http::header::CONTENT_TYPE,
+            match accept.media {
+                Media::Protobuf => HeaderValue::from_static(encode::MEDIA_TYPE_WATCH),
+                media => media.content_type(),
+            },
+        );
         response.headers_mut().remove(TRANSFER_ENCODING);
         Ok(response)
     }
@@ -57,76 +65,129 @@ impl Handlers {
 /// Writes what is seen in the form that the client wants.
 struct Frames {
     resource: Arc<Resource>,
-    form: Form,
+    accept: Accept,
     include: Include,
     /// The columns of a Table have not been told yet.
     heading: bool,
     clock: Clock,
 }
 
+/// What a frame holds.
+enum Payload {
+    /// All of it.
+    Whole(Bytes),
+    /// A protobuf message, which an envelope is put around.
+    Message(Bytes),
+}
+
 impl Frames {
     fn write(&mut self, seen: &[Seen]) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         for one in seen {
-            let (event, object) = self.frame(one).unwrap_or_else(|status| (EventType::Error, failure(&status)));
-            out.put_slice(match event {
-                EventType::Added => b"{\"type\":\"ADDED\",\"object\":",
-                EventType::Modified => b"{\"type\":\"MODIFIED\",\"object\":",
-                EventType::Deleted => b"{\"type\":\"DELETED\",\"object\":",
-                EventType::Bookmark => b"{\"type\":\"BOOKMARK\",\"object\":",
-                EventType::Error => b"{\"type\":\"ERROR\",\"object\":",
-            });
-            out.put_slice(&object);
-            out.put_slice(b"}\n");
+            let (event, payload) = match self.payload(one) {
+                Ok(payload) => (event_of(one), payload),
+                Err(status) => (EventType::Error, self.failure(&status)),
+            };
+            self.frame(&mut out, event, &payload);
         }
-        out.freeze()
+        out.into()
     }
 
-    fn frame(&mut self, seen: &Seen) -> status::Result<(EventType, Bytes)> {
-        match seen {
-            Seen::Object { event, entry, at } => {
-                let bytes = match at {
-                    Some(revision) => encoding::bytes_at(&self.resource, entry, revision.0)?,
-                    None => encoding::served_bytes(&self.resource, entry)?,
+    fn frame(&self, out: &mut Vec<u8>, event: EventType, payload: &Payload) {
+        let name = name(event);
+        match (self.accept.media, payload) {
+            (Media::Protobuf, Payload::Whole(bytes)) => encode::frame(out, name, &[bytes]),
+            (Media::Protobuf, Payload::Message(message)) => {
+                let gvk = &self.resource.gvk;
+                let head = match self.accept.form {
+                    Form::Metadata => encode::envelope_head(self.accept.meta, "PartialObjectMetadata", message.len()),
+                    _ => encode::envelope_head(&gvk.api_version(), &gvk.kind, message.len()),
                 };
-                if self.form == Form::Object {
-                    return Ok((*event, bytes));
-                }
-                let object = serde_json::from_slice(&bytes).map_err(Status::internal)?;
-                Ok((*event, self.shaped(object)))
+                encode::frame(out, name, &[&head, message, encode::TAIL]);
             }
+            (_, Payload::Whole(bytes) | Payload::Message(bytes)) => {
+                out.reserve(bytes.len() + 40);
+                out.extend_from_slice(b"{\"type\":\"");
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(b"\",\"object\":");
+                out.extend_from_slice(bytes);
+                out.extend_from_slice(b"}\n");
+            }
+        }
+    }
+
+    fn payload(&mut self, seen: &Seen) -> status::Result<Payload> {
+        let resource = &self.resource;
+        match seen {
+            Seen::Object { entry, at, .. } => match (self.accept.form, self.accept.media, at) {
+                (Form::Object, Media::Json, None) => Ok(Payload::Whole(encoding::served_bytes(resource, entry)?)),
+                (Form::Object, Media::Json, Some(at)) => Ok(Payload::Whole(encoding::bytes_at(resource, entry, at.0)?)),
+                (Form::Object, _, None) => Ok(Payload::Message(encoded::message(resource, entry)?)),
+                (Form::Metadata, Media::Protobuf, None) => Ok(Payload::Message(encoded::metadata_message(entry)?)),
+                (Form::Metadata, Media::Json, None) if self.accept.meta == META_V1 => {
+                    Ok(Payload::Whole(encoded::metadata_json(entry)?))
+                }
+                (_, _, at) => {
+                    let mut object = encoding::parse(entry)?;
+                    if let Some(at) = at {
+                        object["metadata"]["resourceVersion"] = at.0.to_string().into();
+                    }
+                    Ok(self.shaped(object))
+                }
+            },
             Seen::Bookmark { revision, ends_initial } => {
                 let mut metadata = json!({"resourceVersion": revision.0.to_string(), "creationTimestamp": null});
                 if *ends_initial {
                     metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
                 }
-                let gvk = &self.resource.gvk;
-                let object = json!({"kind": gvk.kind.as_str(), "apiVersion": gvk.api_version(), "metadata": metadata});
-                let bytes = match self.form {
-                    Form::Object => object.to_string().into(),
-                    Form::Metadata => partial::of(&object).to_string().into(),
-                    Form::Table => {
-                        let metadata = json!({"resourceVersion": revision.0.to_string()});
-                        let now = self.clock.now();
-                        table::of(&self.resource, &metadata, &[], self.include, false, now).to_string().into()
-                    }
-                };
-                Ok((EventType::Bookmark, bytes))
+                let (kind, version) = (resource.stored.kind.as_str(), resource.stored.api_version());
+                Ok(self.shaped(json!({"kind": kind, "apiVersion": version, "metadata": metadata})))
             }
-            Seen::Failed(status) => Ok((EventType::Error, failure(status))),
+            Seen::Failed(status) => Ok(self.failure(status)),
         }
     }
 
-    fn shaped(&mut self, object: Value) -> Bytes {
-        if self.form == Form::Metadata {
-            return partial::of(&object).to_string().into();
-        }
-        let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-        let heading = std::mem::replace(&mut self.heading, false);
-        table::of(&self.resource, &metadata, &[object], self.include, heading, self.clock.now()).to_string().into()
+    /// An object of the stored version as the client wants it.
+    fn shaped(&mut self, object: Value) -> Payload {
+        let value = match self.accept.form {
+            Form::Object => encoding::serve(&self.resource, object),
+            Form::Metadata => partial::of(self.accept.meta, &object),
+            Form::Table => {
+                let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+                let heading = std::mem::replace(&mut self.heading, false);
+                let now = (self.accept.meta, self.clock.now());
+                table::of(&self.resource, &metadata, &[object], self.include, heading, now)
+            }
+        };
+        self.written(&value)
+    }
+
+    fn failure(&self, status: &Status) -> Payload {
+        self.written(&serde_json::to_value(status).unwrap_or_default())
+    }
+
+    fn written(&self, value: &Value) -> Payload {
+        Payload::Whole(match self.accept.media {
+            Media::Protobuf => encode::encode(schema::model(), value).unwrap_or_default().into(),
+            _ => value.to_string().into(),
+        })
     }
 }
 
-fn failure(status: &Status) -> Bytes {
-    serde_json::to_vec(status).unwrap_or_default().into()
+fn event_of(seen: &Seen) -> EventType {
+    match seen {
+        Seen::Object { event, .. } => *event,
+        Seen::Bookmark { .. } => EventType::Bookmark,
+        Seen::Failed(_) => EventType::Error,
+    }
+}
+
+fn name(event: EventType) -> &'static str {
+    match event {
+        EventType::Added => "ADDED",
+        EventType::Modified => "MODIFIED",
+        EventType::Deleted => "DELETED",
+        EventType::Bookmark => "BOOKMARK",
+        EventType::Error => "ERROR",
+    }
 }

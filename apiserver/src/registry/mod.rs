@@ -8,6 +8,7 @@ pub mod cells;
 pub mod conversion;
 pub mod create;
 pub mod delete;
+pub mod encoded;
 pub mod encoding;
 mod expiry;
 pub mod failure;

@@ -9,7 +9,7 @@ pub mod quantity;
 mod rules;
 pub mod strategic;
 
-pub use model::{Field, Gvk, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
+pub use model::{Field, Gvk, ListType, MapType, Model, Scalar, Shape, Slot, Type, TypeId};
 
 use std::sync::LazyLock;
 

@@ -123,6 +123,8 @@ pub struct Field {
     pub strategy: Strategy,
     /// The default that its marker declares.
     pub default: Option<Value>,
+    /// In protobuf the list is a message of its own, with the items in field 1.
+    pub boxed: bool,
     /// Its protobuf number in the struct that declares it; 0 for `apiVersion` and `kind`, which no message holds.
     pub number: u32,
     /// Go's name of the innermost element, as in `v1.Protocol`.
@@ -138,6 +140,15 @@ pub struct Embed {
     pub number: u32,
     /// The embedded struct.
     pub id: TypeId,
+}
+
+/// What a field number of a struct's message stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The field at this index.
+    Field(u16),
+    /// An embedded struct.
+    Embed(TypeId),
 }
 
 /// Group, version and kind.
@@ -183,6 +194,8 @@ pub struct Model {
     pub(super) names: HashMap<SmolStr, TypeId>,
     /// Sorted.
     pub(super) kinds: Vec<(Gvk, TypeId)>,
+    /// By type: its message's fields, by number.
+    pub(super) messages: Vec<Box<[(u32, Slot)]>>,
 }
 
 impl Type {
@@ -226,6 +239,11 @@ impl Model {
     /// What a type is. An id of another model is a mistake and panics.
     pub fn get(&self, id: TypeId) -> &Type {
         &self.types[id.0 as usize]
+    }
+
+    /// The fields of a type's message, by number; nothing for a type that has no message.
+    pub fn message(&self, id: TypeId) -> &[(u32, Slot)] {
+        self.messages.get(id.0 as usize).map_or(&[], |slots| slots)
     }
 
     /// Every type with its id.

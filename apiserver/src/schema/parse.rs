@@ -1,7 +1,7 @@
 //! Reads the generated table, and the defaults beside it, into a [`Model`].
 
 use super::{
-    model::{Embed, Field, Gvk, ListType, MapType, Model, Scalar, Shape, Strategy, Type, TypeId},
+    model::{Embed, Field, Gvk, ListType, MapType, Model, Scalar, Shape, Slot, Strategy, Type, TypeId},
     rules,
 };
 use smol_str::SmolStr;
@@ -55,6 +55,7 @@ pub(super) fn table(types: &'static str, defaults: &'static str) -> Result<Model
         }
     }
     model.kinds.sort();
+    model.messages = model.types.iter().map(|one| message(&model, one)).collect();
     rules::attach(&mut model, defaults, |alias, short| aliases.get(&(alias, short)).copied())?;
     mark_fills(&mut model);
     Ok(model)
@@ -135,6 +136,7 @@ fn plain(name: &'static str, shape: Shape, number: u32) -> Field {
         map_type: MapType::Unset,
         strategy: Strategy::default(),
         default: None,
+        boxed: false,
         number,
         element_name: None,
         whole_name: None,
@@ -190,7 +192,7 @@ fn word(field: &mut Field, word: &'static str, package: Package) -> Result<(), S
         "default" => field.default = Some(serde_json::from_str(value).map_err(|_| format!("`{value}` is no JSON"))?),
         "go" => field.element_name = Some(go_name(value, package)),
         "goes" => field.whole_name = Some(go_name(value, package)),
-        "wire" => {} // for protobuf alone
+        "wire" => field.boxed = value == "message",
         other => return Err(format!("the word `{other}` is not known")),
     }
     Ok(())
@@ -274,6 +276,16 @@ fn inline_embeds(model: &mut Model) {
             model.types[index].fields = fields.into();
         }
     }
+}
+
+/// What the numbers of a type's message stand for. The fields of an embedded struct are in its own message.
+fn message(model: &Model, one: &Type) -> Box<[(u32, Slot)]> {
+    let embedded = |name: &str| one.embeds.iter().any(|embed| model.get(embed.id).field(name).is_some());
+    let own = (0..).zip(&one.fields).filter(|(_, field)| field.number != 0 && !embedded(&field.name));
+    let mut slots: Vec<(u32, Slot)> = own.map(|(index, field)| (field.number, Slot::Field(index))).collect();
+    slots.extend(one.embeds.iter().map(|embed| (embed.number, Slot::Embed(embed.id))));
+    slots.sort_by_key(|(number, _)| *number);
+    slots.into()
 }
 
 /// Adds the list type of every kind that has one: all are alike.
