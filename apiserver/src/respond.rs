@@ -5,7 +5,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use tinyplane_wire::status::Status;
+use serde_json::Value;
+use tinyplane_wire::status::{self, Status};
 
 use crate::codec::accept::Media;
 use crate::codec::protobuf::encode;
@@ -31,20 +32,28 @@ pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
 #[must_use]
 pub fn failure(status: &Status, media: Media, pretty: bool) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let other = match media {
-        Media::Json => None,
-        Media::Yaml => serde_saphyr::to_string(status).ok().map(String::into_bytes),
-        Media::Protobuf => serde_json::to_value(status).ok().and_then(|value| encode::encode(schema::model(), &value)),
-    };
-    let mut response = match other {
-        Some(bytes) => bytes_of(code, media.content_type(), bytes),
-        None => json(code, status, pretty),
-    };
+    let other = (media != Media::Json).then(|| serde_json::to_value(status).unwrap_or_default());
+    let other = other.and_then(|other| value(code, &other, media, pretty).ok());
+    let mut response = other.unwrap_or_else(|| json(code, status, pretty));
     let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry_after > 0 {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
     }
     response
+}
+
+/// A value as a response, in these letters; only JSON can be written for a person.
+///
+/// # Errors
+/// A kind that protobuf has no message for.
+pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> status::Result<Response<Body>> {
+    let bytes = match media {
+        Media::Json => return Ok(json(code, value, pretty)),
+        Media::Yaml => serde_saphyr::to_string(value).map_err(Status::internal)?.into_bytes(),
+        Media::Protobuf => encode::encode(schema::model(), value)
+            .ok_or_else(|| Status::internal(format!("an answer has no message: {}", value["kind"])))?,
+    };
+    Ok(bytes_of(code, media.content_type(), bytes))
 }
 
 /// JSON as a response.

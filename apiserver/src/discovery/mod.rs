@@ -3,6 +3,7 @@
 mod documents;
 mod negotiation;
 
+use crate::codec::accept::Media;
 use crate::registry::catalog::Catalog;
 use crate::request::Call;
 use crate::respond;
@@ -76,9 +77,10 @@ impl Discovery {
                 }
                 Ok(Some(response))
             }
-            (Some(_), _) => {
+            (Some(form), _) => {
+                let media = if let Form::Plain(media) = form { media } else { Media::Json };
                 let pretty = respond::wants_pretty(&call.query, &call.headers);
-                Ok(Some(respond::json(StatusCode::OK, document, pretty)))
+                respond::value(StatusCode::OK, document, media, pretty).map(Some)
             }
             (None, _) => Err(Status::failure(
                 Reason::NotAcceptable,

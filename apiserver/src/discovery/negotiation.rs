@@ -1,19 +1,21 @@
 //! Which form of a discovery document a client wants.
 
+use crate::codec::accept::Media;
+
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One document a group or group version.
-    Plain,
+    /// One document a group or group version, in these letters.
+    Plain(Media),
     /// `APIGroupDiscoveryList` of version v2.
     Aggregated,
 }
 
-/// The first form in `Accept` that there is. Old aggregated versions and binary forms are not: a client that can read
-/// nothing else gets `None`.
+/// The first form in `Accept` that there is. Old aggregated versions are not, and the new one is in JSON alone: a client
+/// that can read nothing else gets `None`.
 pub(super) fn wanted(accept: &str, has_aggregated: bool) -> Option<Form> {
     if accept.trim().is_empty() {
-        return Some(Form::Plain);
+        return Some(Form::Plain(Media::Json));
     }
     accept.split(',').find_map(|clause| form(clause, has_aggregated))
 }
@@ -29,10 +31,15 @@ fn form(clause: &str, has_aggregated: bool) -> Option<Form> {
             _ => {}
         }
     }
-    let is_json = matches!(media_type, "application/json" | "*/*" | "application/*");
+    let media = match media_type {
+        "application/json" | "*/*" | "application/*" => Media::Json,
+        other => [Media::Yaml, Media::Protobuf].into_iter().find(|media| media.name() == other)?,
+    };
     match kind {
-        None if is_json => Some(Form::Plain),
-        Some("APIGroupDiscoveryList") if is_json && has_aggregated && version == Some("v2") => Some(Form::Aggregated),
+        None => Some(Form::Plain(media)),
+        Some("APIGroupDiscoveryList") if media == Media::Json && has_aggregated && version == Some("v2") => {
+            Some(Form::Aggregated)
+        }
         _ => None,
     }
 }
@@ -45,11 +52,13 @@ mod tests {
     fn the_first_form_that_exists_is_taken() {
         let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
         let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
-        assert_eq!(wanted("", true), Some(Form::Plain));
+        let json = Some(Form::Plain(Media::Json));
+        assert_eq!(wanted("", true), json);
         assert_eq!(wanted(&format!("{v2},{beta},application/json"), true), Some(Form::Aggregated));
-        assert_eq!(wanted(&format!("{v2},{beta},application/json"), false), Some(Form::Plain));
-        assert_eq!(wanted(&format!("{beta},application/json"), true), Some(Form::Plain));
-        assert_eq!(wanted("application/vnd.kubernetes.protobuf, */*", true), Some(Form::Plain));
+        assert_eq!(wanted(&format!("{v2},{beta},application/json"), false), json);
+        assert_eq!(wanted(&format!("{beta},application/json"), true), json);
+        let protobuf = Some(Form::Plain(Media::Protobuf));
+        assert_eq!(wanted("application/vnd.kubernetes.protobuf, */*", true), protobuf);
         assert_eq!(wanted("application/cbor", true), None);
     }
 }

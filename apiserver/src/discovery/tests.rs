@@ -1,6 +1,8 @@
 //! Our discovery against a real server's.
 
 use super::*;
+use crate::codec::protobuf::{decode, encode};
+use crate::schema::model;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -57,4 +59,31 @@ fn a_storage_version_hash_is_upstreams() {
     let resources = documents.plain("/api/v1").unwrap()["resources"].as_array().unwrap();
     let maps = resources.iter().find(|resource| resource["name"] == "configmaps").unwrap();
     assert_eq!(maps["storageVersionHash"], "qFsyl6wFWjQ=");
+}
+
+#[test]
+fn every_document_is_the_same_in_protobuf() {
+    let documents = Documents::build(&Catalog::builtin(), "127.0.0.1:6443");
+    for path in documents.paths() {
+        let Some(document) = documents.plain(&path) else { continue };
+        let mut stated = document.clone();
+        stated["apiVersion"] = "v1".into();
+        let bytes = encode::encode(model(), &stated).unwrap();
+        let back = decode(model(), &bytes).unwrap();
+        for (mine, read) in [("resources", "name"), ("groups", "name"), ("versions", "version")] {
+            let names = |value: &Value| {
+                value[mine].as_array().into_iter().flatten().cloned().map(|one| one[read].clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(names(&back), names(document), "{path}");
+        }
+        for (ours, read) in document["resources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .zip(back["resources"].as_array().into_iter().flatten())
+        {
+            assert_eq!((&ours["verbs"], &ours["kind"]), (&read["verbs"], &read["kind"]), "{path}");
+        }
+        assert!(encode::encode(model(), document).is_some(), "{path}");
+    }
 }

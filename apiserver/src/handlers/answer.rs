@@ -7,11 +7,11 @@ use crate::codec::protobuf::encode;
 use crate::codec::table::{self, Include};
 use crate::registry::create::Object;
 use crate::registry::{encoded, encoding};
-use crate::{respond, schema};
+use crate::respond;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status;
 
 impl Handlers {
     /// An object as an answer.
@@ -45,18 +45,7 @@ impl Handlers {
 
 /// A value as an answer.
 pub(super) fn write(ask: &Ask<'_>, code: StatusCode, media: Media, value: &Value) -> status::Result<Response<Body>> {
-    match media {
-        Media::Json => Ok(respond::json(code, value, respond::wants_pretty(&ask.call.query, &ask.call.headers))),
-        Media::Yaml => {
-            let text = serde_saphyr::to_string(value).map_err(Status::internal)?;
-            Ok(respond::bytes_of(code, media.content_type(), text))
-        }
-        Media::Protobuf => {
-            let bytes = encode::encode(schema::model(), value)
-                .ok_or_else(|| Status::internal(format!("an answer has no message: {}", value["kind"])))?;
-            Ok(respond::bytes_of(code, media.content_type(), bytes))
-        }
-    }
+    respond::value(code, value, media, respond::wants_pretty(&ask.call.query, &ask.call.headers))
 }
 
 /// A value as an answer in the letters that the client wants.

@@ -25,7 +25,7 @@ const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 /// An object, list or `Status` in its envelope; `None` where its kind has no message.
 #[must_use]
 pub fn encode(model: &Model, value: &Value) -> Option<Vec<u8>> {
-    let (version, kind) = (value["apiVersion"].as_str()?, value["kind"].as_str()?);
+    let (version, kind) = (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str()?);
     let raw = match kind {
         "PartialObjectMetadata" => metadata(model, value)?,
         "PartialObjectMetadataList" => {
@@ -38,7 +38,9 @@ pub fn encode(model: &Model, value: &Value) -> Option<Vec<u8>> {
             raw
         }
         _ => {
-            let (group, version) = version.split_once('/').unwrap_or(("", version));
+            // Documents of discovery say no version where JSON has none either.
+            let said = if version.is_empty() { "v1" } else { version };
+            let (group, version) = said.split_once('/').unwrap_or(("", said));
             object(model, model.kind(group, version, kind)?, value)
         }
     };
