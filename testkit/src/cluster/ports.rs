@@ -103,3 +103,48 @@ impl Whereabouts {
         self.folder.point_kubeconfigs_at(SocketAddr::from((self.plan.address(Member::Apiserver), ports.apiserver)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Lease;
+    use crate::cluster::{Egress, Mode, NodePlan, Security, Storage};
+
+    fn plan(lease: &Lease) -> Arc<Plan> {
+        let block = lease.block();
+        let address = crate::address::Division::of(block).node_address(1);
+        Arc::new(Plan {
+            block,
+            nodes: vec![NodePlan { name: "node-1".into(), address, pod_range: block }],
+            egress: Egress::Konnectivity(Mode::Grpc),
+            storage: Storage::Memory,
+            controllers: true,
+            security: Security::strict(),
+        })
+    }
+
+    #[tokio::test]
+    async fn what_a_member_says_goes_before_what_was_chosen() {
+        let lease = Lease::any(1).unwrap();
+        let (plan, folder) = (plan(&lease), Arc::new(Folder::temporary().unwrap()));
+        let server = |port: u16| format!("\"server\": \"https://{}:{port}\"", plan.apiserver().ip());
+        folder.write("kubeconfig/admin", server(6443).as_bytes()).unwrap();
+        let here = Whereabouts::choose(&plan, &folder).unwrap();
+        let chosen = here.now();
+        let told = || std::fs::read_to_string(folder.kubeconfig("admin")).unwrap();
+        assert_eq!(told(), server(chosen.apiserver));
+
+        let said = |name: &str, port| BTreeMap::from([(name.to_owned(), SocketAddr::new(plan.apiserver().ip(), port))]);
+        here.learn(Member::Apiserver, &said("https", 40_443)).unwrap();
+        assert_eq!((here.now().apiserver, here.now().agents), (40_443, chosen.agents));
+        assert_eq!(told(), server(40_443));
+
+        // Nothing has moved for an agent yet; then it has, and one that was started since is told nothing more.
+        assert!(futures_util::FutureExt::now_or_never(here.agents_moved_from(chosen.agents)).is_none());
+        here.learn(Member::KonnectivityServer, &said("agent", 40_091)).unwrap();
+        here.agents_moved_from(chosen.agents).await;
+        assert!(futures_util::FutureExt::now_or_never(here.agents_moved_from(40_091)).is_none());
+        let kept: Ports = serde_json::from_slice(&std::fs::read(folder.file(FILE)).unwrap()).unwrap();
+        assert_eq!(kept, Ports { apiserver: 40_443, agents: 40_091 });
+    }
+}

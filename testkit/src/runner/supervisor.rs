@@ -136,6 +136,8 @@ impl Keeper {
                     None => return self.end(Duration::ZERO).await,
                     Some(Command::Stop(within, done)) => {
                         self.end(within).await;
+                        // Whoever waits finds nothing held any more: not the folder, nor its lock.
+                        drop(self);
                         answer(done, ());
                         return;
                     }

@@ -17,6 +17,7 @@ const TAKEN: [u16; 9] = [6443, 8080, 8090, 8091, 8092, 8093, 8094, 8095, 10250];
 const CONTAINER: u16 = 8080;
 
 /// Runs a test of this file in a network namespace of its own, where this user may have one.
+#[expect(clippy::print_stderr, reason = "what is passed over is told loudly")]
 fn in_a_namespace(test: &str) {
     let id = Command::new("id").arg("-u").output().expect("id can be run").stdout;
     let new = if id == b"0\n" { "-n" } else { "-rn" };

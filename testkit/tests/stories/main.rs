@@ -1,6 +1,7 @@
 //! Stories: a whole cluster each, used as a person or a program would use it.
 
 mod apps;
+mod certificates;
 mod crash;
 mod endings;
 mod foreground;

@@ -12,6 +12,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 const NOBODY: &str = "65534";
 
 /// `up` of another user, where this one may become somebody else. The binary is copied to where everybody can read it.
+#[expect(clippy::print_stderr, reason = "what is passed over is told loudly")]
 fn up_as_somebody_else(place: &Path) -> Option<Command> {
     let by_root =
         Command::new("setpriv").args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "true"]).output();

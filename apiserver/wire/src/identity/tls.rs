@@ -1,6 +1,7 @@
 //! TLS settings for both ends. The provider is passed explicitly; nothing is installed for the process.
 
 use super::serving::ServingFiles;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
@@ -119,7 +120,8 @@ fn with_alpn(mut config: ServerConfig, alpn: &[&[u8]]) -> ServerConfig {
     config
 }
 
-/// Settings of a client.
+/// Settings of a client. No session is resumed, as by Go's clients: each connection verifies the certificate that the
+/// server has at that moment.
 ///
 /// # Errors
 /// When a PEM text can't be read or a key doesn't fit.
@@ -136,6 +138,7 @@ pub fn client(trust: &Trust, pair: Option<&KeyPairPem>, alpn: &[&[u8]]) -> Resul
         Some(pair) => builder.with_client_auth_cert(chain(&pair.certificate)?, key(&pair.key)?)?,
         None => builder.with_no_client_auth(),
     };
+    config.resumption = Resumption::disabled();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(config)
 }
