@@ -11,7 +11,7 @@ use tinyplane_wire::process::{
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// The API server
-    Apiserver(With<tinyplane_apiserver::flags::Flags>),
+    Apiserver(Box<With<tinyplane_apiserver::flags::Flags>>),
     /// The scheduler and the control loops
     Controllers(With<tinyplane_controllers::flags::Flags>),
     /// The kubelet of any number of nodes
@@ -40,7 +40,7 @@ const WORKER_THREADS_MAX: usize = 4;
 
 pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Apiserver(with) => serve("apiserver", with, tinyplane_apiserver::start),
+        Command::Apiserver(with) => serve("apiserver", *with, tinyplane_apiserver::start),
         Command::Controllers(with) => serve("controllers", with, tinyplane_controllers::start),
         Command::Kubelet(with) => serve("kubelet", with, tinyplane_kubelet_stub::start),
         Command::KonnectivityServer(with) => serve("konnectivity-server", with, tinyplane_konnectivity::server::start),
