@@ -72,7 +72,7 @@ fn every_document_is_the_same_in_protobuf() {
         let back = decode(model(), &bytes).unwrap();
         for (mine, read) in [("resources", "name"), ("groups", "name"), ("versions", "version")] {
             let names = |value: &Value| {
-                value[mine].as_array().into_iter().flatten().cloned().map(|one| one[read].clone()).collect::<Vec<_>>()
+                value[mine].as_array().into_iter().flatten().map(|one| one[read].clone()).collect::<Vec<_>>()
             };
             assert_eq!(names(&back), names(document), "{path}");
         }
