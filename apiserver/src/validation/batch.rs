@@ -1,7 +1,7 @@
 //! Jobs and CronJobs.
 
 use super::field::{Errors, child, text};
-use super::pod;
+use super::{cron, pod};
 use serde_json::Value;
 
 /// Longest name of a CronJob: its Jobs' names are eleven bytes longer.
@@ -62,20 +62,20 @@ pub(super) fn check_cron_job(job: &Value, errors: &mut Errors) {
     let schedule = text(&spec["schedule"]);
     if schedule.is_empty() {
         errors.required("spec.schedule", "");
-    } else if !schedule.starts_with('@') {
-        let fields =
-            schedule.split_whitespace().filter(|f| !f.starts_with("TZ=") && !f.starts_with("CRON_TZ=")).count();
-        if fields != 5 {
-            let told = format!(
-                "expected exactly 5 fields, found {fields}: {:?}",
-                schedule.split_whitespace().collect::<Vec<_>>()
-            );
-            errors.invalid_text("spec.schedule", schedule, &told.replace(['"', ','], ""));
-        }
+    } else if let Some(told) = cron::complaint(schedule) {
+        errors.invalid_text("spec.schedule", schedule, &told);
     }
     if schedule.contains("TZ") && !spec["timeZone"].is_null() {
         let told = "cannot use both timeZone field and TZ or CRON_TZ in schedule";
         errors.invalid_text("spec.schedule", schedule, told);
+    }
+    match spec["timeZone"].as_str() {
+        Some("") => errors.invalid_text("spec.timeZone", "", "timeZone must be nil or non-empty string"),
+        Some(zone) if zone.eq_ignore_ascii_case("local") => {
+            let told = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+            errors.invalid_text("spec.timeZone", zone, told);
+        }
+        _ => {}
     }
     errors.one_of("spec.concurrencyPolicy", &spec["concurrencyPolicy"], &["Allow", "Forbid", "Replace"]);
     for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {

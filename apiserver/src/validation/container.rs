@@ -1,55 +1,106 @@
 //! Containers: names, images, ports, environment, mounts, resources, probes.
 
-use super::field::{Errors, child, index, key, list, text};
-use crate::schema::quantity::Quantity;
+use super::field::{Errors, child, index, list, text};
+use super::{environment, probe, resources, security};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tinyplane_wire::meta::{dns_label, pairs};
+use tinyplane_wire::meta::dns_label;
 
-/// All containers of a pod's spec; `volumes` are the names that mounts may use.
-pub(super) fn check_all(spec: &Value, path: &str, volumes: &BTreeSet<String>, errors: &mut Errors) {
-    let mut names = BTreeSet::new();
+/// What the containers of one pod have in common.
+pub(super) struct Around<'a> {
+    /// The pod's spec.
+    pub(super) spec: &'a Value,
+    /// The names that mounts may use.
+    pub(super) volumes: &'a BTreeSet<String>,
+}
+
+/// All containers of a pod's spec.
+pub(super) fn check_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
+    let spec = around.spec;
+    let grace = spec["terminationGracePeriodSeconds"].as_i64();
     let containers = child(path, "containers");
     if list(&spec["containers"]).is_empty() {
         errors.required(&containers, "");
     }
+    let mut names = BTreeSet::new();
     for (at, container) in list(&spec["containers"]).iter().enumerate() {
-        check(container, &index(&containers, at), volumes, &mut names, errors);
+        let path = index(&containers, at);
+        check(container, around, &path, errors);
+        check_unique(container, &mut names, &path, errors);
+        probe::check_all(container, grace, &path, errors);
     }
-    check_host_ports(&spec["containers"], &containers, errors);
+    check_host_ports(list(&spec["containers"]), &containers, errors);
     let init = child(path, "initContainers");
     for (at, container) in list(&spec["initContainers"]).iter().enumerate() {
         let path = index(&init, at);
-        check(container, &path, volumes, &mut names, errors);
-        let sidecar = container["restartPolicy"] == "Always";
-        for (field, told) in [
-            ("livenessProbe", "may not be set for init containers without restartPolicy=Always"),
-            ("readinessProbe", "may not be set for init containers without restartPolicy=Always"),
-            ("startupProbe", "may not be set for init containers without restartPolicy=Always"),
-            ("lifecycle", "may not be set for init containers without restartPolicy=Always"),
-        ] {
-            if !sidecar && container[field].is_object() {
-                errors.forbidden(child(&path, field), told);
+        check(container, around, &path, errors);
+        check_unique(container, &mut names, &path, errors);
+        check_host_ports(std::slice::from_ref(container), &init, errors);
+        if container["restartPolicy"] == "Always" {
+            probe::check_all(container, grace, &path, errors);
+            continue;
+        }
+        for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            if container[field].is_object() {
+                errors
+                    .forbidden(child(&path, field), "may not be set for init containers without restartPolicy=Always");
+            }
+        }
+    }
+    check_ephemeral(around, names, &child(path, "ephemeralContainers"), errors);
+}
+
+/// Containers that are added to a running pod: little of what others may say.
+fn check_ephemeral(around: &Around<'_>, others: BTreeSet<&str>, path: &str, errors: &mut Errors) {
+    const MAY_NOT: &str = "cannot be set for an Ephemeral Container";
+    let mut names = others.clone();
+    for (at, container) in list(&around.spec["ephemeralContainers"]).iter().enumerate() {
+        let path = index(path, at);
+        check(container, around, &path, errors);
+        check_image(container, &path, errors);
+        check_unique(container, &mut names, &path, errors);
+        let target = text(&container["targetContainerName"]);
+        if !target.is_empty() && !others.contains(target) {
+            errors.not_found(child(&path, "targetContainerName"), target);
+        }
+        for field in ["ports", "resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"] {
+            let empty = container[field].as_object().is_none_or(serde_json::Map::is_empty);
+            if !empty || !list(&container[field]).is_empty() {
+                errors.forbidden(child(&path, field), MAY_NOT);
+            }
+        }
+        for (nth, mount) in list(&container["volumeMounts"]).iter().enumerate() {
+            for field in ["subPath", "subPathExpr"].into_iter().filter(|field| !text(&mount[*field]).is_empty()) {
+                errors.forbidden(child(&index(&child(&path, "volumeMounts"), nth), field), MAY_NOT);
             }
         }
     }
 }
 
-fn check(container: &Value, path: &str, volumes: &BTreeSet<String>, names: &mut BTreeSet<String>, errors: &mut Errors) {
+/// What of a container is looked at in pods alone, and not in their templates.
+pub(super) fn check_image(container: &Value, path: &str, errors: &mut Errors) {
+    let image = text(&container["image"]);
+    if image.trim() != image {
+        errors.invalid_text(child(path, "image"), image, "must not have leading or trailing whitespace");
+    }
+}
+
+fn check_unique<'a>(container: &'a Value, names: &mut BTreeSet<&'a str>, path: &str, errors: &mut Errors) {
+    let name = text(&container["name"]);
+    if !name.is_empty() && !names.insert(name) {
+        errors.duplicate(child(path, "name"), &container["name"]);
+    }
+}
+
+fn check(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors) {
     let name = text(&container["name"]);
     if name.is_empty() {
         errors.required(child(path, "name"), "");
     } else {
         errors.grammar(&child(path, "name"), name, dns_label(name));
-        if !names.insert(name.to_owned()) {
-            errors.duplicate(child(path, "name"), &container["name"]);
-        }
     }
-    let image = text(&container["image"]);
-    if image.is_empty() {
+    if text(&container["image"]).is_empty() {
         errors.required(child(path, "image"), "");
-    } else if image.trim() != image {
-        errors.invalid_text(child(path, "image"), image, "must not have leading or trailing whitespace");
     }
     errors.one_of(
         &child(path, "terminationMessagePolicy"),
@@ -57,12 +108,29 @@ fn check(container: &Value, path: &str, volumes: &BTreeSet<String>, names: &mut 
         &["File", "FallbackToLogsOnError"],
     );
     check_ports(&container["ports"], &child(path, "ports"), errors);
-    check_environment(&container["env"], &child(path, "env"), errors);
-    check_mounts(&container["volumeMounts"], &child(path, "volumeMounts"), volumes, errors);
+    environment::check(&container["env"], &child(path, "env"), errors);
+    environment::check_from(&container["envFrom"], &child(path, "envFrom"), errors);
+    check_mounts(container, around.volumes, &child(path, "volumeMounts"), errors);
+    check_devices(container, around.volumes, &child(path, "volumeDevices"), errors);
     errors.one_of(&child(path, "imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
-    check_resources(&container["resources"], &child(path, "resources"), errors);
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        check_probe(&container[probe], probe, &child(path, probe), errors);
+    resources::check(&container["resources"], &child(path, "resources"), errors);
+    check_resize(&container["resizePolicy"], &around.spec["restartPolicy"], &child(path, "resizePolicy"), errors);
+    let host_users = around.spec["hostUsers"] != false;
+    security::check_container(&container["securityContext"], host_users, &child(path, "securityContext"), errors);
+}
+
+fn check_resize(policies: &Value, restart: &Value, path: &str, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (at, policy) in list(policies).iter().enumerate() {
+        if !seen.insert(text(&policy["resourceName"])) {
+            errors.duplicate(index(path, at), &policy["resourceName"]);
+        }
+        errors.one_of(path, &policy["resourceName"], &["cpu", "memory"]);
+        errors.one_of(path, &policy["restartPolicy"], &["NotRequired", "RestartContainer"]);
+        if restart == "Never" && policy["restartPolicy"] != "NotRequired" {
+            let told = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+            errors.invalid(path, &policy["restartPolicy"], told);
+        }
     }
 }
 
@@ -72,8 +140,10 @@ fn check_ports(ports: &Value, path: &str, errors: &mut Errors) {
         let path = index(path, at);
         let name = text(&port["name"]);
         if !name.is_empty() {
-            errors.grammar(&child(&path, "name"), name, port_name(name));
-            if !names.insert(name) {
+            let complaints = port_name(name);
+            if !complaints.is_empty() {
+                errors.grammar(&child(&path, "name"), name, complaints);
+            } else if !names.insert(name) {
                 errors.duplicate(child(&path, "name"), &port["name"]);
             }
         }
@@ -84,7 +154,7 @@ fn check_ports(ports: &Value, path: &str, errors: &mut Errors) {
         if port["hostPort"].as_i64().is_some_and(|p| p != 0) {
             errors.port(child(&path, "hostPort"), &port["hostPort"]);
         }
-        errors.one_of(&child(&path, "protocol"), &port["protocol"], &["TCP", "UDP", "SCTP"]);
+        errors.one_of(&child(&path, "protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
     }
 }
 
@@ -109,9 +179,9 @@ pub(super) fn port_name(name: &str) -> Vec<String> {
     wrong
 }
 
-fn check_host_ports(containers: &Value, path: &str, errors: &mut Errors) {
+fn check_host_ports(containers: &[Value], path: &str, errors: &mut Errors) {
     let mut taken = BTreeSet::new();
-    for (at, container) in list(containers).iter().enumerate() {
+    for (at, container) in containers.iter().enumerate() {
         for (nth, port) in list(&container["ports"]).iter().enumerate() {
             let Some(host) = port["hostPort"].as_i64().filter(|p| *p != 0) else { continue };
             let told = format!("{}/{}/{host}", text(&port["protocol"]), text(&port["hostIP"]));
@@ -123,112 +193,78 @@ fn check_host_ports(containers: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_environment(env: &Value, path: &str, errors: &mut Errors) {
-    for (at, variable) in list(env).iter().enumerate() {
-        let path = index(path, at);
-        let name = text(&variable["name"]);
-        if name.is_empty() {
-            errors.required(child(&path, "name"), "");
-        } else if name.contains('=') || name.bytes().any(|b| !(0x20..0x7f).contains(&b)) {
-            let told =
-                "a valid environment variable name must consist only of printable ASCII characters other than '='";
-            errors.invalid_text(child(&path, "name"), name, told);
-        }
-        let from = &variable["valueFrom"];
-        let Some(sources) = from.as_object().map(serde_json::Map::len) else { continue };
-        let path = child(&path, "valueFrom");
-        match sources {
-            0 => errors.invalid_text(&path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"),
-            1 if !text(&variable["value"]).is_empty() => {
-                errors.invalid_text(&path, "", "may not be specified when `value` is not empty");
-            }
-            1 => {}
-            _ => errors.invalid_text(&path, "", "may not have more than one field specified at a time"),
-        }
-        for reference in ["configMapKeyRef", "secretKeyRef"] {
-            if from[reference].is_object() && text(&from[reference]["key"]).is_empty() {
-                errors.required(child(&child(&path, reference), "key"), "");
-            }
-        }
-    }
-}
-
-fn check_mounts(mounts: &Value, path: &str, volumes: &BTreeSet<String>, errors: &mut Errors) {
+fn check_mounts(container: &Value, volumes: &BTreeSet<String>, path: &str, errors: &mut Errors) {
+    let devices = list(&container["volumeDevices"]);
     let mut taken = BTreeSet::new();
-    for (at, mount) in list(mounts).iter().enumerate() {
-        let path = index(path, at);
-        let name = text(&mount["name"]);
+    for (at, mount) in list(&container["volumeMounts"]).iter().enumerate() {
+        let (name, place) = (text(&mount["name"]), text(&mount["mountPath"]));
+        let at = index(path, at);
         if name.is_empty() {
-            errors.required(child(&path, "name"), "");
+            errors.required(child(&at, "name"), "");
         }
         if !volumes.contains(name) {
-            errors.not_found(child(&path, "name"), name);
+            errors.not_found(child(&at, "name"), name);
         }
-        let place = text(&mount["mountPath"]);
         if place.is_empty() {
-            errors.required(child(&path, "mountPath"), "");
+            errors.required(child(&at, "mountPath"), "");
         }
         if !taken.insert(place) {
-            errors.invalid_text(child(&path, "mountPath"), place, "must be unique");
+            errors.invalid_text(child(&at, "mountPath"), place, "must be unique");
         }
-        let sub = text(&mount["subPath"]);
-        if sub.starts_with('/') {
-            errors.invalid_text(child(&path, "subPath"), sub, "must be a relative path");
+        if devices.iter().any(|device| device["name"] == name) {
+            errors.invalid_text(child(&at, "name"), name, "must not already exist in volumeDevices");
         }
-        if sub.split('/').any(|part| part == "..") {
-            errors.invalid_text(child(&path, "subPath"), sub, "must not contain '..'");
+        if devices.iter().any(|device| device["devicePath"] == place) {
+            let told = "must not already exist as a path in volumeDevices";
+            errors.invalid_text(child(&at, "mountPath"), place, told);
         }
-    }
-}
-
-fn check_resources(resources: &Value, path: &str, errors: &mut Errors) {
-    for field in ["limits", "requests"] {
-        for (name, amount) in pairs(&resources[field]) {
-            if amount.starts_with('-') {
-                let path = key(&child(path, field), name);
-                errors.invalid_text(&path, amount, "must be greater than or equal to 0");
-            }
+        // Upstream leaves the mount's number out of the paths from here on.
+        let (sub, expression) = (text(&mount["subPath"]), text(&mount["subPathExpr"]));
+        security::check_descending(sub, &child(path, "subPath"), errors);
+        if !expression.is_empty() && !sub.is_empty() {
+            let told = "subPathExpr and subPath are mutually exclusive";
+            errors.invalid_text(child(&at, "subPathExpr"), expression, told);
         }
-    }
-    for (name, request) in pairs(&resources["requests"]) {
-        let limit = text(&resources["limits"][name]);
-        let amounts = Quantity::parse(limit).ok().zip(Quantity::parse(request).ok());
-        if amounts.is_some_and(|(limit, request)| request > limit) {
-            let told = format!("must be less than or equal to {name} limit of {limit}");
-            errors.invalid_text(child(path, "requests"), request, &told);
+        security::check_descending(expression, &child(path, "subPathExpr"), errors);
+        let propagation = &mount["mountPropagation"];
+        let known = ["Bidirectional", "HostToContainer", "None"];
+        errors.known(child(path, "mountPropagation"), propagation, &known);
+        if propagation == "Bidirectional" && container["securityContext"]["privileged"] != true {
+            let told = "Bidirectional mount propagation is available only to privileged containers";
+            errors.forbidden(child(path, "mountPropagation"), told);
         }
     }
 }
 
-fn check_probe(probe: &Value, kind: &str, path: &str, errors: &mut Errors) {
-    let Some(fields) = probe.as_object() else { return };
-    let handlers: Vec<&str> =
-        ["exec", "httpGet", "tcpSocket", "grpc"].into_iter().filter(|h| fields.contains_key(*h)).collect();
-    match handlers.as_slice() {
-        [] => errors.required(path, "must specify a handler type"),
-        [_] => {}
-        [_, more @ ..] => {
-            for handler in more {
-                errors.forbidden(child(path, handler), "may not specify more than 1 handler type");
-            }
+fn check_devices(container: &Value, volumes: &BTreeSet<String>, path: &str, errors: &mut Errors) {
+    let mounts = list(&container["volumeMounts"]);
+    let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
+    for (at, device) in list(&container["volumeDevices"]).iter().enumerate() {
+        let (name, place) = (text(&device["name"]), text(&device["devicePath"]));
+        let at = index(path, at);
+        if name.is_empty() {
+            errors.required(child(&at, "name"), "");
+        } else if !names.insert(name) {
+            errors.invalid_text(child(&at, "name"), name, "must be unique");
         }
-    }
-    if fields.contains_key("exec") && list(&probe["exec"]["command"]).is_empty() {
-        errors.required(child(path, "exec.command"), "");
-    }
-    for handler in ["httpGet", "tcpSocket"] {
-        let port = &probe[handler]["port"];
-        let path = child(&child(path, handler), "port");
-        match port {
-            Value::Number(_) => errors.port(path, port),
-            Value::String(name) => errors.grammar(&path, name, port_name(name)),
-            _ => {}
+        if !volumes.contains(name) {
+            errors.not_found(child(&at, "name"), name);
         }
-    }
-    for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
-        errors.non_negative(child(path, field), &probe[field]);
-    }
-    if kind != "readinessProbe" && probe["successThreshold"].as_i64().is_some_and(|n| n != 1) {
-        errors.invalid(child(path, "successThreshold"), &probe["successThreshold"], "must be 1");
+        if place.is_empty() {
+            errors.required(child(&at, "devicePath"), "");
+        }
+        if !places.insert(place) {
+            errors.invalid_text(child(&at, "devicePath"), place, "must be unique");
+        }
+        if place.split('/').any(|part| part == "..") {
+            errors.invalid_text(child(&at, "devicePath"), place, "can not contain backsteps ('..')");
+        }
+        if mounts.iter().any(|mount| mount["name"] == name) {
+            errors.invalid_text(child(&at, "name"), name, "must not already exist in volumeMounts");
+        }
+        if mounts.iter().any(|mount| mount["mountPath"] == place) {
+            let told = "must not already exist as a path in volumeMounts";
+            errors.invalid_text(child(&at, "devicePath"), place, told);
+        }
     }
 }

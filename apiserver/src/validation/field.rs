@@ -55,8 +55,7 @@ impl Errors {
     }
 
     pub(crate) fn unsupported(&mut self, path: impl Into<String>, value: &str, known: &[&str]) {
-        let mut known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
-        known.sort();
+        let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
         let told = format!("Unsupported value: \"{value}\": supported values: {}", known.join(", "));
         self.push("FieldValueNotSupported", path, told);
     }
@@ -120,6 +119,13 @@ impl Errors {
     pub(crate) fn port(&mut self, path: impl Into<String>, value: &Value) {
         if value.as_i64().is_some_and(|n| !(1..=65_535).contains(&n)) {
             self.invalid(path, value, "must be between 1 and 65535, inclusive");
+        }
+    }
+
+    /// An address.
+    pub(crate) fn address(&mut self, path: impl Into<String>, value: &str) {
+        if value.parse::<std::net::IpAddr>().is_err() {
+            self.invalid_text(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
         }
     }
 

@@ -1,13 +1,16 @@
 //! What the real server refuses, kind by kind: pure functions from an object to the causes against it, in upstream's
 //! order, paths, reasons and words.
 
+mod affinity;
 mod autoscaling;
 mod batch;
 mod certificates;
 mod cluster;
 mod config;
 mod container;
+mod cron;
 pub mod endpoints;
+mod environment;
 mod field;
 mod ingress;
 pub mod metadata;
@@ -15,7 +18,10 @@ mod network_policy;
 mod pod;
 mod pod_update;
 mod policy;
+mod probe;
 mod rbac;
+mod resources;
+mod security;
 mod selector;
 mod service;
 mod storage;
@@ -34,6 +40,7 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     check(group, kind, object, &mut errors);
     match (group, kind) {
+        ("", "Pod") => pod::check_create(object, &mut errors),
         ("batch", "CronJob") => batch::check_new_schedule(object, &mut errors),
         ("networking.k8s.io", "Ingress") => ingress::check_create(object, &mut errors),
         _ => {}

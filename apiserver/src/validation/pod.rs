@@ -1,24 +1,43 @@
 //! Pods and pod templates.
 
-use super::container;
-use super::field::{Errors, child, index, key, list, text};
-use super::volume;
+use super::container::{self, Around};
+use super::field::{Errors, child, index, list, text};
+use super::{affinity, security, volume};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, pairs, qualified_name};
 
+const DNS_SERVERS_MAX: usize = 3;
+const DNS_SEARCHES_MAX: usize = 32;
+const DNS_SEARCH_BYTES_MAX: usize = 2_048;
+
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
-    check_spec(&pod["spec"], "spec", errors);
+    check_spec(&pod["spec"], true, "spec", errors);
+    for field in ["containers", "initContainers"] {
+        for (at, container) in list(&pod["spec"][field]).iter().enumerate() {
+            container::check_image(container, &index(&child("spec", field), at), errors);
+        }
+    }
 }
 
-/// A template: its labels and annotations, and its spec.
-pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) {
-    let metadata = child(path, "metadata");
-    check_labels(&template["metadata"]["labels"], &child(&metadata, "labels"), errors);
-    for (name, _) in pairs(&template["metadata"]["annotations"]) {
-        errors.grammar(&child(&metadata, "annotations"), name, qualified_name(&name.to_ascii_lowercase()));
+/// What a new pod may not say yet.
+pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
+    let spec = &pod["spec"];
+    if !list(&spec["ephemeralContainers"]).is_empty() {
+        errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
     }
-    check_spec(&template["spec"], &child(path, "spec"), errors);
+    if !text(&spec["nodeName"]).is_empty() && !list(&spec["schedulingGates"]).is_empty() {
+        errors.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared");
+    }
+}
+
+/// A template: its labels and annotations, which upstream tells of without `metadata`, and its spec.
+pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) {
+    check_labels(&template["metadata"]["labels"], &child(path, "labels"), errors);
+    for (name, _) in pairs(&template["metadata"]["annotations"]) {
+        errors.grammar(&child(path, "annotations"), name, qualified_name(&name.to_ascii_lowercase()));
+    }
+    check_spec(&template["spec"], false, &child(path, "spec"), errors);
     let ephemeral = &template["spec"]["ephemeralContainers"];
     if !list(ephemeral).is_empty() {
         errors.forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
@@ -33,22 +52,27 @@ pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_spec(spec: &Value, path: &str, errors: &mut Errors) {
+fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
     let volumes = volume::check(&spec["volumes"], &child(path, "volumes"), errors);
-    container::check_all(spec, path, &volumes, errors);
+    container::check_all(&Around { spec, volumes: &volumes }, path, errors);
+    check_host_network(spec, is_pod, path, errors);
     errors.one_of(&child(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(
         &child(path, "dnsPolicy"),
         &spec["dnsPolicy"],
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
-    check_label_map(&spec["nodeSelector"], &child(path, "nodeSelector"), errors);
-    check_host_network(spec, path, errors);
-    for (at, secret) in list(&spec["imagePullSecrets"]).iter().enumerate() {
-        if text(&secret["name"]).is_empty() {
-            errors.required(child(&index(&child(path, "imagePullSecrets"), at), "name"), "");
-        }
+    check_labels(&spec["nodeSelector"], &child(path, "nodeSelector"), errors);
+    security::check_pod(spec, path, errors);
+    affinity::check(&spec["affinity"], &child(path, "affinity"), errors);
+    check_dns(spec, &child(path, "dnsConfig"), errors);
+    for (at, gate) in list(&spec["readinessGates"]).iter().enumerate() {
+        let name = text(&gate["conditionType"]);
+        errors.grammar(&child(&index(&child(path, "readinessGates"), at), "conditionType"), name, qualified_name(name));
     }
+    check_gates(&spec["schedulingGates"], &child(path, "schedulingGates"), errors);
+    affinity::check_spread(&spec["topologySpreadConstraints"], &child(path, "topologySpreadConstraints"), errors);
+    check_host_users(spec, path, errors);
     name(spec, "serviceAccountName", path, dns_subdomain, errors);
     name(spec, "nodeName", path, dns_subdomain, errors);
     if let Some(seconds) = spec["activeDeadlineSeconds"].as_i64()
@@ -60,11 +84,81 @@ fn check_spec(spec: &Value, path: &str, errors: &mut Errors) {
     name(spec, "hostname", path, dns_label, errors);
     name(spec, "subdomain", path, dns_label, errors);
     check_tolerations(&spec["tolerations"], &child(path, "tolerations"), errors);
-    errors.non_negative(child(path, "terminationGracePeriodSeconds"), &spec["terminationGracePeriodSeconds"]);
+    for (at, alias) in list(&spec["hostAliases"]).iter().enumerate() {
+        let path = index(&child(path, "hostAliases"), at);
+        errors.address(child(&path, "ip"), text(&alias["ip"]));
+        for (nth, host) in list(&alias["hostnames"]).iter().enumerate() {
+            errors.grammar(&index(&child(&path, "hostnames"), nth), text(host), dns_subdomain(text(host)));
+        }
+    }
     name(spec, "priorityClassName", path, dns_subdomain, errors);
     name(spec, "runtimeClassName", path, dns_subdomain, errors);
-    check_affinity(&spec["affinity"], &child(path, "affinity"), errors);
-    check_spread(&spec["topologySpreadConstraints"], &child(path, "topologySpreadConstraints"), errors);
+    errors.known(child(path, "preemptionPolicy"), &spec["preemptionPolicy"], &["PreemptLowerPriority", "Never"]);
+    let system = text(&spec["os"]["name"]);
+    if spec["os"].is_object() && !["linux", "windows"].contains(&system) {
+        match system {
+            "" => errors.required(child(path, "os.name"), "cannot be empty"),
+            other => errors.unsupported(child(path, "os"), other, &["linux", "windows"]),
+        }
+    }
+}
+
+fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
+    let config = &spec["dnsConfig"];
+    let (servers, searches) = (list(&config["nameservers"]), list(&config["searches"]));
+    if spec["dnsPolicy"] == "None" {
+        if !config.is_object() {
+            return errors.required(path, "must provide `dnsConfig` when `dnsPolicy` is None");
+        }
+        if servers.is_empty() {
+            let told = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+            return errors.required(child(path, "nameservers"), told);
+        }
+    }
+    if servers.len() > DNS_SERVERS_MAX {
+        let told = format!("must not have more than {DNS_SERVERS_MAX} nameservers");
+        errors.invalid(child(path, "nameservers"), &config["nameservers"], &told);
+    }
+    for (at, server) in servers.iter().enumerate() {
+        errors.address(index(&child(path, "nameservers"), at), text(server));
+    }
+    if searches.len() > DNS_SEARCHES_MAX {
+        let told = format!("must not have more than {DNS_SEARCHES_MAX} search paths");
+        errors.invalid(child(path, "searches"), &config["searches"], &told);
+    }
+    if searches.iter().map(|search| text(search).len() + 1).sum::<usize>() > DNS_SEARCH_BYTES_MAX + 1 {
+        let told =
+            format!("must not have more than {DNS_SEARCH_BYTES_MAX} characters (including spaces) in the search list");
+        errors.invalid(child(path, "searches"), &config["searches"], &told);
+    }
+    for (at, option) in list(&config["options"]).iter().enumerate() {
+        if text(&option["name"]).is_empty() {
+            errors.required(index(&child(path, "options"), at), "must not be empty");
+        }
+    }
+}
+
+fn check_gates(gates: &Value, path: &str, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (at, gate) in list(gates).iter().enumerate() {
+        let name = text(&gate["name"]);
+        errors.grammar(&index(path, at), name, qualified_name(name));
+        if !seen.insert(name) {
+            errors.duplicate(index(path, at), &gate["name"]);
+        }
+    }
+}
+
+/// Users of a pod's own don't go with the host's namespaces.
+fn check_host_users(spec: &Value, path: &str, errors: &mut Errors) {
+    if spec["hostUsers"] != false {
+        return;
+    }
+    for (field, told_as) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
+        if spec[field] == true {
+            errors.forbidden(child(path, told_as), "when `pod.Spec.HostUsers` is false");
+        }
+    }
 }
 
 fn name(spec: &Value, field: &str, path: &str, grammar: fn(&str) -> Vec<String>, errors: &mut Errors) {
@@ -74,25 +168,18 @@ fn name(spec: &Value, field: &str, path: &str, grammar: fn(&str) -> Vec<String>,
     }
 }
 
-fn check_label_map(map: &Value, path: &str, errors: &mut Errors) {
-    check_labels(map, path, errors);
-}
-
-/// With the host's network, a container port is the host's port.
-fn check_host_network(spec: &Value, path: &str, errors: &mut Errors) {
-    if spec["hostNetwork"].as_bool() != Some(true) {
+/// With the host's network, a container's port is the host's port. A template may leave the host's port open.
+fn check_host_network(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
+    if spec["hostNetwork"] != true {
         return;
     }
     for (at, container) in list(&spec["containers"]).iter().enumerate() {
+        let path = child(&index(&child(path, "containers"), at), "ports");
         for (nth, port) in list(&container["ports"]).iter().enumerate() {
-            let host = &port["hostPort"];
-            if host.as_i64().is_some_and(|p| p != 0) && *host != port["containerPort"] {
-                let at = index(&child(&index(&child(path, "containers"), at), "ports"), nth);
-                errors.invalid(
-                    child(&at, "containerPort"),
-                    &port["containerPort"],
-                    "must match `hostPort` when `hostNetwork` is true",
-                );
+            let host = port["hostPort"].as_i64().unwrap_or_default();
+            if (is_pod || host != 0) && Some(host) != port["containerPort"].as_i64() {
+                let told = "must match `containerPort` when `hostNetwork` is true";
+                errors.invalid(child(&index(&path, nth), "hostPort"), &Value::from(host), told);
             }
         }
     }
@@ -115,9 +202,15 @@ pub(super) fn check_tolerations(tolerations: &Value, path: &str, errors: &mut Er
             errors.invalid_text(child(&path, "effect"), text(&toleration["effect"]), told);
         }
         match operator {
-            "" | "Equal" => errors.grammar(&child(&path, "operator"), value, label_value(value)),
+            "" | "Equal" => {
+                let complaints = label_value(value);
+                if !complaints.is_empty() {
+                    errors.invalid_text(child(&path, "operator"), value, &complaints.join(";"));
+                }
+            }
             "Exists" if !value.is_empty() => {
-                errors.invalid(child(&path, "operator"), toleration, "value must be empty when `operator` is 'Exists'");
+                let told = "value must be empty when `operator` is 'Exists'";
+                errors.invalid_text(child(&path, "operator"), value, told);
             }
             "Exists" => {}
             other => errors.unsupported(child(&path, "operator"), other, &["Equal", "Exists"]),
@@ -125,69 +218,6 @@ pub(super) fn check_tolerations(tolerations: &Value, path: &str, errors: &mut Er
         let effect = text(&toleration["effect"]);
         if !effect.is_empty() && !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
             errors.unsupported(child(&path, "effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
-        }
-    }
-}
-
-fn check_affinity(affinity: &Value, path: &str, errors: &mut Errors) {
-    let node = &affinity["nodeAffinity"];
-    let required = &node["requiredDuringSchedulingIgnoredDuringExecution"];
-    if required.is_object() {
-        let path =
-            child(&child(path, "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms");
-        let terms = list(&required["nodeSelectorTerms"]);
-        if terms.is_empty() {
-            errors.required(&path, "must have at least one node selector term");
-        }
-        for (at, term) in terms.iter().enumerate() {
-            check_expressions(&term["matchExpressions"], &child(&index(&path, at), "matchExpressions"), errors);
-        }
-    }
-}
-
-fn check_expressions(expressions: &Value, path: &str, errors: &mut Errors) {
-    for (at, expression) in list(expressions).iter().enumerate() {
-        let path = index(path, at);
-        let values = list(&expression["values"]).len();
-        match text(&expression["operator"]) {
-            "In" | "NotIn" if values == 0 => {
-                errors.required(child(&path, "values"), "must be specified when `operator` is 'In' or 'NotIn'");
-            }
-            "Exists" | "DoesNotExist" if values > 0 => {
-                errors.forbidden(
-                    child(&path, "values"),
-                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-                );
-            }
-            "Gt" | "Lt" if values != 1 => {
-                errors
-                    .required(child(&path, "values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-            other => errors.invalid_text(child(&path, "operator"), other, "not a valid selector operator"),
-        }
-        let name = text(&expression["key"]);
-        errors.grammar(&child(&path, "key"), name, qualified_name(name));
-    }
-}
-
-fn check_spread(constraints: &Value, path: &str, errors: &mut Errors) {
-    let mut seen = BTreeSet::new();
-    for (at, constraint) in list(constraints).iter().enumerate() {
-        let path = index(path, at);
-        if constraint["maxSkew"].as_i64().unwrap_or_default() <= 0 {
-            errors.invalid(child(&path, "maxSkew"), &constraint["maxSkew"], "must be greater than 0");
-        }
-        let (topology, unsatisfiable) = (text(&constraint["topologyKey"]), text(&constraint["whenUnsatisfiable"]));
-        if topology.is_empty() {
-            errors.required(child(&path, "topologyKey"), "can not be empty");
-        }
-        if !["DoNotSchedule", "ScheduleAnyway"].contains(&unsatisfiable) {
-            errors.unsupported(child(&path, "whenUnsatisfiable"), unsatisfiable, &["DoNotSchedule", "ScheduleAnyway"]);
-        }
-        if !seen.insert((topology, unsatisfiable)) {
-            let told = format!("{{{topology}, {unsatisfiable}}}");
-            errors.duplicate(key(&path, "{topologyKey, whenUnsatisfiable}"), &Value::from(told));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What of a pod may change: images, deadlines that get shorter, tolerations that are added, a grace period.
 
-use super::field::{Errors, list};
+use super::field::{Errors, list, text};
 use serde_json::Value;
 
 /// Upstream's sentence for everything else.
@@ -9,13 +9,7 @@ const MAY_CHANGE: &str = "pod updates may not change fields other than `spec.con
 pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
     for field in ["containers", "initContainers"] {
         if list(&new["spec"][field]).len() != list(&old["spec"][field]).len() {
-            errors.forbidden(
-                format!("spec.{field}"),
-                &format!(
-                    "pod updates may not add or remove {}",
-                    if field == "containers" { "containers" } else { "init containers" }
-                ),
-            );
+            errors.forbidden(format!("spec.{field}"), "pod updates may not add or remove containers");
             return;
         }
     }
@@ -30,21 +24,37 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
     for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds"] {
         same(&mut wished, &mut allowed, field);
     }
-    let kept = list(&old["spec"]["tolerations"]);
-    if kept.iter().all(|toleration| list(&new["spec"]["tolerations"]).contains(toleration)) {
-        same(&mut wished, &mut allowed, "tolerations");
-    }
+    same(&mut wished, &mut allowed, "tolerations");
+    check_added(new, old, errors);
     // Gates may be taken away, and while there are any, node selection may become narrower.
     let gates = list(&old["spec"]["schedulingGates"]);
-    if list(&new["spec"]["schedulingGates"]).iter().all(|gate| gates.contains(gate)) {
-        same(&mut wished, &mut allowed, "schedulingGates");
-        if !gates.is_empty() {
-            same(&mut wished, &mut allowed, "nodeSelector");
-            same(&mut wished, &mut allowed, "affinity");
-        }
+    same(&mut wished, &mut allowed, "schedulingGates");
+    for (at, gate) in list(&new["spec"]["schedulingGates"]).iter().enumerate().filter(|(_, gate)| !gates.contains(gate))
+    {
+        let told = format!("only deletion is allowed, but found new scheduling gate '{}'", text(&gate["name"]));
+        errors.forbidden(format!("spec.schedulingGates[{at}].name"), &told);
+    }
+    if !gates.is_empty() {
+        same(&mut wished, &mut allowed, "nodeSelector");
+        same(&mut wished, &mut allowed, "affinity");
     }
     if wished != allowed {
         errors.forbidden("spec", MAY_CHANGE);
+    }
+}
+
+/// Tolerations may be added, and of those that are there the seconds may change.
+fn check_added(new: &Value, old: &Value, errors: &mut Errors) {
+    let timeless = |toleration: &Value| {
+        let mut fields = toleration.as_object().cloned().unwrap_or_default();
+        fields.remove("tolerationSeconds");
+        fields
+    };
+    let now = list(&new["spec"]["tolerations"]);
+    let before = list(&old["spec"]["tolerations"]);
+    if !before.iter().all(|one| now.iter().any(|other| timeless(one) == timeless(other))) {
+        let told = "existing toleration can not be modified except its tolerationSeconds";
+        errors.forbidden("spec.tolerations", told);
     }
 }
 

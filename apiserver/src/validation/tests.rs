@@ -1,6 +1,7 @@
 //! Objects as users get them wrong, and what they are told.
 
 mod cluster_kinds;
+mod pods;
 
 use super::{create, update};
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ fn a_pod_without_containers_or_with_two_of_one_name_is_refused() {
     assert_eq!(
         told(&create("", "Pod", &odd)),
         [
-            "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\", \"OnFailure\""
+            "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\""
         ]
     );
 }

@@ -112,6 +112,25 @@ fn drop_of_old_type(service: &mut Value, old: &Value) {
             }
         }
     }
+    let is = |service: &Value, kind: &str| service["spec"]["type"] == kind;
+    let reachable = |service: &Value| {
+        is(service, "LoadBalancer")
+            || is(service, "NodePort")
+            || (is(service, "ClusterIP") && items(&service["spec"]["externalIPs"]).next().is_some())
+    };
+    let checked = |service: &Value| is(service, "LoadBalancer") && service["spec"]["externalTrafficPolicy"] == "Local";
+    let gone = [
+        ("externalTrafficPolicy", reachable(old) && !reachable(service)),
+        ("healthCheckNodePort", checked(old) && !checked(service)),
+        ("allocateLoadBalancerNodePorts", is(old, "LoadBalancer") && !is(service, "LoadBalancer")),
+        ("loadBalancerClass", is(old, "LoadBalancer") && !is(service, "LoadBalancer")),
+    ];
+    let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    for (field, _) in gone.into_iter().filter(|(_, gone)| *gone) {
+        if spec.get(field) == old["spec"].get(field) {
+            spec.remove(field);
+        }
+    }
 }
 
 fn cells(service: &Value, now: SystemTime) -> Vec<Value> {

@@ -1,0 +1,150 @@
+//! Where a pod may run: affinity to nodes and to pods, and how pods are spread.
+
+use super::field::{Errors, child, index, list, text};
+use super::selector;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, qualified_name};
+
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+
+pub(super) fn check(affinity: &Value, path: &str, errors: &mut Errors) {
+    let (node, at) = (&affinity["nodeAffinity"], child(path, "nodeAffinity"));
+    if node[REQUIRED].is_object() {
+        check_node_selector(&node[REQUIRED], &child(&at, REQUIRED), errors);
+    }
+    for (nth, term) in list(&node[PREFERRED]).iter().enumerate() {
+        let path = index(&child(&at, PREFERRED), nth);
+        check_weight(term, &path, errors);
+        check_term(&term["preference"], true, &child(&path, "preference"), errors);
+    }
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let (pods, at) = (&affinity[kind], child(path, kind));
+        for (nth, term) in list(&pods[REQUIRED]).iter().enumerate() {
+            check_pod_term(term, &index(&child(&at, REQUIRED), nth), errors);
+        }
+        for (nth, term) in list(&pods[PREFERRED]).iter().enumerate() {
+            let path = index(&child(&at, PREFERRED), nth);
+            check_weight(term, &path, errors);
+            check_pod_term(&term["podAffinityTerm"], &child(&path, "podAffinityTerm"), errors);
+        }
+    }
+}
+
+fn check_weight(term: &Value, path: &str, errors: &mut Errors) {
+    let weight = term["weight"].as_i64().unwrap_or_default();
+    if !(1..=100).contains(&weight) {
+        errors.invalid(child(path, "weight"), &Value::from(weight), "must be in the range 1-100");
+    }
+}
+
+/// A selector of nodes, which needs a term.
+pub(super) fn check_node_selector(selector: &Value, path: &str, errors: &mut Errors) {
+    let path = child(path, "nodeSelectorTerms");
+    let terms = list(&selector["nodeSelectorTerms"]);
+    if terms.is_empty() {
+        errors.required(&path, "must have at least one node selector term");
+    }
+    for (at, term) in terms.iter().enumerate() {
+        check_term(term, false, &index(&path, at), errors);
+    }
+}
+
+fn check_term(term: &Value, any_value: bool, path: &str, errors: &mut Errors) {
+    for (at, expression) in list(&term["matchExpressions"]).iter().enumerate() {
+        check_expression(expression, any_value, &index(&child(path, "matchExpressions"), at), errors);
+    }
+    for (at, expression) in list(&term["matchFields"]).iter().enumerate() {
+        check_field(expression, &index(&child(path, "matchFields"), at), errors);
+    }
+}
+
+fn check_expression(expression: &Value, any_value: bool, path: &str, errors: &mut Errors) {
+    let values = list(&expression["values"]);
+    let at = child(path, "values");
+    match text(&expression["operator"]) {
+        "In" | "NotIn" if values.is_empty() => {
+            errors.required(&at, "must be specified when `operator` is 'In' or 'NotIn'");
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            errors.forbidden(&at, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+        }
+        "Gt" | "Lt" if values.len() != 1 => {
+            errors.required(&at, "must be specified single value when `operator` is 'Lt' or 'Gt'");
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
+        other => errors.invalid_text(child(path, "operator"), other, "not a valid selector operator"),
+    }
+    let name = text(&expression["key"]);
+    errors.grammar(&child(path, "key"), name, qualified_name(name));
+    for (nth, value) in values.iter().enumerate().filter(|_| !any_value) {
+        errors.grammar(&index(&at, nth), text(value), label_value(text(value)));
+    }
+}
+
+fn check_field(expression: &Value, path: &str, errors: &mut Errors) {
+    let values = list(&expression["values"]);
+    let at = child(path, "values");
+    match text(&expression["operator"]) {
+        "In" | "NotIn" if values.len() != 1 => {
+            errors.required(&at, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
+        }
+        "In" | "NotIn" => {}
+        other => errors.invalid_text(child(path, "operator"), other, "not a valid selector operator"),
+    }
+    let name = text(&expression["key"]);
+    if name != "metadata.name" {
+        return errors.invalid_text(child(path, "key"), name, "not a valid field selector key");
+    }
+    for (nth, value) in values.iter().enumerate() {
+        errors.grammar(&index(&at, nth), text(value), dns_subdomain(text(value)));
+    }
+}
+
+fn check_pod_term(term: &Value, path: &str, errors: &mut Errors) {
+    selector::check(&term["labelSelector"], &child(path, "labelSelector"), errors);
+    selector::check(&term["namespaceSelector"], &child(path, "namespaceSelector"), errors);
+    for namespace in list(&term["namespaces"]) {
+        errors.grammar(&child(path, "namespace"), text(namespace), dns_label(text(namespace)));
+    }
+    let (topology, at) = (text(&term["topologyKey"]), child(path, "topologyKey"));
+    if topology.is_empty() {
+        errors.required(&at, "can not be empty");
+    }
+    errors.grammar(&at, topology, qualified_name(topology));
+}
+
+pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (at, constraint) in list(constraints).iter().enumerate() {
+        let path = index(path, at);
+        let skew = constraint["maxSkew"].as_i64().unwrap_or_default();
+        if skew <= 0 {
+            errors.invalid(child(&path, "maxSkew"), &Value::from(skew), "must be greater than zero");
+        }
+        let (topology, unsatisfiable) = (text(&constraint["topologyKey"]), text(&constraint["whenUnsatisfiable"]));
+        if topology.is_empty() {
+            errors.required(child(&path, "topologyKey"), "can not be empty");
+        }
+        if !["DoNotSchedule", "ScheduleAnyway"].contains(&unsatisfiable) {
+            errors.unsupported(child(&path, "whenUnsatisfiable"), unsatisfiable, &["DoNotSchedule", "ScheduleAnyway"]);
+        }
+        if !seen.insert((topology, unsatisfiable)) {
+            let told = format!("{{{topology}, {unsatisfiable}}}");
+            errors.duplicate(child(&path, "{topologyKey, whenUnsatisfiable}"), &Value::from(told));
+        }
+        let (domains, at) = (&constraint["minDomains"], child(&path, "minDomains"));
+        if domains.as_i64().is_some_and(|n| n <= 0) {
+            errors.invalid(&at, domains, "must be greater than zero");
+        }
+        if domains.is_number() && unsatisfiable != "DoNotSchedule" {
+            let told = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {unsatisfiable}");
+            errors.invalid(&at, domains, &told);
+        }
+        for field in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
+            errors.known(child(&path, field), &constraint[field], &["Honor", "Ignore"]);
+        }
+        selector::check(&constraint["labelSelector"], &child(&path, "labelSelector"), errors);
+    }
+}

@@ -1,0 +1,160 @@
+//! A container's environment: names, and exactly one place that a value comes from.
+
+use super::field::{Errors, child, index, list, text};
+use serde_json::Value;
+use tinyplane_wire::meta::{dns_subdomain, qualified_name};
+
+const FIELD_PATHS: [&str; 9] = [
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
+const RESOURCES: [&str; 6] = [
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+];
+/// Longest key of a ConfigMap or a Secret.
+const KEY_BYTES_MAX: usize = 253;
+const KEY_MESSAGE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+pub(super) fn check(env: &Value, path: &str, errors: &mut Errors) {
+    for (at, variable) in list(env).iter().enumerate() {
+        let path = index(path, at);
+        let name = text(&variable["name"]);
+        if name.is_empty() {
+            errors.required(child(&path, "name"), "");
+        } else {
+            check_name(name, &child(&path, "name"), errors);
+        }
+        if variable["valueFrom"].is_object() {
+            check_source(variable, &child(&path, "valueFrom"), errors);
+        }
+    }
+}
+
+/// Whole ConfigMaps and Secrets.
+pub(super) fn check_from(sources: &Value, path: &str, errors: &mut Errors) {
+    for (at, source) in list(sources).iter().enumerate() {
+        let at_path = index(path, at);
+        let prefix = text(&source["prefix"]);
+        if !prefix.is_empty() {
+            check_name(prefix, &child(&at_path, "prefix"), errors);
+        }
+        let given: Vec<&str> = ["configMapRef", "secretRef"].into_iter().filter(|f| source[*f].is_object()).collect();
+        for field in &given {
+            let (name, path) = (text(&source[*field]["name"]), child(&child(&at_path, field), "name"));
+            if name.is_empty() {
+                errors.required(path, "");
+            } else {
+                errors.grammar(&path, name, dns_subdomain(name.trim_end_matches('-')));
+            }
+        }
+        match given.len() {
+            0 => errors.invalid_text(path, "", "must specify one of: `configMapRef` or `secretRef`"),
+            1 => {}
+            _ => errors.invalid_text(path, "", "may not have more than one field specified at a time"),
+        }
+    }
+}
+
+fn check_name(name: &str, path: &str, errors: &mut Errors) {
+    if name.contains('=') || name.bytes().any(|b| !(0x20..0x7f).contains(&b)) {
+        let told = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+        errors.invalid_text(path, name, told);
+    }
+}
+
+fn check_source(variable: &Value, path: &str, errors: &mut Errors) {
+    let from = &variable["valueFrom"];
+    let known = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
+    let given = known.into_iter().filter(|field| from[*field].is_object()).count();
+    if from["fieldRef"].is_object() {
+        check_field(&from["fieldRef"], &FIELD_PATHS, &child(path, "fieldRef"), errors);
+    }
+    if from["resourceFieldRef"].is_object() {
+        check_resource(&from["resourceFieldRef"], false, &child(path, "resourceFieldRef"), errors);
+    }
+    for field in ["configMapKeyRef", "secretKeyRef"] {
+        if from[field].is_object() {
+            check_key(&from[field], &child(path, field), errors);
+        }
+    }
+    if given == 0 {
+        errors.invalid_text(
+            path,
+            "",
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
+        );
+    } else if !text(&variable["value"]).is_empty() {
+        errors.invalid_text(path, "", "may not be specified when `value` is not empty");
+    } else if given > 1 {
+        errors.invalid_text(path, "", "may not have more than one field specified at a time");
+    }
+}
+
+/// A field of the pod that may be shown: one of `known`, or an entry of its labels or annotations.
+pub(super) fn check_field(reference: &Value, known: &[&str], path: &str, errors: &mut Errors) {
+    let field = text(&reference["fieldPath"]);
+    if field.is_empty() {
+        return errors.required(child(path, "fieldPath"), "");
+    }
+    let subscripted = field.strip_suffix("']").and_then(|field| field.split_once("['"));
+    match subscripted {
+        Some(("metadata.annotations", name)) => errors.grammar(path, name, qualified_name(&name.to_ascii_lowercase())),
+        Some(("metadata.labels", name)) => errors.grammar(path, name, qualified_name(name)),
+        Some((other, _)) => errors.invalid_text(path, other, "does not support subscript"),
+        None if known.contains(&field) => {}
+        None => errors.unsupported(child(path, "fieldPath"), field, known),
+    }
+}
+
+/// A resource of a container; in a volume the container must be named.
+pub(super) fn check_resource(reference: &Value, volume: bool, path: &str, errors: &mut Errors) {
+    let resource = text(&reference["resource"]);
+    let huge = resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
+    if volume && text(&reference["containerName"]).is_empty() {
+        errors.required(child(path, "containerName"), "");
+    } else if resource.is_empty() {
+        errors.required(child(path, "resource"), "");
+    } else if !RESOURCES.contains(&resource) && !huge {
+        errors.unsupported(child(path, "resource"), resource, &RESOURCES);
+    }
+}
+
+fn check_key(reference: &Value, path: &str, errors: &mut Errors) {
+    let (name, key) = (text(&reference["name"]), text(&reference["key"]));
+    errors.grammar(&child(path, "name"), name, dns_subdomain(name));
+    if key.is_empty() {
+        errors.required(child(path, "key"), "");
+    } else {
+        errors.grammar(&child(path, "key"), key, key_complaints(key));
+    }
+}
+
+/// What is wrong with a key of a ConfigMap or a Secret.
+fn key_complaints(key: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if key.len() > KEY_BYTES_MAX {
+        wrong.push(format!("must be no more than {KEY_BYTES_MAX} characters"));
+    }
+    if !key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        wrong.push(KEY_MESSAGE.into());
+    }
+    match key {
+        "." => wrong.push("must not be '.'".into()),
+        ".." => wrong.push("must not be '..'".into()),
+        key if key.starts_with("..") => wrong.push("must not start with '..'".into()),
+        _ => {}
+    }
+    wrong
+}

@@ -1,0 +1,93 @@
+//! What a container asks for and may use: names of resources, amounts, requests against limits.
+
+use super::field::{Errors, child, key};
+use crate::schema::quantity::Quantity;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use tinyplane_wire::meta::qualified_name;
+
+const OF_CONTAINERS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+const OF_QUOTAS: [&str; 10] = [
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "storage",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
+    let (limits_path, requests_path) = (child(path, "limits"), child(path, "requests"));
+    let (limits, requests) = (amounts(&resources["limits"]), amounts(&resources["requests"]));
+    for (name, (amount, shown)) in &limits {
+        check_amount(name, *amount, shown, &key(&limits_path, name), errors);
+    }
+    for (name, (amount, shown)) in &requests {
+        check_amount(name, *amount, shown, &key(&requests_path, name), errors);
+        let shared = is_native(name) && !name.starts_with("hugepages-");
+        match limits.get(name) {
+            Some((limit, told)) if amount != limit && !shared => {
+                errors.invalid_text(&requests_path, shown, &format!("must be equal to {name} limit of {told}"));
+            }
+            Some((limit, told)) if amount > limit => {
+                let told = format!("must be less than or equal to {name} limit of {told}");
+                errors.invalid_text(&requests_path, shown, &told);
+            }
+            None if !shared => {
+                errors.required(&limits_path, "Limit must be set for non overcommitable resources");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The readable amounts of a map, and how they are written.
+fn amounts(map: &Value) -> BTreeMap<&str, (Quantity, String)> {
+    let one = |(name, value): (&'_ String, &Value)| {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Quantity::parse(&shown).ok().map(|amount| (name.len(), amount, shown))
+    };
+    let fields = map.as_object().into_iter().flatten();
+    fields
+        .filter_map(|(name, value)| one((name, value)).map(|(_, amount, shown)| (name.as_str(), (amount, shown))))
+        .collect()
+}
+
+fn check_amount(name: &str, amount: Quantity, shown: &str, path: &str, errors: &mut Errors) {
+    check_name(name, path, errors);
+    if amount.nanos() < 0 {
+        errors.invalid_text(path, shown, "must be greater than or equal to 0");
+    }
+    if !is_native(name) && amount.milli() % 1_000 != 0 {
+        errors.invalid_text(path, shown, "must be an integer");
+    }
+}
+
+fn check_name(name: &str, path: &str, errors: &mut Errors) {
+    let complaints = qualified_name(name);
+    if !complaints.is_empty() {
+        return errors.grammar(path, name, complaints);
+    }
+    if name.contains('/') {
+        if !is_native(name) && name.starts_with("requests.") {
+            errors.invalid_text(path, name, "doesn't follow extended resource name standard");
+        }
+        return;
+    }
+    if OF_CONTAINERS.contains(&name) || name.starts_with("hugepages-") {
+        return;
+    }
+    if !OF_QUOTAS.contains(&name) && !name.starts_with("requests.") && !name.starts_with("limits.") {
+        errors.invalid_text(path, name, "must be a standard resource type or fully qualified");
+    }
+    errors.invalid_text(path, name, "must be a standard resource for containers");
+}
+
+/// Kubernetes' own resources have no domain, or its domain.
+fn is_native(name: &str) -> bool {
+    !name.contains('/') || name.contains("kubernetes.io/")
+}
