@@ -38,7 +38,13 @@ impl Place {
     }
 
     pub(super) fn intent(&self) -> Intent<'_> {
-        Intent { caller: &self.caller, warnings: &self.warnings, dry_run: false, admission: &self.plugins }
+        Intent {
+            caller: &self.caller,
+            manager: None,
+            warnings: &self.warnings,
+            dry_run: false,
+            admission: &self.plugins,
+        }
     }
 
     pub(super) async fn make(&self, group: &str, plural: &str, mut object: Value) -> status::Result<Value> {
@@ -63,7 +69,16 @@ impl Place {
             "status" => Part::Status,
             _ => Part::Other,
         };
-        let target = Target { resource: &row, namespace, name, subresource, part, replaces: false };
+        let target = Target {
+            resource: &row,
+            namespace,
+            name,
+            subresource,
+            part,
+            replaces: false,
+            creates: false,
+            manages: false,
+        };
         let mut change = |current: Option<&Value>| {
             let mut new = current.cloned().unwrap_or_default();
             change(&mut new);

@@ -67,27 +67,14 @@ pub enum Validation {
 }
 
 impl Validation {
-    /// Reads the parameter; `Warn` where it is not given.
-    ///
-    /// # Errors
-    /// 422 for another word.
-    pub fn of(call: &Call, options: &str) -> status::Result<Self> {
-        match call.query.text("fieldValidation") {
-            "" | "Warn" => Ok(Self::Warn),
-            "Ignore" => Ok(Self::Ignore),
-            "Strict" => Ok(Self::Strict),
-            other => Err(Status::invalid(
-                "meta.k8s.io",
-                options,
-                "",
-                vec![status::Cause {
-                    reason: "FieldValueNotSupported".into(),
-                    message: format!(
-                        "Unsupported value: {other:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
-                    ),
-                    field: "fieldValidation".into(),
-                }],
-            )),
+    /// What a word means; nothing said is `Warn`.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "" | "Warn" => Some(Self::Warn),
+            "Ignore" => Some(Self::Ignore),
+            "Strict" => Some(Self::Strict),
+            _ => None,
         }
     }
 }
@@ -166,7 +153,8 @@ pub fn decode(gvk: &Gvk, json: &[u8], validation: Validation, warnings: &Warning
     settle(gvk, decoded, validation, warnings)
 }
 
-/// The same for a value that a patch made. `shown` says what is told of a patch that makes no such object.
+/// The same for a value that a patch made. `shown` says what is told of a patch that makes no such object, `strict` what
+/// a strict reader said of the patch.
 ///
 /// # Errors
 /// 422 in upstream's words, for what is no such object.
@@ -174,17 +162,34 @@ pub fn decode_value(
     gvk: &Gvk,
     value: Value,
     shown: impl FnOnce() -> String,
+    strict: &[String],
     validation: Validation,
     warnings: &Warnings,
 ) -> status::Result<Value> {
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
-    match decode::value(schema::model(), id, value) {
+    let decoded = decode::value(schema::model(), id, value).map(|mut decoded| {
+        decoded.unknown.splice(0..0, strict.iter().cloned());
+        decoded
+    });
+    match decoded {
         Err(error) => Err(bad_patch(&shown(), &error.to_string())),
         Ok(decoded) if validation == Validation::Strict && !decoded.unknown.is_empty() => {
             Err(bad_patch(&shown(), &decoded.strict_error().unwrap_or_default()))
         }
         Ok(decoded) => settle(gvk, decoded, validation, warnings),
     }
+}
+
+/// The same for a value that an apply made, which has no unknown fields.
+///
+/// # Errors
+/// A value does not parse as its type.
+pub fn complete(gvk: &Gvk, value: Value) -> Result<Value, DecodeError> {
+    let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
+    let mut value = decode::value(schema::model(), id, value)?.value;
+    value["kind"] = gvk.kind.as_str().into();
+    value["apiVersion"] = gvk.api_version().into();
+    Ok(value)
 }
 
 /// 422 for a patch: upstream names neither kind nor object.

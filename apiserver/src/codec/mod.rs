@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod body;
+pub mod doubles;
 pub mod gzip;
 pub mod partial;
 pub mod pieces;

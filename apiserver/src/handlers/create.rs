@@ -9,7 +9,7 @@ use tinyplane_wire::status;
 
 impl Handlers {
     pub(super) async fn create(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
-        let mut object = ask.object(body, "CreateOptions").await?;
+        let mut object = ask.object(&ask.resource.gvk, body).await?;
         ask.place(&mut object)?;
         if Reviews::answers(&ask.path.group, &ask.path.resource) {
             let answer = self.reviews.create(ask.call.caller(), &ask.path.resource, ask.namespace, object)?;
@@ -20,7 +20,7 @@ impl Handlers {
             return self.bind(ask, &pod, &object).await;
         }
         self.check_escalation(ask, &object, None)?;
-        let intent = self.intent(ask)?;
+        let intent = self.intent(ask);
         let created = self.registry.create(&ask.resource, ask.namespace, object, &intent).await?;
         self.answer(ask, StatusCode::CREATED, &created)
     }

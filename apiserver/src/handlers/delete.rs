@@ -14,7 +14,7 @@ use tinyplane_wire::status::{self, Details, Status};
 impl Handlers {
     pub(super) async fn delete(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
         let (options, dry_run) = options(ask, body).await?;
-        let mut intent = self.intent(ask)?;
+        let mut intent = self.intent(ask);
         intent.dry_run |= dry_run;
         let deleted = self.registry.delete(&ask.resource, ask.namespace, ask.name, &options, &intent).await?;
         if deleted.gone && !ask.resource.behaviour.returns_deleted {
@@ -40,7 +40,7 @@ impl Handlers {
 
     pub(super) async fn delete_collection(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
         let (options, dry_run) = options(ask, body).await?;
-        let mut intent = self.intent(ask)?;
+        let mut intent = self.intent(ask);
         intent.dry_run |= dry_run;
         let deleted = self.registry.delete_collection(&ask.resource, &selection(ask)?, &options, &intent).await?;
         self.list_of(ask, &deleted)

@@ -12,18 +12,20 @@ mod patch;
 mod subresource;
 #[cfg(test)]
 mod tests;
-mod update;
 mod watch;
 mod watch_socket;
+mod write;
+mod write_options;
 
 use crate::authz::{Permitted, escalation};
 use crate::chain::Serve;
 use crate::codec::accept::{self, Accept, Offer};
-use crate::codec::body::{self, Validation};
+use crate::codec::body;
 use crate::codec::gzip;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::admit::{Admission, Intent};
+use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
 use crate::registry::encoded;
 use crate::request::{Call, ResourcePath, Verb};
@@ -35,10 +37,13 @@ use connect::ConnectContext;
 use http::{Request, Response};
 use serde_json::Value;
 use std::sync::Arc;
+use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::process::Shutdown;
-use tinyplane_wire::status::{self, Cause, Reason, Status};
+use tinyplane_wire::status::{self, Reason, Status};
 use tinyplane_wire::streaming::handshake::wants_websocket;
+use write::View;
+use write_options::WriteOptions;
 
 /// Serves every resource of the catalog.
 pub struct Handlers {
@@ -65,6 +70,7 @@ struct Ask<'a> {
     resource: Arc<Resource>,
     namespace: &'a str,
     name: &'a str,
+    options: WriteOptions,
 }
 
 #[async_trait]
@@ -82,6 +88,7 @@ impl Serve for Handlers {
             namespace: if resource.namespaced { path.namespace.as_deref().unwrap_or_default() } else { "" },
             name: path.name.as_deref().unwrap_or_default(),
             resource,
+            options: WriteOptions::of(&call)?,
         };
         if call.verb == Verb::Watch && wants_websocket(request.headers()) {
             let upgrade = hyper::upgrade::on(&mut request);
@@ -131,21 +138,21 @@ impl Handlers {
             Verb::List => self.list(ask),
             Verb::Watch => self.watch(ask),
             Verb::Create => self.create(ask, body).await,
-            Verb::Update => self.update(ask, body).await,
-            Verb::Patch => self.patch(ask, body).await,
+            Verb::Update | Verb::Patch => self.write(ask, body, &View::of(ask, "", Part::Main)).await,
             Verb::Delete => self.delete(ask, body).await,
             Verb::DeleteCollection => self.delete_collection(ask, body).await,
             _ => Err(crate::registry::no_such_resource()),
         }
     }
 
-    fn intent<'a>(&'a self, ask: &'a Ask<'_>) -> status::Result<Intent<'a>> {
-        Ok(Intent {
+    fn intent<'a>(&'a self, ask: &'a Ask<'_>) -> Intent<'a> {
+        Intent {
             caller: ask.call.caller(),
+            manager: Some(&ask.options.manager),
             warnings: &ask.call.warnings,
-            dry_run: dry_run(ask.call)?,
+            dry_run: ask.options.dry_run,
             admission: &*self.admission,
-        })
+        }
     }
 
     /// Nobody grants what they don't hold: the further questions of writes to roles and bindings.
@@ -172,11 +179,10 @@ impl Ask<'_> {
         }
     }
 
-    /// The body as an object of the row's kind.
-    async fn object(&self, body: Body, options: &str) -> status::Result<Value> {
+    /// The body as an object of a kind.
+    async fn object(&self, gvk: &Gvk, body: Body) -> status::Result<Value> {
         let json = self.json(body).await?;
-        let validation = Validation::of(self.call, options)?;
-        body::decode(&self.resource.gvk, &json, validation, &self.call.warnings)
+        body::decode(gvk, &json, self.options.validation, &self.call.warnings)
     }
 
     /// The body as JSON.
@@ -213,21 +219,4 @@ impl Ask<'_> {
         }
         Ok(())
     }
-}
-
-/// Reads `dryRun`.
-fn dry_run(call: &Call) -> status::Result<bool> {
-    let mut given = false;
-    for word in call.query.all("dryRun") {
-        if word != "All" {
-            let cause = Cause {
-                reason: "FieldValueNotSupported".into(),
-                message: format!("Unsupported value: {word:?}: supported values: \"All\""),
-                field: "dryRun".into(),
-            };
-            return Err(Status::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]));
-        }
-        given = true;
-    }
-    Ok(given)
 }

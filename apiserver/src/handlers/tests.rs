@@ -1,5 +1,6 @@
 //! Calls through the handlers, on a store in memory: what comes back, code and words.
 
+mod apply;
 mod bad_input;
 mod bounds;
 mod forms;

@@ -62,6 +62,9 @@ pub trait Admission: Send + Sync {
 pub struct Intent<'a> {
     /// Who wants it.
     pub caller: &'a Caller,
+    /// By which name the caller manages what it writes; empty where it tells none. `None` leaves all managers as they
+    /// are: for what the server itself changes in somebody's object.
+    pub manager: Option<&'a str>,
     /// Where to say what the caller should know.
     pub warnings: &'a Warnings,
     /// Everything but the write itself.

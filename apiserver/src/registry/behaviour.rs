@@ -155,6 +155,10 @@ pub struct Behaviour {
     pub deletion: Deletion,
     /// Whether an object may be created with a status: nodes alone.
     pub created_with_status: bool,
+    /// What nobody comes to own by writing the status, the spec aside; what of it is metadata stays as it was.
+    pub status_resets: &'static [&'static [&'static str]],
+    /// What nobody comes to own by writing the object, its status aside.
+    pub main_resets: &'static [&'static [&'static str]],
     /// Completes an object before it is checked. `old` is `None` when it is created.
     pub prepare: fn(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>),
     /// Says what its author should know. `old` is `None` when it is created.
@@ -177,6 +181,8 @@ impl Behaviour {
         returns_deleted: false,
         deletion: Deletion::AtOnce,
         created_with_status: false,
+        status_resets: &[],
+        main_resets: &[],
         prepare: |_, _, _| {},
         warnings: |_, _| Vec::new(),
         columns: &[NAME, AGE],

@@ -7,6 +7,7 @@ mod roles;
 
 use super::Registry;
 use super::catalog::Resource;
+use super::managers::SERVER;
 use super::{encoding, failure};
 use crate::authz::defaults;
 use crate::store::contract::{CommitError, Write};
@@ -64,6 +65,7 @@ impl Registry {
             return Ok(());
         }
         complete(self, &mut object);
+        self.manage_new(&resource, Some(SERVER), &mut object);
         match self.store().commit(Write::create(key, encoding::body(&resource, &object))).await {
             Ok(_) | Err(CommitError::Exists { .. }) => Ok(()),
             Err(error) => Err(failure::commit(&resource, &name, &error)),

@@ -3,6 +3,8 @@
 use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Part, Scene};
 use super::catalog::Resource;
+use super::managers::{self, Versions, Writer};
+use super::update::Target;
 use super::{Registry, encoding, failure, metadata, services};
 use crate::schema;
 use crate::store::contract::{CommitError, Expect, Write};
@@ -50,7 +52,32 @@ impl Registry {
         object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
-        let mut object = self.begin(resource, namespace, object)?;
+        let object =
+            self.begin(resource, namespace, object, |object| self.manage_new(resource, intent.manager, object))?;
+        self.create_named(resource, namespace, object, intent).await
+    }
+
+    /// Creates what an update of an object that is not there makes, or an apply.
+    pub(super) async fn create_managed(
+        &self,
+        target: &Target<'_>,
+        object: Value,
+        intent: &Intent<'_>,
+    ) -> status::Result<Object> {
+        if !target.manages {
+            return self.create(target.resource, target.namespace, object, intent).await;
+        }
+        let object = self.begin(target.resource, target.namespace, object, |_| {})?;
+        self.create_named(target.resource, target.namespace, object, intent).await
+    }
+
+    async fn create_named(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        mut object: Value,
+        intent: &Intent<'_>,
+    ) -> status::Result<Object> {
         let base = Meta::of(&object).name().is_empty().then(|| generated_base(&object)).flatten();
         for attempt in 1.. {
             if let Some(base) = &base {
@@ -69,7 +96,13 @@ impl Registry {
     }
 
     /// What happens before admission: defaults, system fields, the stored version.
-    fn begin(&self, resource: &Resource, namespace: &str, mut object: Value) -> status::Result<Value> {
+    fn begin(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        mut object: Value,
+        manage: impl FnOnce(&mut Value),
+    ) -> status::Result<Value> {
         if !Meta::of(&object).resource_version().is_empty() {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::failure(Reason::Unknown, message));
@@ -81,8 +114,26 @@ impl Registry {
             fields.remove("status");
         }
         default(resource, &mut object);
+        manage(&mut object);
         metadata::begin(&mut object, namespace, &self.clock);
         Ok(encoding::store(resource, object))
+    }
+
+    /// Writes into a new object who manages its fields.
+    pub(super) fn manage_new(&self, resource: &Resource, manager: Option<&str>, object: &mut Value) {
+        let Some(manager) = manager else {
+            metadata_mut(object).remove("managedFields");
+            return;
+        };
+        let (catalog, filter) = (self.catalog(), managers::resets(resource, Part::Main, ""));
+        let writer = Writer {
+            manager,
+            subresource: "",
+            now: &self.clock.timestamp(),
+            versions: &Versions::of(&catalog, resource),
+            filter: filter.as_ref(),
+        };
+        managers::record(&writer, None, object);
     }
 
     async fn create_once(

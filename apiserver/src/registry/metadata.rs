@@ -30,7 +30,7 @@ pub fn made_up_name(base: &str) -> String {
 /// What the server writes into every new object, whatever its author wrote there.
 pub(super) fn begin(object: &mut Value, namespace: &str, clock: &Clock) {
     let metadata = metadata_mut(object);
-    for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields"] {
+    for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
         metadata.remove(field);
     }
     if !namespace.is_empty() {
@@ -45,7 +45,6 @@ pub(super) fn carry_over(new: &mut Value, old: &Value) {
     let before = &old["metadata"];
     let metadata = metadata_mut(new);
     metadata.remove("selfLink");
-    metadata.remove("managedFields");
     set_or_remove(metadata, "creationTimestamp", &before["creationTimestamp"]);
     set_or_remove(metadata, "generation", &before["generation"]);
     for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {

@@ -14,6 +14,7 @@ mod expiry;
 pub mod failure;
 mod kinds;
 pub mod list;
+pub mod managers;
 pub mod metadata;
 pub mod reader;
 pub mod selection;

@@ -91,7 +91,13 @@ pub(super) async fn release_unused(registry: &Registry, resource: &Resource, old
     let kept: Vec<IpAddr> = new.map(addresses::of).unwrap_or_default();
     let own = registry.builtin("networking.k8s.io", "ipaddresses");
     let (caller, warnings) = (Caller::new("system:apiserver", [GROUP_MASTERS]), Warnings::default());
-    let intent = Intent { caller: &caller, warnings: &warnings, dry_run: false, admission: &Unasked };
+    let intent = Intent {
+        caller: &caller,
+        manager: Some(super::managers::SERVER),
+        warnings: &warnings,
+        dry_run: false,
+        admission: &Unasked,
+    };
     for address in addresses::of(old).into_iter().filter(|address| !kept.contains(address)) {
         let deleted = Box::pin(registry.delete(&own, "", &address.to_string(), &Options::default(), &intent)).await;
         if let Err(error) = deleted {

@@ -35,7 +35,7 @@ impl World {
     }
 
     fn intent(&self) -> Intent<'_> {
-        Intent { caller: &self.caller, warnings: &self.warnings, dry_run: false, admission: &Unasked }
+        Intent { caller: &self.caller, manager: None, warnings: &self.warnings, dry_run: false, admission: &Unasked }
     }
 
     fn row(&self, group: &str, plural: &str) -> Arc<Resource> {
@@ -56,7 +56,16 @@ impl World {
         let row = self.row(group, plural);
         let namespace = if row.namespaced { "default" } else { "" };
         let subresource = if part == Part::Status { "status" } else { "" };
-        let target = Target { resource: &row, namespace, name, subresource, part, replaces: true };
+        let target = Target {
+            resource: &row,
+            namespace,
+            name,
+            subresource,
+            part,
+            replaces: true,
+            creates: false,
+            manages: false,
+        };
         let mut change = |current: Option<&Value>| {
             let mut new = current.cloned().unwrap_or_default();
             change(&mut new);

@@ -4,6 +4,7 @@ use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
 use super::create::{Object, default, valid, warn};
+use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::store::contract::{CommitError, Expect, Write};
 use crate::store::entry::Entry;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 use tinyplane_wire::meta::{Meta, metadata_mut};
 use tinyplane_wire::status::{self, Status};
 
-/// How often a change is tried on ever newer objects before its caller is told of the conflict.
-const ATTEMPTS_MAX: usize = 16;
+/// How often a change is tried on ever newer objects before its caller is told of the conflict. Upstream tries until the
+/// request's time is over; each lost attempt is one that somebody else has won.
+const ATTEMPTS_MAX: usize = 128;
 
 /// Where a change goes.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,10 @@ pub struct Target<'a> {
     /// Whether the whole object was sent: it must then say which version it replaces, where the kind demands that, and
     /// may be created where the kind allows that.
     pub replaces: bool,
+    /// Whether what is not there is created, whatever its kind: by an apply.
+    pub creates: bool,
+    /// Whether the change itself says who manages the new object's fields.
+    pub manages: bool,
 }
 
 /// What an update did.
@@ -59,14 +65,15 @@ impl Registry {
         let key = resource.key(target.namespace, target.name);
         for attempt in 1.. {
             let Some(entry) = self.store.snapshot().get(&key).cloned() else {
-                if target.replaces && resource.behaviour.create_on_update && target.subresource.is_empty() {
+                let replaces = target.replaces && resource.behaviour.create_on_update;
+                if (target.creates || replaces) && target.subresource.is_empty() {
                     let mut object = change(None)?;
                     // Upstream lets a version of an object that is gone lead to a conflict; a create wants none.
                     if !Meta::of(&object).resource_version().is_empty() {
                         return Err(Status::not_found(&resource.gvk.group, &resource.plural, target.name));
                     }
                     metadata_mut(&mut object).entry("name").or_insert_with(|| target.name.into());
-                    let object = self.create(resource, target.namespace, object, intent).await?;
+                    let object = self.create_managed(target, object, intent).await?;
                     return Ok(Updated { object, created: true });
                 }
                 return Err(Status::not_found(&resource.gvk.group, &resource.plural, target.name));
@@ -92,6 +99,7 @@ impl Registry {
         let served = encoding::serve(resource, old.clone());
         let mut new = change(Some(&served))?;
         default(resource, &mut new);
+        self.manage(target, intent, &served, &mut new);
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
         restrict(target, &mut new, &old);
@@ -120,6 +128,7 @@ impl Registry {
             warn(resource, &new, Some(&old), intent);
         }
         intent.admission.validate(&question, &new).await?;
+        managers::unite_times(&mut new, &old);
         if intent.dry_run {
             return Ok(Attempt::Done(Object::Value(new)));
         }
@@ -143,6 +152,30 @@ impl Registry {
             Err(CommitError::Stale { .. } | CommitError::Missing { .. }) => Ok(Attempt::Stale),
             Err(error) => Err(failure::commit(resource, target.name, &error)),
         }
+    }
+
+    /// Writes into the new object who manages its fields.
+    fn manage(&self, target: &Target<'_>, intent: &Intent<'_>, live: &Value, new: &mut Value) {
+        if target.manages {
+            return;
+        }
+        let Some(manager) = intent.manager else {
+            match &live["metadata"]["managedFields"] {
+                Value::Null => drop(metadata_mut(new).remove("managedFields")),
+                kept => drop(metadata_mut(new).insert("managedFields".into(), kept.clone())),
+            }
+            return;
+        };
+        let filter = managers::resets(target.resource, target.part, target.subresource);
+        let catalog = self.catalog();
+        let writer = Writer {
+            manager,
+            subresource: target.subresource,
+            now: &self.clock.timestamp(),
+            versions: &Versions::of(&catalog, target.resource),
+            filter: filter.as_ref(),
+        };
+        managers::record(&writer, Some(live), new);
     }
 
     /// Judges the resource version and the uid that the caller sent. True when the caller is bound to the version.
@@ -207,6 +240,7 @@ fn restrict(target: &Target<'_>, new: &mut Value, old: &Value) {
     match target.part {
         Part::Main if target.resource.behaviour.has_status => put(new, "status"),
         Part::Status => {
+            target.resource.behaviour.status_resets.iter().for_each(|path| keep_metadata(new, old, path));
             let fields = new.as_object().into_iter().chain(old.as_object()).flat_map(|fields| fields.keys().cloned());
             let others = fields.filter(|field| !["metadata", "status", "kind", "apiVersion"].contains(&field.as_str()));
             others.collect::<Vec<_>>().iter().for_each(|field| put(new, field));
@@ -214,6 +248,24 @@ fn restrict(target: &Target<'_>, new: &mut Value, old: &Value) {
         Part::Main | Part::Other => {}
     }
 }
+
+/// Puts back the metadata that a path names: all, or one field.
+fn keep_metadata(new: &mut Value, old: &Value, path: &[&str]) {
+    let (metadata, before) = (metadata_mut(new), &old["metadata"]);
+    let mut put = |field: &str| match before.get(field) {
+        Some(value) => drop(metadata.insert(field.to_owned(), value.clone())),
+        None => drop(metadata.remove(field)),
+    };
+    match path {
+        ["metadata"] => KEPT.iter().for_each(|field| put(field)),
+        ["metadata", field] => put(field),
+        _ => {}
+    }
+}
+
+/// What is put back of the metadata where a status may change nothing of it.
+const KEPT: [&str; 6] =
+    ["deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "finalizers", "ownerReferences"];
 
 /// Whether an object that is being deleted has nothing left to wait for.
 pub(super) fn is_to_go(resource: &Resource, object: &Value) -> bool {

@@ -70,7 +70,7 @@ pub(super) fn written(field: &Field) -> bool {
 }
 
 /// What Go writes for a field that holds nothing.
-fn empty(shape: &Shape, pointer: bool) -> Value {
+pub(super) fn empty(shape: &Shape, pointer: bool) -> Value {
     match shape {
         _ if pointer => Value::Null,
         Shape::Object(_) => Value::Object(Map::new()),

@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod default;
+pub mod fields;
 pub mod model;
 pub mod openapi;
 mod parse;

@@ -1,5 +1,6 @@
 //! Stories: a whole cluster each, used as a person or a program would use it.
 
+mod applying;
 mod apps;
 mod certificates;
 mod crash;

@@ -13,6 +13,7 @@ use super::pod_resources::{Amounts, add, amounts};
 use super::{Plugin, forbidden};
 use crate::registry::admit::{Intent, Question, Unasked};
 use crate::registry::behaviour::Part;
+use crate::registry::managers::SERVER;
 use crate::registry::update::Target;
 use crate::schema::quantity::Quantity;
 use async_trait::async_trait;
@@ -165,6 +166,8 @@ async fn charge_one(question: &Question<'_>, name: &str, charge: &Charge<'_>) ->
         subresource: "status",
         part: Part::Status,
         replaces: false,
+        creates: false,
+        manages: false,
     };
     let mut change = |quota: Option<&Value>| {
         let quota = quota.ok_or_else(crate::registry::no_such_resource)?;
@@ -176,7 +179,7 @@ async fn charge_one(question: &Question<'_>, name: &str, charge: &Charge<'_>) ->
         }
         Ok(new)
     };
-    let own = Intent { admission: &Unasked, ..*question.intent };
+    let own = Intent { admission: &Unasked, manager: Some(SERVER), ..*question.intent };
     match question.registry.update(&target, &own, &mut change).await {
         Ok(_) => Ok(()),
         // It was removed meanwhile: nothing is limited by it any more.

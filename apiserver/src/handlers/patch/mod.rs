@@ -1,120 +1,83 @@
-//! PATCH: a change that is laid over the current object, again for every attempt.
+//! Patches: what they are, how they are read, and what each makes of an object.
 
+pub(super) mod apply;
 mod json;
 mod merge;
 mod strategic;
 
-use super::{Ask, Handlers};
-use crate::codec::body::{self, Validation};
-use crate::registry::behaviour::Part;
-use crate::registry::update::Target;
-use crate::request::Warnings;
+use super::Ask;
+use crate::codec::body;
+use crate::request::Call;
+use crate::schema;
 use axum::body::Body;
-use http::{Response, StatusCode};
 use serde_json::Value;
 use tinyplane_wire::gvr::Gvk;
-use tinyplane_wire::meta::Meta;
 use tinyplane_wire::status::{self, Reason, Status};
 
-/// A patch that was read.
+/// A patch that was read, with what a strict reader says of it.
 pub(super) enum Patch {
     /// RFC 6902.
-    Json(json_patch::Patch),
+    Json(json_patch::Patch, Vec<String>),
     /// RFC 7396.
-    Merge(Value),
+    Merge(Value, Vec<String>),
     /// Kubernetes' own, by merge keys.
-    Strategic(Value),
+    Strategic(Value, Vec<String>),
+    /// Server-side apply.
+    Apply(apply::Config),
+}
+
+const JSON: &str = "application/json-patch+json";
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// Content types of patches, in upstream's order; those of a kind without a Go type do without the third.
+const KINDS: [&str; 4] = [JSON, MERGE, STRATEGIC, APPLY];
+
+fn kind(call: &Call) -> &str {
+    call.header("content-type").split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether a call is an apply.
+pub(super) fn applies(call: &Call) -> bool {
+    kind(call) == APPLY
 }
 
 impl Patch {
     /// Reads the patch of a call.
     pub(super) async fn read(ask: &Ask<'_>, body: Body) -> status::Result<Self> {
-        let content_type = ask.call.header("content-type");
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if !KINDS.contains(&kind) {
+        let kind = kind(ask.call);
+        let untyped = ask.resource.type_id().is_none();
+        let kinds: Vec<_> = KINDS.into_iter().filter(|kind| !(untyped && *kind == STRATEGIC)).collect();
+        if !kinds.contains(&kind) {
             let told = format!(
                 "the body of the request was in an unknown format - accepted media types include: {}",
-                KINDS.join(", ")
+                kinds.join(", ")
             );
             return Err(Status::failure(Reason::UnsupportedMediaType, told));
         }
         let bytes = body::read(ask.call, body).await?;
         match kind {
-            "application/json-patch+json" => json::read(&bytes).map(Self::Json),
-            "application/merge-patch+json" => merge::read(&bytes).map(Self::Merge),
-            _ => merge::read(&bytes).map(Self::Strategic),
+            JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, strict)),
+            MERGE => merge::read(&bytes).map(|(patch, strict)| Self::Merge(patch, strict)),
+            STRATEGIC => merge::read(&bytes).map(|(patch, strict)| Self::Strategic(patch, strict)),
+            _ => apply::read(&bytes).map(Self::Apply),
         }
     }
 
-    /// Lays the patch over an object of this kind.
-    pub(super) fn apply(&self, gvk: &Gvk, current: Value) -> status::Result<Value> {
-        match self {
-            Self::Json(patch) => json::apply(patch, current),
-            Self::Merge(patch) => Ok(merge::apply(patch, current)),
-            Self::Strategic(patch) => strategic::apply(gvk, patch, current),
-        }
-    }
-
-    /// What the patch made, as an object of this kind.
-    pub(super) fn decoded(
-        &self,
-        gvk: &Gvk,
-        patched: Value,
-        validation: Validation,
-        warnings: &Warnings,
-    ) -> status::Result<Value> {
+    /// What the patch makes of an object of this kind, decoded.
+    pub(super) fn laid(&self, ask: &Ask<'_>, gvk: &Gvk, current: Value) -> status::Result<Value> {
+        let (patched, shown, strict) = match self {
+            Self::Json(patch, strict) => (json::apply(patch, current)?, None, strict.as_slice()),
+            Self::Merge(patch, strict) => (merge::apply(patch, current), None, strict.as_slice()),
+            Self::Strategic(patch, strict) => (strategic::apply(gvk, patch, current)?, Some(patch), strict.as_slice()),
+            Self::Apply(_) => (current, None, [].as_slice()),
+        };
         // Upstream tells of a strategic patch itself, and of the others what they made.
-        let shown = match self {
-            Self::Strategic(patch) => patch.to_string(),
-            Self::Json(_) | Self::Merge(_) => patched.to_string(),
+        let shown = match shown {
+            Some(patch) => schema::fields::go_value(patch),
+            None => patched.to_string(),
         };
-        body::decode_value(gvk, patched, || shown, validation, warnings)
-    }
-}
-
-/// Content types of patches, in upstream's order.
-const KINDS: [&str; 3] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
-
-impl Handlers {
-    pub(super) async fn patch(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
-        self.patch_part(ask, body, "", Part::Main).await
-    }
-
-    /// Patches an object, or a part of it.
-    pub(super) async fn patch_part(
-        &self,
-        ask: &Ask<'_>,
-        body: Body,
-        subresource: &str,
-        part: Part,
-    ) -> status::Result<Response<Body>> {
-        let patch = Patch::read(ask, body).await?;
-        let validation = Validation::of(ask.call, "PatchOptions")?;
-        let target = Target {
-            resource: &ask.resource,
-            namespace: ask.namespace,
-            name: ask.name,
-            subresource,
-            part,
-            replaces: false,
-        };
-        let intent = self.intent(ask)?;
-        let mut change = |old: Option<&Value>| {
-            let old = old.ok_or_else(crate::registry::no_such_resource)?;
-            let patched = patch.apply(&ask.resource.gvk, old.clone())?;
-            let mut new = patch.decoded(&ask.resource.gvk, patched, validation, &ask.call.warnings)?;
-            // The current version stands in the current object: only one that the patch brought binds the caller.
-            ask.place(&mut new)?;
-            if Meta::of(&new).name() != ask.name {
-                ask.named(&mut new)?;
-            }
-            if subresource.is_empty() {
-                self.check_escalation(ask, &new, Some(old))?;
-            }
-            Ok(new)
-        };
-        let updated = self.registry.update(&target, &intent, &mut change).await?;
-        self.answer(ask, StatusCode::OK, &updated.object)
+        body::decode_value(gvk, patched, || shown, strict, ask.options.validation, &ask.call.warnings)
     }
 }

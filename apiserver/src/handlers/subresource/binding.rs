@@ -2,6 +2,7 @@
 
 use super::super::answer::value;
 use super::super::{Ask, Handlers};
+use crate::registry::admit::Intent;
 use crate::registry::behaviour::Part;
 use crate::registry::update::Target;
 use axum::body::Body;
@@ -31,13 +32,15 @@ impl Handlers {
             subresource: "binding",
             part: Part::Other,
             replaces: false,
+            creates: false,
+            manages: false,
         };
         let now = self.registry.clock().timestamp();
         let mut change = |old: Option<&Value>| {
             let old = old.ok_or_else(crate::registry::no_such_resource)?;
             bound(old, binding, &node, &now)
         };
-        let intent = self.intent(ask)?;
+        let intent = Intent { manager: None, ..self.intent(ask) };
         self.registry.update(&target, &intent, &mut change).await?;
         let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         value(ask, StatusCode::CREATED, &success)

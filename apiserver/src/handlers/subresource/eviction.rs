@@ -30,7 +30,7 @@ impl Handlers {
         let options = of_eviction(eviction)?;
         let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
         let pod = encoding::parse(&entry)?;
-        let mut intent = self.intent(ask)?;
+        let mut intent = self.intent(ask);
         intent.dry_run |= eviction["deleteOptions"]["dryRun"].as_array().is_some_and(|words| !words.is_empty());
         let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"));
         if !ended && !Meta::of(&pod).is_deleting() {
@@ -72,13 +72,15 @@ impl Handlers {
             subresource: "status",
             part: Part::Status,
             replaces: false,
+            creates: false,
+            manages: false,
         };
         let now = self.registry.clock().timestamp();
         let mut change = |budget: Option<&Value>| {
             let budget = budget.ok_or_else(crate::registry::no_such_resource)?;
             allow_one(budget, ask.name, &now)
         };
-        let own = Intent { admission: &Unasked, ..*intent };
+        let own = Intent { admission: &Unasked, manager: None, ..*intent };
         self.registry.update(&target, &own, &mut change).await.map(drop)
     }
 
@@ -91,6 +93,8 @@ impl Handlers {
             subresource: "status",
             part: Part::Status,
             replaces: false,
+            creates: false,
+            manages: false,
         };
         let condition = json!({
             "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
@@ -106,7 +110,7 @@ impl Handlers {
             }
             Ok(pod)
         };
-        let own = Intent { admission: &Unasked, ..*intent };
+        let own = Intent { admission: &Unasked, manager: None, ..*intent };
         self.registry.update(&target, &own, &mut change).await.map(drop)
     }
 }

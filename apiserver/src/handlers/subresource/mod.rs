@@ -6,8 +6,8 @@ mod parts;
 mod scale;
 
 use super::answer::value;
+use super::write::View;
 use super::{Ask, Handlers};
-use crate::codec::body::{self, Validation};
 use crate::registry::admit::{Operation, Question};
 use crate::registry::behaviour::Part;
 use crate::request::Verb;
@@ -26,8 +26,9 @@ impl Handlers {
         match (subresource, ask.call.verb) {
             ("scale", _) => self.scale(ask, body).await,
             (_, Verb::Get) => self.get(ask),
-            ("status", Verb::Update) => self.replace(ask, body, subresource, Part::Status).await,
-            ("status", Verb::Patch) => self.patch_part(ask, body, subresource, Part::Status).await,
+            ("status", Verb::Update | Verb::Patch) => {
+                self.write(ask, body, &View::of(ask, subresource, Part::Status)).await
+            }
             ("binding", _) => {
                 let binding = self.sent(ask, subresource, body).await?;
                 self.bind(ask, ask.name, &binding).await
@@ -38,7 +39,7 @@ impl Handlers {
             }
             ("token", _) => {
                 let request = self.sent(ask, subresource, body).await?;
-                let intent = self.intent(ask)?;
+                let intent = self.intent(ask);
                 let question = Question {
                     operation: Operation::Create,
                     resource: &ask.resource,
@@ -54,14 +55,16 @@ impl Handlers {
                 let issued = tokens.create(ask.namespace, ask.name, request)?;
                 value(ask, StatusCode::CREATED, &issued)
             }
-            _ => self.change_part(ask, subresource, body).await,
+            _ => {
+                let view = View { take: Some(parts::taken), ..View::of(ask, subresource, Part::Other) };
+                self.write(ask, body, &view).await
+            }
         }
     }
 
     /// The body as an object of the subresource's kind.
     async fn sent(&self, ask: &Ask<'_>, subresource: &str, body: Body) -> status::Result<Value> {
         let known = ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?;
-        let json = ask.json(body).await?;
-        body::decode(&known.gvk, &json, Validation::of(ask.call, "CreateOptions")?, &ask.call.warnings)
+        ask.object(&known.gvk, body).await
     }
 }

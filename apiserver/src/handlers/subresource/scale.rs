@@ -1,12 +1,11 @@
 //! `scale`: how many replicas of whatever has replicas, as `autoscaling/v1` `Scale`.
 
 use super::super::answer::value;
-use super::super::patch::Patch;
+use super::super::write::{Other, View};
 use super::super::{Ask, Handlers};
-use crate::codec::body::{self, Validation};
 use crate::registry::behaviour::Part;
 use crate::registry::encoding;
-use crate::registry::update::Target;
+use crate::registry::managers::{self, Versions};
 use crate::request::Verb;
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -20,62 +19,36 @@ impl Handlers {
     pub(super) async fn scale(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
         if ask.call.verb == Verb::Get {
             let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
-            return value(ask, StatusCode::OK, &of(&encoding::parse(&entry)?));
+            let object = encoding::serve(&ask.resource, encoding::parse(&entry)?);
+            let catalog = self.registry.catalog();
+            return value(ask, StatusCode::OK, &of(&object, &Versions::of(&catalog, &ask.resource)));
         }
         let gvk = Gvk::new("autoscaling", "v1", "Scale");
-        let validation = Validation::of(ask.call, "UpdateOptions")?;
-        let sent = if ask.call.verb == Verb::Update {
-            let json = ask.json(body).await?;
-            let mut scale = body::decode(&gvk, &json, validation, &ask.call.warnings)?;
-            ask.place(&mut scale)?;
-            ask.named(&mut scale)?;
-            Sent::Scale(scale)
-        } else {
-            Sent::Patch(Patch::read(ask, body).await?)
-        };
-        let target = Target {
-            resource: &ask.resource,
-            namespace: ask.namespace,
-            name: ask.name,
-            subresource: "scale",
-            part: Part::Other,
-            replaces: matches!(sent, Sent::Scale(_)),
-        };
-        let mut change = |old: Option<&Value>| {
-            let old = old.ok_or_else(crate::registry::no_such_resource)?;
-            let wished = match &sent {
-                Sent::Scale(scale) => scale.clone(),
-                Sent::Patch(patch) => {
-                    patch.decoded(&gvk, patch.apply(&gvk, of(old))?, validation, &ask.call.warnings)?
-                }
-            };
-            let replicas = wished["spec"]["replicas"].as_i64().unwrap_or_default();
-            if replicas < 0 {
-                let cause = Cause {
-                    reason: "FieldValueInvalid".into(),
-                    message: format!("Invalid value: {replicas}: must be greater than or equal to 0"),
-                    field: "spec.replicas".into(),
-                };
-                return Err(Status::invalid("autoscaling", "Scale", ask.name, vec![cause]));
-            }
-            let mut object = old.clone();
-            object["spec"]["replicas"] = replicas.into();
-            metadata_mut(&mut object).insert("resourceVersion".into(), wished["metadata"]["resourceVersion"].clone());
-            Ok(object)
-        };
-        let intent = self.intent(ask)?;
-        let updated = self.registry.update(&target, &intent, &mut change).await?;
-        value(ask, StatusCode::OK, &of(&updated.object.value()?))
+        let other = Some(Other { show: of, put });
+        self.write(ask, body, &View { subresource: "scale", part: Part::Other, gvk: &gvk, other, take: None }).await
     }
 }
 
-enum Sent {
-    Scale(Value),
-    Patch(Patch),
+/// The old object with the replicas, the resource version and the managers of its new scale.
+fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Value> {
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
+    if replicas < 0 {
+        let cause = Cause {
+            reason: "FieldValueInvalid".into(),
+            message: format!("Invalid value: {replicas}: must be greater than or equal to 0"),
+            field: "spec.replicas".into(),
+        };
+        return Err(Status::invalid("autoscaling", "Scale", Meta::of(old).name(), vec![cause]));
+    }
+    let mut object = old.clone();
+    object["spec"]["replicas"] = replicas.into();
+    metadata_mut(&mut object).insert("resourceVersion".into(), scale["metadata"]["resourceVersion"].clone());
+    managers::of_scale(old, versions, &scale["metadata"]["managedFields"]).write_into(&mut object);
+    Ok(object)
 }
 
 /// The scale of an object.
-fn of(object: &Value) -> Value {
+fn of(object: &Value, versions: &Versions<'_>) -> Value {
     let meta = Meta::of(object);
     let selector = &object["spec"]["selector"];
     // A ReplicationController's selector is a plain map of labels.
@@ -90,6 +63,9 @@ fn of(object: &Value) -> Value {
     });
     if meta.namespace().is_empty() {
         metadata.as_object_mut().map(|m| m.remove("namespace"));
+    }
+    if let Some(managers) = managers::of_parent(object, versions).write() {
+        metadata["managedFields"] = managers;
     }
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,

@@ -136,15 +136,15 @@ async fn patches_that_are_wrong_are_refused_and_change_nothing() {
         typed.told(),
         (
             422,
-            " \"\" is invalid: patch: Invalid value: \"{\\\"spec\\\":{\\\"replicas\\\":\\\"x\\\"}}\": json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+            " \"\" is invalid: patch: Invalid value: \"map[spec:map[replicas:x]]\": json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
         )
     );
-    let kind = desk.patch(&uri, "application/apply-patch+yaml", "{}").await;
+    let kind = desk.patch(&uri, "application/apply-patch+cbor", "{}").await;
     assert_eq!(
         kind.told(),
         (
             415,
-            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"
         )
     );
     let stale = desk.patch(&uri, MERGE, r#"{"metadata":{"resourceVersion":"1"}}"#).await;

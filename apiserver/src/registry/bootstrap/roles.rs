@@ -97,7 +97,7 @@ fn add_missing(object: &mut Value, field: &str, wanted: Vec<Value>) {
 mod tests {
     use super::*;
 
-    fn role(rules: Value) -> Value {
+    fn role(rules: &Value) -> Value {
         json!({"kind": "ClusterRole", "metadata": {"name": "r", "annotations": {AUTOUPDATE: "true"}}, "rules": rules})
     }
 
@@ -106,17 +106,17 @@ mod tests {
         let pods = json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]});
         let own = json!({"verbs": ["delete"], "apiGroups": [""], "resources": ["nodes"]});
         let get = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]});
-        let mended = mended(&role(json!([own, get])), &role(json!([pods]))).unwrap();
+        let mended = mended(&role(&json!([own, get])), &role(&json!([pods]))).unwrap();
         let list = json!({"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]});
         assert_eq!(mended["rules"], json!([own, get, list]));
-        assert_eq!(super::mended(&mended, &role(json!([pods]))), None, "a second time changes nothing");
+        assert_eq!(super::mended(&mended, &role(&json!([pods]))), None, "a second time changes nothing");
     }
 
     #[test]
     fn what_a_person_keeps_is_left_alone() {
-        let mut kept = role(json!([]));
+        let mut kept = role(&json!([]));
         kept["metadata"]["annotations"][AUTOUPDATE] = "false".into();
-        assert_eq!(mended(&kept, &role(json!([{"verbs": ["get"], "nonResourceURLs": ["/x"]}]))), None);
+        assert_eq!(mended(&kept, &role(&json!([{"verbs": ["get"], "nonResourceURLs": ["/x"]}]))), None);
     }
 
     #[test]

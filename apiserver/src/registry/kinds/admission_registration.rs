@@ -18,6 +18,7 @@ const PARAM_KIND: Column = column("ParamKind", "The kind of the objects that it 
 
 /// `ValidatingAdmissionPolicy` objects.
 pub(super) static VALIDATING_ADMISSION_POLICY: Behaviour = Behaviour {
+    status_resets: &[&["metadata"]],
     unconditional_update: false,
     columns: &[NAME, count("Validations", "How many expressions it checks."), PARAM_KIND, AGE],
     cells: |object, now| {

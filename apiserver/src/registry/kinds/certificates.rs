@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use tinyplane_wire::meta::map_mut;
 
 pub(super) static REQUEST: Behaviour = Behaviour {
+    main_resets: &[&["spec"]],
+    status_resets: &[&["status", "conditions"]],
     fields: &[FieldLabel::Path("spec.signerName")],
     generation: Generation::None,
     prepare,

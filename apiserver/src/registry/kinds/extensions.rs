@@ -7,6 +7,7 @@ use tinyplane_wire::meta::map_mut;
 
 /// `APIService`s.
 pub(super) static API_SERVICE: Behaviour = Behaviour {
+    status_resets: &[&["metadata"]],
     name: Grammar::PathSegment,
     generation: Generation::None,
     unconditional_update: false,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// `FlowSchema`s.
 pub(super) static FLOW_SCHEMA: Behaviour = Behaviour {
+    status_resets: &[&["metadata"]],
     columns: &[
         NAME,
         column("PriorityLevel", "The priority level of its requests."),
@@ -32,6 +33,7 @@ pub(super) static FLOW_SCHEMA: Behaviour = Behaviour {
 
 /// `PriorityLevelConfiguration`s.
 pub(super) static PRIORITY_LEVEL_CONFIGURATION: Behaviour = Behaviour {
+    status_resets: &[&["metadata"]],
     columns: &[
         NAME,
         column("Type", "Whether it is limited at all."),

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 const GRACE_SECONDS: i64 = 30;
 
 pub(super) static POD: Behaviour = Behaviour {
+    status_resets: &[&["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]],
     fields: &[
         FieldLabel::Path("spec.nodeName"),
         FieldLabel::Path("spec.restartPolicy"),

@@ -14,6 +14,7 @@ pub(super) static RESOURCE_CLAIM_TEMPLATE: Behaviour = Behaviour { returns_delet
 
 /// `ResourceClaim`s.
 pub(super) static RESOURCE_CLAIM: Behaviour = Behaviour {
+    status_resets: &[&["metadata"]],
     returns_deleted: true,
     generation: Generation::None,
     columns: &[NAME, column("State", "Whether it is allocated and reserved."), AGE],

@@ -49,6 +49,7 @@ pub(super) static VOLUME_ATTRIBUTES_CLASS: Behaviour = Behaviour {
 
 /// `VolumeAttachment`s.
 pub(super) static VOLUME_ATTACHMENT: Behaviour = Behaviour {
+    status_resets: &[&["metadata"]],
     returns_deleted: true,
     generation: Generation::None,
     unconditional_update: false,

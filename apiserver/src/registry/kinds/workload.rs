@@ -11,6 +11,7 @@ const READY: Column = count("Ready", "How many pods are ready.");
 const READY_OF: Column = column("Ready", "How many pods are ready, of how many there should be.");
 
 pub(super) static DEPLOYMENT: Behaviour = Behaviour {
+    status_resets: &[&["metadata", "labels"]],
     columns: &[
         NAME,
         READY_OF,

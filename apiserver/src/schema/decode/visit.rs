@@ -218,7 +218,9 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
                     whole: field.whole_name.as_deref(),
                 })?;
                 state.path.pop();
-                if says_something(field, &value) {
+                // An empty list of managers is no omission: it wipes them out.
+                let managers = state.path.len() == 1 && field.name == "managedFields" && value.is_array();
+                if managers || says_something(field, &value) {
                     out.insert(field.name.as_str().to_owned(), value);
                 }
             }

@@ -1,0 +1,44 @@
+//! Apply patches: YAML, read leniently, with what a strict reader would have said of it.
+
+use super::Ask;
+use crate::codec::body::Validation;
+use crate::codec::doubles;
+use serde_json::Value;
+use tinyplane_wire::status::{self, Status};
+
+/// What is applied, as its author sent it.
+pub(in crate::handlers) struct Config {
+    /// The object. Of a key that stands there twice, the last one counts.
+    pub(in crate::handlers) object: Value,
+    /// What a strict reader says.
+    strict: Option<String>,
+}
+
+/// Reads what is applied.
+pub(super) fn read(bytes: &[u8]) -> status::Result<Config> {
+    let (object, strict) =
+        doubles::yaml(bytes).map_err(|error| Status::bad_request(format!("error encoding patch: yaml: {error}")))?;
+    if object.is_object() {
+        return Ok(Config { object, strict });
+    }
+    let what = super::merge::go_name(&object);
+    Err(Status::bad_request(format!(
+        "error decoding patch: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
+    )))
+}
+
+impl Config {
+    /// Deals with what a strict reader says as the caller wishes.
+    pub(in crate::handlers) fn judge(&self, ask: &Ask<'_>) -> status::Result<()> {
+        match (&self.strict, ask.options.validation) {
+            (Some(told), Validation::Strict) => {
+                Err(Status::bad_request(format!("error strict decoding patch: {told}")))
+            }
+            (Some(told), Validation::Warn) => {
+                ask.call.warnings.add(told.clone());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

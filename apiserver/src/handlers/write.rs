@@ -1,0 +1,214 @@
+//! PUT and PATCH of an object, of its status, and of whatever else of it has a path of its own: the one place where
+//! what was sent, whole or as a patch, is laid over what is there.
+
+use super::patch::Patch;
+use super::{Ask, Handlers};
+use crate::codec::body;
+use crate::registry::behaviour::Part;
+use crate::registry::managers::{self, Versions, Writer};
+use crate::registry::update::Target;
+use crate::registry::{encoding, no_such_resource};
+use crate::request::Verb;
+use crate::schema::fields::Filter;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use serde_json::Value;
+use tinyplane_wire::gvr::Gvk;
+use tinyplane_wire::meta::{Meta, metadata_mut};
+use tinyplane_wire::status::{self, Reason, Status};
+
+/// How an object is seen at a path, and what is taken of what is written there.
+pub(super) struct View<'a> {
+    /// The subresource; empty for the object itself.
+    pub(super) subresource: &'a str,
+    /// The part of the object that may change.
+    pub(super) part: Part,
+    /// The kind that is read and written.
+    pub(super) gvk: &'a Gvk,
+    /// Another object that stands for it, where it is not shown as it is.
+    pub(super) other: Option<Other>,
+    /// Takes from the new object, as it is seen, what may change in the old one.
+    pub(super) take: Option<Take>,
+}
+
+impl<'a> View<'a> {
+    /// An object that is seen as it is.
+    pub(super) fn of(ask: &'a Ask<'_>, subresource: &'a str, part: Part) -> Self {
+        Self { subresource, part, gvk: &ask.resource.gvk, other: None, take: None }
+    }
+}
+
+/// Takes from a new object what a subresource may change in the old one.
+pub(super) type Take = fn(subresource: &str, old: &Value, new: &Value) -> Value;
+
+/// An object that stands for another one.
+pub(super) struct Other {
+    /// Shows it.
+    pub(super) show: fn(object: &Value, versions: &Versions<'_>) -> Value,
+    /// Refuses it, or lays it back.
+    pub(super) put: fn(old: &Value, new: &Value, versions: &Versions<'_>) -> status::Result<Value>,
+}
+
+/// What was sent.
+enum Sent {
+    Whole(Value),
+    Patch(Patch),
+}
+
+impl Handlers {
+    /// Changes an object as it is seen through a view.
+    pub(super) async fn write(&self, ask: &Ask<'_>, body: Body, view: &View<'_>) -> status::Result<Response<Body>> {
+        let sent = if ask.call.verb == Verb::Update {
+            let mut object = ask.object(view.gvk, body).await?;
+            ask.place(&mut object)?;
+            ask.named(&mut object)?;
+            Sent::Whole(object)
+        } else {
+            Sent::Patch(Patch::read(ask, body).await?)
+        };
+        let applies = matches!(sent, Sent::Patch(Patch::Apply(_)));
+        let target = Target {
+            resource: &ask.resource,
+            namespace: ask.namespace,
+            name: ask.name,
+            subresource: view.subresource,
+            part: view.part,
+            replaces: matches!(sent, Sent::Whole(_)),
+            creates: applies,
+            manages: applies || view.other.is_some(),
+        };
+        let intent = self.intent(ask);
+        let filter = match view.other {
+            None => managers::resets(&ask.resource, view.part, view.subresource),
+            Some(_) => None,
+        };
+        let mut change = |old: Option<&Value>| {
+            if old.is_none() && view.subresource.is_empty() {
+                self.demand_create(ask)?;
+            }
+            let new = self.laid(ask, view, &sent, old, filter.as_ref())?;
+            if view.subresource.is_empty() {
+                self.check_escalation(ask, &new, old)?;
+            }
+            Ok(new)
+        };
+        let updated = self.registry.update(&target, &intent, &mut change).await?;
+        let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
+        match &view.other {
+            None => self.answer(ask, code, &updated.object),
+            Some(other) => {
+                let object = encoding::serve(&ask.resource, updated.object.value()?);
+                let catalog = self.registry.catalog();
+                super::answer::value(ask, code, &(other.show)(&object, &Versions::of(&catalog, &ask.resource)))
+            }
+        }
+    }
+
+    /// What was sent, laid over the current object. The current resource version stands in it: only one that was sent
+    /// can be another one, and binds the caller.
+    fn laid(
+        &self,
+        ask: &Ask<'_>,
+        view: &View<'_>,
+        sent: &Sent,
+        old: Option<&Value>,
+        filter: Option<&Filter>,
+    ) -> status::Result<Value> {
+        let catalog = self.registry.catalog();
+        let family = Versions::of(&catalog, &ask.resource);
+        let alone = view.other.as_ref().map(|_| Versions::alone(view.gvk));
+        let now = self.registry.clock().timestamp();
+        let writer = Writer {
+            manager: &ask.options.manager,
+            subresource: view.subresource,
+            now: &now,
+            versions: alone.as_ref().unwrap_or(&family),
+            filter,
+        };
+        let other;
+        let seen = match (&view.other, old) {
+            (Some(shown), Some(old)) => {
+                other = (shown.show)(old, &family);
+                Some(&other)
+            }
+            (_, old) => old,
+        };
+        let mut new = match (sent, seen) {
+            (Sent::Whole(object), _) => object.clone(),
+            (Sent::Patch(Patch::Apply(config)), seen) => applied(ask, view, &writer, config, seen)?,
+            (Sent::Patch(_), None) => return Err(no_such_resource()),
+            (Sent::Patch(patch), Some(seen)) => patch.laid(ask, view.gvk, seen.clone())?,
+        };
+        if matches!(sent, Sent::Patch(_)) {
+            ask.place(&mut new)?;
+            ask.named_alike(&mut new)?;
+        }
+        match (&view.other, view.take, old) {
+            (Some(shown), _, Some(old)) => {
+                if !matches!(sent, Sent::Patch(Patch::Apply(_))) {
+                    managers::record(&writer, seen, &mut new);
+                }
+                (shown.put)(old, &new, &family)
+            }
+            (None, Some(take), Some(old)) => {
+                let mut taken = take(view.subresource, old, &new);
+                let metadata = metadata_mut(&mut taken);
+                metadata.insert("resourceVersion".into(), new["metadata"]["resourceVersion"].clone());
+                if matches!(sent, Sent::Patch(Patch::Apply(_))) {
+                    metadata.insert("managedFields".into(), new["metadata"]["managedFields"].clone());
+                }
+                Ok(taken)
+            }
+            (_, _, None) if !view.subresource.is_empty() => Err(no_such_resource()),
+            _ => Ok(new),
+        }
+    }
+
+    /// Insists that the caller may create what is not there.
+    fn demand_create(&self, ask: &Ask<'_>) -> status::Result<()> {
+        let mut question = ask.call.attributes();
+        question.verb = Verb::Create.as_str();
+        ask.call.demand(&question)
+    }
+}
+
+/// What an apply makes of the object that is there, or of nothing.
+fn applied(
+    ask: &Ask<'_>,
+    view: &View<'_>,
+    writer: &Writer<'_>,
+    config: &super::patch::apply::Config,
+    seen: Option<&Value>,
+) -> status::Result<Value> {
+    if seen.is_none() && !view.subresource.is_empty() {
+        return Err(no_such_resource());
+    }
+    let force = ask.options.force;
+    let made = managers::apply(writer, seen, &config.object, force).map_err(|refused| refused.status())?;
+    config.judge(ask)?;
+    let uid = Meta::of(&made.object).uid();
+    if seen.is_none() && !uid.is_empty() {
+        let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        return Err(Status::conflict(&ask.resource.gvk.group, &ask.resource.plural, ask.name, &why));
+    }
+    body::complete(view.gvk, made.object).map_err(|error| {
+        let of = managers::named(&config.object);
+        Status::failure(Reason::Unknown, format!("failed to convert new object ({of}) to proper version: {error}"))
+    })
+}
+
+impl Ask<'_> {
+    /// Insists that what a patch made has the path's name.
+    fn named_alike(&self, object: &mut Value) -> status::Result<()> {
+        if Meta::of(object).name() == self.name {
+            return Ok(());
+        }
+        if Meta::of(object).name().is_empty() {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.name
+            )));
+        }
+        self.named(object)
+    }
+}

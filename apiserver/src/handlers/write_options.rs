@@ -1,0 +1,120 @@
+//! The options of a write, from its query: read and judged once.
+
+use super::patch;
+use crate::codec::body::Validation;
+use crate::request::{Call, Verb};
+use http::header::USER_AGENT;
+use serde_json::json;
+use smol_str::SmolStr;
+use tinyplane_wire::status::{self, Cause, Status};
+
+/// Most bytes of a manager's name, as upstream has it.
+const MANAGER_BYTES_MAX: usize = 128;
+
+/// How a write is meant.
+#[derive(Clone, Debug)]
+pub(super) struct WriteOptions {
+    /// What happens to fields that are unknown or double.
+    pub(super) validation: Validation,
+    /// Everything but the write itself.
+    pub(super) dry_run: bool,
+    /// By which name the author manages fields: as said, or else as its user agent begins. May be empty.
+    pub(super) manager: SmolStr,
+    /// Whether an apply takes fields from others.
+    pub(super) force: bool,
+}
+
+impl WriteOptions {
+    /// Reads the options of a call. Those of a read are not judged.
+    ///
+    /// # Errors
+    /// 422, with all that is wrong.
+    pub(super) fn of(call: &Call) -> status::Result<Self> {
+        let kind = match call.verb {
+            Verb::Create => "CreateOptions",
+            Verb::Update => "UpdateOptions",
+            Verb::Patch => "PatchOptions",
+            Verb::Delete | Verb::DeleteCollection => "DeleteOptions",
+            _ => return Ok(Self::plain(call)),
+        };
+        let mut causes = Vec::new();
+        let query = &call.query;
+        let manager = query.text("fieldManager");
+        if kind == "PatchOptions" {
+            let applies = patch::applies(call);
+            if applies && manager.is_empty() {
+                causes.push(cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager"));
+            }
+            if !applies && query.first("force").is_some() {
+                causes.push(cause(
+                    "FieldValueForbidden",
+                    "Forbidden: may not be specified for non-apply patch",
+                    "force",
+                ));
+            }
+        }
+        if kind != "DeleteOptions" {
+            judge_manager(manager, &mut causes);
+        }
+        let words: Vec<&str> = query.all("dryRun").collect();
+        if words.iter().any(|word| *word != "All") {
+            let told = format!("Unsupported value: {}: supported values: \"All\"", json!(words));
+            causes.push(cause("FieldValueNotSupported", &told, "dryRun"));
+        }
+        let validation = query.text("fieldValidation");
+        if kind != "DeleteOptions" && Validation::named(validation).is_none() {
+            let told =
+                format!("Unsupported value: {validation:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
+            causes.push(cause("FieldValueNotSupported", &told, "fieldValidation"));
+        }
+        if causes.is_empty() { Ok(Self::plain(call)) } else { Err(Status::invalid("meta.k8s.io", kind, "", causes)) }
+    }
+
+    fn plain(call: &Call) -> Self {
+        let query = &call.query;
+        let said = query.text("fieldManager");
+        Self {
+            validation: Validation::named(query.text("fieldValidation")).unwrap_or(Validation::Warn),
+            dry_run: query.first("dryRun").is_some(),
+            manager: if said.is_empty() { agent(call) } else { said.into() },
+            force: query.flag("force"),
+        }
+    }
+}
+
+fn cause(reason: &str, message: &str, field: &str) -> Cause {
+    Cause { reason: reason.to_owned(), message: message.to_owned(), field: field.to_owned() }
+}
+
+fn judge_manager(manager: &str, causes: &mut Vec<Cause>) {
+    if manager.len() > MANAGER_BYTES_MAX {
+        let told = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
+        causes.push(cause("FieldValueTooLong", &told, "fieldManager"));
+    }
+    for (place, one) in manager.char_indices().filter(|(_, one)| !is_printable(*one)) {
+        let code = u32::from(one);
+        let told = format!("Invalid value: {manager:?}: invalid character U+{code:04X} (at position {place})");
+        causes.push(cause("FieldValueInvalid", &told, "fieldManager"));
+    }
+}
+
+/// What Go's `unicode.IsPrint` lets through, as far as that needs no table: no control, and no space but the plain one.
+fn is_printable(one: char) -> bool {
+    let joins = matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
+    one == ' ' || !(one.is_control() || one.is_whitespace() || joins || one == '\u{feff}')
+}
+
+/// The program's name in the user agent: what stands before the first slash.
+fn agent(call: &Call) -> SmolStr {
+    let agent = call.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let agent = agent.unwrap_or_default();
+    let name = agent.split('/').next().unwrap_or_default();
+    let mut out = String::with_capacity(name.len().min(MANAGER_BYTES_MAX));
+    for one in name.chars().filter(|one| is_printable(*one)) {
+        if out.len() + one.len_utf8() > MANAGER_BYTES_MAX {
+            break;
+        }
+        out.push(one);
+    }
+    out.into()
+}

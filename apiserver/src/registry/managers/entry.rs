@@ -1,0 +1,155 @@
+//! The entries of `managedFields`, from the wire and back.
+
+use crate::schema::fields::Set;
+use serde_json::{Map, Value};
+use smol_str::SmolStr;
+use std::fmt;
+
+/// What one manager owns, by one operation, in one version, through one subresource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Who.
+    pub manager: SmolStr,
+    /// By applying; else by updating.
+    pub applied: bool,
+    /// In which version the fields are named.
+    pub api_version: SmolStr,
+    /// Through which subresource; empty for the object itself.
+    pub subresource: SmolStr,
+    /// When it last changed anything, as `metav1.Time`.
+    pub time: Option<SmolStr>,
+    /// What.
+    pub fields: Set,
+}
+
+impl Entry {
+    /// Whether both are the same manager. An applier stays the same whatever version it applies in.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.applied == other.applied
+            && self.manager == other.manager
+            && self.subresource == other.subresource
+            && (self.applied || self.api_version == other.api_version)
+    }
+}
+
+/// As conflicts name it: `"kubectl" with subresource "scale" using apps/v1`.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.manager)?;
+        if !self.subresource.is_empty() {
+            write!(f, " with subresource {:?}", self.subresource)?;
+        }
+        if !self.applied {
+            write!(f, " using {}", self.api_version)?;
+        }
+        Ok(())
+    }
+}
+
+/// All entries of an object, each manager once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Managed {
+    /// In no particular order.
+    pub entries: Vec<Entry>,
+}
+
+/// Why entries can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Neither `Apply` nor `Update`.
+    #[error("operation must be `Apply` or `Update`")]
+    Operation,
+    /// No version.
+    #[error("apiVersion must not be empty")]
+    ApiVersion,
+    /// No type of fields.
+    #[error("missing fieldsType in managed fields entry {0}")]
+    NoFieldsType(usize),
+    /// Another type of fields.
+    #[error("invalid fieldsType {0:?} in managed fields entry {1}")]
+    FieldsType(String, usize),
+    /// No set of fields.
+    #[error("error decoding set: {0}")]
+    Set(#[from] crate::schema::fields::NotASet),
+}
+
+impl Managed {
+    /// Reads `managedFields`; nothing there is no entry.
+    ///
+    /// # Errors
+    /// An entry can't be read.
+    pub fn read(value: &Value) -> Result<Self, Unreadable> {
+        let mut managed = Self::default();
+        for (index, one) in value.as_array().into_iter().flatten().enumerate() {
+            let text = |name: &str| SmolStr::from(one[name].as_str().unwrap_or_default());
+            let applied = match one["operation"].as_str() {
+                Some("Apply") => true,
+                Some("Update") => false,
+                _ => return Err(Unreadable::Operation),
+            };
+            let entry = Entry {
+                manager: text("manager"),
+                applied,
+                api_version: Some(text("apiVersion")).filter(|text| !text.is_empty()).ok_or(Unreadable::ApiVersion)?,
+                subresource: text("subresource"),
+                time: one["time"].as_str().map(SmolStr::from),
+                fields: match one["fieldsType"].as_str().unwrap_or_default() {
+                    "FieldsV1" => Set::from_value(&one["fieldsV1"])?,
+                    "" => return Err(Unreadable::NoFieldsType(index)),
+                    other => return Err(Unreadable::FieldsType(other.to_owned(), index)),
+                },
+            };
+            managed.put(entry);
+        }
+        Ok(managed)
+    }
+
+    /// Adds an entry, in the place of one of the same manager.
+    pub fn put(&mut self, entry: Entry) {
+        match self.entries.iter_mut().find(|one| one.is_same(&entry)) {
+            Some(one) => *one = entry,
+            None => self.entries.push(entry),
+        }
+    }
+
+    /// `managedFields`, in upstream's order: appliers first, then by time.
+    #[must_use]
+    pub fn write(mut self) -> Option<Value> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        self.entries.sort_by(|one, other| {
+            let key = |entry: &Entry| (!entry.applied, entry.time.clone().unwrap_or_default());
+            let names = |entry: &Entry| (entry.manager.clone(), entry.api_version.clone(), entry.subresource.clone());
+            key(one).cmp(&key(other)).then_with(|| names(one).cmp(&names(other)))
+        });
+        Some(Value::Array(self.entries.iter().map(write_entry).collect()))
+    }
+
+    /// Writes `managedFields` into an object.
+    pub fn write_into(self, object: &mut Value) {
+        let metadata = tinyplane_wire::meta::metadata_mut(object);
+        match self.write() {
+            Some(value) => drop(metadata.insert("managedFields".into(), value)),
+            None => drop(metadata.remove("managedFields")),
+        }
+    }
+}
+
+fn write_entry(entry: &Entry) -> Value {
+    let mut out = Map::new();
+    let mut put = |name: &str, text: &str| {
+        if !text.is_empty() {
+            out.insert(name.to_owned(), text.into());
+        }
+    };
+    put("manager", &entry.manager);
+    put("operation", if entry.applied { "Apply" } else { "Update" });
+    put("apiVersion", &entry.api_version);
+    put("time", entry.time.as_deref().unwrap_or_default());
+    put("fieldsType", "FieldsV1");
+    put("subresource", &entry.subresource);
+    out.insert("fieldsV1".to_owned(), entry.fields.to_value());
+    Value::Object(out)
+}

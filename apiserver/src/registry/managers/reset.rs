@@ -1,0 +1,30 @@
+//! The fields that a write takes back, and that therefore nobody comes to own by it.
+
+use crate::registry::behaviour::Part;
+use crate::registry::catalog::Resource;
+use crate::schema::fields::{Filter, Set};
+
+/// What a write through this part can own.
+#[must_use]
+pub fn resets(resource: &Resource, part: Part, subresource: &str) -> Option<Filter> {
+    let behaviour = resource.behaviour;
+    let paths: Vec<&[&str]> = match (part, subresource) {
+        (_, "ephemeralcontainers") => return Some(Filter::Along(&[&["spec", "ephemeralContainers"]])),
+        (_, "resize") => {
+            return Some(Filter::Along(&[
+                &["spec", "containers", "*", "resources"],
+                &["spec", "containers", "*", "resizePolicy"],
+                &["spec", "initContainers", "*", "resources"],
+                &["spec", "initContainers", "*", "resizePolicy"],
+            ]));
+        }
+        (_, "finalize") => vec![&["status"]],
+        (_, "approval") => vec![&["spec"], &["status", "certificate"]],
+        (Part::Status, _) => [&["spec"] as &[&str]].iter().chain(behaviour.status_resets).copied().collect(),
+        (Part::Main, _) if behaviour.has_status => {
+            [&["status"] as &[&str]].iter().chain(behaviour.main_resets).copied().collect()
+        }
+        _ => return None,
+    };
+    Some(Filter::Without(Set::of(&paths)))
+}

@@ -1,0 +1,59 @@
+//! The managers of a `scale`: those who manage the replicas of the object behind it.
+
+use super::entry::{Entry, Managed};
+use super::versions::Versions;
+use crate::schema::fields::{Element, Path, Set};
+use serde_json::Value;
+
+/// The version in which a scale's fields are named.
+const SCALE: &str = "autoscaling/v1";
+
+fn replicas() -> Path {
+    ["spec", "replicas"].map(|name| Element::Field(name.into())).to_vec()
+}
+
+/// The managers of an object's scale.
+#[must_use]
+pub fn of_parent(parent: &Value, versions: &Versions<'_>) -> Managed {
+    let mut managed = Managed::read(&parent["metadata"]["managedFields"]).unwrap_or_default();
+    let path = replicas();
+    managed.entries.retain(|entry| entry.fields.has(&path) && versions.kind_at(&entry.api_version).is_some());
+    for entry in &mut managed.entries {
+        entry.api_version = SCALE.into();
+        entry.fields = Set::of(&[&["spec", "replicas"]]);
+    }
+    // Managers that differ by version alone are one in the scale.
+    let mut out = Managed::default();
+    managed.entries.into_iter().for_each(|entry| out.put(entry));
+    out
+}
+
+/// The managers of an object after its scale was written, which are `scale`.
+#[must_use]
+pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Managed {
+    let parent = Managed::read(&parent["metadata"]["managedFields"]).unwrap_or_default();
+    let mut scale = Managed::read(scale).unwrap_or_default().entries;
+    let (path, only) = (replicas(), Set::of(&[&["spec", "replicas"]]));
+    let mut out = Managed::default();
+    // As upstream has it, a scale leaves no time.
+    for mut entry in parent.entries {
+        if versions.kind_at(&entry.api_version).is_none() {
+            continue;
+        }
+        if entry.fields.has(&path) {
+            let own = Entry { api_version: SCALE.into(), ..entry.clone() };
+            match scale.iter().position(|one| one.is_same(&own)) {
+                Some(place) => drop(scale.swap_remove(place)),
+                // The replicas have gone to somebody else.
+                None => entry.fields = entry.fields.difference(&only),
+            }
+        }
+        if !entry.fields.is_empty() {
+            out.entries.push(entry);
+        }
+    }
+    for entry in scale.into_iter().filter(|entry| entry.fields.has(&path)) {
+        out.put(Entry { api_version: versions.kind.api_version.clone(), time: None, fields: only.clone(), ..entry });
+    }
+    out
+}

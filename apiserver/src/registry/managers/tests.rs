@@ -1,0 +1,103 @@
+//! The rules of managers that need no server.
+
+use super::cap::cap;
+use super::*;
+use crate::registry::catalog::Catalog;
+use crate::schema::fields::Set;
+use serde_json::{Value, json};
+use tinyplane_wire::gvr::Gvr;
+
+fn entry(manager: &str, api_version: &str, second: u32, field: &str) -> Entry {
+    Entry {
+        manager: manager.into(),
+        applied: false,
+        api_version: api_version.into(),
+        subresource: "".into(),
+        time: Some(format!("2026-01-01T00:00:{second:02}Z").into()),
+        fields: Set::of(&[&["spec", field]]),
+    }
+}
+
+#[test]
+fn the_oldest_updaters_are_merged_into_one() {
+    let entries: Vec<_> = (0..12).map(|at| entry(&format!("m{at}"), "v1", at, &format!("f{at}"))).collect();
+    let capped = cap(Managed { entries });
+    assert_eq!(capped.entries.len(), 10);
+    let ancient = capped.entries.iter().find(|entry| entry.manager == "ancient-changes").unwrap();
+    assert_eq!(ancient.fields, Set::of(&[&["spec", "f0"], &["spec", "f1"], &["spec", "f2"]]));
+    assert_eq!(ancient.time.as_deref(), Some("2026-01-01T00:00:02Z"));
+    let many: Vec<_> = (0..12).map(|at| entry(&format!("m{at}"), &format!("v{at}"), at, "f")).collect();
+    assert_eq!(cap(Managed { entries: many }).entries.len(), 12, "versions are never mixed");
+}
+
+#[test]
+fn entries_are_read_and_written_in_upstreams_order() {
+    let value = json!([
+        {"manager": "z", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+         "time": "2026-01-02T00:00:00Z", "fieldsV1": {"f:data": {"f:a": {}}}},
+        {"manager": "b", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "subresource": "status",
+         "fieldsV1": {"f:status": {".": {}, "f:x": {}}}},
+        {"manager": "a", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+         "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:data": {"f:b": {}}}},
+    ]);
+    let mut shuffled = value.as_array().unwrap().clone();
+    shuffled.rotate_left(1);
+    assert_eq!(Managed::read(&Value::Array(shuffled)).unwrap().write().unwrap(), value);
+    let refused = |change: fn(&mut Value)| {
+        let mut value = value.clone();
+        change(&mut value[0]);
+        Managed::read(&value).unwrap_err().to_string()
+    };
+    assert_eq!(refused(|entry| entry["operation"] = json!("Other")), "operation must be `Apply` or `Update`");
+    assert_eq!(refused(|entry| entry["apiVersion"] = json!("")), "apiVersion must not be empty");
+    assert_eq!(
+        refused(|entry| entry["fieldsType"] = json!("V9")),
+        "invalid fieldsType \"V9\" in managed fields entry 0"
+    );
+    assert_eq!(refused(|entry| entry["fieldsType"] = json!("")), "missing fieldsType in managed fields entry 0");
+}
+
+#[test]
+fn a_manager_of_another_version_is_asked_in_its_own() {
+    let catalog = Catalog::builtin();
+    let row = catalog.get(&Gvr::new("autoscaling", "v2", "horizontalpodautoscalers")).unwrap();
+    let versions = Versions::of(&catalog, row);
+    let writer =
+        Writer { manager: "m", subresource: "", now: "2026-01-01T00:00:00Z", versions: &versions, filter: None };
+    let hpa = |percent: i64| {
+        json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h", "uid": "u"},
+            "spec": {"maxReplicas": 3, "metrics": [{"type": "Resource", "resource": {
+                "name": "cpu", "target": {"type": "Utilization", "averageUtilization": percent},
+            }}]},
+        })
+    };
+    let mut old = hpa(50);
+    let owned = json!({"f:spec": {"f:targetCPUUtilizationPercentage": {}, "f:maxReplicas": {}}});
+    old["metadata"]["managedFields"] = json!([
+        {"manager": "one", "operation": "Apply", "apiVersion": "autoscaling/v1", "fieldsType": "FieldsV1", "fieldsV1": owned},
+        {"manager": "gone", "operation": "Update", "apiVersion": "autoscaling/v9", "fieldsType": "FieldsV1", "fieldsV1": owned},
+    ]);
+    let mut new = hpa(60);
+    record(&writer, Some(&old), &mut new);
+    let entries = new["metadata"]["managedFields"].as_array().unwrap();
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    assert_eq!(entries[0]["fieldsV1"], json!({"f:spec": {"f:maxReplicas": {}}}));
+    assert_eq!((&entries[1]["manager"], &entries[1]["apiVersion"]), (&json!("m"), &json!("autoscaling/v2")));
+    let config = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
+        "spec": {"metrics": hpa(70)["spec"]["metrics"]},
+    });
+    let Err(Refused::Conflicts(conflicts)) = apply(&writer, Some(&old), &config, false) else { panic!("no conflict") };
+    assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+}
+
+#[test]
+fn only_times_that_differ_differ_not() {
+    let object = |time: &str, data: &str| json!({"metadata": {"managedFields": [{"manager": "a", "time": time}]}, "data": {"a": data}});
+    let old = object("1", "x");
+    for (mut new, united) in [(object("2", "x"), true), (object("2", "y"), false)] {
+        unite_times(&mut new, &old);
+        assert_eq!(new == old, united);
+    }
+}

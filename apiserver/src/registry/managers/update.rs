@@ -1,0 +1,200 @@
+//! What a create, an update or a patch does to the managers: its author comes to own what it changed.
+
+use super::cap::cap;
+use super::entry::{Entry, Managed};
+use super::{Versions, Writer};
+use crate::schema::fields::{self, Difference, Element, Set};
+use serde_json::Value;
+use smol_str::SmolStr;
+use std::borrow::Cow;
+use tinyplane_wire::meta::metadata_mut;
+
+/// Writes into `new` who manages its fields after its author has made it of `live`; `None` for a new object.
+/// Both are in the version that is written, and complete.
+pub fn record(writer: &Writer<'_>, live: Option<&Value>, new: &mut Value) {
+    let managed = match live {
+        None => Some(Managed::default()),
+        // An object that nobody tracks is not tracked before somebody applies to it.
+        Some(live) => Some(before(writer, live, new)).filter(|managed| !managed.entries.is_empty()),
+    };
+    metadata_mut(new).remove("managedFields");
+    let Some(managed) = managed else { return };
+    let empty;
+    let live = match live {
+        Some(live) => live,
+        None => {
+            empty = fields::zero(writer.versions.kind.place());
+            &empty
+        }
+    };
+    updated(writer, live, new, managed).write_into(new);
+}
+
+/// The managers before the write. A client may set them, but not through a subresource, and not by leaving them out.
+fn before(writer: &Writer<'_>, live: &Value, new: &Value) -> Managed {
+    let own = || Managed::read(&live["metadata"]["managedFields"]).unwrap_or_default();
+    if !writer.subresource.is_empty() {
+        return own();
+    }
+    let sent = &new["metadata"]["managedFields"];
+    if is_reset(sent) {
+        return Managed::default();
+    }
+    match Managed::read(sent) {
+        Ok(managed) if !managed.entries.is_empty() => managed,
+        _ => own(),
+    }
+}
+
+/// An empty list, or one with a single empty entry, wipes the managers out.
+fn is_reset(sent: &Value) -> bool {
+    match sent.as_array().map(Vec::as_slice) {
+        Some([]) => true,
+        Some([one]) => one.as_object().is_some_and(serde_json::Map::is_empty),
+        _ => false,
+    }
+}
+
+/// The managers after a change by an update.
+pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut managed: Managed) -> Managed {
+    reconcile(writer.versions, &mut managed);
+    let mut changes = Changes::new(writer, live, new);
+    let own = changes.at(writer.versions.written()).map(Cow::into_owned).unwrap_or_default();
+    managed.entries.retain_mut(|entry| {
+        let Some(change) = changes.at(&entry.api_version) else { return false };
+        let fields = std::mem::take(&mut entry.fields);
+        entry.fields = fields.difference(&change.modified).difference(&change.added).difference(&change.removed);
+        !entry.fields.is_empty()
+    });
+    let taken = strip(own.modified.union(own.added));
+    if !taken.is_empty() {
+        let mut entry = Entry {
+            manager: writer.name().into(),
+            applied: false,
+            api_version: writer.versions.kind.api_version.clone(),
+            subresource: writer.subresource.into(),
+            time: Some(writer.now.into()),
+            fields: taken,
+        };
+        if let Some(place) = managed.entries.iter().position(|one| one.is_same(&entry)) {
+            entry.fields = entry.fields.union(managed.entries.swap_remove(place).fields);
+        }
+        managed.entries.push(entry);
+    }
+    cap(managed)
+}
+
+/// Brings all sets in line with their models, and drops those of versions that are gone.
+pub(super) fn reconcile(versions: &Versions<'_>, managed: &mut Managed) {
+    managed.entries.retain_mut(|entry| match versions.kind_at(&entry.api_version) {
+        Some(kind) => {
+            fields::fit(kind.place(), &mut entry.fields);
+            true
+        }
+        None => false,
+    });
+}
+
+/// What a write changed, in each version that somebody asks for.
+pub(super) struct Changes<'a> {
+    writer: &'a Writer<'a>,
+    live: &'a Value,
+    new: &'a Value,
+    known: Vec<(SmolStr, Option<Difference>)>,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn new(writer: &'a Writer<'a>, live: &'a Value, new: &'a Value) -> Self {
+        Self { writer, live, new, known: Vec::with_capacity(1) }
+    }
+
+    /// The change in this version; none where that is not served any more.
+    pub(super) fn at(&mut self, api_version: &str) -> Option<Cow<'_, Difference>> {
+        let index = match self.known.iter().position(|(known, _)| known == api_version) {
+            Some(index) => index,
+            None => {
+                let found = self.find(api_version);
+                self.known.push((api_version.into(), found));
+                self.known.len() - 1
+            }
+        };
+        self.known.get(index)?.1.as_ref().map(Cow::Borrowed)
+    }
+
+    fn find(&self, api_version: &str) -> Option<Difference> {
+        let versions = self.writer.versions;
+        let place = versions.kind_at(api_version)?.place();
+        let old = versions.convert(self.live, versions.written(), api_version)?;
+        let new = versions.convert(self.new, versions.written(), api_version)?;
+        let change = fields::compare(place, &old, &new);
+        Some(match self.writer.filter {
+            Some(filter) => change.filter(filter),
+            None => change,
+        })
+    }
+}
+
+/// The metadata that nobody owns, beside `metadata` itself.
+const OWNERLESS: [&str; 9] = [
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+];
+
+/// A set without the fields that nobody owns.
+pub(super) fn strip(mut set: Set) -> Set {
+    let ownerless =
+        |element: &Element, names: &[&str]| matches!(element, Element::Field(name) if names.contains(&name.as_str()));
+    set.change(|element, member, below| {
+        if ownerless(element, &["apiVersion", "kind", "metadata"]) {
+            *member = false;
+        }
+        if ownerless(element, &["metadata"]) {
+            below.change(|element, member, _| *member &= !ownerless(element, &OWNERLESS));
+        }
+    });
+    set
+}
+
+/// Takes the old times back where nothing but times has changed: a write that changes nothing makes no new version.
+pub fn unite_times(new: &mut Value, old: &Value) {
+    let (Some(is), Some(was)) =
+        (new["metadata"]["managedFields"].as_array(), old["metadata"]["managedFields"].as_array())
+    else {
+        return;
+    };
+    let timeless = |one: &Value, other: &Value| {
+        let (one, other) = (one.as_object(), other.as_object());
+        let rest = |entry: Option<&serde_json::Map<String, Value>>| {
+            entry.into_iter().flatten().filter(|(name, _)| *name != "time").count()
+        };
+        let alike = one.into_iter().flatten().all(|(name, value)| {
+            name == "time" || other.and_then(|other| other.get(name)).is_some_and(|other| other == value)
+        });
+        alike && rest(one) == rest(other)
+    };
+    if is == was || is.len() != was.len() || !is.iter().zip(was).all(|(one, other)| timeless(one, other)) {
+        return;
+    }
+    let fields = |object: &Value, other: &Value| {
+        object
+            .as_object()
+            .into_iter()
+            .flatten()
+            .all(|(name, value)| name == "metadata" || other[name.as_str()] == *value)
+    };
+    let metadata = |object: &Value, other: &Value| {
+        let all = object["metadata"].as_object().into_iter().flatten();
+        all.into_iter().all(|(name, value)| name == "managedFields" || other["metadata"][name.as_str()] == *value)
+    };
+    if fields(new, old) && fields(old, new) && metadata(new, old) && metadata(old, new) {
+        let was = old["metadata"]["managedFields"].clone();
+        metadata_mut(new).insert("managedFields".into(), was);
+    }
+}

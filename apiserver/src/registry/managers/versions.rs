@@ -1,0 +1,88 @@
+//! The versions of a kind, as far as managers name fields in them.
+
+use crate::registry::catalog::{Catalog, Resource};
+use crate::registry::encoding;
+use crate::schema::fields::Place;
+use crate::schema::{self, TypeId};
+use serde_json::Value;
+use smol_str::SmolStr;
+use std::borrow::Cow;
+use tinyplane_wire::gvr::Gvk;
+
+/// A kind in one version.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Group, version and kind.
+    pub gvk: Gvk,
+    /// Its `apiVersion`.
+    pub api_version: SmolStr,
+    /// Its type, where it has one.
+    id: Option<TypeId>,
+}
+
+impl Kind {
+    /// A kind of the model.
+    #[must_use]
+    pub fn new(gvk: &Gvk) -> Self {
+        let id = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind);
+        Self { gvk: gvk.clone(), api_version: gvk.api_version().into(), id }
+    }
+
+    /// Where its objects begin.
+    #[must_use]
+    pub fn place(&self) -> Place<'static> {
+        Place::root(schema::model(), self.id)
+    }
+}
+
+/// A kind in the version that is written, and the way to the others.
+pub struct Versions<'a> {
+    /// The version that is written.
+    pub kind: Kind,
+    /// The rows of all its versions, and the one that is written; none for a kind that is not stored.
+    family: Option<(&'a Catalog, &'a Resource)>,
+}
+
+impl<'a> Versions<'a> {
+    /// The versions of a row's kind.
+    #[must_use]
+    pub fn of(catalog: &'a Catalog, row: &'a Resource) -> Self {
+        Self { kind: Kind::new(&row.gvk), family: Some((catalog, row)) }
+    }
+
+    /// A kind of one version, which is stored nowhere.
+    #[must_use]
+    pub fn alone(gvk: &Gvk) -> Self {
+        Self { kind: Kind::new(gvk), family: None }
+    }
+
+    /// The `apiVersion` that is written.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        &self.kind.api_version
+    }
+
+    fn row(&self, api_version: &str) -> Option<&Resource> {
+        let (catalog, row) = self.family?;
+        catalog.rows().map(|row| &**row).find(|one| one.folder == row.folder && one.gvk.api_version() == api_version)
+    }
+
+    /// The kind in another version; none where that is not served any more.
+    #[must_use]
+    pub fn kind_at(&self, api_version: &str) -> Option<Cow<'_, Kind>> {
+        if api_version == self.written() {
+            return Some(Cow::Borrowed(&self.kind));
+        }
+        self.row(api_version).map(|row| Cow::Owned(Kind::new(&row.gvk)))
+    }
+
+    /// An object of one version in another one.
+    #[must_use]
+    pub fn convert<'v>(&self, object: &'v Value, from: &str, to: &str) -> Option<Cow<'v, Value>> {
+        if from == to {
+            return Some(Cow::Borrowed(object));
+        }
+        let (from, to) = (self.row(from)?, self.row(to)?);
+        Some(Cow::Owned(encoding::serve(to, encoding::store(from, object.clone()))))
+    }
+}

@@ -1,0 +1,248 @@
+//! The walks, on built-in types.
+
+use super::*;
+use crate::schema::model;
+use serde_json::{Value, json};
+
+fn place(group: &str, version: &str, kind: &str) -> Place<'static> {
+    Place::root(model(), model().kind(group, version, kind))
+}
+
+fn pod() -> Place<'static> {
+    place("", "v1", "Pod")
+}
+
+fn wire(set: &Set) -> Value {
+    set.to_value()
+}
+
+fn set(value: Value) -> Set {
+    let set = Set::from_value(&value).unwrap();
+    drop(value);
+    set
+}
+
+#[test]
+fn an_applier_owns_leaves_items_and_entries_but_no_structs() {
+    let object = json!({
+        "metadata": {"labels": {"a": "b"}, "finalizers": ["x"]},
+        "spec": {
+            "containers": [{"name": "c", "ports": [{"containerPort": 80}], "resources": {}, "command": ["a", "b"]}],
+            "nodeSelector": {"k": "v"}, "hostNetwork": null,
+        },
+    });
+    assert_eq!(
+        wire(&collect(pod(), &object)),
+        json!({
+            "f:metadata": {"f:labels": {"f:a": {}}, "f:finalizers": {"v:\"x\"": {}}},
+            "f:spec": {
+                "f:containers": {"k:{\"name\":\"c\"}": {
+                    ".": {}, "f:name": {}, "f:resources": {}, "f:command": {},
+                    "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}},
+                }},
+                "f:nodeSelector": {}, "f:hostNetwork": {},
+            },
+        })
+    );
+}
+
+#[test]
+fn a_new_object_is_compared_with_what_go_would_hold() {
+    let place = place("apps", "v1", "Deployment");
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": {"a": "b"}},
+        "spec": {
+            "replicas": 1, "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%"}},
+        },
+        "status": {},
+    });
+    let change = compare(place, &zero(place), &object);
+    assert!(change.removed.is_empty(), "{:?}", wire(&change.removed));
+    assert_eq!(
+        wire(&change.added.union(change.modified)),
+        json!({
+            "f:apiVersion": {}, "f:kind": {},
+            "f:metadata": {"f:name": {}, "f:labels": {".": {}, "f:a": {}}},
+            "f:spec": {
+                "f:replicas": {}, "f:selector": {},
+                "f:strategy": {"f:type": {}, "f:rollingUpdate": {".": {}, "f:maxSurge": {}}},
+                "f:template": {
+                    "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+                    "f:spec": {"f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:name": {}}}},
+                },
+            },
+        })
+    );
+}
+
+#[test]
+fn a_change_is_told_by_what_was_added_modified_and_removed() {
+    let old =
+        json!({"spec": {"containers": [{"name": "a", "image": "1"}, {"name": "b"}], "tolerations": [{"key": "x"}]}});
+    let new =
+        json!({"spec": {"containers": [{"name": "c"}, {"name": "a", "image": "2"}], "tolerations": [{"key": "y"}]}});
+    let change = compare(pod(), &old, &new);
+    let item =
+        |name: &str, below: Value| json!({"f:spec": {"f:containers": {format!("k:{{\"name\":\"{name}\"}}"): below}}});
+    assert_eq!(wire(&change.added), item("c", json!({".": {}, "f:name": {}})));
+    assert_eq!(wire(&change.removed), item("b", json!({".": {}, "f:name": {}})));
+    let mut modified = item("a", json!({"f:image": {}}));
+    modified["f:spec"]["f:tolerations"] = json!({});
+    assert_eq!(wire(&change.modified), modified);
+    assert_eq!(compare(pod(), &old, &old), Difference::default());
+}
+
+#[test]
+fn duplicates_are_compared_as_a_whole() {
+    let port = |name: &str| json!({"containerPort": 80, "name": name});
+    let with = |ports: Vec<Value>| json!({"spec": {"containers": [{"name": "c", "ports": ports}]}});
+    let below = |change: Value| change["f:spec"]["f:containers"]["k:{\"name\":\"c\"}"]["f:ports"].clone();
+    let (one, two) = (with(vec![port("a")]), with(vec![port("a"), port("b")]));
+    let more = compare(pod(), &one, &two);
+    let key = "k:{\"containerPort\":80,\"protocol\":\"TCP\"}";
+    assert_eq!(below(wire(&more.added)), json!({key: {}}));
+    assert_eq!(below(wire(&more.removed)), json!({key: {".": {}, "f:containerPort": {}, "f:name": {}}}));
+    let less = compare(pod(), &two, &one);
+    assert_eq!(below(wire(&less.removed)), json!({key: {}}));
+    let other = compare(pod(), &two, &with(vec![port("b"), port("a")]));
+    assert_eq!(below(wire(&other.modified)), json!({key: {}}));
+    assert_eq!(
+        wire(&collect(pod(), &two))["f:spec"]["f:containers"]["k:{\"name\":\"c\"}"]["f:ports"],
+        json!({key: {}})
+    );
+}
+
+#[test]
+fn what_is_applied_is_laid_over_and_orders_the_lists() {
+    let list = |names: &[&str]| {
+        let items: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        json!({"spec": {"containers": items}})
+    };
+    let names = |object: &Value| {
+        let items = object["spec"]["containers"].as_array().unwrap().iter();
+        items.map(|item| item["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("")
+    };
+    for (live, applied, merged) in [
+        (&["a", "b", "c"][..], &["c", "a"][..], "bca"),
+        (&["a", "b"], &["b"], "ab"),
+        (&["a", "b", "c"], &["x", "b"], "axbc"),
+        (&[], &["x"], "x"),
+        (&["a"], &[], "a"),
+        (&["a", "b", "c", "d"], &["d", "b"], "acdb"),
+    ] {
+        assert_eq!(names(&merge(pod(), list(live), list(applied))), merged, "{live:?} {applied:?}");
+    }
+    let live =
+        json!({"metadata": {"labels": {"a": "1", "b": "1"}}, "spec": {"tolerations": [{"key": "x"}], "priority": 1}});
+    let applied = json!({"metadata": {"labels": {"b": "2"}}, "spec": {"tolerations": [], "nodeSelector": null}});
+    assert_eq!(
+        merge(pod(), live, applied),
+        json!({
+            "metadata": {"labels": {"a": "1", "b": "2"}},
+            "spec": {"tolerations": [], "priority": 1, "nodeSelector": null},
+        })
+    );
+}
+
+#[test]
+fn fields_and_items_are_taken_out() {
+    let object = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"containers": [{"name": "a"}, {"name": "b", "image": "i"}]}});
+    let gone = set(json!({
+        "f:metadata": {"f:labels": {"f:a": {}}},
+        "f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {}, "k:{\"name\":\"b\"}": {"f:image": {}}}},
+    }));
+    let left = json!({"metadata": {"labels": null}, "spec": {"containers": [{"name": "b"}]}});
+    assert_eq!(remove(pod(), object, &gone), left);
+}
+
+#[test]
+fn the_algebra_holds() {
+    let one = set(json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}, "k:{\"n\":1}": {"f:x": {}}}));
+    let two = set(json!({"f:a": {}, "f:d": {}, "k:{\"n\":1.0}": {"f:x": {}}}));
+    assert_eq!(
+        wire(&one.clone().union(two.clone())),
+        json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}, "f:d": {}, "k:{\"n\":1}": {"f:x": {}}})
+    );
+    assert_eq!(wire(&one.intersection(&two)), json!({"f:a": {}, "k:{\"n\":1}": {"f:x": {}}}));
+    assert_eq!(wire(&one.clone().difference(&two)), json!({"f:a": {"f:b": {}}, "f:c": {}}));
+    assert_eq!(wire(&one.clone().without(&two)), json!({"f:c": {}}));
+    assert!(one.clone().difference(&one).is_empty());
+    let along = set(
+        json!({"f:spec": {"f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:image": {}, "f:resources": {"f:limits": {}}}}}}),
+    );
+    let kept = along.filter(&Filter::Along(&[&["spec", "containers", "*", "resources"]]));
+    assert_eq!(
+        wire(&kept),
+        json!({"f:spec": {"f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:resources": {"f:limits": {}}}}}})
+    );
+}
+
+#[test]
+fn sets_are_read_as_they_are_written() {
+    let value = json!({
+        "f:a": {".": {}, "f:b": {}, "v:\"x<y\"": {}}, "i:3": {}, "k:{\"n\":1,\"p\":\"TCP\"}": {".": {}, "f:q": {}},
+    });
+    let written = wire(&set(value.clone()));
+    assert_eq!(written["f:a"]["v:\"x\\u003cy\""], json!({}), "fit for HTML, as Go writes it");
+    assert_eq!(set(written), set(value));
+    assert_eq!(wire(&set(json!({"z:new": {}, "f:a": {}}))), json!({"f:a": {}}), "unknown steps are dropped");
+    for bad in [json!({"fa": {}}), json!({"v:{": {}}), json!({"i:x": {}}), json!([])] {
+        assert!(Set::from_value(&bad).is_err(), "{bad}");
+    }
+    let path = |set: &Set| {
+        set.paths().iter().map(|path| path.iter().map(ToString::to_string).collect::<String>()).collect::<Vec<_>>()
+    };
+    let shown = set(json!({"f:a": {"k:{\"n\":1,\"p\":\"TCP\"}": {".": {}, "f:q": {}}, "v:true": {}, "i:3": {}}}));
+    assert_eq!(path(&shown), [".a[n=1,p=\"TCP\"]", ".a[=true]", ".a[3]", ".a[n=1,p=\"TCP\"].q"]);
+}
+
+#[test]
+fn what_does_not_fit_its_type_is_told_as_go_tells_it() {
+    let told = |object: Value| check(pod(), &object).unwrap_or_default();
+    assert_eq!(told(json!({"spec": {"containers": [{"name": "c", "image": "i"}]}})), "");
+    assert_eq!(told(json!({"spec": {"foo": 1}})), ".spec.foo: field not declared in schema");
+    assert_eq!(
+        told(json!({"spec": {"priority": "x", "nodeName": 3}})),
+        "errors:\n  .spec.nodeName: expected string, got &value.valueUnstructured{Value:3}\n  .spec.priority: expected numeric (int or float), got string"
+    );
+    assert_eq!(
+        told(json!({"spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": true}]}]}})),
+        ".spec.containers[name=\"c\"].env[name=\"A\"].value: expected string, got &value.valueUnstructured{Value:true}"
+    );
+    assert_eq!(
+        told(json!({"spec": {"containers": [{"image": "c"}]}})),
+        ".spec.containers: element 0: associative list with keys has an element that omits all key fields [\"name\"] (and doesn't have default values for any key fields)"
+    );
+    assert_eq!(
+        told(json!({"metadata": {"finalizers": ["a", "a"]}})),
+        ".metadata.finalizers: duplicate entries for key [=\"a\"]"
+    );
+    assert_eq!(told(json!({"spec": ["x"]})), ".spec: expected map, got &{[x]}");
+    assert_eq!(told(json!({"metadata": {"labels": "x"}})), ".metadata.labels: expected map, got &{x}");
+}
+
+#[test]
+fn a_set_follows_its_model() {
+    // A selector is replaced as a whole: what was owned inside of it becomes the whole.
+    let mut owned = set(json!({"f:spec": {"f:selector": {"f:matchLabels": {"f:a": {}}}, "f:replicas": {}}}));
+    let place = place("apps", "v1", "Deployment");
+    fit(place, &mut owned);
+    assert_eq!(wire(&owned), json!({"f:spec": {"f:selector": {}, "f:replicas": {}}}));
+    let named = with_named(place, &set(json!({"f:metadata": {"f:labels": {"f:a": {}}}})));
+    assert_eq!(wire(&named), json!({"f:metadata": {".": {}, "f:labels": {".": {}, "f:a": {}}}}));
+}
+
+#[test]
+fn an_object_of_an_unknown_type_is_what_it_looks_like() {
+    let place = Place::root(model(), None);
+    let object = json!({"spec": {"list": [{"name": "a"}], "map": {"x": 1}, "none": {}}});
+    assert_eq!(
+        wire(&collect(place, &object)),
+        json!({"f:spec": {".": {}, "f:list": {}, "f:map": {".": {}, "f:x": {}}, "f:none": {}}})
+    );
+    let change = compare(place, &json!({"spec": {"a": 1, "b": [1]}}), &json!({"spec": {"a": {"b": 1}, "b": [1.0]}}));
+    assert_eq!(wire(&change.modified), json!({"f:spec": {"f:a": {}}}));
+    assert_eq!(wire(&change.added), json!({"f:spec": {"f:a": {"f:b": {}}}}));
+}
