@@ -47,11 +47,11 @@ pub(super) fn check_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
             }
         }
     }
-    check_ephemeral(around, names, &child(path, "ephemeralContainers"), errors);
+    check_ephemeral(around, &names, &child(path, "ephemeralContainers"), errors);
 }
 
 /// Containers that are added to a running pod: little of what others may say.
-fn check_ephemeral(around: &Around<'_>, others: BTreeSet<&str>, path: &str, errors: &mut Errors) {
+fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
     const MAY_NOT: &str = "cannot be set for an Ephemeral Container";
     let mut names = others.clone();
     for (at, container) in list(&around.spec["ephemeralContainers"]).iter().enumerate() {
