@@ -1,6 +1,6 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
-use super::protobuf;
+use super::{mismatch, protobuf};
 use crate::request::{Call, Warnings};
 use crate::schema::decode::DecodeError;
 use crate::schema::{self, decode};
@@ -118,36 +118,33 @@ struct TypeMeta {
 /// # Errors
 /// 400 in upstream's words, for what is no such object.
 pub fn decode(gvk: &Gvk, json: &[u8], validation: Validation, warnings: &Warnings) -> status::Result<Value> {
-    let said: TypeMeta = serde_json::from_slice(json).unwrap_or_default();
+    let said = serde_json::from_slice::<TypeMeta>(json);
+    // An array would pass for its fields in their order.
+    if (said.is_err() || !json.trim_ascii_start().starts_with(b"{"))
+        && let Some(why) = serde_json::from_slice(json).ok().and_then(|body| mismatch::unreadable(&body))
+    {
+        return Err(unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}")));
+    }
+    let said = said.unwrap_or_default();
     let (version, kind) = (said.api_version.unwrap_or_default(), said.kind.unwrap_or_default());
+    if version.matches('/').count() > 1 {
+        return Err(unrecognized(gvk, json, &format!("unexpected GroupVersion string: {version}")));
+    }
     let expected = gvk.api_version();
     let given = Gvk::parse(
         if version.is_empty() { &expected } else { &version },
         if kind.is_empty() { &gvk.kind } else { &kind },
     );
-    if given.kind != gvk.kind || given.group != gvk.group {
-        return Err(Status::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: converting ({}).{} to ({}).{}: unknown conversion",
-            given.kind,
-            given.version,
-            gvk.kind,
-            given.api_version(),
-            given.kind,
-            expected,
-            gvk.kind
-        )));
-    }
-    if given.version != gvk.version {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({}) does not match the expected API version ({expected})",
-            given.api_version()
-        )));
+    if given != *gvk {
+        return Err(mismatch::refused(gvk, &given));
     }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
         return serde_json::from_slice(json).map_err(|error| cannot_be_handled(gvk, &error.to_string()));
     };
     let decoded = decode::object(schema::model(), id, json).map_err(|error| match error {
-        DecodeError::Syntax(why) => unrecognized(gvk, json, &why),
+        DecodeError::Syntax(why) => {
+            unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}"))
+        }
         DecodeError::Type(why) => cannot_be_handled(gvk, &why),
     })?;
     settle(gvk, decoded, validation, warnings)
@@ -234,10 +231,7 @@ fn unrecognized(gvk: &Gvk, json: &[u8], why: &str) -> Box<Status> {
             if json.len() > SHOWN_BYTES_MAX { format!("{hex} ...") } else { hex }
         }
     };
-    Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {why} ({shown})",
-        gvk.kind
-    ))
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {why} ({shown})", gvk.kind))
 }
 
 fn cannot_be_handled(gvk: &Gvk, why: &str) -> Box<Status> {

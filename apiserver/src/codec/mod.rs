@@ -4,6 +4,7 @@ pub mod accept;
 pub mod body;
 pub mod doubles;
 pub mod gzip;
+mod mismatch;
 pub mod partial;
 pub mod pieces;
 pub mod protobuf;

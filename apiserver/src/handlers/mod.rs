@@ -124,7 +124,11 @@ impl Handlers {
             return Err(crate::registry::no_such_resource());
         }
         let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && ask.call.verb == Verb::Create;
-        if !verbs.has(ask.call.verb.as_str()) || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource)) {
+        let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
+        if unnamed
+            || !verbs.has(ask.call.verb.as_str())
+            || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource))
+        {
             return Err(Status::failure(
                 Reason::MethodNotAllowed,
                 "the server does not allow this method on the requested resource",

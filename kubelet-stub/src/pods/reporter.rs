@@ -99,6 +99,14 @@ pub(crate) fn patch(before: &Value, now: &Value, annotations: &Map<String, Value
             status[field.as_str()] = Value::Null;
         }
     }
+    // What conditions no longer say is taken away always: a status that was told in between may have said it.
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        for field in ["reason", "message"] {
+            if condition.get(field).is_none() {
+                condition[field] = Value::Null;
+            }
+        }
+    }
     let kinds = now["conditions"].as_array().into_iter().flatten().map(|c| json!({"type": c["type"]}));
     status["$setElementOrder/conditions"] = kinds.collect();
     let mut patch = json!({"status": status});
@@ -120,5 +128,6 @@ mod tests {
         assert!(made["status"].as_object().unwrap().contains_key("reason"));
         assert!(made["status"].get("qosClass").is_none(), "what is not ours stays");
         assert_eq!(made["status"]["$setElementOrder/conditions"], json!([{"type": "Ready"}]));
+        assert_eq!(made["status"]["conditions"], json!([{"type": "Ready", "reason": null, "message": null}]));
     }
 }

@@ -17,16 +17,21 @@ async fn every_kubectl_finds_its_way() {
 fn looks_around(kubectl: &Kubectl) {
     let nodes = kubectl.run("get nodes");
     assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 2, "{nodes}");
-    assert!(kubectl.run("version").contains("Server Version: v1.36"));
+    assert!(kubectl.run("version --output=json").contains("\"gitVersion\": \"v1.36"));
     assert!(kubectl.run("get all -A").contains("service/kubernetes"));
     assert!(kubectl.run("api-resources").contains("deployments"));
     assert!(kubectl.run("explain deployment.spec.replicas").contains("replicas"));
     assert_eq!(kubectl.run("auth can-i create pods").trim(), "yes");
     assert!(kubectl.run("auth whoami").contains("kubernetes-admin"));
     assert!(kubectl.run("create token default").trim().split('.').count() == 3);
-    assert!(kubectl.run("describe node node-1").contains("KubeletReady"));
+    let described = kubectl.until("describe node node-1", |text| text.contains("NodeReady"));
+    for part in ["KubeletReady", "Allocatable:", "Non-terminated Pods:", "Starting kubelet"] {
+        assert!(described.contains(part), "{part} is not in\n{described}");
+    }
     assert!(kubectl.run("get --raw /healthz").contains("ok"));
-    assert!(kubectl.fails("top nodes").contains("Metrics API not available"));
+    for what in ["nodes", "pods"] {
+        assert!(kubectl.fails(&format!("top {what}")).contains("Metrics API not available"), "{what}");
+    }
 }
 
 fn works_with_objects(kubectl: &Kubectl) {
@@ -46,6 +51,7 @@ fn works_with_objects(kubectl: &Kubectl) {
     kubectl.run("label configmap one tier=x");
     kubectl.run("annotate configmap one note=y");
     assert!(kubectl.run("get configmap -l tier=x -o name").contains("configmap/one"));
+    assert_eq!(kubectl.run_with(&["get", "configmap", "one", "-o", "jsonpath={.metadata.annotations.note}"]), "y");
     let edited = kubectl
         .command(&["edit", "configmap", "one"])
         .env("KUBE_EDITOR", "sed -i s/z/q/")
@@ -56,7 +62,10 @@ fn works_with_objects(kubectl: &Kubectl) {
     kubectl.run(&format!("delete --wait -f {file}"));
     assert!(kubectl.fails("get configmap one").contains("NotFound"));
     kubectl.run("taint node node-1 busy=yes:NoSchedule");
+    let taints = || kubectl.run_with(&["get", "node", "node-1", "-o", "jsonpath={.spec.taints}"]);
+    assert!(taints().contains(r#""key":"busy""#));
     kubectl.run("taint node node-1 busy-");
+    assert_eq!(taints(), "");
     kubectl.run("create ns passing");
     kubectl.run("create configmap left -n passing");
     kubectl.run("delete ns passing --timeout=60s");

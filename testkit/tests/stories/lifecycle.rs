@@ -1,7 +1,7 @@
 //! A cluster comes, stays, comes back, and leaves nothing behind.
 
 use crate::foreground::{alive, up};
-use crate::scene::{binary, end, wishes};
+use crate::scene::{Kubectl, Running, binary, end, wishes};
 use std::process::{Command, Stdio};
 use tinyplane::{Egress, Member, Mode, Storage};
 
@@ -73,6 +73,34 @@ fn up_says_one_line_of_json_and_ends_at_once_with_all_its_members() {
     assert_eq!(rest, "", "one line is all that it says");
     assert!(!pids.into_iter().any(alive), "a member outlives its cluster");
     assert!(!folder.exists(), "the temporary folder outlives its cluster");
+}
+
+#[test]
+fn up_ends_at_once_with_watches_open_and_ends_them() {
+    let mut cluster = up(&["--nodes", "1"]);
+    let pids = cluster.pids();
+    let kubectl = Kubectl::with(&cluster.kubeconfig());
+    let watches: Vec<Running> = ["nodes", "namespaces", "events -A", "pods -A", "configmaps -A"]
+        .iter()
+        .map(|what| {
+            let line = format!("get {what} --watch --output-watch-events");
+            Running::of(kubectl.command(&line.split_whitespace().collect::<Vec<_>>()).stderr(Stdio::null()))
+        })
+        .collect();
+    let mut watches = watches.into_iter();
+    let mut first = watches.next().expect("a watch");
+    first.sees("node-1");
+    let mut second = watches.next().expect("a watch");
+    second.sees("kube-system");
+    let began = std::time::Instant::now();
+    cluster.signal("-TERM");
+    assert!(cluster.ended().success());
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "it took {:?} to end", began.elapsed());
+    assert!(!pids.into_iter().any(alive), "a member outlives its cluster");
+    for watch in [first, second].into_iter().chain(watches) {
+        // Whether it calls that a failure is kubectl's own affair: it ends.
+        watch.ends();
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod applying;
 mod apps;
 mod certificates;
+mod bad_input;
 mod crash;
 mod endings;
 mod foreground;

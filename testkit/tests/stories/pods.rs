@@ -4,7 +4,7 @@ use crate::scene::{Kubectl, Running, end, kubectls, wishes};
 use std::process::{Command, Stdio};
 use tinyplane::Egress;
 
-/// A pod that answers each line on its standard input.
+/// A pod that answers each line on its standard input, and one with a shell on a terminal.
 const ECHOES: &str = "
 apiVersion: v1
 kind: Pod
@@ -12,6 +12,13 @@ metadata: {name: echoes}
 spec:
   containers:
   - {name: c, image: busybox, stdin: true, command: [sh, -c, 'while read line; do echo got $line; done']}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: shell}
+spec:
+  containers:
+  - {name: c, image: busybox, stdin: true, tty: true, command: [sh]}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +30,7 @@ async fn streams_work_over_every_egress_with_every_kubectl() {
             kubectl.run("run web --image=nginx --port=80");
             kubectl.run_with(&["run", "talker", "--image=busybox", "--", "sh", "-c", "echo one; echo two; sleep 3600"]);
             kubectl.create(ECHOES);
-            kubectl.run("wait pod/web pod/talker pod/echoes --for=condition=Ready --timeout=60s");
+            kubectl.run("wait pod/web pod/talker pod/echoes pod/shell --for=condition=Ready --timeout=60s");
             logs(&kubectl);
             exec(&kubectl);
             attach(&kubectl);
@@ -34,7 +41,7 @@ async fn streams_work_over_every_egress_with_every_kubectl() {
             kubectl.run("delete service web");
             describe(&kubectl);
             copy(&kubectl);
-            kubectl.run("delete pod web talker echoes --wait --grace-period=1 --timeout=60s");
+            kubectl.run("delete pod web talker echoes shell --wait --grace-period=1 --timeout=60s");
         }
         end(cluster).await;
     }
@@ -80,6 +87,10 @@ fn terminals(kubectl: &Kubectl) {
     shell.sees("24 80");
     shell.types("exit 5\n");
     assert_eq!(shell.ends().code(), Some(5), "the code of the remote shell");
+    let mut attached = Running::of(&mut kubectl.on_a_terminal("attach -it shell"));
+    attached.types("test -t 1 && echo shared-$((40+2))\n");
+    attached.sees("shared-42");
+    drop(attached);
     let mut attached =
         Running::of(&mut kubectl.on_a_terminal("run once -it --rm --restart=Never --image=busybox -- sh"));
     attached.types("echo attached-$((1+1))\n");
@@ -106,6 +117,9 @@ fn describe(kubectl: &Kubectl) {
     for part in ["Node:", "Status:           Running", "Container ID:", "Scheduled", "Pulled", "Created", "Started"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
+    // What made a condition false is forgotten when it comes to be true.
+    let conditions = kubectl.run_with(&["get", "pod", "web", "-o", "jsonpath={.status.conditions}"]);
+    assert!(!conditions.contains("reason") && conditions.contains("ContainersReady"), "{conditions}");
     assert!(kubectl.fails("top pods").contains("Metrics API not available"));
 }
 

@@ -26,8 +26,11 @@ pub(crate) fn binary() -> PathBuf {
     std::env::var_os("TINYPLANE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tinyplane").into()).into()
 }
 
-/// Every kubectl on PATH, once each.
+/// The kubectl that `TINYPLANE_KUBECTL` names, else every one on PATH, once each.
 pub(crate) fn kubectls() -> Vec<PathBuf> {
+    if let Some(named) = std::env::var_os("TINYPLANE_KUBECTL") {
+        return vec![named.into()];
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found: Vec<PathBuf> =
         std::env::split_paths(&path).map(|f| f.join("kubectl")).filter(|f| f.is_file()).collect();
@@ -44,7 +47,7 @@ pub(crate) struct Kubectl {
 }
 
 impl Kubectl {
-    /// The first kubectl on PATH.
+    /// The first kubectl.
     pub(crate) fn of(cluster: &Cluster) -> Self {
         Self::at(&kubectls()[0], cluster)
     }
@@ -53,7 +56,7 @@ impl Kubectl {
         Self::by(program, cluster.kubeconfig("admin"))
     }
 
-    /// The first kubectl on PATH, with a kubeconfig.
+    /// The first kubectl, with a kubeconfig.
     pub(crate) fn with(kubeconfig: &Path) -> Self {
         Self::by(&kubectls()[0], kubeconfig.to_owned())
     }

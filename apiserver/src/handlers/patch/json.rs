@@ -1,6 +1,7 @@
 //! JSON patches (RFC 6902).
 
 use crate::codec::doubles;
+use crate::schema::decode::not_json;
 use serde_json::Value;
 use tinyplane_wire::status::{self, Reason, Status};
 
@@ -9,8 +10,7 @@ const OPERATIONS_MAX: usize = 10_000;
 
 /// Reads a patch, and what a strict reader says of it.
 pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<String>)> {
-    let patch: json_patch::Patch =
-        serde_json::from_slice(bytes).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let patch: json_patch::Patch = serde_json::from_slice(bytes).map_err(|error| unreadable(bytes, &error))?;
     if patch.len() > OPERATIONS_MAX {
         let told = format!("The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}", patch.len());
         return Err(Status::failure(Reason::RequestEntityTooLarge, told));
@@ -33,9 +33,38 @@ fn strict(bytes: &[u8]) -> Vec<String> {
 pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {
     match json_patch::patch(&mut current, patch) {
         Ok(()) => Ok(current),
-        Err(_) => {
-            Err(Status::failure(Reason::Invalid, "the server rejected our request due to an error in our request"))
-        }
+        Err(_) => Err(rejected()),
+    }
+}
+
+/// Upstream tells not why an operation fails.
+fn rejected() -> Box<Status> {
+    Status::failure(Reason::Invalid, "the server rejected our request due to an error in our request")
+}
+
+/// Operations are read when they are applied: before, it matters only that they are a list of objects.
+fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Box<Status> {
+    let why = match serde_json::from_slice(bytes) {
+        Err(_) => not_json(bytes, error),
+        Ok(Value::Array(operations)) => match operations.iter().find(|operation| !operation.is_object()) {
+            Some(operation) => {
+                format!("json: cannot unmarshal {} into Go value of type jsonpatch.Operation", word(operation))
+            }
+            None => return rejected(),
+        },
+        Ok(other) => format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", word(&other)),
+    };
+    Status::bad_request(why)
+}
+
+fn word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 
@@ -50,5 +79,9 @@ mod tests {
         assert_eq!(apply(&patch, json!({"a": 1})).unwrap_err().code, 422);
         assert_eq!(apply(&patch, json!({"a": 2})).unwrap(), json!({"a": 3}));
         assert_eq!(read(b"{}").unwrap_err().code, 400);
+        assert_eq!(read(b"[{").unwrap_err().message, "unexpected end of JSON input");
+        let nothing = read(br#"["a"]"#).unwrap_err().message;
+        assert_eq!(nothing, "json: cannot unmarshal string into Go value of type jsonpatch.Operation");
+        assert_eq!(read(br#"[{"op":"dance"}]"#).unwrap_err().code, 422);
     }
 }

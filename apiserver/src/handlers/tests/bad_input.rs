@@ -9,12 +9,12 @@ async fn bodies_that_are_no_such_object_are_refused() {
         (
             r#"{"kind":"Pod","apiVersion":"v2"}"#,
             400,
-            "the API version in the data (v2) does not match the expected API version (v1)",
+            "Pod in version \"v2\" cannot be handled as a Pod: no kind \"Pod\" is registered for version \"v2\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
         ),
         (
             r#"{"kind":"Service","apiVersion":"v1"}"#,
             400,
-            "Service in version \"v1\" cannot be handled as a Pod: converting (v1).Service to (v1).Pod: unknown conversion",
+            "Service in version \"v1\" cannot be handled as a Pod: converting (v1.Service) to (core.Pod): unknown conversion",
         ),
         (
             r#"{"kind":"Pod""#,
@@ -115,6 +115,8 @@ async fn paths_and_methods_that_are_not_served_are_told_so() {
     }
     assert_eq!(desk.ask("DELETE", "/api/v1/namespaces", &[], "").await.told(), not_allowed);
     assert_eq!(desk.post("/api/v1/pods", &pod("a")).await.told(), not_allowed);
+    assert_eq!(desk.ask("PUT", PODS, &[("content-type", JSON)], "{}").await.told(), not_allowed);
+    assert_eq!(desk.patch(PODS, MERGE, "{}").await.told(), not_allowed);
     assert_eq!(desk.get("/api/v1/namespaces/default/bindings").await.told(), not_allowed);
     assert_eq!(desk.get(&format!("{PODS}/none")).await.told(), (404, "pods \"none\" not found"));
     let nowhere = desk.post("/api/v1/namespaces/nowhere/configmaps", &map("a")).await;

@@ -62,6 +62,11 @@ pub fn object(model: &Model, id: TypeId, bytes: &[u8]) -> Result<Decoded, Decode
     state.finish(read, |error| syntax::message(bytes, error))
 }
 
+/// What a Go server says of bytes that are no JSON.
+pub fn not_json(bytes: &[u8], error: &serde_json::Error) -> String {
+    syntax::message(bytes, error)
+}
+
 /// Decodes a value that is parsed already: a patched object, or one that came as YAML.
 ///
 /// # Errors

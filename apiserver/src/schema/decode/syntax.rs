@@ -26,10 +26,23 @@ pub(super) fn message(bytes: &[u8], error: &serde_json::Error) -> String {
     .into_iter()
     .find(|(ours, _)| text.starts_with(ours))
     .map_or("looking for beginning of value", |(_, go)| go);
+    let literal = if place == "in literal" { literal(bytes, error.line(), error.column()) } else { None };
+    let place = literal.as_deref().unwrap_or(place);
     match character(bytes, error.line(), error.column()) {
         Some(character) => format!("invalid character {} {place}", quoted(character)),
         None => "unexpected end of JSON input".to_owned(),
     }
+}
+
+/// Which literal breaks off at a line and column, and with what it would go on.
+fn literal(bytes: &[u8], line: usize, column: usize) -> Option<String> {
+    let row = bytes.split(|byte| *byte == b'\n').nth(line.checked_sub(1)?)?;
+    let before = row.get(..column.saturating_sub(1))?;
+    let letters = before.iter().rev().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let first = before.get(before.len() - letters)?;
+    let word = ["null", "true", "false"].into_iter().find(|word| word.as_bytes()[0] == *first)?;
+    let next = word.as_bytes().get(letters)?;
+    Some(format!("in literal {word} (expecting '{}')", char::from(*next)))
 }
 
 /// The character at a line and column, both counted from 1, columns in bytes.

@@ -92,6 +92,8 @@ fn what_is_no_json_is_told_as_go_tells_it() {
         ("", "unexpected end of JSON input"),
         ("{", "unexpected end of JSON input"),
         ("{\"a\":\n x}", "invalid character 'x' looking for beginning of value"),
+        ("nonsense", "invalid character 'o' in literal null (expecting 'u')"),
+        ("{\"a\":\n tru}", "invalid character '}' in literal true (expecting 'e')"),
         ("{a}", "invalid character 'a' looking for beginning of object key string"),
         ("{\"kind\" 1}", "invalid character '1' after object key"),
         ("{\"kind\":\"a\" \"b\"}", "invalid character '\"' after object key:value pair"),
