@@ -214,7 +214,7 @@ async fn selectors_queries_and_methods_that_are_wrong_are_refused() {
         get(&format!("{MAPS}?limit=x"), "strconv.ParseInt: parsing \"x\": invalid syntax"),
         get(
             &format!("{MAPS}?continue=e30"),
-            "continue key is not valid: server does not recognize this encoded version \"\"",
+            "invalid continue token: continue key is not valid: server does not recognize this encoded version ",
         ),
         case(Method::GET, &format!("{MAPS}/none"), "", "", (404, "NotFound", "configmaps \"none\" not found")),
         case(Method::DELETE, &format!("{MAPS}/none"), "", "", (404, "NotFound", "configmaps \"none\" not found")),
