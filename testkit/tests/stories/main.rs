@@ -2,8 +2,8 @@
 
 mod applying;
 mod apps;
-mod certificates;
 mod bad_input;
+mod certificates;
 mod crash;
 mod endings;
 mod foreground;
