@@ -157,8 +157,8 @@ async fn bodies_that_are_wrong_are_refused() {
 async fn patches_that_are_wrong_are_refused() {
     let rejected = "the server rejected our request due to an error in our request";
     let accepted = "the body of the request was in an unknown format - accepted media types include: \
-        application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json";
-    let with_apply = format!("{accepted}, application/apply-patch+yaml, application/apply-patch+cbor");
+        application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
+        application/apply-patch+yaml";
     let patch = |kind, body: &str, told: (u16, &'static str, &str)| case(Method::PATCH, KEPT, kind, body, told);
     let cases = vec![
         patch(JSON_PATCH, r#"[{"op":"replace","path":"/data/none","value":"x"}]"#, (422, "Invalid", rejected)),
@@ -179,13 +179,12 @@ async fn patches_that_are_wrong_are_refused() {
             (
                 422,
                 "Invalid",
-                " \"\" is invalid: patch: Invalid value: \"{\\\"data\\\":{\\\"a\\\":1}}\": json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
+                " \"\" is invalid: patch: Invalid value: \"map[data:map[a:1]]\": json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
             ),
         ),
         case(Method::PATCH, &format!("{MAPS}/none"), MERGE, "{}", (404, "NotFound", "configmaps \"none\" not found")),
     ];
     all_are_refused(cases).await;
-    // Which of both it is follows from what is served.
     let cluster = wishes().nodes(0).controllers(false).start().await.expect("it starts");
     let maps = json!({"kind": "ConfigMap", "metadata": {"name": "kept"}});
     cluster.admin().create(maps).await.expect("it is created");
@@ -193,7 +192,7 @@ async fn patches_that_are_wrong_are_refused() {
     let status: Value = serde_json::from_str(&text).expect("a Status");
     assert_eq!((code, status["reason"].as_str()), (415, Some("UnsupportedMediaType")), "{text}");
     let message = status["message"].as_str().expect("a message");
-    assert!(with_apply.starts_with(message) && message.starts_with(accepted), "{message}");
+    assert_eq!(message, accepted);
     end(cluster).await;
 }
 
