@@ -13,6 +13,7 @@ use super::stage::{Stage, committed};
 use super::watchers::Watcher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use tinyplane_wire::clock::Clock;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +22,7 @@ pub struct DurableStore {
     published: Arc<Published>,
     queue: mpsc::Sender<Request>,
     failure: Arc<OnceLock<Arc<str>>>,
+    committer: Option<JoinHandle<()>>,
 }
 
 /// What the committer is asked for.
@@ -47,11 +49,11 @@ impl DurableStore {
         let failure = Arc::new(OnceLock::new());
         let committer =
             Committer { journal, stage, published: published.clone(), failure: failure.clone(), clock, requests };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || committer.run())
             .map_err(|error| JournalError::Disk(format!("its thread did not start: {error}")))?;
-        Ok(Self { published, queue, failure })
+        Ok(Self { published, queue, failure, committer: Some(thread) })
     }
 
     fn available(&self) -> Result<(), Unavailable> {
@@ -66,6 +68,17 @@ impl DurableStore {
     /// Why the committer did not take a request, or ended without an answer.
     fn gone(&self) -> Unavailable {
         self.available().err().unwrap_or(Unavailable::Closed)
+    }
+}
+
+impl Drop for DurableStore {
+    /// The folder is free once the store is gone: whoever opens it next, in this process too, finds it so.
+    fn drop(&mut self) {
+        // The committer ends when nobody can ask it for anything.
+        self.queue = mpsc::channel(1).0;
+        if self.committer.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's committer panicked");
+        }
     }
 }
 

@@ -66,6 +66,16 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[tokio::test]
+async fn a_store_that_is_dropped_without_a_word_can_be_opened_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let store = open_at(dir.path(), Limits::default());
+        assert_eq!(store.revision(), Revision(1 + round));
+        store.commit(Write::create(format!("/pods/{round}").as_str(), object("x"))).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn everything_is_there_after_a_restart_and_watches_resume() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { history_events_max: 60, ..Limits::default() };
