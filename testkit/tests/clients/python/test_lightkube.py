@@ -23,7 +23,7 @@ def test_patches(namespace):
     client.create(ConfigMap(metadata=ObjectMeta(name="m", namespace=namespace), data={"a": "1"}))
     client.patch(ConfigMap, "m", {"data": {"b": "2"}}, namespace=namespace, patch_type=PatchType.MERGE)
     assert client.get(ConfigMap, "m", namespace=namespace).data == {"a": "1", "b": "2"}
-    applied = ConfigMap("v1", "ConfigMap", metadata=ObjectMeta(name="m", namespace=namespace), data={"c": "3"})
+    applied = ConfigMap(apiVersion="v1", kind="ConfigMap", metadata=ObjectMeta(name="m", namespace=namespace), data={"c": "3"})
     assert client.apply(applied, field_manager="light").data == {"a": "1", "b": "2", "c": "3"}
     with pytest.raises(ApiError) as refused:
         client.get(ConfigMap, "none", namespace=namespace)
