@@ -8,6 +8,7 @@ mod run;
 mod up;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Exit code of a call that can't be understood, or whose files can't be used.
@@ -99,9 +100,9 @@ fn in_runtime(future: impl Future<Output = Result<ExitCode, Failure>>) -> Result
     outcome
 }
 
-#[expect(clippy::print_stderr, reason = "the command line speaks to a person on stderr")]
 fn say(text: &str) {
-    eprintln!("{text}");
+    // Whoever reads along may have gone: that is no reason to end a cluster.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[expect(clippy::print_stdout, reason = "stdout carries what another program reads")]
