@@ -1,6 +1,6 @@
 //! The flags of the audit log.
 
-use crate::audit::{Config, Format, Mode};
+use crate::audit::{Config, Format, Mode, Policy};
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ enum LogMode {
 #[derive(Debug, clap::Args)]
 pub(super) struct AuditFlags {
     /// Which requests are logged, and how much of each: an audit.k8s.io/v1 Policy
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = policy_file)]
     audit_policy_file: Option<PathBuf>,
     /// File of the audit log; - is standard output
     #[arg(long, value_name = "FILE")]
@@ -44,6 +44,13 @@ pub(super) struct AuditFlags {
     /// How many events may wait for the file in mode batch
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     audit_log_batch_buffer_size: usize,
+}
+
+/// A policy is read at once: without a log it would have no effect, and a mistake in it should not wait for one.
+fn policy_file(path: &str) -> Result<PathBuf, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    Policy::parse(&text).map_err(|error| error.to_string())?;
+    Ok(path.into())
 }
 
 impl From<AuditFlags> for Option<Config> {

@@ -1,9 +1,10 @@
 //! The store on a disk: one thread decides the writes that wait, makes them durable together, and then shows them.
 
 use super::contract::{
-    CommitError, Committed, CompactError, Event, EventKind, Range, Revision, RevisionError, Store, Unavailable, Write,
+    CommitError, Committed, CompactError, Event, EventKind, Key, Range, Revision, RevisionError, Store, Unavailable,
+    Write,
 };
-use super::entry::Describe;
+use super::entry::{Attributes, Describe};
 use super::journal::{Batch, Head, Journal, JournalError, Record, decode, encode, superseded};
 use super::limits::Limits;
 use super::log::Log;
@@ -125,6 +126,18 @@ impl Store for DurableStore {
             let _ = answered.await;
         }
     }
+}
+
+/// Reads a journal to its end, for nothing but to know that it can be read.
+pub(super) fn verify(journal: &mut impl Journal) -> Result<(), JournalError> {
+    struct Nothing;
+    impl Describe for Nothing {
+        fn describe(&self, _: &Key, _: &[u8]) -> Attributes {
+            Attributes::default()
+        }
+    }
+    let describe: Arc<dyn Describe> = Arc::new(Nothing);
+    replay(journal, &mut Stage::new(Limits::default()), &describe).map(drop)
 }
 
 /// Brings an empty stage to where the journal ends. Answers the events above the journal's floor.

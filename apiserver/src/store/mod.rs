@@ -11,6 +11,8 @@ pub mod sled;
 pub mod snapshot;
 pub mod watchers;
 
+pub use self::sled::{OpenError, check};
+
 mod journal;
 mod log;
 mod published;

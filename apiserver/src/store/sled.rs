@@ -13,7 +13,7 @@ mod folder;
 pub use folder::OpenError;
 
 use super::contract::Revision;
-use super::durable::DurableStore;
+use super::durable::{DurableStore, verify};
 use super::entry::Describe;
 use super::journal::{Batch, Head, Journal, JournalError, Visit};
 use super::limits::Limits;
@@ -40,14 +40,25 @@ const HEAD_KEY: &[u8] = b"z";
 /// # Errors
 /// See [`OpenError`].
 pub fn open(dir: &Path, describe: &Arc<dyn Describe>, limits: Limits, clock: Clock) -> Result<DurableStore, OpenError> {
+    with_journal(dir, |journal| DurableStore::start(journal, describe, limits, clock))
+}
+
+/// Reads the store in `dir` as [`open`] would, and lets it go again. What is not there yet is sound. Blocks on the disk.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn check(dir: &Path) -> Result<(), OpenError> {
+    if folder::inspect(dir)? { Ok(()) } else { with_journal(dir, |mut journal| verify(&mut journal)) }
+}
+
+/// Hands the journal in `dir` on; a folder whose journal is refused stays as it was.
+fn with_journal<T>(dir: &Path, read: impl FnOnce(SledJournal) -> Result<T, JournalError>) -> Result<T, OpenError> {
     let folder = Arc::new(Folder::claim(dir)?);
     let copied = if folder.is_new { None } else { folder.keep_copy() };
-    let opened =
-        SledJournal::open(folder.clone()).and_then(|journal| DurableStore::start(journal, describe, limits, clock));
-    match (opened, copied) {
-        (Ok(store), copied) => {
+    match (SledJournal::open(folder.clone()).and_then(read), copied) {
+        (Ok(done), copied) => {
             copied.iter().for_each(Copied::discard);
-            Ok(store)
+            Ok(done)
         }
         (Err(error), None) => Err(refused(dir, error)),
         (Err(error), Some(copied)) => match copied.restore() {
@@ -177,7 +188,12 @@ impl From<sled::Error> for JournalError {
     fn from(error: sled::Error) -> Self {
         match error {
             sled::Error::Io(error) => error.into(),
-            other => Self::Corrupt(other.to_string()),
+            sled::Error::Corruption { .. } => Self::Corrupt("sled finds damaged bytes in it".into()),
+            sled::Error::Unsupported(why) => Self::Corrupt(why),
+            // What these carry is for sled's own authors.
+            sled::Error::ReportableBug(_) | sled::Error::CollectionNotFound(_) => {
+                Self::Corrupt("sled cannot read it".into())
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod progress;
 mod run;
 mod up;
 
+use crate::address::LeaseError;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
@@ -59,9 +60,9 @@ impl Failure {
 
 impl From<crate::ClusterError> for Failure {
     fn from(error: crate::ClusterError) -> Self {
-        use crate::ClusterError::{Differs, Folder, Wish};
+        use crate::ClusterError::{Differs, Folder, Lease, Wish};
         match error {
-            Differs { .. } | Folder(_) | Wish(_) => Self::usage(error.told()),
+            Differs { .. } | Folder(_) | Wish(_) | Lease(LeaseError::TooManyNodes(_)) => Self::usage(error.told()),
             other => Self::later(other.told()),
         }
     }

@@ -3,13 +3,14 @@
 use super::Failure;
 use crate::{Builder, Cluster, Egress, RunnerChoice, Storage};
 use clap::Args;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What kind of cluster to start.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// How many nodes [default: 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     nodes: Option<usize>,
     /// How the API server reaches nodes: direct, konnectivity-grpc or konnectivity-http-connect [default: konnectivity-grpc]
     #[arg(long, value_name = "WAY")]
@@ -59,36 +60,34 @@ impl Options {
         }
         if let Some(file) = &self.kubeconfig {
             check_replaceable(file)?;
+            builder = builder.kubeconfig_copy(file);
         }
         Ok(builder)
     }
 
-    /// Writes the wished kubeconfig, and says which file to use.
-    pub(super) fn place_kubeconfig(&self, cluster: &Cluster) -> Result<PathBuf, Failure> {
-        let admin = cluster.kubeconfig("admin");
-        let Some(file) = &self.kubeconfig else { return Ok(admin) };
-        check_replaceable(file)?;
-        let copied = std::fs::read(&admin).and_then(|text| write_private(file, &text));
-        copied.map_err(|e| Failure::later(format!("{} can't be written: {e}", file.display())))?;
-        Ok(std::path::absolute(file).unwrap_or_else(|_| file.clone()))
+    /// The kubeconfig to use: the wished copy, if there is one.
+    pub(super) fn kubeconfig_of(&self, cluster: &Cluster) -> PathBuf {
+        match &self.kubeconfig {
+            Some(file) => std::path::absolute(file).unwrap_or_else(|_| file.clone()),
+            None => cluster.kubeconfig("admin"),
+        }
     }
 }
 
-/// A kubeconfig of somebody else is not replaced.
+/// A kubeconfig of somebody else is not replaced, and what can't be written is told before anything is started.
 fn check_replaceable(file: &Path) -> Result<(), Failure> {
+    let refused = |e: io::Error| Failure::usage(format!("{} can't be used: {e}", file.display()));
     match std::fs::read_to_string(file) {
-        Ok(text) if text.contains("\"current-context\": \"tinyplane\"") || text.trim().is_empty() => Ok(()),
-        Ok(_) => Err(Failure::usage(format!(
-            "{} is a kubeconfig of another cluster and stays as it is: name a new file",
-            file.display()
-        ))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Failure::usage(format!("{} can't be used: {e}", file.display()))),
+        Ok(text) if text.contains("\"current-context\": \"tinyplane\"") || text.trim().is_empty() => {}
+        Ok(_) => {
+            return Err(Failure::usage(format!(
+                "{} is a kubeconfig of another cluster and stays as it is: name a new file",
+                file.display()
+            )));
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(refused(e)),
     }
-}
-
-fn write_private(file: &Path, content: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    std::io::Write::write_all(&mut opened, content)
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder).map(drop).map_err(refused)
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::from(EXIT_NOT_FOUND + 1));
     };
     let cluster = Arc::new(cluster);
-    let kubeconfig = arguments.options.place_kubeconfig(&cluster)?;
+    let kubeconfig = arguments.options.kubeconfig_of(&cluster);
     progress.done();
     let control = Control::serve(&cluster).map_err(|e| Failure::later(format!("no control socket: {e}")))?;
     let (program, rest) = arguments.command.split_first().ok_or_else(|| Failure::usage("no command"))?;

@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Some(cluster) = start(arguments.options.builder()?, &progress, orders.next()).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let kubeconfig = arguments.options.place_kubeconfig(&cluster)?;
+    let kubeconfig = arguments.options.kubeconfig_of(&cluster);
     progress.done();
     greet(&cluster, &kubeconfig);
     let cluster = Arc::new(cluster);

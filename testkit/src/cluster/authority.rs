@@ -5,8 +5,9 @@ use super::plan::{Member, Plan};
 use std::net::IpAddr;
 use std::time::SystemTime;
 use tinyplane_wire::identity::kubeconfig::{self, KubeconfigError};
-use tinyplane_wire::identity::pki::{Authority, Issued, Leaf, PkiError, Usage, signing_key};
-use tinyplane_wire::identity::tls::KeyPairPem;
+use tinyplane_wire::identity::pki::{Authority, Leaf, PkiError, public_key, signing_key};
+use tinyplane_wire::identity::tls::{self, ClientAuth, KeyPairPem};
+use tinyplane_wire::process::told;
 
 /// Why the identities could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -33,74 +34,102 @@ pub(crate) fn establish(plan: &Plan, folder: &Folder, now: SystemTime) -> Result
     let (private, public) = signing_key()?;
     folder.write("pki/service-account.key", private.as_bytes())?;
     folder.write("pki/service-account.pub", public.as_bytes())?;
-    let registrar = Registrar { plan, folder, authority, now };
-    registrar.apiserver()?;
-    registrar.user("admin", "kubernetes-admin", Some("system:masters"))?;
-    if plan.controllers {
-        registrar.user("controllers", "system:kube-controller-manager", None)?;
-        registrar.user("scheduler", "system:kube-scheduler", None)?;
-    }
-    if !plan.nodes.is_empty() {
-        registrar.user("kube-proxy", "system:kube-proxy", None)?;
-    }
-    for node in &plan.nodes {
-        registrar.user(&node.name, &format!("system:node:{}", node.name), Some("system:nodes"))?;
-        let serving = Leaf::server(&format!("system:node:{}", node.name), &[&node.name], &[node.address.into()]);
-        registrar.pair(&format!("kubelet-{}", node.name), &serving)?;
-    }
-    if plan.isolated() {
-        registrar.konnectivity()?;
+    let server = format!("https://{}", plan.apiserver());
+    for identity in identities(plan) {
+        let issued = authority.issue(&identity.leaf, now)?;
+        match &identity.user {
+            None => {
+                folder.write(&format!("pki/{}.crt", identity.file), issued.certificate_pem.as_bytes())?;
+                folder.write(&format!("pki/{}.key", identity.file), issued.key_pem.as_bytes())?;
+            }
+            Some(user) => {
+                let pair = KeyPairPem { certificate: issued.certificate_pem, key: issued.key_pem };
+                let text = kubeconfig::write("tinyplane", user, &server, authority.certificate_pem(), &pair)?;
+                folder.write(&format!("kubeconfig/{}", identity.file), text.as_bytes())?;
+            }
+        }
     }
     Ok(())
 }
 
-struct Registrar<'a> {
-    plan: &'a Plan,
-    folder: &'a Folder,
-    authority: Authority,
-    now: SystemTime,
+/// Makes sure that all that was established is there, and can be read.
+///
+/// # Errors
+/// With the first file that is missing or damaged.
+pub(crate) fn check(plan: &Plan, folder: &Folder) -> Result<(), FolderError> {
+    let read = |name: &str| folder.read_needed(&folder.pki(name));
+    let damaged = |name: &str, why: String| folder.damaged(&folder.pki(name), why);
+    let certificate = |name: &str| {
+        let pem = read(name)?;
+        tls::chain(&pem).map_err(|e| damaged(name, told(&e)))?;
+        Ok::<_, FolderError>(pem)
+    };
+    Authority::load(&certificate("ca.crt")?, &read("ca.key")?).map_err(|e| damaged("ca.key", told(&e)))?;
+    let public = public_key(&read("service-account.key")?).map_err(|e| damaged("service-account.key", told(&e)))?;
+    if public.trim() != read("service-account.pub")?.trim() {
+        return Err(damaged("service-account.pub", "it does not belong to the private key".into()));
+    }
+    for Identity { file, user, .. } in identities(plan) {
+        if user.is_some() {
+            let path = folder.kubeconfig(&file);
+            folder.read_needed(&path)?;
+            kubeconfig::load(&path).map_err(|e| folder.damaged(&path, told(&e)))?;
+        } else {
+            let key = format!("{file}.key");
+            let pair = KeyPairPem { certificate: certificate(&format!("{file}.crt"))?, key: read(&key)? };
+            tls::server(&pair, &ClientAuth::None, &[]).map_err(|e| damaged(&key, told(&e)))?;
+        }
+    }
+    Ok(())
 }
 
-impl Registrar<'_> {
-    fn pair(&self, name: &str, leaf: &Leaf) -> Result<Issued, AuthorityError> {
-        let issued = self.authority.issue(leaf, self.now)?;
-        self.folder.write(&format!("pki/{name}.crt"), issued.certificate_pem.as_bytes())?;
-        self.folder.write(&format!("pki/{name}.key"), issued.key_pem.as_bytes())?;
-        Ok(issued)
-    }
+/// One certificate with its key: a pair of files, or, of a user, a kubeconfig.
+struct Identity {
+    file: String,
+    user: Option<String>,
+    leaf: Leaf,
+}
 
-    fn apiserver(&self) -> Result<(), AuthorityError> {
-        let names = [
-            "localhost",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-            "kubernetes.default.svc.cluster.local",
-        ];
-        let addresses: [IpAddr; 3] =
-            [self.plan.address(Member::Apiserver).into(), self.plan.kubernetes_service().into(), [127, 0, 0, 1].into()];
-        self.pair("apiserver", &Leaf::server("kube-apiserver", &names, &addresses))?;
-        self.pair("apiserver-kubelet-client", &Leaf::client("kube-apiserver-kubelet-client", Some("system:masters")))?;
-        Ok(())
+/// All identities of a cluster, its authority aside.
+fn identities(plan: &Plan) -> Vec<Identity> {
+    let pair = |file: &str, leaf: Leaf| Identity { file: file.into(), user: None, leaf };
+    let user = |file: &str, user: &str, group: Option<&str>| Identity {
+        file: file.into(),
+        user: Some(user.into()),
+        leaf: Leaf::client(user, group),
+    };
+    let names = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ];
+    let addresses: [IpAddr; 3] =
+        [plan.address(Member::Apiserver).into(), plan.kubernetes_service().into(), [127, 0, 0, 1].into()];
+    let mut all = vec![
+        pair("apiserver", Leaf::server("kube-apiserver", &names, &addresses)),
+        pair("apiserver-kubelet-client", Leaf::client("kube-apiserver-kubelet-client", Some("system:masters"))),
+        user("admin", "kubernetes-admin", Some("system:masters")),
+    ];
+    if plan.controllers {
+        all.push(user("controllers", "system:kube-controller-manager", None));
+        all.push(user("scheduler", "system:kube-scheduler", None));
     }
-
-    fn konnectivity(&self) -> Result<(), AuthorityError> {
-        let server = self.plan.address(Member::KonnectivityServer);
-        self.pair(
-            "konnectivity-server",
-            &Leaf::server("konnectivity-server", &["konnectivity-server"], &[server.into()]),
-        )?;
-        let agent = Leaf { usage: Usage::Client, ..Leaf::client("system:konnectivity-agent", None) };
-        self.pair("konnectivity-agent", &agent)?;
-        Ok(())
+    if !plan.nodes.is_empty() {
+        all.push(user("kube-proxy", "system:kube-proxy", None));
     }
-
-    fn user(&self, file: &str, user: &str, group: Option<&str>) -> Result<(), AuthorityError> {
-        let issued = self.authority.issue(&Leaf::client(user, group), self.now)?;
-        let pair = KeyPairPem { certificate: issued.certificate_pem, key: issued.key_pem };
-        let server = format!("https://{}", self.plan.apiserver());
-        let text = kubeconfig::write("tinyplane", user, &server, self.authority.certificate_pem(), &pair)?;
-        self.folder.write(&format!("kubeconfig/{file}"), text.as_bytes())?;
-        Ok(())
+    for node in &plan.nodes {
+        let name = format!("system:node:{}", node.name);
+        all.push(user(&node.name, &name, Some("system:nodes")));
+        let serving = Leaf::server(&name, &[&node.name], &[node.address.into()]);
+        all.push(pair(&format!("kubelet-{}", node.name), serving));
     }
+    if plan.isolated() {
+        let server = plan.address(Member::KonnectivityServer);
+        let serving = Leaf::server("konnectivity-server", &["konnectivity-server"], &[server.into()]);
+        all.push(pair("konnectivity-server", serving));
+        all.push(pair("konnectivity-agent", Leaf::client("system:konnectivity-agent", None)));
+    }
+    all
 }

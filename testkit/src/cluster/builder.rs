@@ -63,6 +63,7 @@ pub struct Builder {
     security: Option<Security>,
     controllers: Option<bool>,
     data_dir: Option<PathBuf>,
+    kubeconfig_copy: Option<PathBuf>,
     runner: RunnerChoice,
     restart: bool,
     verbosity: u8,
@@ -87,6 +88,7 @@ impl Default for Builder {
             security: None,
             controllers: None,
             data_dir: None,
+            kubeconfig_copy: None,
             runner: RunnerChoice::default(),
             restart: false,
             verbosity: 1,
@@ -138,6 +140,14 @@ impl Builder {
     #[must_use]
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
+        self
+    }
+
+    /// Writes the administrator's kubeconfig into this file as well, readable for its owner alone, and keeps it right
+    /// should the API server come to listen elsewhere.
+    #[must_use]
+    pub fn kubeconfig_copy(mut self, file: impl Into<PathBuf>) -> Self {
+        self.kubeconfig_copy = Some(file.into());
         self
     }
 
@@ -205,6 +215,11 @@ impl Builder {
             Some(plan) => {
                 self.check_against(&plan, folder.root())?;
                 let lease = Lease::again(plan.block)?;
+                // Before anything is started, and so before anything is written.
+                authority::check(&plan, &folder)?;
+                if plan.storage == Storage::Sled {
+                    folder.check_store()?;
+                }
                 (plan, lease)
             }
             None => {
@@ -219,7 +234,7 @@ impl Builder {
             .map_err(|e| MemberError::because("the folder for Unix sockets can't be made", e))?;
         let ingredients = Ingredients {
             plan: Arc::new(plan),
-            folder: Arc::new(folder),
+            folder: Arc::new(folder.copying_kubeconfig_to(self.kubeconfig_copy)),
             lease,
             runtime,
             runner,

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use tinyplane_apiserver::store::{self, OpenError};
 
 /// The layout that this version writes and reads.
 const FORMAT: u32 = 1;
@@ -39,14 +40,19 @@ pub enum FolderError {
     /// A cluster runs on it.
     #[error("a cluster runs on {} already", .0.display())]
     InUse(PathBuf),
-    /// Something that a cluster needs is missing.
-    #[error("{} is damaged: {} is missing", folder.display(), missing.display())]
-    Missing {
+    /// Something that a cluster needs is missing, or can't be understood.
+    #[error("{} is damaged: {}: {why}", folder.display(), file.display())]
+    File {
         /// Which folder.
         folder: PathBuf,
-        /// What it lacks.
-        missing: PathBuf,
+        /// Which file of it.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
+    /// The API server's store can't be used.
+    #[error("{} can't be used", .0.display())]
+    Store(PathBuf, #[source] OpenError),
     /// The system refuses.
     #[error("{} can't be used", path.display())]
     Io {
@@ -73,6 +79,8 @@ struct MarkerFormat {
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
+    /// A file outside that says what the administrator's kubeconfig says.
+    kubeconfig_copy: Option<PathBuf>,
     _lock: File,
     _temporary: Option<tempfile::TempDir>,
 }
@@ -90,7 +98,7 @@ impl Folder {
         let made = tempfile::Builder::new().prefix("tinyplane-").tempdir().map_err(io_at(&std::env::temp_dir()))?;
         let root = made.path().to_owned();
         let lock = lock(&root)?;
-        Ok(Self { root, _lock: lock, _temporary: Some(made) })
+        Ok(Self { root, kubeconfig_copy: None, _lock: lock, _temporary: Some(made) })
     }
 
     /// A folder that stays. Gives the plan of the cluster that was there before, if one was.
@@ -111,19 +119,37 @@ impl Folder {
             make_private(root)?;
         }
         let root = fs::canonicalize(root).map_err(io_at(root))?;
-        let folder = Self { _lock: lock(&root)?, root, _temporary: None };
-        if known.is_some() {
-            folder.check_complete()?;
-        }
-        Ok((folder, known))
+        Ok((Self { _lock: lock(&root)?, root, kubeconfig_copy: None, _temporary: None }, known))
     }
 
-    fn check_complete(&self) -> Result<(), FolderError> {
-        let needed = ["ca.crt", "ca.key", "service-account.key", "service-account.pub"].map(|file| self.pki(file));
-        match needed.into_iter().find(|file| !file.exists()) {
-            Some(missing) => Err(FolderError::Missing { folder: self.root.clone(), missing }),
-            None => Ok(()),
-        }
+    /// The same folder, whose administrator's kubeconfig is written to a file outside as well.
+    pub(crate) fn copying_kubeconfig_to(self, file: Option<PathBuf>) -> Self {
+        Self { kubeconfig_copy: file, ..self }
+    }
+
+    /// A file that a cluster can't do without.
+    ///
+    /// # Errors
+    /// When it is missing or is no text.
+    pub(crate) fn read_needed(&self, path: &Path) -> Result<String, FolderError> {
+        fs::read_to_string(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.damaged(path, "it is missing".into()),
+            _ => self.damaged(path, error.to_string()),
+        })
+    }
+
+    /// The refusal for a damaged file.
+    pub(crate) fn damaged(&self, path: &Path, why: String) -> FolderError {
+        let file = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
+        FolderError::File { folder: self.root.clone(), file, why }
+    }
+
+    /// Reads the store of a cluster that was here before. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(crate) fn check_store(&self) -> Result<(), FolderError> {
+        store::check(&self.store()).map_err(|error| FolderError::Store(self.root.clone(), error))
     }
 
     /// Writes the plan, which makes the folder ours. Everything else has to be there before: a start that is cut
@@ -148,15 +174,10 @@ impl Folder {
             make_private(parent)?;
         }
         let partial = path.with_extension("partial");
-        let write = || -> io::Result<()> {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-            io::Write::write_all(&mut file, content)?;
-            fs::rename(&partial, &path)
-        };
-        write().map_err(io_at(&path))
+        write_private(&partial, content).and_then(|()| fs::rename(&partial, &path)).map_err(io_at(&path))
     }
 
-    /// Writes where the API server listens into all kubeconfigs that say something else.
+    /// Writes where the API server listens into all kubeconfigs that say something else, and the copy outside.
     ///
     /// # Errors
     /// When a file can't be read or written.
@@ -171,7 +192,8 @@ impl Folder {
             let name = format!("kubeconfig/{}", entry.file_name().to_string_lossy());
             self.write(&name, format!("{before}{is}{rest}").as_bytes())?;
         }
-        Ok(())
+        let Some(copy) = &self.kubeconfig_copy else { return Ok(()) };
+        fs::read(self.kubeconfig("admin")).and_then(|text| write_private(copy, &text)).map_err(io_at(copy))
     }
 
     /// The folder itself.
@@ -219,6 +241,11 @@ fn lock(root: &Path) -> Result<File, FolderError> {
         Err(fs::TryLockError::WouldBlock) => Err(FolderError::InUse(root.to_owned())),
         Err(fs::TryLockError::Error(e)) => Err(io_at(&path)(e)),
     }
+}
+
+fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    io::Write::write_all(&mut opened, content)
 }
 
 fn make_private(folder: &Path) -> Result<(), FolderError> {

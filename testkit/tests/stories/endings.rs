@@ -3,8 +3,10 @@
 use crate::foreground::{Up, alive, processes_on, signal, until, up};
 use crate::scene::{Kubectl, binary};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tinyplane::{Cluster, RunnerChoice};
 
 /// `tinyplane up` in a folder, whose temporary files are in another.
 fn up_in(folder: &Path, temporary: &Path) -> Command {
@@ -60,26 +62,28 @@ fn a_temporary_folder_is_gone_when_a_start_is_told_to_end() {
     assert_eq!(std::fs::read_dir(place.path()).expect("it can be read").count(), 0);
 }
 
-#[test]
-fn a_member_that_fails_in_the_middle_of_a_start_takes_the_others_along() {
-    // What each member can't do without, and the member that says so.
-    for (broken, member) in [
-        ("store/sled/db", "apiserver"),
-        ("kubeconfig/controllers", "controllers"),
-        ("pki/kubelet-node-1.key", "kubelet"),
-        ("pki/konnectivity-server.crt", "konnectivity-server"),
-        ("pki/konnectivity-agent.crt", "konnectivity-agent"),
-    ] {
+/// A program that is `tinyplane`, but for one member, which complains and ends.
+fn broken(place: &Path, member: &str) -> PathBuf {
+    let program = place.join("tinyplane");
+    let text = format!(
+        "#!/bin/sh\nif [ \"$1\" = {member} ]; then echo \"tinyplane: it is broken\" >&2; exit 2; fi\nexec {} \"$@\"\n",
+        binary().display()
+    );
+    std::fs::write(&program, text).expect("it can be written");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("it can be made a program");
+    program
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_fails_in_the_middle_of_a_start_takes_the_others_along() {
+    for member in ["apiserver", "controllers", "kubelet", "konnectivity-server", "konnectivity-agent"] {
         let place = tempfile::tempdir().expect("a folder");
         let folder = place.path().join("cluster");
-        Up::ready(up_in(&folder, place.path())).end();
-        let path = folder.join(broken);
-        assert!(path.exists(), "{} is not there to be broken", path.display());
-        std::fs::write(&path, "broken").expect("it can be broken");
-        let (status, said, told) = Up::begun(up_in(&folder, place.path())).output();
-        assert_eq!((status.code(), said.as_str()), (Some(1), ""), "{broken}: {told}");
-        assert!(told.contains(&format!("tinyplane: {member} did not start")), "{broken}: {told}");
-        assert_eq!(processes_on(&folder), [] as [u64; 0], "{broken}: a member outlives a failed start");
+        let runner = RunnerChoice::ProcessesOf(broken(place.path(), member));
+        let wish = Cluster::builder().nodes(1).data_dir(&folder).runner(runner);
+        let told = wish.start().await.expect_err("a member is broken").told();
+        assert!(told.starts_with(&format!("{member} did not start")) && told.contains("it is broken"), "{told}");
+        assert_eq!(processes_on(&folder), [] as [u64; 0], "{member}: another outlives a failed start");
     }
 }
 

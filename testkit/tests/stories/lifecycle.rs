@@ -2,6 +2,8 @@
 
 use crate::foreground::{alive, up};
 use crate::scene::{Kubectl, Running, binary, end, wishes};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tinyplane::{Egress, Member, Mode, Storage};
 
@@ -44,6 +46,53 @@ async fn a_kept_cluster_comes_back_the_same() {
     assert_eq!(found["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
     assert_eq!(found["metadata"]["uid"], made["metadata"]["uid"]);
     end(second).await;
+}
+
+/// Every file below a folder, with its bytes.
+fn files(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).expect("it can be read").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            files(&entry, found);
+        } else {
+            found.insert(entry.clone(), std::fs::read(&entry).expect("it can be read"));
+        }
+    }
+}
+
+#[test]
+fn a_damaged_folder_is_refused_and_left_as_it_is() {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("cluster");
+    let options = ["--nodes", "1", "--data-dir", folder.to_str().expect("text")];
+    up(&options).end();
+    for (file, damage) in [
+        ("store/sled/db", Some("junk")),
+        ("store/last", Some("junk")),
+        ("pki/ca.key", Some("junk")),
+        ("pki/kubelet-node-1.crt", Some("junk")),
+        ("pki/service-account.pub", None),
+        ("kubeconfig/node-1", Some("{}")),
+        ("tinyplane.json", Some("{")),
+    ] {
+        let path = folder.join(file);
+        let sound = std::fs::read(&path).expect("it is there");
+        match damage {
+            Some(text) => std::fs::write(&path, text).expect("it can be written"),
+            None => std::fs::remove_file(&path).expect("it can be removed"),
+        }
+        let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+        files(&folder, &mut before);
+        let output = Command::new(binary()).arg("up").args(options).output().expect("tinyplane can be run");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{file}: {told}");
+        let named = file.strip_prefix("store/").map_or(file, |_| "store");
+        assert!(told.contains(named) && output.stdout.is_empty(), "{file}: {told}");
+        files(&folder, &mut after);
+        let changed: Vec<_> = before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).collect();
+        assert!(changed.is_empty() && before.len() == after.len(), "{file}: {changed:?} of {:?}", after.keys());
+        std::fs::write(&path, sound).expect("it can be written");
+    }
+    up(&options).end();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +176,12 @@ fn a_wrong_flag_or_file_is_refused_with_one_sentence() {
     for (arguments, part) in [
         (vec!["up", "--egress", "tcp"], "konnectivity-http-connect"),
         (vec!["up", "--data-dir", "/proc"], "not a folder of Tinyplane"),
+        (vec!["up", "--kubeconfig", "/nowhere/kubeconfig"], "/nowhere/kubeconfig can't be used"),
+        (vec!["run", "--kubeconfig", "/proc/kubeconfig", "--", "true"], "/proc/kubeconfig can't be used"),
+        (vec!["up", "--nodes", "99999"], "99999 nodes are more than one cluster can have"),
+        (vec!["up", "--nodes", "-1"], "invalid value '-1' for '--nodes <N>'"),
         (vec!["apiserver", "--tls-cert-file", "/nowhere"], ""),
+        (vec!["apiserver", "--audit-policy-file", "/nowhere"], "invalid value '/nowhere' for '--audit-policy-file"),
         (vec!["controllers", "--kubeconfig", "/nowhere"], "/nowhere"),
         (vec!["fly"], "fly"),
     ] {

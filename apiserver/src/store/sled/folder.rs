@@ -207,7 +207,7 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Whether a store is still to be made in `dir`: it is absent, empty, or was left before its store was finished.
-fn inspect(dir: &Path) -> Result<bool, OpenError> {
+pub(super) fn inspect(dir: &Path) -> Result<bool, OpenError> {
     let disk = |error: io::Error| OpenError::Disk { dir: dir.into(), detail: error.to_string() };
     match fs::read(dir.join("format")) {
         Ok(format) if format == FORMAT.as_bytes() => return Ok(false),
