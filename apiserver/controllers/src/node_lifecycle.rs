@@ -67,6 +67,11 @@ impl Watcher {
         let nodes = self.nodes.all();
         self.heard.retain(|name, _| nodes.iter().any(|node| Meta::of(node).name() == name));
         for node in nodes {
+            let name = Meta::of(&node).name();
+            if !self.heard.contains_key(name) {
+                let told = format!("Node {name} event: Registered Node {name} in Controller");
+                self.context.recorder.normal(COMPONENT, &node, "RegisteredNode", told);
+            }
             if let Err(error) = self.look_at(&node).await {
                 tracing::debug!(node = Meta::of(&node).name(), %error, "a node could not be marked");
             }

@@ -97,6 +97,8 @@ where
             _ = orders.next() => return Ok(ExitCode::SUCCESS),
         };
         announce(name, &running.addresses).map_err(|e| Failure::later(format!("nobody hears that it is ready: {e}")))?;
+        let addresses: Vec<_> = running.addresses.iter().map(|(name, address)| format!("{name} {address}")).collect();
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = addresses.join(", "), "ready");
         let mut task = running.task;
         let ended = loop {
             let order = tokio::select! {

@@ -163,7 +163,7 @@ impl Scheduler {
         let now = self.context.clock.timestamp();
         let patch = json!({"status": {"conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": told,
-            "lastProbeTime": null, "lastTransitionTime": now,
+            "lastProbeTime": null, "lastTransitionTime": now, "observedGeneration": pod["metadata"]["generation"],
         }]}});
         let meta = Meta::of(pod);
         let patch = (Patch::Strategic, &patch);

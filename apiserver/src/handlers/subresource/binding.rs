@@ -72,13 +72,16 @@ fn bound(old: &Value, binding: &Value, node: &str, now: &str) -> status::Result<
         let annotations = metadata_mut(&mut pod).entry("annotations").or_insert_with(|| json!({}));
         map_mut(annotations).insert(key.to_owned(), note.into());
     }
+    let generation = pod["metadata"]["generation"].clone();
     let conditions = map_mut(map_mut(&mut pod).entry("status").or_insert_with(|| json!({})))
         .entry("conditions")
         .or_insert_with(|| json!([]));
     if let Some(conditions) = conditions.as_array_mut() {
         conditions.retain(|condition| condition["type"] != "PodScheduled");
-        conditions
-            .push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
+        conditions.push(json!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+            "observedGeneration": generation,
+        }));
     }
     Ok(pod)
 }
