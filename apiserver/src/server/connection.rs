@@ -1,5 +1,6 @@
 //! One connection: HTTP/1.1 with upgrades or HTTP/2, whichever the client speaks.
 
+use super::cork::corked;
 use crate::authn::Peer;
 use crate::chain::Chain;
 use axum::body::Body;
@@ -9,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -64,14 +66,16 @@ impl Protocol {
             let (chain, peer) = (Arc::clone(&chain), peer.clone());
             async move { Ok::<_, Infallible>(chain.answer(request.map(Body::new), peer).await) }
         });
+        let (stream, cork) = corked(stream);
         let mut connection = pin!(self.0.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = poll_fn(|context| cork.poll(context, |context| connection.as_mut().poll(context))) => ended,
             () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                poll_fn(|context| cork.poll(context, |context| connection.as_mut().poll(context))).await
             }
         };
+        cork.emptied().await;
         if let Err(error) = ended {
             tracing::debug!(peer = %address, %error, "a connection ended early");
         }

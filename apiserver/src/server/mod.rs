@@ -1,6 +1,7 @@
 //! Accepts connections on the one TLS port, and drains them when the member ends.
 
 mod connection;
+mod cork;
 
 use crate::chain::Chain;
 use connection::Protocol;

@@ -1,0 +1,208 @@
+//! Holds back what a connection writes while it is polled, and sends all of it at the end of that poll.
+//!
+//! HTTP/2 flushes after each frame, which would be a TLS record and a system call for every answer and every event of
+//! every watch. What one poll writes goes out together instead. Nothing waits: the buffer is sent before the poll returns.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What is held back at most, in bytes: four TLS records.
+const HELD_BYTES_MAX: usize = 64 * 1024;
+/// An empty buffer that is larger than this is given back: most connections are idle.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
+
+/// A stream whose writes are held back while its [`Cork`] is in.
+pub(super) struct Corked<S>(Arc<Mutex<Bottle<S>>>);
+
+/// The cork of a stream.
+pub(super) struct Cork<S>(Arc<Mutex<Bottle<S>>>);
+
+struct Bottle<S> {
+    stream: S,
+    held: Vec<u8>,
+    /// How much of what is held was sent.
+    sent: usize,
+    is_in: bool,
+    /// Why what was held could not be sent; the next write fails by it.
+    failed: Option<io::Error>,
+}
+
+/// A stream, and its cork, which is out.
+pub(super) fn corked<S: AsyncWrite + Unpin>(stream: S) -> (Corked<S>, Cork<S>) {
+    let bottle = Arc::new(Mutex::new(Bottle { stream, held: Vec::new(), sent: 0, is_in: false, failed: None }));
+    (Corked(Arc::clone(&bottle)), Cork(bottle))
+}
+
+fn open<S>(bottle: &Mutex<Bottle<S>>) -> MutexGuard<'_, Bottle<S>> {
+    bottle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: AsyncWrite + Unpin> Cork<S> {
+    /// Polls a connection with the cork in, then takes it out and sends what was held back. What the client does not
+    /// take now goes with the next poll, for which the task is woken; a failure to send shows at the next write.
+    pub(super) fn poll<T>(&self, context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        open(&self.0).is_in = true;
+        let polled = poll(context);
+        let mut bottle = open(&self.0);
+        bottle.is_in = false;
+        if let Poll::Ready(Err(error)) = bottle.poll_out(context) {
+            bottle.failed = Some(error);
+        }
+        polled
+    }
+
+    /// Waits until all that was held back is sent, or can't be.
+    pub(super) async fn emptied(&self) {
+        let emptied = poll_fn(|context| open(&self.0).poll_out(context)).await;
+        if let Err(error) = emptied {
+            tracing::debug!(%error, "the last of a connection was not sent");
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Bottle<S> {
+    /// Sends what is held.
+    fn poll_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.held.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.sent < self.held.len() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.held[self.sent..]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += written;
+        }
+        self.sent = 0;
+        self.held.clear();
+        if self.held.capacity() > KEPT_BYTES_MAX {
+            self.held = Vec::new();
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Makes room for more.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if !self.is_in || self.held.len() >= HELD_BYTES_MAX {
+            ready!(self.poll_out(context))?;
+        }
+        Poll::Ready(Ok(HELD_BYTES_MAX - self.held.len()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut bottle = open(&self.0);
+        let room = ready!(bottle.poll_room(context))?;
+        if !bottle.is_in {
+            return Pin::new(&mut bottle.stream).poll_write_vectored(context, slices);
+        }
+        let mut taken = 0;
+        for slice in slices {
+            let part = &slice[..slice.len().min(room - taken)];
+            bottle.held.extend_from_slice(part);
+            taken += part.len();
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bottle = open(&self.0);
+        if bottle.is_in {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(bottle.poll_out(context))?;
+        Pin::new(&mut bottle.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bottle = open(&self.0);
+        ready!(bottle.poll_out(context))?;
+        Pin::new(&mut bottle.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Corked<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut open(&self.0).stream).poll_read(context, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Writes and flushes while the cork is in; tells how much was taken.
+    async fn write(
+        stream: &mut Corked<impl AsyncWrite + Unpin>,
+        cork: &Cork<impl AsyncWrite + Unpin>,
+        parts: &[&[u8]],
+    ) -> usize {
+        poll_fn(|context| {
+            let mut taken = 0;
+            cork.poll(context, |context| {
+                for part in parts {
+                    let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(context, part) else { break };
+                    taken += written.unwrap();
+                    assert!(Pin::new(&mut *stream).poll_flush(context).is_ready());
+                }
+            });
+            Poll::Ready(taken)
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn what_one_poll_writes_is_sent_together_and_at_once() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let (mut stream, cork) = corked(server);
+        assert_eq!(write(&mut stream, &cork, &[b"one, ", b"two, ", b"three"]).await, 15);
+        let mut read = [0; 64];
+        let bytes = client.read(&mut read).await.unwrap();
+        assert_eq!(&read[..bytes], b"one, two, three");
+    }
+
+    #[tokio::test]
+    async fn a_slow_client_stops_the_writer_and_loses_nothing() {
+        let (mut client, server) = tokio::io::duplex(1000);
+        let (mut stream, cork) = corked(server);
+        let part = [7_u8; 10_000];
+        let mut taken = 0;
+        loop {
+            match write(&mut stream, &cork, &[part.as_slice(); 20]).await {
+                0 => break,
+                more => taken += more,
+            }
+        }
+        assert!(taken <= HELD_BYTES_MAX + 1000, "{taken}");
+        let reading = tokio::spawn(async move {
+            let mut all = Vec::new();
+            client.read_to_end(&mut all).await.unwrap();
+            all.len()
+        });
+        // The cork is out: what is left goes before the stream ends.
+        stream.write_all(b"end").await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(reading.await.unwrap(), taken + 3);
+    }
+}
