@@ -34,9 +34,7 @@ impl Plugin for NamespaceLifecycle {
         if question.operation != Operation::Create {
             return Ok(());
         }
-        let namespace = question.registry.find("", "namespaces", "", question.namespace)?;
-        let Some(namespace) = namespace else { return Err(Status::not_found("", "namespaces", question.namespace)) };
-        if namespace["status"]["phase"] != "Terminating" {
+        if phase(question)? != "Terminating" {
             return Ok(());
         }
         let why =
@@ -75,9 +73,11 @@ impl Plugin for NamespaceExists {
     }
 
     async fn validate(&self, question: &Question<'_>, _object: &Value) -> status::Result<()> {
-        match question.registry.find("", "namespaces", "", question.namespace)? {
-            Some(_) => Ok(()),
-            None => Err(Status::not_found("", "namespaces", question.namespace)),
-        }
+        phase(question).map(|_| ())
     }
+}
+
+/// The phase of the question's namespace.
+fn phase(question: &Question<'_>) -> status::Result<String> {
+    question.registry.field_of("", "namespaces", "", question.namespace, "status.phase")
 }

@@ -137,7 +137,7 @@ impl Handlers {
             (Sent::Whole(object), _) => object.clone(),
             (Sent::Patch(Patch::Apply(config)), seen) => applied(ask, view, &writer, config, seen)?,
             (Sent::Patch(_), None) => return Err(no_such_resource()),
-            (Sent::Patch(patch), Some(seen)) => patch.laid(ask, view.gvk, seen.clone())?,
+            (Sent::Patch(patch), Some(seen)) => patch.laid(ask, view.gvk, seen)?,
         };
         if matches!(sent, Sent::Patch(_)) {
             ask.place(&mut new)?;

@@ -79,12 +79,11 @@ impl Registry {
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
         let base = Meta::of(&object).name().is_empty().then(|| generated_base(&object)).flatten();
+        let Some(base) = base else { return self.create_once(resource, namespace, object, intent).await };
         for attempt in 1.. {
-            if let Some(base) = &base {
-                metadata_mut(&mut object).insert("name".into(), metadata::made_up_name(base).into());
-            }
+            metadata_mut(&mut object).insert("name".into(), metadata::made_up_name(&base).into());
             match self.create_once(resource, namespace, object.clone(), intent).await {
-                Err(status) if status.reason == Reason::AlreadyExists && base.is_some() => {
+                Err(status) if status.reason == Reason::AlreadyExists => {
                     if attempt >= NAMES_TRIED_MAX {
                         return Err(name_exhausted(resource, &status));
                     }

@@ -6,6 +6,7 @@ use crate::store::contract::Body;
 use crate::store::entry::Entry;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Status};
@@ -103,6 +104,15 @@ pub fn serve(resource: &Resource, mut object: Value) -> Value {
         object["apiVersion"] = resource.gvk.api_version().into();
     }
     object
+}
+
+/// The same of a value that is kept: copied only where it is converted.
+#[must_use]
+pub fn served<'v>(resource: &Resource, object: &'v Value) -> Cow<'v, Value> {
+    match resource.conversion {
+        None => Cow::Borrowed(object),
+        Some(_) => Cow::Owned(serve(resource, object.clone())),
+    }
 }
 
 /// A value of the version that a row serves in the stored version.

@@ -136,6 +136,22 @@ impl Registry {
         found.ok_or_else(|| Status::not_found(&resource.gvk.group, &resource.plural, name))
     }
 
+    /// A field of a stored object of a built-in resource, one that the kind offers to selectors: nothing is parsed for it.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn field_of(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        field: &str,
+    ) -> status::Result<String> {
+        let entry = self.get(&self.builtin(group, plural), namespace, name)?;
+        Ok(entry.attributes().field(field).unwrap_or_default().to_owned())
+    }
+
     /// A stored object of a built-in resource as a value, if it is there.
     ///
     /// # Errors

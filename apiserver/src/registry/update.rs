@@ -96,7 +96,7 @@ impl Registry {
     ) -> status::Result<Attempt> {
         let resource = target.resource;
         let old = encoding::parse(entry)?;
-        let served = encoding::serve(resource, old.clone());
+        let served = encoding::served(resource, &old);
         let mut new = change(Some(&served))?;
         default(resource, &mut new);
         self.manage(target, intent, &served, &mut new);

@@ -66,18 +66,27 @@ impl Patch {
     }
 
     /// What the patch makes of an object of this kind, decoded.
-    pub(super) fn laid(&self, ask: &Ask<'_>, gvk: &Gvk, current: Value) -> status::Result<Value> {
-        let (patched, shown, strict) = match self {
-            Self::Json(patch, strict) => (json::apply(patch, current)?, None, strict.as_slice()),
-            Self::Merge(patch, strict) => (merge::apply(patch, current), None, strict.as_slice()),
-            Self::Strategic(patch, strict) => (strategic::apply(gvk, patch, current)?, Some(patch), strict.as_slice()),
-            Self::Apply(_) => (current, None, [].as_slice()),
+    pub(super) fn laid(&self, ask: &Ask<'_>, gvk: &Gvk, current: &Value) -> status::Result<Value> {
+        let strict = match self {
+            Self::Json(_, strict) | Self::Merge(_, strict) | Self::Strategic(_, strict) => strict.as_slice(),
+            Self::Apply(_) => &[],
         };
         // Upstream tells of a strategic patch itself, and of the others what they made.
-        let shown = match shown {
-            Some(patch) => schema::fields::go_value(patch),
-            None => patched.to_string(),
+        let shown = || match self {
+            Self::Strategic(patch, _) => schema::fields::go_value(patch),
+            _ => self.made(gvk, current).map(|made| made.to_string()).unwrap_or_default(),
         };
-        body::decode_value(gvk, patched, || shown, strict, ask.options.validation, &ask.call.warnings)
+        body::decode_value(gvk, self.made(gvk, current)?, shown, strict, ask.options.validation, &ask.call.warnings)
+    }
+
+    /// What the patch makes, not decoded.
+    fn made(&self, gvk: &Gvk, current: &Value) -> status::Result<Value> {
+        let current = current.clone();
+        match self {
+            Self::Json(patch, _) => json::apply(patch, current),
+            Self::Merge(patch, _) => Ok(merge::apply(patch, current)),
+            Self::Strategic(patch, _) => strategic::apply(gvk, patch, current),
+            Self::Apply(_) => Ok(current),
+        }
     }
 }
