@@ -4,7 +4,7 @@ use super::{Plugin, forbidden, is};
 use crate::registry::admit::{Operation, Question};
 use async_trait::async_trait;
 use serde_json::Value;
-use tinyplane_wire::status::{self, Cause, Status};
+use tinyplane_wire::status::{self, Cause};
 
 /// Namespaces that may not be deleted.
 const FOR_GOOD: [&str; 3] = ["default", "kube-system", "kube-public"];
