@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Objects are trees of small pieces, made and dropped with every request: glibc's allocator takes a third of the time.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     tinyplane::cli::main()
 }
