@@ -14,10 +14,7 @@ pub(crate) struct LiveObjects(pub(crate) Arc<Registry>);
 impl Live for LiveObjects {
     fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let found = self.0.find("", resource, namespace, name);
-        found
-            .inspect_err(|error| tracing::error!(%error, resource, name, "a stored object can't be read"))
-            .ok()?
-            .map(Arc::new)
+        found.inspect_err(|error| tracing::error!(%error, resource, name, "a stored object can't be read")).ok()?
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Plugin, forbidden, is_new_pod};
 use crate::registry::admit::Question;
 use async_trait::async_trait;
 use serde_json::Value;
+use std::sync::Arc;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::status;
 
@@ -51,7 +52,7 @@ impl Plugin for Priority {
 }
 
 /// The class of pods that name none; of several the lowest.
-fn default_class(question: &Question<'_>) -> status::Result<Option<Value>> {
+fn default_class(question: &Question<'_>) -> status::Result<Option<Arc<Value>>> {
     let classes = question.registry.find_all(GROUP, "priorityclasses", "")?;
     let defaults = classes.into_iter().filter(|class| class["globalDefault"].as_bool() == Some(true));
     Ok(defaults.min_by_key(|class| class["value"].as_i64()))

@@ -5,6 +5,7 @@ use crate::registry::admit::Question;
 use crate::schema::quantity::Quantity;
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tinyplane_wire::meta::{map_mut, pairs};
 use tinyplane_wire::status;
 
@@ -51,7 +52,7 @@ impl Plugin for RuntimeClass {
     }
 }
 
-fn class(question: &Question<'_>, pod: &Value) -> status::Result<Option<Value>> {
+fn class(question: &Question<'_>, pod: &Value) -> status::Result<Option<Arc<Value>>> {
     let Some(name) = pod["spec"]["runtimeClassName"].as_str() else { return Ok(None) };
     match question.registry.find("node.k8s.io", "runtimeclasses", "", name)? {
         Some(class) => Ok(Some(class)),

@@ -5,6 +5,7 @@ use crate::registry::admit::Question;
 use async_trait::async_trait;
 use rand::Rng;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::meta::map_mut;
 use tinyplane_wire::status;
@@ -52,7 +53,7 @@ impl Plugin for ServiceAccount {
 }
 
 /// The account of a pod. That of a namespace just made is on its way.
-async fn account(question: &Question<'_>, name: &str) -> status::Result<Value> {
+async fn account(question: &Question<'_>, name: &str) -> status::Result<Arc<Value>> {
     for look in 0..LOOKS {
         if let Some(account) = question.registry.find("", "serviceaccounts", question.namespace, name)? {
             return Ok(account);

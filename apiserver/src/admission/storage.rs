@@ -36,7 +36,7 @@ impl Plugin for DefaultStorageClass {
             [DEFAULT, DEFAULT_BETA].iter().any(|note| meta.annotation(note) == Some("true"))
         };
         // Of several the newest, and of those of one second the first by name.
-        let newest = classes.iter().filter(is_default).min_by_key(|class| {
+        let newest = classes.iter().map(|class| &**class).filter(is_default).min_by_key(|class| {
             let made = class["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
             (std::cmp::Reverse(made), Meta::of(class).name())
         });

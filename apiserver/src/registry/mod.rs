@@ -16,6 +16,7 @@ mod kinds;
 pub mod list;
 pub mod managers;
 pub mod metadata;
+mod parsed;
 pub mod reader;
 pub mod selection;
 pub mod services;
@@ -30,6 +31,7 @@ use crate::store::entry::Entry;
 use arc_swap::{ArcSwap, Guard};
 use catalog::{Catalog, Resource};
 use ipnet::IpNet;
+use parsed::Parsed;
 use selection::SharedCatalog;
 use serde_json::Value;
 use services::NodePorts;
@@ -55,6 +57,7 @@ pub struct Registry {
     clock: Clock,
     settings: Settings,
     node_ports: NodePorts,
+    parsed: Parsed,
 }
 
 /// The built-in catalog, in the hands of everybody who reads it: the store's [`selection::Descriptions`] and the registry.
@@ -68,7 +71,7 @@ impl Registry {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, catalog: SharedCatalog, clock: Clock, settings: Settings) -> Self {
         let node_ports = NodePorts::new(store.clone(), settings.node_ports.clone());
-        Self { store, catalog, clock, settings, node_ports }
+        Self { store, catalog, clock, settings, node_ports, parsed: Parsed::default() }
     }
 
     /// The rows as of now.
@@ -156,19 +159,20 @@ impl Registry {
     ///
     /// # Errors
     /// The stored bytes can't be read.
-    pub fn find(&self, group: &str, plural: &str, namespace: &str, name: &str) -> status::Result<Option<Value>> {
+    pub fn find(&self, group: &str, plural: &str, namespace: &str, name: &str) -> status::Result<Option<Arc<Value>>> {
         let resource = self.builtin(group, plural);
         let found = self.store.snapshot().get(&resource.key(namespace, name)).cloned();
-        found.map(|entry| encoding::parse(&entry)).transpose()
+        found.map(|entry| self.parsed.value(&entry)).transpose()
     }
 
     /// All objects of a built-in resource as values, in a namespace or, where that is empty, in all.
     ///
     /// # Errors
     /// The stored bytes can't be read.
-    pub fn find_all(&self, group: &str, plural: &str, namespace: &str) -> status::Result<Vec<Value>> {
+    pub fn find_all(&self, group: &str, plural: &str, namespace: &str) -> status::Result<Vec<Arc<Value>>> {
         let selection = selection::Selection::all(&self.builtin(group, plural), namespace);
-        self.store.snapshot().range(&selection.range, None).map(|entry| encoding::parse(entry)).collect()
+        let found: Vec<_> = self.store.snapshot().range(&selection.range, None).cloned().collect();
+        self.parsed.values(&found)
     }
 
     /// How many objects a selection's range holds.

@@ -282,7 +282,7 @@ async fn told(watch: &mut watch::Watch, count: usize) -> Vec<(EventType, String)
     let mut all = Vec::new();
     while all.len() < count {
         let next = tokio::time::timeout(Duration::from_secs(5), watch.next()).await.expect("events come in time");
-        for seen in next.expect("the watch goes on") {
+        for seen in next.expect("the watch goes on").seen() {
             all.push(match seen {
                 Seen::Object { event, entry, .. } => (event, entry.key.rsplit('/').next().unwrap().to_owned()),
                 Seen::Bookmark { ends_initial, .. } => (EventType::Bookmark, ends_initial.to_string()),
@@ -320,6 +320,19 @@ async fn a_watch_tells_what_its_selection_sees() {
     let mut watch = world.registry.watch(&row, selected(), &gone).unwrap();
     let (event, message) = told(&mut watch, 1).await.remove(0);
     assert!(event == EventType::Error && message.starts_with("too old resource version: 1 ("), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_found_again_is_parsed_once_and_never_older_than_the_store() {
+    let world = World::new().await;
+    world.create("", "configmaps", World::map("a")).await.unwrap();
+    let found = || world.registry.find("", "configmaps", "default", "a").unwrap();
+    assert!(Arc::ptr_eq(&found().unwrap(), &found().unwrap()));
+    world.change(("", "configmaps", "a"), Part::Main, |new| new["data"]["k"] = json!("new")).await.unwrap();
+    assert_eq!(found().unwrap()["data"]["k"], "new");
+    assert_eq!(world.registry.find_all("", "configmaps", "default").unwrap()[0]["data"]["k"], "new");
+    world.delete("", "configmaps", "a", Options::default()).await.unwrap();
+    assert!(found().is_none());
 }
 
 fn service(name: &str, spec: &Value) -> Value {
@@ -411,7 +424,10 @@ async fn a_fresh_cluster_holds_what_upstreams_does() {
         let upstream: Value = serde_json::from_slice(&text).unwrap();
         let ours = world.registry.find_all(group, plural, "").unwrap();
         let upstream = upstream["items"].as_array().unwrap();
-        assert_eq!(ours.iter().map(told_name).collect::<Vec<_>>(), upstream.iter().map(told_name).collect::<Vec<_>>());
+        assert_eq!(
+            ours.iter().map(|one| told_name(one)).collect::<Vec<_>>(),
+            upstream.iter().map(told_name).collect::<Vec<_>>()
+        );
         for (ours, upstream) in ours.iter().zip(upstream) {
             assert_eq!(comparable(ours), comparable(upstream), "{file}");
         }

@@ -50,7 +50,7 @@ impl Handlers {
         let selects = |budget: &&Value| {
             LabelSelector::from_object(&budget["spec"]["selector"]).ok().flatten().is_some_and(|s| s.selects(pod))
         };
-        let concerned: Vec<&Value> = budgets.iter().filter(selects).collect();
+        let concerned: Vec<&Value> = budgets.iter().map(|budget| &**budget).filter(selects).collect();
         let budget = match concerned.as_slice() {
             [] => return Ok(()),
             [budget] => *budget,
