@@ -64,7 +64,9 @@ impl Protocol {
         let peer = Peer::new(address, stream.get_ref().1.peer_certificates());
         let service = service_fn(move |request: Request<Incoming>| {
             let (chain, peer) = (Arc::clone(&chain), peer.clone());
-            async move { Ok::<_, Infallible>(chain.answer(request.map(Body::new), peer).await) }
+            // Boxed: the task of a watch then holds its stream alone, and not the place of all that led to it.
+            let answer = Box::pin(async move { chain.answer(request.map(Body::new), peer).await });
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let (stream, cork) = corked(stream);
         let mut connection = pin!(self.0.serve_connection_with_upgrades(TokioIo::new(stream), service));

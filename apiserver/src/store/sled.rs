@@ -29,7 +29,7 @@ use tinyplane_wire::clock::Clock;
 const CHUNK_BYTES_MAX: usize = 6 << 10;
 
 /// sled's cache. Everything is read from memory, so it serves only the page that grows.
-const CACHE_BYTES_MAX: u64 = 8 << 20;
+const CACHE_BYTES_MAX: u64 = 2 << 20;
 
 const MARK: &[u8] = b"tinyplane";
 const HEAD_KEY: &[u8] = b"z";
