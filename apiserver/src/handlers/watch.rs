@@ -7,9 +7,10 @@ use crate::codec::partial;
 use crate::codec::protobuf::encode;
 use crate::codec::table::{self, Include};
 use crate::registry::catalog::Resource;
-use crate::registry::watch::{Seen, Watch};
+use crate::registry::watch::{Seen, Told, Watch, all};
 use crate::registry::{encoded, encoding};
 use crate::schema;
+use crate::store::forms::FormId;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
@@ -43,8 +44,8 @@ impl Handlers {
                     seen = watch.next() => seen?,
                     () = shutdown.cancelled() => return None,
                 };
-                let bytes = frames.write(&seen);
-                sent.count(bytes.len());
+                let (many, bytes) = frames.told(seen);
+                sent.count(many, bytes.len());
                 Some((Ok::<Bytes, Infallible>(bytes), (watch, frames)))
             }
         });
@@ -81,6 +82,26 @@ enum Payload {
 }
 
 impl Frames {
+    /// What is told, as bytes, and how many things that are. What others are told as well is written once for all.
+    fn told(&mut self, told: Told) -> (usize, Bytes) {
+        match (told, self.form()) {
+            (Told::Shared(events), Some(form)) => (events.len(), events.form(form, || self.write(&all(&events)))),
+            (told, _) => {
+                let seen = told.seen();
+                (seen.len(), self.write(&seen))
+            }
+        }
+    }
+
+    /// The number of the encoding, where it is the same for every watch that wants it.
+    fn form(&self) -> Option<FormId> {
+        match (self.accept.form, self.accept.media) {
+            (Form::Object, Media::Json) => encoded::text_form(&self.resource),
+            (Form::Object, Media::Protobuf) => encoded::message_form(&self.resource),
+            _ => None,
+        }
+    }
+
     fn write(&mut self, seen: &[Seen]) -> Bytes {
         let mut out = Vec::new();
         for one in seen {

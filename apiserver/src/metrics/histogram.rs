@@ -26,20 +26,25 @@ impl Histogram {
 
     /// Counts a time.
     pub fn record(&self, took: Duration) {
-        self.bump(took.as_secs_f64());
+        self.bump(1, took.as_secs_f64());
         self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Counts a number.
-    #[expect(clippy::cast_precision_loss, reason = "which bucket it is does not hang on the last digits")]
     pub fn record_units(&self, units: u64) {
-        self.bump(units as f64);
+        self.record_alike(1, units);
+    }
+
+    /// Counts so many numbers of which only the sum is known, each as their mean.
+    #[expect(clippy::cast_precision_loss, reason = "which bucket it is does not hang on the last digits")]
+    pub fn record_alike(&self, many: u64, units: u64) {
+        self.bump(many, units as f64 / many.max(1) as f64);
         self.units.fetch_add(units, Ordering::Relaxed);
     }
 
-    fn bump(&self, value: f64) {
+    fn bump(&self, many: u64, value: f64) {
         let at = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
-        self.buckets[at].fetch_add(1, Ordering::Relaxed);
+        self.buckets[at].fetch_add(many, Ordering::Relaxed);
     }
 
     /// How many were counted.

@@ -83,9 +83,9 @@ impl Default for WatchSeries {
 }
 
 impl WatchSeries {
-    /// Counts one event of this many bytes.
-    pub fn count(&self, bytes: usize) {
-        self.bytes.record_units(bytes as u64);
+    /// Counts events that together have this many bytes: each as of the mean size.
+    pub fn count(&self, events: usize, bytes: usize) {
+        self.bytes.record_alike(events as u64, bytes as u64);
     }
 }
 

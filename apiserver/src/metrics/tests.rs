@@ -70,7 +70,7 @@ fn names_types_and_stability_are_those_of_a_real_server() {
         }
     }
     let metrics = Metrics::default();
-    metrics.watchers_of("", "v1", "pods").count(10);
+    metrics.watchers_of("", "v1", "pods").count(1, 10);
     let mut text = Text::default();
     metrics.tell(&mut text);
     Process.tell(&mut text);

@@ -24,6 +24,24 @@ fn type_of(resource: &Resource) -> Option<TypeId> {
     schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)
 }
 
+/// The number of the conversion that a row's objects go through; 0 where there is none.
+fn converted(resource: &Resource) -> u32 {
+    resource.conversion.map_or(0, |conversion| conversion.form.0)
+}
+
+/// The number of a row's JSON, among all encodings of the objects in its folder.
+#[must_use]
+pub fn text_form(resource: &Resource) -> Option<FormId> {
+    let named = resource.conversion.is_some() || resource.gvk == resource.stored;
+    named.then(|| FormId(converted(resource)))
+}
+
+/// The number of a row's messages, likewise.
+#[must_use]
+pub fn message_form(resource: &Resource) -> Option<FormId> {
+    text_form(resource).map(|text| FormId(MESSAGE | text.0))
+}
+
 /// Whether the objects of a row have a protobuf message: those of built-in kinds.
 #[must_use]
 pub fn has_message(resource: &Resource) -> bool {
@@ -35,7 +53,7 @@ pub fn has_message(resource: &Resource) -> bool {
 /// # Errors
 /// The stored bytes can't be read, or the kind has no message.
 pub fn message(resource: &Resource, entry: &Entry) -> status::Result<Bytes> {
-    let form = FormId(MESSAGE | resource.conversion.map_or(0, |conversion| conversion.form.0));
+    let form = FormId(MESSAGE | converted(resource));
     entry.form(form, |entry| message_of(resource, &encoding::serve(resource, encoding::parse(entry)?)))
 }
 

@@ -82,7 +82,7 @@ impl<T> Reader<T> {
             match followed.watcher.ready() {
                 Ok(None) => return true,
                 Ok(Some(batch)) => {
-                    for event in batch.events {
+                    for event in batch.events.iter() {
                         if event.kind == EventKind::Deleted {
                             followed.view.remove(&self.names(&event.entry));
                         } else {

@@ -6,7 +6,7 @@ use super::selection::Selection;
 use super::{Registry, failure};
 use crate::store::contract::{Event, EventKind, Revision, RevisionError, Store};
 use crate::store::entry::Entry;
-use crate::store::watchers::{WatchError, Watcher};
+use crate::store::watchers::{Events, WatchError, Watcher};
 use rand::Rng;
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -34,6 +34,40 @@ pub struct WatchAsk {
     pub initial_events: Option<bool>,
     /// How long it lasts; `None` leaves it to us.
     pub lasts: Option<Duration>,
+}
+
+/// What a watcher is told next.
+#[derive(Debug)]
+pub enum Told {
+    /// Things that are told to it alone.
+    Own(Vec<Seen>),
+    /// Events, all of them as they are: every watch of this range that selects nothing is told the same.
+    Shared(Arc<Events>),
+}
+
+impl Told {
+    /// One by one.
+    #[must_use]
+    pub fn seen(self) -> Vec<Seen> {
+        match self {
+            Self::Own(seen) => seen,
+            Self::Shared(events) => all(&events),
+        }
+    }
+}
+
+/// What is seen of events where nothing is selected.
+#[must_use]
+pub fn all(events: &Events) -> Vec<Seen> {
+    let seen = |event: &Arc<Event>| {
+        let event_type = match event.kind {
+            EventKind::Created => EventType::Added,
+            EventKind::Updated => EventType::Modified,
+            EventKind::Deleted => EventType::Deleted,
+        };
+        Seen::Object { event: event_type, entry: event.entry.clone(), at: None }
+    };
+    events.iter().map(seen).collect()
 }
 
 /// One thing that a watcher is told.
@@ -152,18 +186,18 @@ impl Watch {
     }
 
     /// What comes next, as soon as there is something; `None` when the watch is over.
-    pub async fn next(&mut self) -> Option<Vec<Seen>> {
+    pub async fn next(&mut self) -> Option<Told> {
         if let Some(status) = self.failed.take() {
             self.watcher = None;
-            return Some(vec![Seen::Failed(status)]);
+            return Some(Told::Own(vec![Seen::Failed(status)]));
         }
         if !self.initial.is_empty() {
             let many = self.initial.len().min(INITIAL_BATCH);
             let added = |entry| Seen::Object { event: EventType::Added, entry, at: None };
-            return Some(self.initial.drain(..many).map(added).collect());
+            return Some(Told::Own(self.initial.drain(..many).map(added).collect()));
         }
         if let Some(revision) = self.ends_initial.take() {
-            return Some(vec![Seen::Bookmark { revision, ends_initial: true }]);
+            return Some(Told::Own(vec![Seen::Bookmark { revision, ends_initial: true }]));
         }
         loop {
             let watcher = self.watcher.as_mut()?;
@@ -171,21 +205,26 @@ impl Watch {
                 biased;
                 batch = watcher.next() => match batch {
                     Ok(batch) => {
+                        let begins = batch.events.first().map(|event| event.revision);
+                        if !self.selection.is_selective() && begins > Some(self.skip_to) {
+                            return Some(Told::Shared(batch.events));
+                        }
                         let seen: Vec<_> = batch.events.iter().filter_map(|event| self.sees(event)).collect();
                         if !seen.is_empty() {
-                            return Some(seen);
+                            return Some(Told::Own(seen));
                         }
                     }
                     Err(WatchError::Compacted { compacted }) => {
                         let reached = watcher.progress();
                         self.watcher = None;
-                        return Some(vec![Seen::Failed(failure::expired_watch(reached.0, compacted.0))]);
+                        return Some(Told::Own(vec![Seen::Failed(failure::expired_watch(reached.0, compacted.0))]));
                     }
                     Err(WatchError::Closed) => return None,
                 },
                 () = self.bookmark.as_mut(), if self.bookmarks => {
                     self.bookmark = sleep(&self.clock, BOOKMARK_PERIOD);
-                    return Some(vec![Seen::Bookmark { revision: watcher.progress(), ends_initial: false }]);
+                    let revision = watcher.progress();
+                    return Some(Told::Own(vec![Seen::Bookmark { revision, ends_initial: false }]));
                 }
                 () = self.deadline.as_mut() => {
                     let revision = watcher.progress();
@@ -193,7 +232,7 @@ impl Watch {
                     if !self.bookmarks {
                         return None;
                     }
-                    return Some(vec![Seen::Bookmark { revision, ends_initial: false }]);
+                    return Some(Told::Own(vec![Seen::Bookmark { revision, ends_initial: false }]));
                 }
             }
         }

@@ -105,7 +105,7 @@ pub(super) fn plain(event: &Event) -> (Revision, EventKind, String, Bytes, Optio
 pub(super) async fn collect(watcher: &mut Watcher, last: Revision) -> Vec<Arc<Event>> {
     let mut events: Vec<Arc<Event>> = Vec::new();
     while events.last().is_none_or(|event| event.revision < last) {
-        events.extend(watcher.next().await.expect("the watch goes on").events);
+        events.extend(watcher.next().await.expect("the watch goes on").events.iter().cloned());
     }
     events
 }

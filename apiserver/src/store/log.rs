@@ -3,6 +3,7 @@
 use super::contract::{Event, Key, Range, Revision, RevisionError};
 use super::limits::Limits;
 use super::snapshot::Snapshot;
+use super::watchers::Events;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -53,7 +54,28 @@ pub(super) struct Story {
     /// The newest event of the range that was forgotten.
     pub(super) forgotten: Revision,
     pub(super) events: VecDeque<Arc<Event>>,
+    /// The group that was handed out last.
+    latest: Option<Arc<Events>>,
     woken: bool,
+}
+
+impl Story {
+    /// The next events above `after`, as far as they are visible: the group that another watcher was handed, if it is
+    /// the same.
+    pub(super) fn between(&mut self, after: Revision, visible: Revision, most: usize) -> Option<Arc<Events>> {
+        let first = self.events.partition_point(|event| event.revision <= after);
+        let end = self.events.partition_point(|event| event.revision <= visible).min(first.saturating_add(most));
+        if first >= end {
+            return None;
+        }
+        let span = (self.events[first].revision, self.events[end - 1].revision);
+        if let Some(latest) = self.latest.as_ref().filter(|latest| latest.span() == Some(span)) {
+            return Some(Arc::clone(latest));
+        }
+        let group = Arc::new(Events::new(self.events.range(first..end).cloned().collect()));
+        self.latest = Some(Arc::clone(&group));
+        Some(group)
+    }
 }
 
 impl Topic {
@@ -139,6 +161,7 @@ impl Log {
                 story.forgotten = logged.event.revision;
                 if story.events.front().is_some_and(|oldest| oldest.revision <= floor) {
                     story.events.pop_front();
+                    story.latest = None;
                 }
             }
             forgotten.push(logged.event);
@@ -197,7 +220,8 @@ impl Log {
         let known = topics.get(&text).cloned();
         let topic = known.unwrap_or_else(|| {
             let newest = self.events.back().map_or(self.floor, |logged| logged.event.revision);
-            let story = Story { since: newest, forgotten: Revision(0), events: VecDeque::new(), woken: false };
+            let story =
+                Story { since: newest, forgotten: Revision(0), events: VecDeque::new(), latest: None, woken: false };
             Arc::new(Topic { range: range.clone(), story: Mutex::new(story), wake: watch::Sender::new(()) })
         });
         let mut story = topic.story();

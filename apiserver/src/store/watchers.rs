@@ -1,9 +1,12 @@
 //! A watcher: a cursor in the shared log, never a queue of copies.
 
 use super::contract::{Event, Revision};
+use super::forms::FormId;
 use super::log::Topic;
 use super::published::Published;
-use std::sync::Arc;
+use bytes::Bytes;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// Why a watch ended.
@@ -20,11 +23,53 @@ pub enum WatchError {
     Closed,
 }
 
+/// How many encodings of one group of events are kept, and of how many bytes each.
+const FORMS_MAX: usize = 4;
+const FORM_BYTES_MAX: usize = 256 << 10;
+
+/// Events of a range, in the order of their revisions: one group for all watchers of the range that are as far.
+#[derive(Debug)]
+pub struct Events {
+    list: Box<[Arc<Event>]>,
+    forms: Mutex<Vec<(FormId, Bytes)>>,
+}
+
+impl Events {
+    pub(super) fn new(list: Box<[Arc<Event>]>) -> Self {
+        Self { list, forms: Mutex::default() }
+    }
+
+    /// Where the group begins and ends.
+    pub(super) fn span(&self) -> Option<(Revision, Revision)> {
+        Some((self.list.first()?.revision, self.list.last()?.revision))
+    }
+
+    /// All of them in an encoding: made at its first use, while others that want it wait, and kept unless it is large.
+    pub fn form(&self, id: FormId, make: impl FnOnce() -> Bytes) -> Bytes {
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, made)) = forms.iter().find(|(made, _)| *made == id) {
+            return made.clone();
+        }
+        let made = make();
+        if forms.len() < FORMS_MAX && made.len() <= FORM_BYTES_MAX {
+            forms.push((id, made.clone()));
+        }
+        made
+    }
+}
+
+impl Deref for Events {
+    type Target = [Arc<Event>];
+    fn deref(&self) -> &[Arc<Event>] {
+        &self.list
+    }
+}
+
 /// What happened in a watcher's range since it was asked last.
 #[derive(Debug)]
 pub struct Batch {
-    /// The events, in the order of their revisions. At least one.
-    pub events: Vec<Arc<Event>>,
+    /// The events. At least one.
+    pub events: Arc<Events>,
     /// The watcher has now seen everything up to this revision; a watch may be resumed after it.
     pub reached: Revision,
 }
@@ -72,21 +117,17 @@ impl Watcher {
     pub fn ready(&mut self) -> Result<Option<Batch>, WatchError> {
         // Read before the story: every event up to here is in it.
         let visible = self.published.revision();
-        let story = self.topic.story();
+        let most = self.published.limits.watch_batch_events_max;
+        let mut story = self.topic.story();
         if story.forgotten > self.cursor {
             drop(story);
             return Err(WatchError::Compacted { compacted: self.published.floor() });
         }
-        let first = story.events.partition_point(|event| event.revision <= self.cursor);
-        let waiting = story.events.range(first..).take_while(|event| event.revision <= visible);
-        let events: Vec<_> = waiting.take(self.published.limits.watch_batch_events_max).cloned().collect();
+        let events = story.between(self.cursor, visible, most);
         drop(story);
-        let full = events.len() == self.published.limits.watch_batch_events_max;
-        self.cursor = match events.last() {
-            Some(last) if full => last.revision,
-            _ => visible.max(self.cursor),
-        };
-        Ok((!events.is_empty()).then_some(Batch { events, reached: self.cursor }))
+        let last = events.as_ref().filter(|events| events.len() == most).and_then(|events| events.last());
+        self.cursor = last.map_or(visible.max(self.cursor), |last| last.revision);
+        Ok(events.map(|events| Batch { events, reached: self.cursor }))
     }
 
     /// A revision up to which the watcher has been handed everything: for bookmarks. Moves on with the store while

@@ -154,7 +154,7 @@ impl NodePorts {
             match watcher.ready() {
                 Ok(None) => return,
                 Ok(Some(batch)) => {
-                    for event in batch.events {
+                    for event in batch.events.iter() {
                         let gone = event.kind == crate::store::contract::EventKind::Deleted;
                         state.note(&event.entry.key, (!gone).then_some(&event.entry.bytes));
                     }

@@ -49,7 +49,7 @@ pub(in crate::store) async fn watchers_see_each_change_once_in_order_and_can_res
                         continue;
                     };
                     let batch = next.unwrap();
-                    for event in &batch.events {
+                    for event in batch.events.iter() {
                         assert!(range.contains(event.key()) && event.revision <= batch.reached);
                         assert!(seen.last().is_none_or(|last| last.revision < event.revision));
                         apply(&mut model, event);
@@ -99,7 +99,7 @@ pub(in crate::store) async fn whoever_has_seen_an_event_finds_it_in_a_snapshot(o
     let reading = tokio::spawn(async move {
         let mut seen = 0;
         while seen < 300 {
-            for event in watcher.next().await.unwrap().events {
+            for event in watcher.next().await.unwrap().events.iter() {
                 assert!(reader.snapshot().get(event.key()).unwrap().modified >= event.revision);
                 seen += 1;
             }
