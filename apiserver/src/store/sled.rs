@@ -25,8 +25,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tinyplane_wire::clock::Clock;
 
-/// A page of sled holds up to 18 values before it splits, and must stay below 128 KiB.
-const CHUNK_BYTES_MAX: usize = 6 << 10;
+/// A page of sled holds up to 18 values before it splits, and must stay below 128 KiB. Whatever the size of its cache,
+/// sled keeps the last pages of each of its 256 shards in memory: small chunks make small pages.
+const CHUNK_BYTES_MAX: usize = 2 << 10;
 
 /// sled's cache. Everything is read from memory, so it serves only the page that grows.
 const CACHE_BYTES_MAX: u64 = 2 << 20;
