@@ -2,7 +2,7 @@
 
 use crate::tasks::Tasks;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -22,15 +22,45 @@ const CONNECTIONS_MAX: usize = 64;
 /// How long a request's head may take.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An answer: its code and text.
-pub(crate) type Answer = (StatusCode, String);
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    code: StatusCode,
+    text: String,
+    /// Where else to ask.
+    location: Option<String>,
+}
 
-/// Serves `answer` on an address, by path and query. What it does not know is a 404.
+impl Answer {
+    pub(crate) fn of(code: StatusCode, text: String) -> Self {
+        Self { code, text, location: None }
+    }
+
+    pub(crate) fn ok(text: String) -> Self {
+        Self::of(StatusCode::OK, text)
+    }
+
+    /// It is elsewhere, for good.
+    pub(crate) fn moved_to(location: String) -> Self {
+        Self { location: Some(location), ..Self::of(StatusCode::MOVED_PERMANENTLY, String::new()) }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    /// The host that the client believes to be speaking to, without its port.
+    pub(crate) host: &'a str,
+}
+
+/// Serves `answer` on an address. What it does not know is a 404.
 pub(crate) fn serve(
     at: SocketAddr,
     what: &str,
     tasks: &Tasks,
-    answer: impl Fn(&str, &str) -> Option<Answer> + Send + Sync + 'static,
+    answer: impl Fn(Asked<'_>) -> Option<Answer> + Send + Sync + 'static,
 ) -> Result<SocketAddr, MemberError> {
     let bound = bind(at, Sources::any())
         .map_err(|source| MemberError::because(format!("the {what} address {at} can't be bound"), source))?;
@@ -42,9 +72,11 @@ pub(crate) fn serve(
             let answer = Arc::clone(&answer);
             spawner.spawn(async move {
                 let service = service_fn(|request: Request<Incoming>| {
-                    let path = request.uri().path();
-                    let told = answer(path, request.uri().query().unwrap_or_default());
-                    let response = respond(told.unwrap_or((StatusCode::NOT_FOUND, "404 page not found\n".into())));
+                    let uri = request.uri();
+                    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+                    let told = answer(Asked { path: uri.path(), query: uri.query().unwrap_or_default(), host });
+                    let response = respond(told.unwrap_or_else(unknown));
                     async move { Ok::<_, Infallible>(response) }
                 });
                 let mut http = hyper::server::conn::http1::Builder::new();
@@ -59,9 +91,17 @@ pub(crate) fn serve(
     Ok(bound.address)
 }
 
-fn respond((code, text): Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
-    *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+fn unknown() -> Answer {
+    Answer::of(StatusCode::NOT_FOUND, "404 page not found\n".into())
+}
+
+fn respond(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.text)));
+    *response.status_mut() = answer.code;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if let Some(location) = answer.location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        headers.insert(LOCATION, location);
+    }
     response
 }

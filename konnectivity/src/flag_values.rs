@@ -1,6 +1,9 @@
 //! How flags spell their values, where that is Go's way.
 
+use crate::PairFiles;
+use clap::Args;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use tinyplane_wire::process::MemberError;
 
@@ -60,6 +63,74 @@ pub(crate) fn bind_address(flag: &str, host: &str, port: u16) -> Result<SocketAd
 pub(crate) fn id(flag: Option<String>, variable: &str) -> String {
     let given = flag.or_else(|| std::env::var(variable).ok());
     given.filter(|id| !id.is_empty()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+}
+
+/// A file, unless its name is empty.
+pub(crate) fn file(name: &str) -> Option<PathBuf> {
+    Some(name).filter(|name| !name.is_empty()).map(PathBuf::from)
+}
+
+/// A certificate and its key: both, or neither.
+pub(crate) fn pair(flag: &str, certificate: &str, key: &str) -> Result<Option<PairFiles>, MemberError> {
+    match (file(certificate), file(key)) {
+        (Some(certificate), Some(key)) => Ok(Some(PairFiles { certificate, key })),
+        (None, None) => Ok(None),
+        _ => Err(MemberError::new(format!("--{flag}-cert and --{flag}-key belong together"))),
+    }
+}
+
+/// Flags that upstream's programs have and that mean nothing here: they are taken, so that a command line may stay as
+/// it is. There is no Go runtime to profile, no queue that is counted in packets, and nothing is written to log files.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Flags of upstream that change nothing here")]
+pub(crate) struct Unused {
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    enable_profiling: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    enable_contention_profiling: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    warn_on_channel_limit: Option<bool>,
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    xfr_channel_size: Option<u32>,
+    #[arg(long, hide = true)]
+    kube_api_content_type: Option<String>,
+    #[arg(long, hide = true)]
+    feature_gates: Option<String>,
+    #[arg(long = "add_dir_header", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    add_dir_header: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    alsologtostderr: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    logtostderr: Option<bool>,
+    #[arg(long = "one_output", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    one_output: Option<bool>,
+    #[arg(long = "skip_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    skip_headers: Option<bool>,
+    #[arg(long = "skip_log_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    skip_log_headers: Option<bool>,
+    #[arg(long = "log_backtrace_at", hide = true)]
+    log_backtrace_at: Option<String>,
+    #[arg(long = "log_dir", hide = true)]
+    log_dir: Option<String>,
+    #[arg(long = "log_file", hide = true)]
+    log_file: Option<String>,
+    #[arg(long = "log_file_max_size", hide = true)]
+    log_file_max_size: Option<u64>,
+    #[arg(long, hide = true)]
+    stderrthreshold: Option<String>,
+    #[arg(long, hide = true)]
+    vmodule: Option<String>,
+}
+
+impl Unused {
+    /// What upstream refuses as well.
+    pub(crate) fn check(&self) -> Result<(), MemberError> {
+        if self.enable_contention_profiling == Some(true) && self.enable_profiling != Some(true) {
+            let told = "if --enable-contention-profiling is set, --enable-profiling must also be set";
+            return Err(MemberError::new(told));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ mod carry;
 mod endpoints;
 #[cfg(feature = "cli")]
 mod flag_values;
+mod identifiers;
 mod keepalive;
+mod leases;
 mod metrics;
 pub mod server;
 mod tasks;
 mod tls;
 
 pub use carry::shared::Overflow;
-pub use tls::TlsFiles;
+pub use tls::{PairFiles, TlsFiles};

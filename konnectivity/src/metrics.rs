@@ -1,8 +1,11 @@
 //! Numbers of a member, as Prometheus reads them. Each member has its own: nothing is global.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tinyplane_konnectivity_client::packet::Packet;
 
 /// What every name begins with.
 const PREFIX: &str = "konnectivity_network_proxy_";
@@ -50,6 +53,69 @@ impl Counter {
     }
 }
 
+/// Counters by labels (`name="value",…`) that are not known beforehand. For what happens rarely.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labelled(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Labelled {
+    pub(crate) fn add(&self, labels: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(labels).or_default() += 1;
+    }
+}
+
+/// Packets of one direction of a stream, by their type.
+#[derive(Clone, Debug)]
+pub(crate) struct Packets {
+    segment: &'static str,
+    counts: Arc<[AtomicU64; PACKET_TYPES.len()]>,
+}
+
+/// The packets' names, in the order of their numbers.
+const PACKET_TYPES: [&str; 7] = ["DIAL_REQ", "DIAL_RSP", "CLOSE_REQ", "CLOSE_RSP", "DATA", "DIAL_CLS", "DRAIN"];
+
+impl Packets {
+    pub(crate) fn of(segment: &'static str) -> Self {
+        Self { segment, counts: Arc::default() }
+    }
+
+    pub(crate) fn count(&self, packet: &Packet) {
+        if let Some(kind) = PACKET_TYPES.iter().position(|name| *name == packet.name()) {
+            self.counts[kind].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a DATA packet.
+    pub(crate) fn count_data(&self) {
+        self.counts[4].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Seconds in buckets. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Histogram(Arc<Buckets>);
+
+#[derive(Debug)]
+struct Buckets {
+    /// Upper bounds, and how they are written.
+    bounds: &'static [(f64, &'static str)],
+    counts: Vec<AtomicU64>,
+    nanos: AtomicU64,
+}
+
+impl Histogram {
+    pub(crate) fn with(bounds: &'static [(f64, &'static str)]) -> Self {
+        let counts = std::iter::repeat_with(AtomicU64::default).take(bounds.len() + 1).collect();
+        Self(Arc::new(Buckets { bounds, counts, nanos: AtomicU64::new(0) }))
+    }
+
+    pub(crate) fn observe(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket = self.0.bounds.partition_point(|(bound, _)| *bound < seconds);
+        self.0.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.0.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
 /// The text that is served.
 #[derive(Debug, Default)]
 pub(crate) struct Page(String);
@@ -64,12 +130,78 @@ impl Page {
         self
     }
 
-    /// A family of counters. Those that never counted are absent, as upstream's.
+    /// A family of counters. Those that never counted are absent, and so is the family of which none did, as upstream's.
     pub(crate) fn counters(mut self, name: &str, help: &str, members: &[(&str, &Counter)]) -> Self {
-        self.head(name, help, "counter");
-        for (labels, counter) in members.iter().filter(|(_, counter)| counter.get() > 0) {
+        let counted: Vec<_> = members.iter().filter(|(_, counter)| counter.get() > 0).collect();
+        if !counted.is_empty() {
+            self.head(name, help, "counter");
+        }
+        for (labels, counter) in counted {
             self.line(name, labels, counter.get());
         }
+        self
+    }
+
+    /// A counter that is there from the beginning.
+    pub(crate) fn counter(mut self, name: &str, help: &str, counter: &Counter) -> Self {
+        self.head(name, help, "counter");
+        self.line(name, "", counter.get());
+        self
+    }
+
+    /// A family of counters whose labels came as they were counted.
+    pub(crate) fn labelled(mut self, name: &str, help: &str, family: &Labelled) -> Self {
+        let counts = family.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !counts.is_empty() {
+            self.head(name, help, "counter");
+        }
+        for (labels, count) in counts {
+            self.line(name, &labels, count);
+        }
+        self
+    }
+
+    /// Packets, of each direction.
+    pub(crate) fn packets(mut self, name: &str, directions: &[&Packets]) -> Self {
+        const HELP: &str = "Count of packets processed, by segment and packet type (example: from_client, DIAL_REQ)";
+        let mut lines = Vec::new();
+        for direction in directions {
+            for (kind, count) in PACKET_TYPES.iter().zip(direction.counts.iter()) {
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    lines.push((format!("packet_type=\"{kind}\",segment=\"{}\"", direction.segment), count));
+                }
+            }
+        }
+        if !lines.is_empty() {
+            self.head(name, HELP, "counter");
+        }
+        lines.sort();
+        for (labels, count) in lines {
+            self.line(name, &labels, count);
+        }
+        self
+    }
+
+    /// A histogram. One that never observed anything is absent, as upstream's.
+    pub(crate) fn histogram(mut self, name: &str, help: &str, labels: &str, histogram: &Histogram) -> Self {
+        let buckets = &histogram.0;
+        let counts: Vec<u64> = buckets.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let total: u64 = counts.iter().sum();
+        if total == 0 {
+            return self;
+        }
+        self.head(name, help, "histogram");
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut below = 0;
+        let ends = buckets.bounds.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        for (end, count) in ends.zip(counts) {
+            below += count;
+            self.line(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"{end}\""), below);
+        }
+        let seconds = Duration::from_nanos(buckets.nanos.load(Ordering::Relaxed)).as_secs_f64();
+        self.line(&format!("{name}_sum"), labels, seconds);
+        self.line(&format!("{name}_count"), labels, total);
         self
     }
 
@@ -97,11 +229,10 @@ mod tests {
         let (open, failed, never) = (Gauge::default(), Counter::default(), Counter::default());
         let held = open.hold();
         failed.add();
-        let page = Page::default().gauges("open", "Open ones.", &[("", &open)]).counters(
-            "failed",
-            "Failed ones.",
-            &[("reason=\"a\"", &failed), ("reason=\"b\"", &never)],
-        );
+        let page = Page::default()
+            .gauges("open", "Open ones.", &[("", &open)])
+            .counters("failed", "Failed ones.", &[("reason=\"a\"", &failed), ("reason=\"b\"", &never)])
+            .counters("unheard", "Of.", &[("", &never)]);
         assert_eq!(
             page.text(),
             "# HELP konnectivity_network_proxy_open Open ones.\n# TYPE konnectivity_network_proxy_open gauge\n\
@@ -110,5 +241,34 @@ mod tests {
         );
         drop(held);
         assert_eq!(open.get(), 0);
+    }
+
+    #[test]
+    fn a_histogram_counts_what_is_at_or_below_each_bound() {
+        let took = Histogram::with(&[(1e-6, "1e-06"), (0.5, "0.5")]);
+        assert_eq!(Page::default().histogram("took", "Time.", "", &took).text(), "");
+        for millis in [0, 500, 1500] {
+            took.observe(Duration::from_millis(millis));
+        }
+        let text = Page::default().histogram("took", "Time.", "", &took).text();
+        let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(PREFIX)).collect();
+        let expected = [
+            "took_bucket{le=\"1e-06\"} 1",
+            "took_bucket{le=\"0.5\"} 2",
+            "took_bucket{le=\"+Inf\"} 3",
+            "took_sum 2",
+            "took_count 3",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn packets_are_counted_by_their_names() {
+        let sent = Packets::of("to_agent");
+        sent.count(&Packet::Drain);
+        sent.count_data();
+        let text = Page::default().packets("packets", &[&sent]).text();
+        assert!(text.contains("packets{packet_type=\"DRAIN\",segment=\"to_agent\"} 1\n"), "{text}");
+        assert!(text.contains("packets{packet_type=\"DATA\",segment=\"to_agent\"} 1\n"), "{text}");
     }
 }

@@ -38,6 +38,11 @@ impl Tasks {
         });
     }
 
+    /// Runs what ends by itself once the member is told to: it may still have something to do then, and bounds it.
+    pub(crate) fn spawn_closing(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
     /// Held by a connection while it is carried, for a graceful end.
     pub(crate) fn carry(&self) -> TaskTrackerToken {
         self.carried.token()

@@ -84,6 +84,8 @@ pub enum Code {
     Unimplemented = 12,
     /// Not now.
     Unavailable = 14,
+    /// The caller has not proved who it is.
+    Unauthenticated = 16,
 }
 
 pub(crate) fn success() -> HeaderMap {

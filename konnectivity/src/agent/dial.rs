@@ -10,6 +10,7 @@ use http::HeaderValue;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::{DialRequest, DialResponse, Packet};
 use tinyplane_wire::net::Dial;
@@ -17,13 +18,16 @@ use tinyplane_wire::net::Dial;
 /// Serves a dial from its request to the end of its connection.
 pub(super) async fn serve(state: &State, common: &Arc<Common>, request: DialRequest, pending: PendingDial) {
     let DialRequest { address, random, .. } = request;
-    let given_up = pending.given_up.clone();
+    let (given_up, began) = (pending.given_up.clone(), Instant::now());
     let dialled = tokio::select! {
         dialled = endpoint(state, &address) => dialled,
         () = given_up.cancelled() => return tracing::debug!(address, "a dial was given up"),
     };
     let mut back = match dialled {
-        Ok(leg) => leg,
+        Ok(leg) => {
+            state.numbers.dials.observe(began.elapsed());
+            leg
+        }
         Err(error) => {
             let timed_out = error.kind() == io::ErrorKind::TimedOut;
             let failures = if timed_out { &state.numbers.dial_timeouts } else { &state.numbers.dial_failures };

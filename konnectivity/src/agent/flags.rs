@@ -1,12 +1,12 @@
 //! The agent's flags, named as upstream's.
 
-use super::Config;
-use crate::TlsFiles;
-use crate::flag_values::{bind_address, duration, id, port};
+use super::{Config, CountSource, Leases};
+use crate::flag_values::{Unused, bind_address, duration, file, id, pair, port};
+use crate::identifiers::check;
 use crate::server::flags::OverflowFlag;
-use clap::{ArgAction, Args};
+use crate::{TlsFiles, leases};
+use clap::{ArgAction, Args, ValueEnum};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::MemberError;
@@ -20,15 +20,18 @@ pub struct Flags {
     /// Its port for agents
     #[arg(long, default_value_t = 8091)]
     proxy_server_port: u16,
-    /// The agent's certificate
-    #[arg(long)]
-    agent_cert: PathBuf,
+    /// The agent's certificate, where it shows one
+    #[arg(long, default_value = "")]
+    agent_cert: String,
     /// Its private key
-    #[arg(long)]
-    agent_key: PathBuf,
+    #[arg(long, default_value = "")]
+    agent_key: String,
     /// Authority of the server's certificate
-    #[arg(long)]
-    ca_cert: PathBuf,
+    #[arg(long, default_value = "")]
+    ca_cert: String,
+    /// A service account's token to show, read again at each connect
+    #[arg(long, default_value = "")]
+    service_account_token_path: String,
     /// Protocols to offer in TLS before h2
     #[arg(long, value_delimiter = ',')]
     alpn_proto: Vec<String>,
@@ -36,7 +39,7 @@ pub struct Flags {
     #[arg(long)]
     agent_id: Option<String>,
     /// What it can reach, as key=value&key=value of ipv4, ipv6, host, cidr and default-route
-    #[arg(long, default_value = "", value_parser = identifiers)]
+    #[arg(long, default_value = "", value_parser = check)]
     agent_identifiers: String,
     /// The longest first wait before it connects again
     #[arg(long, value_parser = duration, default_value = "1s")]
@@ -47,6 +50,24 @@ pub struct Flags {
     /// Look for further servers although as many are found as there are
     #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     sync_forever: bool,
+    /// How often upstream's agent looks whether its connections are ready; this one learns that at once
+    #[arg(long, value_parser = duration, default_value = "1s", hide = true)]
+    probe_interval: Duration,
+    /// Count servers by their leases
+    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    count_server_leases: bool,
+    /// Namespace of the leases
+    #[arg(long, default_value = leases::NAMESPACE)]
+    lease_namespace: String,
+    /// Labels by which the leases are found
+    #[arg(long, alias = "lease-label", default_value = leases::LABEL)]
+    lease_label_selector: String,
+    /// By what servers are counted: leases or else their own word, or whichever says more
+    #[arg(long, value_enum, default_value = "default")]
+    server_count_source: CountFlag,
+    /// How the API server is reached, for leases
+    #[arg(long, default_value = "")]
+    kubeconfig: String,
     /// How often a silent server is asked whether it is there
     #[arg(long, value_parser = duration, default_value = "1h")]
     keepalive_time: Duration,
@@ -74,29 +95,41 @@ pub struct Flags {
     /// Speak upstream's protocol and nothing more (ours)
     #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     plain_protocol: bool,
+    #[command(flatten)]
+    unused: Unused,
 }
 
-/// Keys that say what an agent can reach.
-const IDENTIFIERS: [&str; 5] = ["ipv4", "ipv6", "host", "cidr", "default-route"];
-
-fn identifiers(text: &str) -> Result<String, String> {
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let key = pair.split_once('=').map_or(pair, |(key, _)| key);
-        if !IDENTIFIERS.contains(&key) {
-            return Err(format!("{key:?} is none of {}", IDENTIFIERS.join(", ")));
-        }
-    }
-    Ok(text.to_owned())
+/// How counts of servers are combined.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum CountFlag {
+    Default,
+    Max,
 }
 
 impl TryFrom<Flags> for Config {
     type Error = MemberError;
 
     fn try_from(flags: Flags) -> Result<Self, MemberError> {
+        flags.unused.check()?;
+        if flags.sync_interval > flags.sync_interval_cap {
+            return Err(MemberError::new("--sync-interval is longer than --sync-interval-cap"));
+        }
+        if flags.ca_cert.is_empty() {
+            return Err(MemberError::new("--ca-cert is needed: the system's authorities are not taken"));
+        }
         Ok(Self {
+            leases: leases_in(&flags)?,
+            count_source: match flags.server_count_source {
+                CountFlag::Default => CountSource::Single,
+                CountFlag::Max => CountSource::Largest,
+            },
             server_host: flags.proxy_server_host,
             server_port: flags.proxy_server_port,
-            tls: TlsFiles { certificate: flags.agent_cert, key: flags.agent_key, authority: flags.ca_cert },
+            tls: TlsFiles {
+                pair: pair("agent", &flags.agent_cert, &flags.agent_key)?,
+                authority: file(&flags.ca_cert),
+            },
+            token_file: file(&flags.service_account_token_path),
             alpn: flags.alpn_proto.into_iter().filter(|protocol| protocol != "h2").collect(),
             agent_id: id(flags.agent_id, "PROXY_AGENT_ID"),
             agent_identifiers: flags.agent_identifiers,
@@ -112,6 +145,16 @@ impl TryFrom<Flags> for Config {
             plain: flags.plain_protocol,
         })
     }
+}
+
+fn leases_in(flags: &Flags) -> Result<Option<Leases>, MemberError> {
+    if !flags.count_server_leases {
+        return Ok(None);
+    }
+    let kubeconfig =
+        file(&flags.kubeconfig).ok_or_else(|| MemberError::new("--count-server-leases needs --kubeconfig"))?;
+    let (namespace, selector) = (flags.lease_namespace.clone(), flags.lease_label_selector.clone());
+    Ok(Some(Leases { kubeconfig, namespace, selector }))
 }
 
 #[cfg(test)]
@@ -142,5 +185,35 @@ mod tests {
         assert!(parse(&format!("{TLS} {told}")).unwrap().agent_identifiers.contains("default-route"));
         assert!(parse(&format!("{TLS} --agent-identifiers=name=a")).is_err());
         assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn every_flag_of_upstream_is_taken() {
+        let all = "--agent-cert=c --agent-key=k --ca-cert=a --proxy-server-host=h --proxy-server-port=8091 \
+            --alpn-proto=x,y --health-server-host=127.0.0.1 --health-server-port=8093 --admin-server-port=8094 \
+            --admin-bind-address=127.0.0.1 --enable-profiling=true --enable-contention-profiling=true --agent-id=a \
+            --sync-interval=1s --probe-interval=1s --sync-interval-cap=10s --keepalive-time=1h \
+            --service-account-token-path=/t --agent-identifiers=ipv4=1.2.3.4&cidr=10.0.0.0/8 \
+            --warn-on-channel-limit=false --sync-forever=true --xfr-channel-size=150 --count-server-leases=true \
+            --lease-namespace=n --lease-label=a=b --server-count-source=max --kubeconfig=/k \
+            --kube-api-content-type=application/json --logtostderr=true --stderrthreshold=2 --vmodule=a=1";
+        let config = parse(all).unwrap();
+        assert_eq!(config.leases.unwrap().selector, "a=b");
+        assert_eq!((config.count_source, config.sync_forever), (CountSource::Largest, true));
+        assert_eq!(config.token_file, Some("/t".into()));
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        for wrong in [
+            "--agent-cert=c --ca-cert=a",
+            "--ca-cert=a --sync-interval=20s",
+            "--ca-cert=a --count-server-leases",
+            "--ca-cert=a --enable-contention-profiling=true",
+            "--ca-cert=a --server-count-source=min",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse("--ca-cert=a").unwrap().tls.pair.is_none());
     }
 }

@@ -4,25 +4,30 @@ mod backoff;
 mod dial;
 #[cfg(feature = "cli")]
 pub mod flags;
+mod leases;
 mod numbers;
 mod session;
 mod supervise;
 
 use crate::carry::Buffers;
-use crate::endpoints::{self, Answer};
+use crate::endpoints::{self, Answer, Asked};
 use crate::tasks::Tasks;
+use crate::tls::Reloaded;
 use crate::{Overflow, TlsFiles};
 use http::StatusCode;
+use leases::LeaseCount;
 use numbers::Numbers;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tinyplane_konnectivity_client::join_host_port;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::tls::{self, Trust};
 use tinyplane_wire::net::{ClusterNet, TcpDial};
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// How long a dial to an endpoint may take, as upstream's.
@@ -35,8 +40,10 @@ pub struct Config {
     pub server_host: String,
     /// The port of it.
     pub server_port: u16,
-    /// The agent's certificate, and the authority of the servers'.
+    /// The agent's certificate, if it shows one, and the authority of the servers'.
     pub tls: TlsFiles,
+    /// The token that it shows, read again at each connect.
+    pub token_file: Option<PathBuf>,
     /// Protocols that are offered in TLS before `h2`.
     pub alpn: Vec<String>,
     /// The agent's name.
@@ -49,6 +56,10 @@ pub struct Config {
     pub sync_interval_cap: Duration,
     /// Looks for further servers although it has found as many as there are.
     pub sync_forever: bool,
+    /// Counts servers by their leases.
+    pub leases: Option<Leases>,
+    /// How counts are combined, where there are two.
+    pub count_source: CountSource,
     /// How often a silent server is asked whether it is there.
     pub keepalive: Duration,
     /// Where `/healthz`, `/readyz` and `/metrics` are.
@@ -65,6 +76,27 @@ pub struct Config {
     pub plain: bool,
 }
 
+/// Where servers' leases are, which an agent may count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leases {
+    /// How the API server is reached.
+    pub kubeconfig: PathBuf,
+    /// The leases' namespace.
+    pub namespace: String,
+    /// By which labels they are found.
+    pub selector: String,
+}
+
+/// By what an agent knows how many servers there are (`--server-count-source`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountSource {
+    /// Leases, where they are counted; else what servers say.
+    #[default]
+    Single,
+    /// The larger number of both.
+    Largest,
+}
+
 /// What the agent's tasks share.
 struct State {
     config: Config,
@@ -76,7 +108,9 @@ struct State {
     endpoints: TcpDial,
     /// Dials servers.
     servers: TcpDial,
-    tls: TlsConnector,
+    tls: Reloaded<ClientConfig>,
+    /// Servers by their leases, where they are counted.
+    leases: Option<Arc<LeaseCount>>,
     server_name: ServerName<'static>,
     /// Told when no further dials are wanted.
     drain: Shutdown,
@@ -102,6 +136,10 @@ pub async fn start_with_drain(
         shutdown.cancel();
     }
     let addresses = served?;
+    if let Some(leases) = state.leases.clone() {
+        let counted = Arc::clone(&state);
+        tasks.spawn_acceptor(async move { leases.follow(&counted).await });
+    }
     let supervised = Arc::clone(&state);
     tasks.spawn_acceptor(async move { supervise::run(&supervised).await });
     let task = tokio::spawn(async move {
@@ -120,10 +158,17 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
 }
 
 fn state(config: Config, clock: Clock, tasks: Tasks, drain: Shutdown) -> Result<State, MemberError> {
-    let files = &config.tls;
-    let alpn: Vec<&[u8]> = config.alpn.iter().map(String::as_bytes).chain([&b"h2"[..]]).collect();
-    let trust = Trust::Roots(files.authority()?);
-    let tls = tls::client(&trust, Some(&files.pair()?), &alpn).map_err(|source| files.unusable(source))?;
+    let alpn = config.alpn.clone();
+    let tls = Reloaded::open(config.tls.clone(), move |files| client_tls(files, &alpn))?;
+    if let Some(file) = &config.token_file {
+        // Read again at each connect; what is missing from the beginning is a mistake.
+        std::fs::metadata(file)
+            .map_err(|source| MemberError::because(format!("the token {} can't be read", file.display()), source))?;
+    }
+    let leases = match &config.leases {
+        Some(wanted) => Some(Arc::new(LeaseCount::open(wanted, config.source)?)),
+        None => None,
+    };
     let server_name = ServerName::try_from(config.server_host.clone()).map_err(|source| {
         MemberError::because(format!("{:?} is neither an address nor a name of a server", config.server_host), source)
     })?;
@@ -135,39 +180,52 @@ fn state(config: Config, clock: Clock, tasks: Tasks, drain: Shutdown) -> Result<
         buffers: Buffers::default(),
         endpoints: dial.clone().with_timeout(ENDPOINT_DIAL_TIMEOUT),
         servers: dial,
-        tls: TlsConnector::from(Arc::new(tls)),
+        tls,
+        leases,
         server_name,
         drain,
         config,
     })
 }
 
+fn client_tls(files: &TlsFiles, alpn: &[String]) -> Result<ClientConfig, MemberError> {
+    let alpn: Vec<&[u8]> = alpn.iter().map(String::as_bytes).chain([&b"h2"[..]]).collect();
+    let authority =
+        files.read_authority()?.ok_or_else(|| MemberError::new("the authority of the servers is needed"))?;
+    let pair = files.read_pair()?;
+    tls::client(&Trust::Roots(authority), pair.as_ref(), &alpn).map_err(|source| files.unusable(source))
+}
+
 fn serve(state: &Arc<State>) -> Result<BTreeMap<String, SocketAddr>, MemberError> {
     let mut addresses = BTreeMap::new();
     let shared = Arc::clone(state);
-    let health = move |path: &str, query: &str| health(&shared, path, query);
-    addresses.insert("health".into(), endpoints::serve(state.config.health, "health", &state.tasks, health)?);
-    let shared = Arc::clone(state);
-    let admin = move |path: &str, _: &str| (path == "/metrics").then(|| (StatusCode::OK, shared.numbers.page()));
+    let health = move |asked: Asked<'_>| health(&shared, asked);
+    let at = endpoints::serve(state.config.health, "health", &state.tasks, health)?;
+    addresses.insert("health".into(), at);
+    // Upstream's admin port has no metrics of its own.
+    let admin = move |asked: Asked<'_>| {
+        let host = asked.host.trim_start_matches('[').trim_end_matches(']');
+        (asked.path == "/metrics").then(|| Answer::moved_to(format!("//{}/metrics", join_host_port(host, at.port()))))
+    };
     addresses.insert("admin".into(), endpoints::serve(state.config.admin, "admin", &state.tasks, admin)?);
     Ok(addresses)
 }
 
-fn health(state: &State, path: &str, query: &str) -> Option<Answer> {
-    match path {
-        "/healthz" => Some((StatusCode::OK, "ok".into())),
+fn health(state: &State, asked: Asked<'_>) -> Option<Answer> {
+    match asked.path {
+        "/healthz" => Some(Answer::ok("ok".into())),
         "/readyz" | "/ready" => {
-            let verbose = query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
+            let verbose = asked.query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
             Some(match (state.numbers.servers.get() > 0, verbose) {
-                (true, false) => (StatusCode::OK, "ok".into()),
-                (true, true) => (StatusCode::OK, "[+]ping ok\n[+]server-connected ok\nreadyz check passed\n".into()),
+                (true, false) => Answer::ok("ok".into()),
+                (true, true) => Answer::ok("[+]ping ok\n[+]server-connected ok\nreadyz check passed\n".into()),
                 (false, _) => {
-                    let told = "[+]ping ok\n[-]server-connected failed: no connection to a proxy server\nreadyz check failed\n";
-                    (StatusCode::SERVICE_UNAVAILABLE, told.into())
+                    let told = "[+]ping ok\n[-]server-connected failed: no servers connected\nreadyz check failed\n";
+                    Answer::of(StatusCode::SERVICE_UNAVAILABLE, told.into())
                 }
             })
         }
-        "/metrics" => Some((StatusCode::OK, state.numbers.page())),
+        "/metrics" => Some(Answer::ok(state.numbers.page())),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::keepalive;
 use bytes::Bytes;
 use h2::PingPong;
 use h2::client::SendRequest;
-use http::header::HeaderName;
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -18,6 +18,7 @@ use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamEr
 use tinyplane_konnectivity_client::{grpc, join_host_port, link};
 use tinyplane_wire::net::Dial;
 use tinyplane_wire::process::MemberError;
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -95,7 +96,7 @@ impl Session {
         };
         let stream = state.servers.dial(&config.server_host, config.server_port).await;
         let stream = stream.map_err(|e| because("no connection", e.into()))?;
-        let stream = state.tls.connect(state.server_name.clone(), stream).await;
+        let stream = TlsConnector::from(state.tls.now()).connect(state.server_name.clone(), stream).await;
         let stream = stream.map_err(|e| because("no TLS", e.into()))?;
         let (client, mut connection) =
             link::client().handshake::<_, Bytes>(stream).await.map_err(|e| because("no HTTP/2", e.into()))?;
@@ -106,7 +107,7 @@ impl Session {
             }
         }));
         let mut client = client.ready().await.map_err(|e| because("the connection broke", e.into()))?;
-        let request = greeting(state).map_err(|e| because("no request", e.into()))?;
+        let request = greeting(state).map_err(|e| because("no request", e))?;
         let (response, to) = client.send_request(request, false).map_err(|e| because("no call", e.into()))?;
         let response = response.await.map_err(|e| because("the call failed", e.into()))?;
         if let Some(failure) = grpc::failure_in(response.headers()) {
@@ -118,10 +119,10 @@ impl Session {
             .parse()
             .map_err(|e: std::num::ParseIntError| because("its server count is no number", e.into()))?;
         let lanes = (!config.plain && response.headers().contains_key(grpc::LANES)).then_some(client);
-        let (outbox, outgoing) = outbox();
+        let (outbox, outgoing) = outbox(state.numbers.from_agent.clone());
         let shared = Arc::new(Common {
             lanes,
-            shared: Shared::new(Side::Agent, config.overflow, outbox.clone()),
+            shared: Shared::new(Side::Agent, config.overflow, outbox.clone(), state.numbers.flow.clone()),
             outbox,
             ended: CancellationToken::new(),
             connect_ids: AtomicI64::new(1),
@@ -152,8 +153,8 @@ impl Session {
             std::future::pending::<()>().await;
         };
         let ended = tokio::select! {
-            ended = hear => ended,
-            ended = say => ended,
+            ended = hear => ended.inspect_err(|_| state.numbers.session_broke(true)),
+            ended = say => ended.inspect_err(|_| state.numbers.session_broke(false)),
             () = drain => Ok(()),
             () = keepalive::until_silent(pings, state.config.keepalive, &state.clock) => {
                 tracing::info!(server = server_id, "a server does not answer any more");
@@ -179,6 +180,7 @@ impl Drop for Ended {
 }
 
 async fn heard(state: &Arc<State>, common: &Arc<Common>, packet: Packet) {
+    state.numbers.to_agent.count(&packet);
     match packet {
         Packet::DialRequest(request) => dial_for(state, common, request),
         Packet::CloseDial(close) => {
@@ -230,7 +232,7 @@ fn answer(common: &Common, packet: Packet) {
     }
 }
 
-fn greeting(state: &State) -> Result<http::Request<()>, http::Error> {
+fn greeting(state: &State) -> Result<http::Request<()>, Box<dyn std::error::Error + Send + Sync>> {
     let config = &state.config;
     let authority = join_host_port(&config.server_host, config.server_port);
     let mut request = grpc::request("https", &authority, grpc::CONNECT_PATH)?;
@@ -238,6 +240,12 @@ fn greeting(state: &State) -> Result<http::Request<()>, http::Error> {
     headers.insert(grpc::AGENT_ID, HeaderValue::try_from(&config.agent_id)?);
     if !config.agent_identifiers.is_empty() {
         headers.insert(grpc::AGENT_IDENTIFIERS, HeaderValue::try_from(&config.agent_identifiers)?);
+    }
+    if let Some(file) = &config.token_file {
+        let token = std::fs::read_to_string(file).map_err(|e| format!("{} can't be read: {e}", file.display()))?;
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
     }
     if !config.plain {
         headers.insert(grpc::LANES, grpc::YES);

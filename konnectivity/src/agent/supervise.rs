@@ -1,8 +1,8 @@
-//! Keeps a session with each server: as many as the servers say that there are.
+//! Keeps a session with each server: as many as the servers, or their leases, say that there are.
 
-use super::State;
 use super::backoff::Backoff;
 use super::session::Session;
+use super::{CountSource, State};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -14,20 +14,21 @@ const SESSIONS_MAX: usize = 1024;
 pub(super) async fn run(state: &Arc<State>) {
     let mut sessions: JoinSet<String> = JoinSet::new();
     let mut connected: HashSet<String> = HashSet::new();
+    let mut told = 1;
     let mut backoff = Backoff::new(state.config.sync_interval, state.config.sync_interval_cap);
-    let mut wanted = 1;
     loop {
-        let full = connected.len() >= wanted;
-        if (!full || state.config.sync_forever) && !state.drain.is_cancelled() {
+        let wanted = wanted(state, told);
+        let searching = (connected.len() < wanted || state.config.sync_forever) && !state.drain.is_cancelled();
+        if searching {
             match Session::open(state).await {
                 // Behind one address for several servers: the next try leads to another.
                 Ok(session) if connected.contains(&session.server_id) => {
+                    told = session.server_count;
                     tracing::debug!(server = session.server_id, "reached a server that is connected already");
                 }
                 Ok(session) => {
-                    wanted = session.server_count.clamp(1, SESSIONS_MAX);
-                    state.numbers.known_servers.set(wanted);
-                    tracing::info!(server = session.server_id, servers = wanted, "connected");
+                    told = session.server_count;
+                    tracing::info!(server = session.server_id, servers = told, "connected");
                     connected.insert(session.server_id.clone());
                     backoff.reset();
                     let state = Arc::clone(state);
@@ -37,22 +38,41 @@ pub(super) async fn run(state: &Arc<State>) {
                 Err(error) => tracing::info!(error = error.told(), "no connection to a server"),
             }
         }
-        let lacking = connected.len() < wanted || state.config.sync_forever;
         let wait = async {
-            if lacking && !state.drain.is_cancelled() {
-                state.clock.sleep(backoff.wait()).await;
-            } else {
-                std::future::pending::<()>().await;
-            }
+            if searching { state.clock.sleep(backoff.wait()).await } else { until_leases_change(state).await }
         };
         tokio::select! {
             Some(ended) = sessions.join_next() => {
                 match ended {
-                    Ok(server_id) => drop(connected.remove(&server_id)),
+                    Ok(server_id) => {
+                        connected.remove(&server_id);
+                        backoff.reset();
+                    }
                     Err(error) => tracing::error!(%error, "a session ended in an unforeseen way"),
                 }
             }
             () = wait => {}
+            () = state.drain.cancelled(), if searching => {}
         }
+    }
+}
+
+/// How many servers to look for.
+fn wanted(state: &State, told: usize) -> usize {
+    let leases = state.leases.as_ref().map(|leases| leases.count(state.clock.now()));
+    let wanted = match (leases, state.config.count_source) {
+        (None, _) => told,
+        (Some(leases), CountSource::Single) => leases,
+        (Some(leases), CountSource::Largest) => leases.max(told),
+    };
+    let wanted = wanted.clamp(1, SESSIONS_MAX);
+    state.numbers.known_servers.set(wanted);
+    wanted
+}
+
+async fn until_leases_change(state: &State) {
+    match &state.leases {
+        Some(leases) => leases.changed().await,
+        None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@ use super::lane::{LaneReader, LaneWriter, Outgoing};
 use super::shared::{GivenUp, SharedReader, SharedWriter};
 use super::socket::{SocketReader, WriteSide};
 use super::{Carried, End, Refused};
+use crate::metrics::Packets;
 use bytes::Bytes;
 use tinyplane_konnectivity_client::packet::{CloseResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter};
@@ -137,11 +138,25 @@ impl Writer {
     }
 }
 
+/// What a gRPC frontend's packets are counted by.
+#[derive(Clone, Debug)]
+pub(crate) struct FrontendCounts {
+    pub(crate) heard: Packets,
+    pub(crate) said: Packets,
+}
+
 /// The leg of a gRPC frontend, once its dial is answered.
-pub(crate) fn packets(packets: PacketReader, to: PacketWriter, connect_id: i64, half_close: bool) -> Leg {
+pub(crate) fn packets(
+    packets: PacketReader,
+    to: PacketWriter,
+    connect_id: i64,
+    half_close: bool,
+    counts: FrontendCounts,
+) -> Leg {
+    let FrontendCounts { heard, said } = counts;
     Leg {
-        reader: Reader::Packets(FrontendReader { packets, connect_id, half_close }),
-        writer: Writer::Packets(FrontendWriter { to, connect_id, half_close }),
+        reader: Reader::Packets(FrontendReader { packets, connect_id, half_close, heard }),
+        writer: Writer::Packets(FrontendWriter { to, connect_id, half_close, said }),
     }
 }
 
@@ -151,12 +166,17 @@ pub(crate) struct FrontendReader {
     packets: PacketReader,
     connect_id: i64,
     half_close: bool,
+    heard: Packets,
 }
 
 impl FrontendReader {
     async fn next(&mut self) -> Result<Option<Bytes>, End> {
         loop {
-            match self.packets.next().await {
+            let next = self.packets.next().await;
+            if let Ok(Some(packet)) = &next {
+                self.heard.count(packet);
+            }
+            match next {
                 Ok(Some(Packet::Data(data))) if data.connect_id != self.connect_id => return Err(mismatch()),
                 Ok(Some(Packet::Data(data))) if !data.data.is_empty() => return Ok(Some(data.data)),
                 Ok(Some(Packet::Data(_))) if self.half_close => return Ok(None),
@@ -188,11 +208,13 @@ pub(crate) struct FrontendWriter {
     to: PacketWriter,
     connect_id: i64,
     half_close: bool,
+    said: Packets,
 }
 
 impl FrontendWriter {
     async fn send(&mut self, bytes: Bytes) -> Result<(), Refused> {
         self.to.ready().await.map_err(|_| Refused)?;
+        self.said.count_data();
         self.to.send_bytes(self.connect_id, bytes).map_err(|_| Refused)
     }
 
@@ -209,6 +231,7 @@ impl FrontendWriter {
             End::Reset(reason) => reason.clone(),
         };
         let closed = Packet::CloseResponse(CloseResponse { error, connect_id: self.connect_id });
+        self.said.count(&closed);
         if let Err(error) = self.to.send(closed).and_then(|()| self.to.succeed()) {
             tracing::debug!(%error, "a frontend was gone before it was told of the end");
         }

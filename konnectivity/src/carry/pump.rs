@@ -2,8 +2,9 @@
 
 use super::leg::{Leg, Reader, Writer};
 use super::{Carried, End, Refused};
+use crate::metrics::Histogram;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long bytes that were sent before a break may take to be delivered.
 pub(super) const LINGER: Duration = Duration::from_secs(10);
@@ -21,9 +22,14 @@ enum Stop {
 
 /// Carries a connection to its end. Data that was sent before a close is delivered before it; a break is passed on.
 pub(crate) async fn pump(front: &mut Leg, back: &mut Leg) -> End {
+    pump_timed(front, back, None).await
+}
+
+/// As [`pump`], and measures how long writes to the front take.
+pub(crate) async fn pump_timed(front: &mut Leg, back: &mut Leg, writes: Option<&Histogram>) -> End {
     let watched = (front.reader.watch(), back.reader.watch());
     let end = {
-        let mut both = pin!(both_directions(front, back));
+        let mut both = pin!(both_directions(front, back, writes));
         let reset = async {
             tokio::select! {
                 reset = watched.0.reset() => reset,
@@ -42,9 +48,9 @@ pub(crate) async fn pump(front: &mut Leg, back: &mut Leg) -> End {
     end
 }
 
-async fn both_directions(front: &mut Leg, back: &mut Leg) -> End {
-    let mut up = pin!(carry(&mut front.reader, &mut back.writer));
-    let mut down = pin!(carry(&mut back.reader, &mut front.writer));
+async fn both_directions(front: &mut Leg, back: &mut Leg, writes: Option<&Histogram>) -> End {
+    let mut up = pin!(carry(&mut front.reader, &mut back.writer, None));
+    let mut down = pin!(carry(&mut back.reader, &mut front.writer, writes));
     tokio::select! {
         (stop, reader) = &mut up => rest(stop, reader, down).await,
         (stop, reader) = &mut down => rest(stop, reader, up).await,
@@ -72,11 +78,16 @@ async fn rest<'a>(first: Stop, reader: &mut Reader, other: impl Future<Output = 
     }
 }
 
-async fn carry<'a>(reader: &'a mut Reader, writer: &mut Writer) -> (Stop, &'a mut Reader) {
+async fn carry<'a>(reader: &'a mut Reader, writer: &mut Writer, writes: Option<&Histogram>) -> (Stop, &'a mut Reader) {
     let stop = loop {
         match reader.next().await {
             Ok(Some(bytes)) => {
-                if let Err(Refused) = writer.send(bytes).await {
+                let began = writes.map(|_| Instant::now());
+                let sent = writer.send(bytes).await;
+                if let (Some(writes), Some(began)) = (writes, began) {
+                    writes.observe(began.elapsed());
+                }
+                if let Err(Refused) = sent {
                     break Stop::Refused;
                 }
             }

@@ -5,13 +5,14 @@
 
 use super::leg::{Leg, Reader, Writer};
 use super::{End, Refused};
+use crate::metrics::{Counter, Gauge, Packets};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tinyplane_konnectivity_client::packet::{CloseRequest, CloseResponse, Data, Packet};
 use tinyplane_konnectivity_client::stream::PacketWriter;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, TryAcquireError, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of one connection that wait for their reader.
@@ -48,11 +49,21 @@ pub(crate) enum Side {
     Agent,
 }
 
+/// What is counted of slow readers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flow {
+    /// Connections whose queue is full now.
+    pub(crate) full: Gauge,
+    /// Connections that were closed for it.
+    pub(crate) closed: Counter,
+}
+
 /// What waits to be sent on the stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     control: mpsc::Sender<Bytes>,
     data: mpsc::Sender<Item>,
+    sent: Packets,
 }
 
 #[derive(Debug)]
@@ -66,13 +77,15 @@ enum Item {
 pub(crate) struct Outgoing {
     control: mpsc::Receiver<Bytes>,
     data: mpsc::Receiver<Item>,
+    sent: Packets,
 }
 
-/// An outbox, and what empties it.
-pub(crate) fn outbox() -> (Outbox, Outgoing) {
+/// An outbox, and what empties it. What is sent is counted.
+pub(crate) fn outbox(sent: Packets) -> (Outbox, Outgoing) {
     let (control, control_from) = mpsc::channel(OUTBOX_CONTROL_MAX);
     let (data, data_from) = mpsc::channel(OUTBOX_DATA_MAX);
-    (Outbox { control, data }, Outgoing { control: control_from, data: data_from })
+    let outgoing = Outgoing { control: control_from, data: data_from, sent: sent.clone() };
+    (Outbox { control, data, sent }, outgoing)
 }
 
 impl Outgoing {
@@ -87,7 +100,10 @@ impl Outgoing {
             };
             to.ready().await?;
             match item {
-                Item::Bytes(connect_id, bytes) => to.send_bytes(connect_id, bytes)?,
+                Item::Bytes(connect_id, bytes) => {
+                    self.sent.count_data();
+                    to.send_bytes(connect_id, bytes)?;
+                }
                 Item::Close(packet) => to.send_encoded(packet)?,
             }
         }
@@ -97,11 +113,13 @@ impl Outgoing {
 impl Outbox {
     /// Sends a packet without data, before all data that waits.
     pub(crate) async fn send(&self, packet: Packet) -> Result<(), Refused> {
+        self.sent.count(&packet);
         self.control.send(packet.encode()).await.map_err(|_| Refused)
     }
 
     /// As [`Self::send`], from where nobody can wait.
     pub(crate) fn try_send(&self, packet: Packet) -> Result<(), Refused> {
+        self.sent.count(&packet);
         self.control.try_send(packet.encode()).map_err(|_| Refused)
     }
 }
@@ -112,6 +130,7 @@ pub(crate) struct Shared {
     side: Side,
     overflow: Overflow,
     outbox: Outbox,
+    flow: Flow,
     /// `None` once the stream has ended.
     table: Mutex<Option<HashMap<i64, Slot>>>,
 }
@@ -124,8 +143,8 @@ enum Slot {
 }
 
 impl Shared {
-    pub(crate) fn new(side: Side, overflow: Overflow, outbox: Outbox) -> Arc<Self> {
-        Arc::new(Self { side, overflow, outbox, table: Mutex::new(Some(HashMap::new())) })
+    pub(crate) fn new(side: Side, overflow: Overflow, outbox: Outbox, flow: Flow) -> Arc<Self> {
+        Arc::new(Self { side, overflow, outbox, flow, table: Mutex::new(Some(HashMap::new())) })
     }
 
     fn table(&self) -> MutexGuard<'_, Option<HashMap<i64, Slot>>> {
@@ -152,7 +171,9 @@ impl Shared {
             Some(Slot::Closing) => return true,
             None => return false,
         };
-        let pushed = queue.push(data.data);
+        let Some(waiting) = queue.push(data.data) else { return true };
+        let _counted = self.flow.full.hold();
+        let pushed = queue.push_waiting(waiting);
         match self.overflow {
             Overflow::Stall => pushed.await,
             Overflow::CloseSlow => {
@@ -168,6 +189,7 @@ impl Shared {
     /// Closes a connection whose reader takes nothing.
     fn give_up(&self, connect_id: i64, queue: &QueueSender) {
         queue.given_up.cancel();
+        self.flow.closed.add();
         let end = End::Reset(SLOW_READER.into());
         if let Some(packet) = self.close(connect_id, &end)
             && let Err(Refused) = self.outbox.try_send(packet)
@@ -245,6 +267,7 @@ impl SharedWriter {
             && let Some(packet) = self.shared.close(self.connect_id, end)
         {
             // Behind the data. When the stream is gone, nobody waits for it.
+            self.shared.outbox.sent.count(&packet);
             drop(self.shared.outbox.data.send(Item::Close(packet.encode())).await);
         }
     }
@@ -283,11 +306,25 @@ fn cost(bytes: &Bytes) -> u32 {
 }
 
 impl QueueSender {
-    async fn push(&self, bytes: Bytes) {
+    /// Puts bytes into the queue, and gives them back when there is no room for them now.
+    fn push(&self, bytes: Bytes) -> Option<Bytes> {
         if bytes.is_empty() {
-            return;
+            return None;
         }
-        // Closed together with its reader.
+        match self.room.try_acquire_many(cost(&bytes)) {
+            Ok(room) => {
+                room.forget();
+                drop(self.pieces.send(Ok(bytes)));
+                None
+            }
+            Err(TryAcquireError::NoPermits) => Some(bytes),
+            // Closed together with its reader.
+            Err(TryAcquireError::Closed) => None,
+        }
+    }
+
+    /// Puts bytes into the queue once there is room.
+    async fn push_waiting(&self, bytes: Bytes) {
         if let Ok(room) = self.room.acquire_many(cost(&bytes)).await {
             room.forget();
             drop(self.pieces.send(Ok(bytes)));

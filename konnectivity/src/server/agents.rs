@@ -3,9 +3,12 @@
 use super::State;
 use super::backends::Backend;
 use super::pending::Pending;
+use crate::TlsFiles;
 use crate::carry::shared::{Outgoing, Shared, Side, outbox};
 use crate::carry::{End, lane};
+use crate::identifiers::Identifiers;
 use crate::keepalive;
+use crate::tls::Reloaded;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -17,11 +20,12 @@ use std::time::Duration;
 use tinyplane_konnectivity_client::packet::Packet;
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
 use tinyplane_konnectivity_client::{grpc, link};
-use tinyplane_wire::identity::tls::{self, ALPN_HTTP2, ClientAuth};
+use tinyplane_wire::identity::tls::{self, ALPN_HTTP2, ClientAuth, TlsLimits};
 use tinyplane_wire::net::{Accepted, Sources, bind};
-use tinyplane_wire::process::MemberError;
+use tinyplane_wire::process::{MemberError, told};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Agents' connections at the same time.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -31,17 +35,17 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Binds the port and takes agents in.
 pub(super) fn listen(state: &Arc<State>) -> Result<SocketAddr, MemberError> {
-    let (at, files) = (state.config.agents, &state.config.agent_tls);
-    let clients = ClientAuth::Required(files.authority()?);
-    let tls = tls::server(&files.pair()?, &clients, &ALPN_HTTP2).map_err(|source| files.unusable(source))?;
-    let tls = TlsAcceptor::from(Arc::new(tls));
+    let at = state.config.agents;
+    let limits = state.config.tls_limits.clone();
+    let make = move |files: &TlsFiles| server_tls(files, &ALPN_HTTP2, &limits);
+    let tls = Reloaded::open(state.config.agent_tls.clone(), make)?;
     let bound = bind(at, Sources::any())
         .map_err(|source| MemberError::because(format!("the agent address {at} can't be bound"), source))?;
     let (shared, room) = (Arc::clone(state), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     state.tasks.spawn_acceptor(async move {
         while let Ok(place) = Arc::clone(&room).acquire_owned().await {
             let Accepted { stream, peer } = bound.listener.accept().await;
-            let (state, tls) = (Arc::clone(&shared), tls.clone());
+            let (state, tls) = (Arc::clone(&shared), TlsAcceptor::from(tls.now()));
             shared.tasks.spawn(async move {
                 match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                     Ok(Ok(stream)) => connection(&state, stream, peer).await,
@@ -53,6 +57,13 @@ pub(super) fn listen(state: &Arc<State>) -> Result<SocketAddr, MemberError> {
         }
     });
     Ok(bound.address)
+}
+
+/// Settings of a listener: clients show a certificate where there is an authority for them.
+pub(super) fn server_tls(files: &TlsFiles, alpn: &[&[u8]], limits: &TlsLimits) -> Result<ServerConfig, MemberError> {
+    let pair = files.read_pair()?.ok_or_else(|| MemberError::new("a listener needs a certificate and its key"))?;
+    let clients = files.read_authority()?.map_or(ClientAuth::None, ClientAuth::Required);
+    tls::server_within(&pair, &clients, alpn, limits).map_err(|source| files.unusable(source))
 }
 
 /// Serves one connection: its streams are the agent's call and, with our agents, one lane for each dial.
@@ -123,11 +134,21 @@ async fn serve(
         let told = "exactly one agentID is needed";
         return drop(respond.send_response(grpc::refusal(grpc::Code::InvalidArgument, told), true));
     };
+    let identifiers = match identifiers_of(&request) {
+        Ok(identifiers) => identifiers,
+        Err(why) => return drop(respond.send_response(grpc::refusal(grpc::Code::InvalidArgument, &why), true)),
+    };
+    if let Some(tokens) = &state.tokens
+        && let Err(error) = tokens.admit(request.headers()).await
+    {
+        tracing::info!(agent = agent_id, error = told(&error), "refused an agent");
+        return drop(respond.send_response(grpc::refusal(grpc::Code::Unauthenticated, &error.to_string()), true));
+    }
     let lanes = !state.config.plain && request.headers().contains_key(grpc::LANES);
-    let (outbox, outgoing) = outbox();
-    let shared = Shared::new(Side::Server, state.config.overflow, outbox.clone());
+    let (outbox, outgoing) = outbox(state.numbers.to_agent.clone());
+    let shared = Shared::new(Side::Server, state.config.overflow, outbox.clone(), state.numbers.flow.clone());
     let pending = Pending::new(state.numbers.pending_dials.clone());
-    let backend = Arc::new(Backend::new(agent_id, lanes, outbox, pending, shared));
+    let backend = Arc::new(Backend::new((agent_id, identifiers), lanes, outbox, pending, shared));
     if agent.set(Arc::clone(&backend)).is_err() {
         let told = "one call for each connection";
         return drop(respond.send_response(grpc::refusal(grpc::Code::InvalidArgument, told), true));
@@ -145,7 +166,10 @@ async fn serve(
     drop(connected);
     match ended {
         Ok(()) => tracing::info!(agent = backend.agent_id, "an agent left"),
-        Err(error) => tracing::info!(agent = backend.agent_id, error = ?error, "an agent's connection was lost"),
+        Err(error) => {
+            state.numbers.stream_broke("from_agent");
+            tracing::info!(agent = backend.agent_id, error = ?error, "an agent's connection was lost");
+        }
     }
 }
 
@@ -202,6 +226,7 @@ async fn converse(
 }
 
 async fn heard(state: &State, backend: &Backend, packet: Packet) {
+    state.numbers.from_agent.count(&packet);
     match packet {
         Packet::DialResponse(response) => backend.answered(response, state),
         Packet::Data(data) => {
@@ -227,6 +252,16 @@ async fn heard(state: &State, backend: &Backend, packet: Packet) {
 
 fn text_of(request: &Request<RecvStream>, name: &HeaderName) -> Option<String> {
     Some(request.headers().get(name)?.to_str().ok()?.to_owned())
+}
+
+/// What an agent says that it can reach.
+fn identifiers_of(request: &Request<RecvStream>) -> Result<Identifiers, String> {
+    let mut values = request.headers().get_all(grpc::AGENT_IDENTIFIERS).iter();
+    match (values.next().map(HeaderValue::to_str), values.next()) {
+        (None, _) => Ok(Identifiers::default()),
+        (Some(Ok(text)), None) => Identifiers::parse(text).map_err(|e| e.to_string()),
+        _ => Err("at most one agentIdentifiers is taken".into()),
+    }
 }
 
 fn one(request: &Request<RecvStream>, name: &HeaderName) -> bool {

@@ -1,12 +1,15 @@
 //! The agents that are connected, and dialling through one of them.
 
-use super::State;
 use super::pending::{Pending, PendingDial};
+use super::strategy::Agent;
+use super::{State, Strategy};
 use crate::carry::Leg;
 use crate::carry::shared::{Outbox, Shared};
+use crate::identifiers::Identifiers;
 use crate::metrics::Gauge;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 use tinyplane_konnectivity_client::packet::{CloseDial, CloseRequest, DialRequest, DialResponse, Packet};
 
 /// Why there is no connection.
@@ -30,6 +33,8 @@ pub(super) enum DialError {
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) agent_id: String,
+    /// What the agent says that it can reach.
+    pub(super) identifiers: Identifiers,
     /// Whether each connection has a stream of its own.
     pub(super) lanes: bool,
     pub(super) outbox: Outbox,
@@ -40,13 +45,13 @@ pub(super) struct Backend {
 
 impl Backend {
     pub(super) fn new(
-        agent_id: String,
+        (agent_id, identifiers): (String, Identifiers),
         lanes: bool,
         outbox: Outbox,
         pending: Arc<Pending>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { agent_id, lanes, outbox, pending, shared, draining: AtomicBool::new(false) }
+        Self { agent_id, identifiers, lanes, outbox, pending, shared, draining: AtomicBool::new(false) }
     }
 
     /// The agent wants no further dials.
@@ -54,7 +59,7 @@ impl Backend {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    fn is_draining(&self) -> bool {
+    pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
@@ -129,25 +134,21 @@ impl Drop for Asked<'_> {
 #[derive(Debug)]
 pub(super) struct Backends {
     agents: RwLock<Vec<Agent>>,
-    count: Gauge,
+    /// How one is chosen: the first strategy that has one.
+    strategies: Vec<Strategy>,
+    counts: BackendCounts,
 }
 
-/// The connections of one agent, the oldest first: it stays preferred.
-#[derive(Debug)]
-struct Agent {
-    id: String,
-    connections: Vec<Arc<Backend>>,
-}
-
-impl Agent {
-    fn active(&self) -> Option<&Arc<Backend>> {
-        self.connections.iter().find(|backend| !backend.is_draining())
-    }
+/// How many agents there are, as the strategies count them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BackendCounts {
+    pub(super) first: Gauge,
+    pub(super) each: [Gauge; 3],
 }
 
 impl Backends {
-    pub(super) fn new(count: Gauge) -> Self {
-        Self { agents: RwLock::default(), count }
+    pub(super) fn new(strategies: Vec<Strategy>, counts: BackendCounts) -> Self {
+        Self { agents: RwLock::default(), strategies, counts }
     }
 
     pub(super) fn add(&self, backend: Arc<Backend>) {
@@ -156,7 +157,7 @@ impl Backends {
             Some(agent) => agent.connections.push(backend),
             None => agents.push(Agent { id: backend.agent_id.clone(), connections: vec![backend] }),
         }
-        self.count.set(agents.iter().map(|agent| agent.connections.len()).sum());
+        self.count(&agents);
     }
 
     pub(super) fn remove(&self, backend: &Arc<Backend>) {
@@ -165,29 +166,36 @@ impl Backends {
             agent.connections.retain(|kept| !Arc::ptr_eq(kept, backend));
         }
         agents.retain(|agent| !agent.connections.is_empty());
-        self.count.set(agents.iter().map(|agent| agent.connections.len()).sum());
+        self.count(&agents);
     }
 
-    /// True when an agent is connected.
+    fn count(&self, agents: &[Agent]) {
+        for (place, (strategy, gauge)) in self.strategies.iter().zip(&self.counts.each).enumerate() {
+            let count = strategy.count(agents);
+            gauge.set(count);
+            if place == 0 {
+                self.counts.first.set(count);
+            }
+        }
+    }
+
+    /// True when there is an agent that a strategy could choose.
     pub(super) fn any(&self) -> bool {
-        !self.agents.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
+        self.strategies.iter().any(|strategy| strategy.count(&agents) > 0)
     }
 
-    /// Any agent; one that drains only when all do.
-    fn choose(&self) -> Option<Arc<Backend>> {
+    /// An agent for a host; one that drains only when all that could be chosen do.
+    fn choose(&self, host: &str) -> Option<Arc<Backend>> {
         let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
-        let from = rand::random_range(0..agents.len().max(1));
-        let (before, after) = agents.split_at(from.min(agents.len()));
-        let mut in_turn = after.iter().chain(before);
-        let active = in_turn.clone().find_map(Agent::active);
-        active.or_else(|| in_turn.next()?.connections.first()).cloned()
+        self.strategies.iter().find_map(|strategy| strategy.choose(&agents, host))
     }
 
     /// Dials through an agent, and counts why when that fails.
     pub(super) async fn dial(&self, address: &str, state: &State) -> Result<Leg, DialError> {
-        let failures = &state.numbers.failures;
+        let (failures, began) = (&state.numbers.failures, Instant::now());
         let left = CountUnlessAnswered(Some(failures.frontend_close.clone()));
-        let dialled = match self.choose() {
+        let dialled = match self.choose(host_of(address)) {
             None => Err(DialError::NoAgent),
             Some(backend) => match state.config.backend_dial_timeout {
                 None => backend.dial(address.to_owned()).await,
@@ -198,7 +206,7 @@ impl Backends {
         };
         left.answered();
         match &dialled {
-            Ok(_) => {}
+            Ok(_) => state.numbers.dials.observe(began.elapsed()),
             Err(DialError::NoAgent) => failures.no_agent.add(),
             Err(DialError::Refused(_)) => failures.error_response.add(),
             Err(DialError::AgentLost) => failures.backend_close.add(),
@@ -206,6 +214,12 @@ impl Backends {
         }
         dialled
     }
+}
+
+/// The host of `host:port`.
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Counts a dial whose frontend left before it was answered.
@@ -226,45 +240,73 @@ impl Drop for CountUnlessAnswered {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::Overflow;
-    use crate::carry::shared::{Side, outbox};
+    use crate::carry::shared::{Flow, Side, outbox};
+    use crate::metrics::Packets;
 
-    fn backend(id: &str) -> Arc<Backend> {
-        let (outbox, _) = outbox();
-        let shared = Shared::new(Side::Server, Overflow::Stall, outbox.clone());
-        Arc::new(Backend::new(id.into(), false, outbox, Pending::new(Gauge::default()), shared))
+    pub(in crate::server) fn backend(id: &str, identifiers: &str) -> Arc<Backend> {
+        let (outbox, _) = outbox(Packets::of("to_agent"));
+        let shared = Shared::new(Side::Server, Overflow::Stall, outbox.clone(), Flow::default());
+        let who = (id.to_owned(), Identifiers::parse(identifiers).unwrap());
+        Arc::new(Backend::new(who, false, outbox, Pending::new(Gauge::default()), shared))
+    }
+
+    fn backends(strategies: &[Strategy]) -> (Backends, BackendCounts) {
+        let counts = BackendCounts::default();
+        (Backends::new(strategies.to_vec(), counts.clone()), counts)
     }
 
     #[test]
     fn the_first_connection_of_an_agent_stays_preferred_until_it_drains_or_goes() {
-        let backends = Backends::new(Gauge::default());
-        assert!(backends.choose().is_none());
-        let (first, second) = (backend("a"), backend("a"));
+        let (backends, counts) = backends(&[Strategy::Default]);
+        assert!(backends.choose("a").is_none());
+        let (first, second) = (backend("a", ""), backend("a", ""));
         backends.add(Arc::clone(&first));
         backends.add(Arc::clone(&second));
-        assert!(Arc::ptr_eq(&backends.choose().unwrap(), &first));
+        assert_eq!(counts.first.get(), 1);
+        assert!(Arc::ptr_eq(&backends.choose("a").unwrap(), &first));
         first.drain();
-        assert!(Arc::ptr_eq(&backends.choose().unwrap(), &second));
+        assert!(Arc::ptr_eq(&backends.choose("a").unwrap(), &second));
         second.drain();
-        assert!(Arc::ptr_eq(&backends.choose().unwrap(), &first));
+        assert!(Arc::ptr_eq(&backends.choose("a").unwrap(), &first));
         backends.remove(&first);
-        assert!(Arc::ptr_eq(&backends.choose().unwrap(), &second));
+        assert!(Arc::ptr_eq(&backends.choose("a").unwrap(), &second));
         backends.remove(&second);
         assert!(!backends.any());
+        assert_eq!(counts.first.get(), 0);
     }
 
     #[test]
     fn dials_avoid_agents_that_drain_and_spread_over_the_others() {
-        let backends = Backends::new(Gauge::default());
-        let all = [backend("a"), backend("b"), backend("c")];
+        let (backends, _) = backends(&[Strategy::Default]);
+        let all = [backend("a", ""), backend("b", ""), backend("c", "")];
         for one in &all {
             backends.add(Arc::clone(one));
         }
         all[1].drain();
-        let chosen: Vec<_> = (0..200).map(|_| backends.choose().unwrap().agent_id.clone()).collect();
+        let chosen: Vec<_> = (0..200).map(|_| backends.choose("x").unwrap().agent_id.clone()).collect();
         assert!(chosen.iter().any(|id| id == "a") && chosen.iter().any(|id| id == "c"));
         assert!(chosen.iter().all(|id| id != "b"));
+    }
+
+    #[test]
+    fn the_first_strategy_that_has_an_agent_chooses() {
+        let (backends, counts) = backends(&[Strategy::DestHost, Strategy::DefaultRoute]);
+        let chosen = |host: &str| backends.choose(host).map(|backend| backend.agent_id.clone());
+        backends.add(backend("plain", ""));
+        assert!(!backends.any() && chosen("node-1").is_none());
+        backends.add(backend("named", "host=node-1&ipv4=10.0.0.1"));
+        backends.add(backend("route", "default-route=true"));
+        assert!(backends.any());
+        assert_eq!((chosen("node-1").unwrap(), chosen("10.0.0.1").unwrap()), ("named".into(), "named".into()));
+        assert_eq!(chosen("node-2").unwrap(), "route");
+        assert_eq!((counts.first.get(), counts.each[0].get(), counts.each[1].get()), (2, 2, 1));
+    }
+
+    #[test]
+    fn hosts_are_cut_from_addresses() {
+        assert_eq!((host_of("a:1"), host_of("[::1]:443"), host_of("bare")), ("a", "::1", "bare"));
     }
 }

@@ -1,11 +1,13 @@
 //! The server's flags, named as upstream's.
 
-use super::{Config, Frontend, Mode};
-use crate::flag_values::{bind_address, duration, id, port};
-use crate::{Overflow, TlsFiles};
+use super::{AgentTokens, Config, Frontend, Leases, Mode, Strategy};
+use crate::flag_values::{Unused, bind_address, duration, file, id, pair, port};
+use crate::{Overflow, TlsFiles, leases};
 use clap::{ArgAction, Args, ValueEnum};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
+use tinyplane_wire::identity::tls::TlsLimits;
 use tinyplane_wire::process::MemberError;
 
 /// Flags of the Konnectivity server.
@@ -27,14 +29,14 @@ pub struct Flags {
     #[arg(long, default_value = "")]
     server_bind_address: String,
     /// Certificate that frontends see over TCP
-    #[arg(long)]
-    server_cert: Option<PathBuf>,
+    #[arg(long, default_value = "")]
+    server_cert: String,
     /// Its private key
-    #[arg(long)]
-    server_key: Option<PathBuf>,
+    #[arg(long, default_value = "")]
+    server_key: String,
     /// Authority of the frontends' certificates
-    #[arg(long)]
-    server_ca_cert: Option<PathBuf>,
+    #[arg(long, default_value = "")]
+    server_ca_cert: String,
     /// Port for agents
     #[arg(long, value_parser = port, default_value = "8091")]
     agent_port: u16,
@@ -42,14 +44,53 @@ pub struct Flags {
     #[arg(long, default_value = "")]
     agent_bind_address: String,
     /// Certificate that agents see
-    #[arg(long)]
-    cluster_cert: PathBuf,
+    #[arg(long, default_value = "")]
+    cluster_cert: String,
     /// Its private key
+    #[arg(long, default_value = "")]
+    cluster_key: String,
+    /// Authority of the agents' certificates, unless they show tokens
+    #[arg(long, default_value = "")]
+    cluster_ca_cert: String,
+    /// Namespace of the agents' service account, where they show tokens
+    #[arg(long, default_value = "")]
+    agent_namespace: String,
+    /// Name of the agents' service account
+    #[arg(long, default_value = "")]
+    agent_service_account: String,
+    /// For whom the agents' tokens have to be meant
+    #[arg(long, default_value = "")]
+    authentication_audience: String,
+    /// How the API server is reached, for tokens and leases
+    #[arg(long, default_value = "")]
+    kubeconfig: String,
+    /// Requests a second to the API server; they are few here, and not limited
+    #[arg(long, default_value_t = 0.0, hide = true)]
+    kubeconfig_qps: f32,
+    /// As --kubeconfig-qps
+    #[arg(long, default_value_t = 0, hide = true)]
+    kubeconfig_burst: i32,
+    /// Address to dial the API server from (ours)
     #[arg(long)]
-    cluster_key: PathBuf,
-    /// Authority of the agents' certificates
-    #[arg(long)]
-    cluster_ca_cert: PathBuf,
+    source_address: Option<IpAddr>,
+    /// How an agent is chosen: default, destHost, defaultRoute; the first that has one
+    #[arg(long, default_value = "default", value_parser = strategies)]
+    proxy_strategies: Strategies,
+    /// Suites of TLS 1.2 that are taken; none are all that are safe
+    #[arg(long, value_delimiter = ',', value_parser = suite)]
+    cipher_suites: Vec<String>,
+    /// Oldest TLS that is taken: VersionTLS12 or VersionTLS13
+    #[arg(long, default_value = "", value_parser = tls_version)]
+    tls_min_version: TlsVersion,
+    /// Tell agents by a lease that this server is there, and take expired ones away
+    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    enable_lease_controller: bool,
+    /// Namespace of the leases
+    #[arg(long, default_value = leases::NAMESPACE)]
+    lease_namespace: String,
+    /// Labels of the leases
+    #[arg(long, default_value = leases::LABEL)]
+    lease_label: String,
     /// Port of /healthz, /readyz and /metrics
     #[arg(long, value_parser = port, default_value = "8092")]
     health_port: u16,
@@ -86,6 +127,42 @@ pub struct Flags {
     /// Speak upstream's protocol and nothing more (ours)
     #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     plain_protocol: bool,
+    #[command(flatten)]
+    unused: Unused,
+}
+
+/// Strategies in their order.
+#[derive(Clone, Debug)]
+struct Strategies(Vec<Strategy>);
+
+fn strategies(text: &str) -> Result<Strategies, String> {
+    let read: Result<Vec<_>, _> = text.split(',').filter(|word| !word.is_empty()).map(str::parse).collect();
+    let mut read: Vec<Strategy> = read?;
+    let mut seen = Vec::new();
+    read.retain(|one| {
+        !seen.contains(one) && {
+            seen.push(*one);
+            true
+        }
+    });
+    if read.is_empty() { Err("proxy strategies cannot be empty".into()) } else { Ok(Strategies(read)) }
+}
+
+fn suite(text: &str) -> Result<String, String> {
+    if TlsLimits::knows(text) { Ok(text.to_owned()) } else { Err(format!("cipher suite {text} is not supported")) }
+}
+
+/// Whether TLS 1.3 alone is taken.
+#[derive(Clone, Copy, Debug)]
+struct TlsVersion(bool);
+
+/// What is older than 1.2 is not spoken here, whatever is allowed.
+fn tls_version(text: &str) -> Result<TlsVersion, String> {
+    match text {
+        "" | "VersionTLS10" | "VersionTLS11" | "VersionTLS12" => Ok(TlsVersion(false)),
+        "VersionTLS13" => Ok(TlsVersion(true)),
+        _ => Err(format!("unknown tls version {text:?}")),
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -113,6 +190,17 @@ impl TryFrom<Flags> for Config {
     type Error = MemberError;
 
     fn try_from(flags: Flags) -> Result<Self, MemberError> {
+        flags.unused.check()?;
+        let cluster = pair("cluster", &flags.cluster_cert, &flags.cluster_key)?;
+        if cluster.is_none() {
+            return Err(MemberError::new("--cluster-cert and --cluster-key are needed"));
+        }
+        let agent_tokens = tokens(&flags)?;
+        if agent_tokens.is_none() && flags.cluster_ca_cert.is_empty() {
+            let told =
+                "agents are known by certificates (--cluster-ca-cert) or by tokens (--agent-namespace): say which";
+            return Err(MemberError::new(told));
+        }
         Ok(Self {
             mode: match flags.mode {
                 ModeFlag::Grpc => Mode::Grpc,
@@ -120,11 +208,13 @@ impl TryFrom<Flags> for Config {
             },
             frontend: frontend(&flags)?,
             agents: bind_address("agent-bind-address", &flags.agent_bind_address, flags.agent_port)?,
-            agent_tls: TlsFiles {
-                certificate: flags.cluster_cert,
-                key: flags.cluster_key,
-                authority: flags.cluster_ca_cert,
-            },
+            agent_tls: TlsFiles { pair: cluster, authority: file(&flags.cluster_ca_cert) },
+            agent_tokens,
+            tls_limits: TlsLimits { tls13_only: flags.tls_min_version.0, cipher_suites: flags.cipher_suites.clone() },
+            leases: leases_in(&flags)?,
+            kubeconfig: file(&flags.kubeconfig),
+            source: flags.source_address,
+            strategies: flags.proxy_strategies.0,
             health: bind_address("health-bind-address", &flags.health_bind_address, flags.health_port)?,
             admin: bind_address("admin-bind-address", &flags.admin_bind_address, flags.admin_port)?,
             server_id: id(flags.server_id, "PROXY_SERVER_ID"),
@@ -139,23 +229,54 @@ impl TryFrom<Flags> for Config {
     }
 }
 
+fn tokens(flags: &Flags) -> Result<Option<AgentTokens>, MemberError> {
+    let wanted = AgentTokens {
+        namespace: flags.agent_namespace.clone(),
+        service_account: flags.agent_service_account.clone(),
+        audience: flags.authentication_audience.clone(),
+    };
+    let given = [&wanted.namespace, &wanted.service_account, &wanted.audience].map(|word| !word.is_empty());
+    match given {
+        [false, false, false] => Ok(None),
+        [true, true, true] if !flags.cluster_ca_cert.is_empty() => {
+            Err(MemberError::new("--cluster-ca-cert can not be used when agent authentication is enabled"))
+        }
+        [true, true, true] => Ok(Some(wanted)),
+        _ => {
+            let told = "--agent-namespace, --agent-service-account and --authentication-audience belong together";
+            Err(MemberError::new(told))
+        }
+    }
+}
+
+fn leases_in(flags: &Flags) -> Result<Option<Leases>, MemberError> {
+    if !flags.enable_lease_controller {
+        return Ok(None);
+    }
+    let label = |pair: &str| pair.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+    let labels: Option<BTreeMap<_, _>> = flags.lease_label.split(',').map(label).collect();
+    let labels = labels.ok_or_else(|| MemberError::new(format!("--lease-label={} is no label", flags.lease_label)))?;
+    Ok(Some(Leases { namespace: flags.lease_namespace.clone(), labels }))
+}
+
 fn frontend(flags: &Flags) -> Result<Frontend, MemberError> {
-    let files = [&flags.server_cert, &flags.server_key, &flags.server_ca_cert];
+    let (certificate, authority) =
+        (pair("server", &flags.server_cert, &flags.server_key)?, file(&flags.server_ca_cert));
     if !flags.uds_name.is_empty() {
         if flags.server_port.is_some_and(|port| port != 0) {
             return Err(MemberError::new("--server-port has to be 0 where --uds-name is given"));
         }
-        if files.iter().any(|file| file.is_some()) {
+        if certificate.is_some() || authority.is_some() {
             return Err(MemberError::new("a Unix socket takes no --server-cert, --server-key and --server-ca-cert"));
         }
         let path = flags.uds_name.clone().into();
         return Ok(Frontend::Unix { path, delete_existing: flags.delete_existing_uds_file });
     }
-    let [Some(certificate), Some(key), Some(authority)] = files else {
+    if certificate.is_none() || authority.is_none() {
         let told = "without --uds-name, --server-cert, --server-key and --server-ca-cert are needed";
         return Err(MemberError::new(told));
-    };
-    let tls = TlsFiles { certificate: certificate.clone(), key: key.clone(), authority: authority.clone() };
+    }
+    let tls = TlsFiles { pair: certificate, authority };
     let at = bind_address("server-bind-address", &flags.server_bind_address, flags.server_port.unwrap_or(8090))?;
     Ok(Frontend::Tcp { at, tls })
 }
@@ -194,9 +315,45 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_of_upstream_is_taken() {
+        let all = "--cluster-cert=c --cluster-key=k --cluster-ca-cert= --mode=grpc --uds-name=/k.sock --server-port=0 \
+            --delete-existing-uds-file=true --server-bind-address= --agent-port=8091 --agent-bind-address= \
+            --admin-port=8095 --admin-bind-address=127.0.0.1 --health-port=8092 --health-bind-address= \
+            --keepalive-time=1h --frontend-keepalive-time=1h --enable-profiling=true \
+            --enable-contention-profiling=true --server-id=s --server-count=3 --agent-namespace=kube-system \
+            --agent-service-account=konnectivity-agent --kubeconfig=/k --kubeconfig-qps=75 --kubeconfig-burst=150 \
+            --kube-api-content-type=application/json --authentication-audience=system:konnectivity-server \
+            --proxy-strategies=destHost,defaultRoute,default --tls-min-version=VersionTLS13 \
+            --cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 --xfr-channel-size=10 \
+            --enable-lease-controller=true --lease-namespace=kube-system --lease-label=k8s-app=x \
+            --graceful-shutdown-timeout=10s --backend-dial-timeout=5s --warn-on-channel-limit=true --logtostderr=true";
+        let config = parse(all).unwrap();
+        assert_eq!(config.strategies, [Strategy::DestHost, Strategy::DefaultRoute, Strategy::Default]);
+        assert_eq!(config.agent_tokens.unwrap().service_account, "konnectivity-agent");
+        assert_eq!(config.leases.unwrap().labels["k8s-app"], "x");
+        assert!(config.tls_limits.tls13_only && config.agent_tls.authority.is_none());
+    }
+
+    #[test]
+    fn agents_are_known_by_certificates_or_by_tokens() {
+        let tokens = "--agent-namespace=n --agent-service-account=s --authentication-audience=a";
+        assert!(parse(&format!("{CLUSTER} --uds-name=/k {tokens}")).unwrap_err().contains("--cluster-ca-cert"));
+        assert!(parse("--cluster-cert=c --cluster-key=k --uds-name=/k").unwrap_err().contains("--agent-namespace"));
+        assert!(parse("--cluster-cert=c --cluster-key=k --uds-name=/k --agent-namespace=n").is_err());
+    }
+
+    #[test]
     fn what_is_wrong_is_refused() {
         assert!(parse("").is_err());
-        for wrong in ["--agent-port=80", "--keepalive-time=soon", "--mode=ssh", "--admin-bind-address=here"] {
+        for wrong in [
+            "--proxy-strategies=any",
+            "--cipher-suites=none",
+            "--tls-min-version=1.3",
+            "--agent-port=80",
+            "--keepalive-time=soon",
+            "--mode=ssh",
+            "--admin-bind-address=here",
+        ] {
             assert!(parse(&format!("{CLUSTER} --uds-name=/k {wrong}")).is_err(), "{wrong}");
         }
     }

@@ -5,24 +5,32 @@ mod backends;
 #[cfg(feature = "cli")]
 pub mod flags;
 mod frontend;
+mod lease;
 mod numbers;
 mod pending;
+mod strategy;
+mod tokens;
+
+pub use strategy::Strategy;
 
 use crate::carry::Buffers;
-use crate::endpoints::{self, Answer};
+use crate::endpoints::{self, Answer, Asked};
 use crate::tasks::Tasks;
 use crate::{Overflow, TlsFiles};
-use backends::Backends;
+use backends::{BackendCounts, Backends};
 use http::StatusCode;
 use numbers::Numbers;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::tls::TlsLimits;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
+use tokens::Tokens;
 
 /// What the server is to do.
 #[derive(Clone, Debug)]
@@ -33,8 +41,20 @@ pub struct Config {
     pub frontend: Frontend,
     /// Where agents connect.
     pub agents: SocketAddr,
-    /// The certificate that agents see, and the authority of theirs.
+    /// The certificate that agents see, and the authority of theirs, where they show one.
     pub agent_tls: TlsFiles,
+    /// Which service account agents are to be, where they prove it by a token.
+    pub agent_tokens: Option<AgentTokens>,
+    /// What listeners take of TLS.
+    pub tls_limits: TlsLimits,
+    /// How an agent is chosen for a dial: the first that has one.
+    pub strategies: Vec<Strategy>,
+    /// Tells agents by a lease that this server is there.
+    pub leases: Option<Leases>,
+    /// How the API server is reached, for tokens and leases.
+    pub kubeconfig: Option<PathBuf>,
+    /// What it is dialled from.
+    pub source: Option<IpAddr>,
     /// Where `/healthz`, `/readyz` and `/metrics` are.
     pub health: SocketAddr,
     /// Where `/metrics` is for the operator.
@@ -85,6 +105,26 @@ pub enum Frontend {
     },
 }
 
+/// Whom agents have to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentTokens {
+    /// Namespace of the service account.
+    pub namespace: String,
+    /// Its name.
+    pub service_account: String,
+    /// For whom the token has to be meant.
+    pub audience: String,
+}
+
+/// Where servers' leases are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leases {
+    /// Their namespace.
+    pub namespace: String,
+    /// The labels that they are found by.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// What the server's tasks share.
 #[derive(Debug)]
 struct State {
@@ -92,6 +132,8 @@ struct State {
     clock: Clock,
     tasks: Tasks,
     backends: Backends,
+    /// Judges agents, where they prove themselves by a token.
+    tokens: Option<Tokens>,
     numbers: Numbers,
     buffers: Buffers,
     connect_ids: AtomicI64,
@@ -101,6 +143,11 @@ impl State {
     /// A number for a connection that is new to its frontend.
     fn next_connect_id(&self) -> i64 {
         self.connect_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The metrics.
+    fn page(&self) -> String {
+        self.numbers.page(&self.config.strategies)
     }
 }
 
@@ -112,8 +159,13 @@ impl State {
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Running, MemberError> {
     let tasks = Tasks::new(shutdown.clone());
     let numbers = Numbers::default();
+    let client = client(&config)?;
+    let tokens = config.agent_tokens.as_ref().zip(client.clone()).map(|(wanted, client)| Tokens::new(client, wanted));
+    let counts =
+        BackendCounts { first: numbers.ready_backend_connections.clone(), each: numbers.ready_backends.clone() };
     let state = Arc::new(State {
-        backends: Backends::new(numbers.ready_backends.clone()),
+        backends: Backends::new(config.strategies.clone(), counts),
+        tokens,
         config,
         clock,
         tasks: tasks.clone(),
@@ -127,12 +179,26 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         shutdown.cancel();
     }
     let addresses = served?;
+    if let Some((wanted, client)) = state.config.leases.clone().zip(client) {
+        tasks.spawn_closing(lease::keep(Arc::clone(&state), client, wanted, shutdown));
+    }
     let task = tokio::spawn(async move {
         let grace = state.config.graceful_shutdown;
         tasks.run(grace).await;
         Ok(())
     });
     Ok(Running { addresses, task })
+}
+
+/// A client of the API, where tokens or leases need one.
+fn client(config: &Config) -> Result<Option<Client>, MemberError> {
+    if config.agent_tokens.is_none() && config.leases.is_none() {
+        return Ok(None);
+    }
+    let told = "tokens of agents, and leases, need the kubeconfig of an API server";
+    let path = config.kubeconfig.as_deref().ok_or_else(|| MemberError::new(told))?;
+    let client = Client::from_kubeconfig(path, config.source, "konnectivity-server");
+    client.map(Some).map_err(|e| MemberError::because(format!("{} can't be used", path.display()), e))
 }
 
 fn serve(state: &Arc<State>) -> Result<BTreeMap<String, SocketAddr>, MemberError> {
@@ -142,20 +208,22 @@ fn serve(state: &Arc<State>) -> Result<BTreeMap<String, SocketAddr>, MemberError
         addresses.insert("frontend".into(), at);
     }
     let shared = Arc::clone(state);
-    let health = move |path: &str, _: &str| health(&shared, path);
+    let health = move |asked: Asked<'_>| health(&shared, asked.path);
     addresses.insert("health".into(), endpoints::serve(state.config.health, "health", &state.tasks, health)?);
     let shared = Arc::clone(state);
-    let admin = move |path: &str, _: &str| (path == "/metrics").then(|| (StatusCode::OK, shared.numbers.page()));
+    let admin = move |asked: Asked<'_>| (asked.path == "/metrics").then(|| Answer::ok(shared.page()));
     addresses.insert("admin".into(), endpoints::serve(state.config.admin, "admin", &state.tasks, admin)?);
     Ok(addresses)
 }
 
 fn health(state: &State, path: &str) -> Option<Answer> {
     match path {
-        "/healthz" => Some((StatusCode::OK, "ok".into())),
-        "/readyz" | "/ready" if state.backends.any() => Some((StatusCode::OK, "ok".into())),
-        "/readyz" | "/ready" => Some((StatusCode::INTERNAL_SERVER_ERROR, "no connection to any proxy agent".into())),
-        "/metrics" => Some((StatusCode::OK, state.numbers.page())),
+        "/healthz" => Some(Answer::ok("ok".into())),
+        "/readyz" | "/ready" if state.backends.any() => Some(Answer::ok("ok".into())),
+        "/readyz" | "/ready" => {
+            Some(Answer::of(StatusCode::INTERNAL_SERVER_ERROR, "no connection to any proxy agent".into()))
+        }
+        "/metrics" => Some(Answer::ok(state.page())),
         _ => None,
     }
 }

@@ -243,18 +243,18 @@ async fn a_second_connection_of_an_agent_does_not_disturb_the_first() {
     let first = rig.agent("twin").await;
     let mut kept = open(&*rig.dial(), echo()).await;
     let second = rig.agent("twin").await;
-    server.shows("server_ready_backend_connections", 2).await;
+    server.shows("server_grpc_connections{service_method=\"Connect\"}", 2).await;
     converse(&mut kept, "undisturbed").await;
     let _more = open(&*rig.dial(), echo()).await;
     first.shows("agent_open_endpoint_connections", 2).await;
     second.stop().await;
-    server.shows("server_ready_backend_connections", 1).await;
+    server.shows("server_grpc_connections{service_method=\"Connect\"}", 1).await;
     converse(&mut kept, "still").await;
     // And when the first one goes, the other takes over.
     let third = rig.agent("twin").await;
-    server.shows("server_ready_backend_connections", 2).await;
+    server.shows("server_grpc_connections{service_method=\"Connect\"}", 2).await;
     first.stop().await;
-    server.shows("server_ready_backend_connections", 1).await;
+    server.shows("server_grpc_connections{service_method=\"Connect\"}", 1).await;
     converse(&mut open(&*rig.dial(), echo()).await, "over").await;
     drop(third);
 }
@@ -285,8 +285,7 @@ async fn peers_of_another_authority_are_refused() {
     config.tls = stranger.tls("agent");
     let foreign = rig.start_agent(config).await;
     let mut config = rig.agent_config("half-stranger");
-    config.tls.certificate = stranger.tls("agent").certificate;
-    config.tls.key = stranger.tls("agent").key;
+    config.tls.pair = stranger.tls("agent").pair;
     let half = rig.start_agent(config).await;
     // Both have been refused by the time that an agent of ours, which came later, is served.
     let _ours = rig.agent("ours").await;

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tinyplane_konnectivity::server::{Frontend, Mode};
+use tinyplane_konnectivity::agent::CountSource;
+use tinyplane_konnectivity::server::{Frontend, Mode, Strategy};
 use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
 use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::{Authority, Leaf, Usage};
-use tinyplane_wire::identity::tls::{self, KeyPairPem, Trust};
+use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsLimits, Trust};
 use tinyplane_wire::net::{ClusterNet, Dial, Listener, Sources, Stream, TcpDial, UnixDial, bind};
 use tinyplane_wire::process::{Running, Shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,11 +117,8 @@ impl Rig {
     }
 
     pub(crate) fn tls(&self, name: &str) -> TlsFiles {
-        TlsFiles {
-            certificate: self.path(&format!("{name}.crt")),
-            key: self.path(&format!("{name}.key")),
-            authority: self.path("ca.crt"),
-        }
+        let (certificate, key) = (self.path(&format!("{name}.crt")), self.path(&format!("{name}.key")));
+        TlsFiles::mutual(certificate, key, self.path("ca.crt"))
     }
 
     /// Starts the server, on the same addresses as before if it ran before.
@@ -140,6 +138,12 @@ impl Rig {
             frontend,
             agents: self.agents_at.lock().unwrap().unwrap_or(any),
             agent_tls: self.tls("server"),
+            agent_tokens: None,
+            tls_limits: TlsLimits::default(),
+            strategies: vec![Strategy::Default],
+            leases: None,
+            kubeconfig: None,
+            source: None,
             health: any,
             admin: any,
             server_id: "server-1".into(),
@@ -171,12 +175,15 @@ impl Rig {
             server_host: HERE.into(),
             server_port: self.agents_at().port(),
             tls: self.tls("agent"),
+            token_file: None,
             alpn: Vec::new(),
             agent_id: id.into(),
             agent_identifiers: String::new(),
             sync_interval: Duration::from_millis(20),
             sync_interval_cap: Duration::from_millis(100),
             sync_forever: false,
+            leases: None,
+            count_source: CountSource::Single,
             keepalive: Duration::from_secs(3600),
             health: any,
             admin: any,

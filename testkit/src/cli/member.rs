@@ -31,7 +31,7 @@ pub(super) struct With<T: Args> {
     #[arg(long)]
     lifeline: bool,
     /// Verbosity of the log on stderr
-    #[arg(short, long = "verbosity", value_name = "N", default_value_t = 1)]
+    #[arg(short, long = "verbosity", alias = "v", value_name = "N", default_value_t = 1)]
     v: u8,
 }
 

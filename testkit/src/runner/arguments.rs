@@ -167,6 +167,7 @@ fn konnectivity_server(spec: &Spec, line: &mut Line) {
     line.file("cluster-key", &folder.pki("konnectivity-server.key"));
     line.file("cluster-ca-cert", &folder.pki("ca.crt"));
     line.flag("server-id", "konnectivity-server");
+    line.flag("source-address", address);
 }
 
 fn konnectivity_agent(spec: &Spec, line: &mut Line) {

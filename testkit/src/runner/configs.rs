@@ -9,6 +9,7 @@ use tinyplane_apiserver::egress::NodeConfig;
 use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
 use tinyplane_kubelet_stub as kubelet;
 use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::tls::TlsLimits;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
 /// Starts a member with the settings that its plan means.
@@ -69,6 +70,12 @@ fn konnectivity_server(spec: &Spec) -> server::Config {
         frontend: server::Frontend::Unix { path: spec.tunnel_socket(), delete_existing: true },
         agents: SocketAddr::new(address, spec.ports.agents),
         agent_tls: tls_files(spec, "konnectivity-server"),
+        agent_tokens: None,
+        tls_limits: TlsLimits::default(),
+        strategies: vec![server::Strategy::Default],
+        leases: None,
+        kubeconfig: None,
+        source: Some(address),
         health: SocketAddr::new(address, 8092),
         admin: SocketAddr::new(address, 8095),
         server_id: "konnectivity-server".into(),
@@ -88,12 +95,15 @@ fn konnectivity_agent(spec: &Spec) -> agent::Config {
         server_host: spec.plan.address(Member::KonnectivityServer).to_string(),
         server_port: spec.ports.agents,
         tls: tls_files(spec, "konnectivity-agent"),
+        token_file: None,
         alpn: Vec::new(),
         agent_id: "konnectivity-agent".into(),
         agent_identifiers: String::new(),
         sync_interval: Duration::from_secs(1),
         sync_interval_cap: Duration::from_secs(1),
         sync_forever: false,
+        leases: None,
+        count_source: agent::CountSource::Single,
         keepalive: KEEPALIVE,
         health: SocketAddr::new(address, 8093),
         admin: SocketAddr::new(address, 8094),
@@ -105,11 +115,8 @@ fn konnectivity_agent(spec: &Spec) -> agent::Config {
 }
 
 fn tls_files(spec: &Spec, member: &str) -> TlsFiles {
-    TlsFiles {
-        certificate: spec.folder.pki(&format!("{member}.crt")),
-        key: spec.folder.pki(&format!("{member}.key")),
-        authority: spec.folder.pki("ca.crt"),
-    }
+    let file = |extension: &str| spec.folder.pki(&format!("{member}.{extension}"));
+    TlsFiles::mutual(file("crt"), file("key"), spec.folder.pki("ca.crt"))
 }
 
 fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {

@@ -9,7 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{WantsServerCert, WebPkiClientVerifier};
 use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
 };
 use std::sync::Arc;
 
@@ -85,12 +86,63 @@ pub enum Trust {
     Anybody,
 }
 
+/// What a server takes of TLS, where that is less than everything that is safe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsLimits {
+    /// TLS 1.3 alone.
+    pub tls13_only: bool,
+    /// Suites of TLS 1.2 by their IANA names; none are all. Those of TLS 1.3 are always taken.
+    pub cipher_suites: Vec<String>,
+}
+
+impl TlsLimits {
+    /// True for the name of a suite that is known here.
+    #[must_use]
+    pub fn knows(suite: &str) -> bool {
+        provider().cipher_suites.iter().any(|known| suite_name(known) == suite)
+    }
+
+    fn provider(&self) -> Arc<CryptoProvider> {
+        if self.cipher_suites.is_empty() {
+            return provider();
+        }
+        let mut limited = CryptoProvider::clone(&provider());
+        limited.cipher_suites.retain(|suite| {
+            suite.tls13().is_some() || self.cipher_suites.iter().any(|name| *name == suite_name(suite))
+        });
+        Arc::new(limited)
+    }
+
+    fn versions(&self) -> &'static [&'static SupportedProtocolVersion] {
+        static NEW: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+        if self.tls13_only { NEW } else { rustls::DEFAULT_VERSIONS }
+    }
+}
+
+/// The IANA name of a suite: rustls names those of TLS 1.3 in its own way.
+fn suite_name(suite: &SupportedCipherSuite) -> String {
+    suite.suite().as_str().unwrap_or_default().replace("TLS13_", "TLS_")
+}
+
 /// Settings of a server.
 ///
 /// # Errors
 /// When a PEM text can't be read or a key doesn't fit.
 pub fn server(pair: &KeyPairPem, clients: &ClientAuth, alpn: &[&[u8]]) -> Result<ServerConfig, TlsError> {
-    let builder = server_builder(clients)?;
+    server_within(pair, clients, alpn, &TlsLimits::default())
+}
+
+/// As [`server`], within limits.
+///
+/// # Errors
+/// As [`server`], and when nothing of TLS is left within the limits.
+pub fn server_within(
+    pair: &KeyPairPem,
+    clients: &ClientAuth,
+    alpn: &[&[u8]],
+    limits: &TlsLimits,
+) -> Result<ServerConfig, TlsError> {
+    let builder = server_builder(clients, limits)?;
     Ok(with_alpn(builder.with_single_cert(chain(&pair.certificate)?, key(&pair.key)?)?, alpn))
 }
 
@@ -99,12 +151,16 @@ pub fn server(pair: &KeyPairPem, clients: &ClientAuth, alpn: &[&[u8]]) -> Result
 /// # Errors
 /// When the client authority can't be read.
 pub fn server_of(files: Arc<ServingFiles>, clients: &ClientAuth, alpn: &[&[u8]]) -> Result<ServerConfig, TlsError> {
-    Ok(with_alpn(server_builder(clients)?.with_cert_resolver(files), alpn))
+    Ok(with_alpn(server_builder(clients, &TlsLimits::default())?.with_cert_resolver(files), alpn))
 }
 
-fn server_builder(clients: &ClientAuth) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, TlsError> {
-    let provider = provider();
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+fn server_builder(
+    clients: &ClientAuth,
+    limits: &TlsLimits,
+) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, TlsError> {
+    let provider = limits.provider();
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(limits.versions())?;
     Ok(match clients {
         ClientAuth::None => builder.with_no_client_auth(),
         ClientAuth::Offered => builder.with_client_cert_verifier(Arc::new(Possession::new(&provider))),

@@ -2,15 +2,16 @@
 
 use super::super::State;
 use super::super::backends::DialError;
-use crate::carry::{Leg, packets, pump};
+use crate::carry::{FrontendCounts, Leg, packets, pump_timed};
 use crate::keepalive;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Request;
 use std::sync::Arc;
+use std::time::Instant;
 use tinyplane_konnectivity_client::packet::{CloseResponse, DialRequest, DialResponse, Packet};
-use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter};
+use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
 use tinyplane_konnectivity_client::{grpc, link};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -57,29 +58,33 @@ fn called(state: &Arc<State>, request: Request<RecvStream>, mut respond: SendRes
 
 async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half_close: bool) {
     let counted = state.numbers.frontend_streams.hold();
-    let Some(request) = first_dial(&mut from, &mut to).await else { return };
+    let numbers = &state.numbers;
+    let Some(request) = first_dial(state, &mut from, &mut to).await else { return };
     let dialled = tokio::select! {
         dialled = state.backends.dial(&request.address, state) => dialled,
-        () = left(&mut from, request.random) => return tracing::debug!("a frontend left before its dial was answered"),
+        () = left(state, &mut from, request.random) => return tracing::debug!("a frontend left before its dial was answered"),
     };
     let random = request.random;
     match dialled {
         Ok(mut back) => {
             let connect_id = state.next_connect_id();
             let answer = Packet::DialResponse(DialResponse { error: String::new(), connect_id, random });
+            numbers.to_client.count(&answer);
             if to.send(answer).is_err() {
-                return;
+                return numbers.failures.send_rsp.add();
             }
-            let mut front = packets(from, to, connect_id, half_close);
-            let carried = (state.numbers.established.hold(), state.tasks.carry());
-            let end = pump(&mut front, &mut back).await;
+            let counts = FrontendCounts { heard: numbers.from_client.clone(), said: numbers.to_client.clone() };
+            let mut front = packets(from, to, connect_id, half_close, counts);
+            let (carried, began) = ((numbers.established.hold(), state.tasks.carry()), Instant::now());
+            let end = pump_timed(&mut front, &mut back, Some(&numbers.frontend_writes)).await;
+            numbers.connections.observe(began.elapsed());
             tracing::debug!(address = request.address, ?end, "a connection ended");
             drop((carried, counted));
             settle(&mut front, &mut back).await;
         }
         Err(error) => {
             tracing::info!(address = request.address, %error, "a dial failed");
-            refuse(&mut to, &error, random);
+            refuse(state, &mut to, &error, random);
             drop(counted);
             while matches!(from.next().await, Ok(Some(_))) {}
         }
@@ -91,14 +96,16 @@ async fn settle(front: &mut Leg, back: &mut Leg) {
 }
 
 /// The dial that a stream begins with. Upstream's clients close what they never dialled, and expect an answer.
-async fn first_dial(from: &mut PacketReader, to: &mut PacketWriter) -> Option<DialRequest> {
+async fn first_dial(state: &State, from: &mut PacketReader, to: &mut PacketWriter) -> Option<DialRequest> {
     loop {
-        match from.next().await {
+        match counted(state, from).await {
             Ok(Some(Packet::DialRequest(request))) => return Some(request),
             Ok(Some(Packet::CloseRequest(close))) => {
                 let told = "no connection was dialled on this stream".to_owned();
                 let closed = CloseResponse { error: told, connect_id: close.connect_id };
-                to.send(Packet::CloseResponse(closed)).ok()?;
+                let closed = Packet::CloseResponse(closed);
+                state.numbers.to_client.count(&closed);
+                to.send(closed).ok()?;
             }
             Ok(Some(other)) => tracing::debug!(packet = other.name(), "a packet before the dial"),
             Ok(None) => {
@@ -106,6 +113,7 @@ async fn first_dial(from: &mut PacketReader, to: &mut PacketWriter) -> Option<Di
                 return None;
             }
             Err(error) => {
+                state.numbers.stream_broke("from_client");
                 tracing::debug!(%error, "a frontend broke before its dial");
                 return None;
             }
@@ -114,9 +122,9 @@ async fn first_dial(from: &mut PacketReader, to: &mut PacketWriter) -> Option<Di
 }
 
 /// Waits until the frontend gives up its dial, or is gone.
-async fn left(from: &mut PacketReader, random: i64) {
+async fn left(state: &State, from: &mut PacketReader, random: i64) {
     loop {
-        match from.next().await {
+        match counted(state, from).await {
             Ok(Some(Packet::CloseDial(close))) if close.random == random => return,
             Ok(Some(other)) => tracing::debug!(packet = other.name(), "a packet before the dial was answered"),
             Ok(None) | Err(_) => return,
@@ -124,8 +132,18 @@ async fn left(from: &mut PacketReader, random: i64) {
     }
 }
 
-fn refuse(to: &mut PacketWriter, error: &DialError, random: i64) {
+/// The next packet, which is counted.
+async fn counted(state: &State, from: &mut PacketReader) -> Result<Option<Packet>, StreamError> {
+    let next = from.next().await?;
+    if let Some(packet) = &next {
+        state.numbers.from_client.count(packet);
+    }
+    Ok(next)
+}
+
+fn refuse(state: &State, to: &mut PacketWriter, error: &DialError, random: i64) {
     let answer = Packet::DialResponse(DialResponse { error: error.to_string(), connect_id: 0, random });
+    state.numbers.to_client.count(&answer);
     if let Err(error) = to.send(answer).and_then(|()| to.succeed()) {
         tracing::debug!(%error, "a frontend left before its dial was refused");
     }

@@ -2,7 +2,7 @@
 
 use super::super::State;
 use super::super::backends::DialError;
-use crate::carry::{Leg, Split, pump, socket};
+use crate::carry::{Leg, Split, pump_timed, socket};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tinyplane_konnectivity_client::join_host_port;
 
 /// How long a request's head may take.
@@ -54,12 +54,17 @@ pub(super) async fn connection<S: Split>(state: &Arc<State>, stream: S) {
     let Some(((address, mut back), upgrade)) = made else { return };
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%error, "a frontend left before it was answered"),
+        Err(error) => {
+            state.numbers.failures.send_rsp.add();
+            return tracing::debug!(%error, "a frontend left before it was answered");
+        }
     };
     let Ok(parts) = upgraded.downcast::<TokioIo<S>>() else { return };
     let mut front = socket(parts.io.into_inner(), parts.read_buf, state.buffers.clone());
-    let carried = (state.numbers.established.hold(), state.tasks.carry());
-    let end = pump(&mut front, &mut back).await;
+    let numbers = &state.numbers;
+    let (carried, began) = ((numbers.established.hold(), state.tasks.carry()), Instant::now());
+    let end = pump_timed(&mut front, &mut back, Some(&numbers.frontend_writes)).await;
+    numbers.connections.observe(began.elapsed());
     tracing::debug!(address, ?end, "a connection ended");
     drop((front, carried));
     back.settle().await;

@@ -3,14 +3,15 @@
 mod grpc;
 mod http_connect;
 
-use super::agents::HANDSHAKE_TIMEOUT;
+use super::agents::{HANDSHAKE_TIMEOUT, server_tls};
 use super::{Frontend, Mode, State};
 use crate::TlsFiles;
 use crate::carry::Split;
+use crate::tls::Reloaded;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use tinyplane_wire::identity::tls::{self, ALPN_HTTP1, ALPN_HTTP2, ClientAuth};
+use tinyplane_wire::identity::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use tinyplane_wire::net::{Accepted, Sources, Stream, bind, bind_unix};
 use tinyplane_wire::process::MemberError;
 use tokio::sync::Semaphore;
@@ -52,20 +53,19 @@ fn listen_unix(state: &Arc<State>, path: &Path, delete_existing: bool) -> Result
 }
 
 fn listen_tcp(state: &Arc<State>, at: SocketAddr, files: &TlsFiles) -> Result<SocketAddr, MemberError> {
-    let alpn: &[&[u8]] = match state.config.mode {
+    let alpn: &'static [&'static [u8]] = match state.config.mode {
         Mode::Grpc => &ALPN_HTTP2,
         Mode::HttpConnect => &ALPN_HTTP1,
     };
-    let clients = ClientAuth::Required(files.authority()?);
-    let tls = tls::server(&files.pair()?, &clients, alpn).map_err(|source| files.unusable(source))?;
-    let tls = TlsAcceptor::from(Arc::new(tls));
+    let limits = state.config.tls_limits.clone();
+    let tls = Reloaded::open(files.clone(), move |files| server_tls(files, alpn, &limits))?;
     let bound = bind(at, Sources::any())
         .map_err(|source| MemberError::because(format!("the frontend address {at} can't be bound"), source))?;
     let (shared, room) = (Arc::clone(state), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     state.tasks.spawn_acceptor(async move {
         while let Ok(place) = Arc::clone(&room).acquire_owned().await {
             let Accepted { stream, peer } = bound.listener.accept().await;
-            let (state, tls) = (Arc::clone(&shared), tls.clone());
+            let (state, tls) = (Arc::clone(&shared), TlsAcceptor::from(tls.now()));
             shared.tasks.spawn(async move {
                 match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                     Ok(Ok(stream)) => serve(&state, Box::new(stream) as Box<dyn Stream>).await,
