@@ -33,6 +33,22 @@ macro_rules! in_every_setup {
             async fn http_connect_over_tls() {
                 super::$body(super::CONNECT_TCP).await;
             }
+            #[tokio::test]
+            async fn grpc_over_uds_with_tokens() {
+                super::$body(super::GRPC_TOKEN).await;
+            }
+            #[tokio::test]
+            async fn http_connect_over_uds_with_tokens() {
+                super::$body(super::CONNECT_TOKEN).await;
+            }
+            #[tokio::test]
+            async fn grpc_over_tls_with_tokens() {
+                super::$body(super::GRPC_TCP_TOKEN).await;
+            }
+            #[tokio::test]
+            async fn http_connect_over_tls_with_tokens() {
+                super::$body(super::CONNECT_TCP_TOKEN).await;
+            }
         }
     )*};
 }

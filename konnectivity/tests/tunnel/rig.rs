@@ -1,11 +1,12 @@
 //! A server, its agents and their endpoints for one test, on addresses and files of its own.
 
+use crate::api::{AUDIENCE, Api, TOKEN};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_konnectivity::agent::CountSource;
-use tinyplane_konnectivity::server::{Frontend, Mode, Strategy};
+use tinyplane_konnectivity::server::{AgentTokens, Frontend, Mode, Strategy};
 use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
 use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
 use tinyplane_wire::clock::Clock;
@@ -30,11 +31,18 @@ pub(crate) struct Setup {
     pub(crate) plain_agent: bool,
     /// The client does.
     pub(crate) plain_client: bool,
+    /// The agent proves itself by a token, not by a certificate.
+    pub(crate) token: bool,
 }
 
-pub(crate) const GRPC: Setup = Setup { mode: Mode::Grpc, tcp: false, plain_agent: false, plain_client: false };
-pub(crate) const PLAIN: Setup = Setup { mode: Mode::Grpc, tcp: false, plain_agent: true, plain_client: true };
-pub(crate) const CONNECT: Setup = Setup { mode: Mode::HttpConnect, tcp: false, plain_agent: false, plain_client: true };
+pub(crate) const GRPC: Setup =
+    Setup { mode: Mode::Grpc, tcp: false, plain_agent: false, plain_client: false, token: false };
+pub(crate) const PLAIN: Setup = Setup { plain_agent: true, plain_client: true, ..GRPC };
+pub(crate) const CONNECT: Setup = Setup { mode: Mode::HttpConnect, plain_client: true, ..GRPC };
+pub(crate) const GRPC_TOKEN: Setup = Setup { token: true, ..GRPC };
+pub(crate) const CONNECT_TOKEN: Setup = Setup { token: true, ..CONNECT };
+pub(crate) const GRPC_TCP_TOKEN: Setup = Setup { token: true, ..GRPC_TCP };
+pub(crate) const CONNECT_TCP_TOKEN: Setup = Setup { token: true, ..CONNECT_TCP };
 pub(crate) const GRPC_TCP: Setup = Setup { tcp: true, ..GRPC };
 pub(crate) const CONNECT_TCP: Setup = Setup { tcp: true, ..CONNECT };
 pub(crate) const CONNECT_PLAIN: Setup = Setup { plain_agent: true, ..CONNECT };
@@ -58,13 +66,19 @@ impl Member {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpDial::from(None).connect(self.at("health")).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let (code, answer) = self.head("health", path).await;
+        (code, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    /// The code of an answer, and all of it, its head included.
+    pub(crate) async fn head(&self, port: &str, path: &str) -> (u16, String) {
+        let at = self.at(port);
+        let mut stream = TcpDial::from(None).connect(at).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), body.to_owned())
+        (answer[9..12].parse().unwrap(), answer)
     }
 
     /// A number of its metrics; none that it does not show.
@@ -83,7 +97,8 @@ impl Member {
 pub(crate) struct Rig {
     pub(crate) setup: Setup,
     pub(crate) dir: tempfile::TempDir,
-    authority: Authority,
+    authority: std::sync::Mutex<Authority>,
+    api: Option<Api>,
     agents_at: std::sync::Mutex<Option<SocketAddr>>,
     frontend_at: std::sync::Mutex<Option<SocketAddr>>,
 }
@@ -92,11 +107,24 @@ impl Rig {
     pub(crate) fn new(setup: Setup) -> Self {
         let dir = tempfile::Builder::new().prefix("k").tempdir().unwrap();
         let authority = Authority::create("konnectivity-ca", Clock::system().now()).unwrap();
-        let rig = Self { setup, dir, authority, agents_at: None.into(), frontend_at: None.into() };
-        rig.issue("server");
-        rig.issue("agent");
-        rig.issue("frontend");
+        let api = setup.token.then(|| Api::start(&dir.path().join("kubeconfig")));
+        std::fs::write(dir.path().join("token"), TOKEN).unwrap();
+        let authority = authority.into();
+        let rig = Self { setup, dir, authority, api, agents_at: None.into(), frontend_at: None.into() };
+        rig.issue_all();
         rig
+    }
+
+    fn issue_all(&self) {
+        self.issue("server");
+        self.issue("agent");
+        self.issue("frontend");
+    }
+
+    /// Replaces the authority, and all certificates.
+    pub(crate) fn renew(&self) {
+        *self.authority.lock().unwrap() = Authority::create("konnectivity-ca-2", Clock::system().now()).unwrap();
+        self.issue_all();
     }
 
     fn issue(&self, name: &str) {
@@ -106,10 +134,11 @@ impl Rig {
     /// Makes a certificate that is good for one address, and for clients.
     pub(crate) fn issue_for(&self, name: &str, address: IpAddr) {
         let leaf = Leaf { usage: Usage::Both, ..Leaf::server(name, &[], &[address]) };
-        let issued = self.authority.issue(&leaf, Clock::system().now()).unwrap();
+        let authority = self.authority.lock().unwrap();
+        let issued = authority.issue(&leaf, Clock::system().now()).unwrap();
         std::fs::write(self.path(&format!("{name}.crt")), issued.certificate_pem).unwrap();
         std::fs::write(self.path(&format!("{name}.key")), issued.key_pem).unwrap();
-        std::fs::write(self.path("ca.crt"), self.authority.certificate_pem()).unwrap();
+        std::fs::write(self.path("ca.crt"), authority.certificate_pem()).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -119,6 +148,27 @@ impl Rig {
     pub(crate) fn tls(&self, name: &str) -> TlsFiles {
         let (certificate, key) = (self.path(&format!("{name}.crt")), self.path(&format!("{name}.key")));
         TlsFiles::mutual(certificate, key, self.path("ca.crt"))
+    }
+
+    /// What the server shows agents, and asks of them.
+    fn agents_tls(&self) -> TlsFiles {
+        let files = self.tls("server");
+        if self.setup.token { TlsFiles { authority: None, ..files } } else { files }
+    }
+
+    /// Starts one of several servers: it is `server-<number>`, and its socket `k<number>.sock`.
+    pub(crate) async fn another_server(&self, number: u32, count: u32) -> Member {
+        self.another_server_with(number, |config| config.server_count = count).await
+    }
+
+    pub(crate) async fn another_server_with(&self, number: u32, change: impl FnOnce(&mut server::Config)) -> Member {
+        let apart = |config: &mut server::Config| {
+            config.server_id = format!("server-{number}");
+            config.agents = SocketAddr::new(HERE.parse().unwrap(), 0);
+            config.frontend = Frontend::Unix { path: self.path(&format!("k{number}.sock")), delete_existing: true };
+            change(config);
+        };
+        self.server_with(apart).await
     }
 
     /// Starts the server, on the same addresses as before if it ran before.
@@ -137,12 +187,16 @@ impl Rig {
             mode: self.setup.mode,
             frontend,
             agents: self.agents_at.lock().unwrap().unwrap_or(any),
-            agent_tls: self.tls("server"),
-            agent_tokens: None,
+            agent_tls: self.agents_tls(),
+            agent_tokens: self.api.as_ref().map(|_| AgentTokens {
+                namespace: "kube-system".into(),
+                service_account: "konnectivity-agent".into(),
+                audience: AUDIENCE.into(),
+            }),
             tls_limits: TlsLimits::default(),
             strategies: vec![Strategy::Default],
             leases: None,
-            kubeconfig: None,
+            kubeconfig: self.api.as_ref().map(|_| self.path("kubeconfig")),
             source: None,
             health: any,
             admin: any,
@@ -170,12 +224,17 @@ impl Rig {
     }
 
     pub(crate) fn agent_config(&self, id: &str) -> agent::Config {
+        self.agent_config_at(id, self.agents_at())
+    }
+
+    pub(crate) fn agent_config_at(&self, id: &str, server: SocketAddr) -> agent::Config {
+        let tls = self.tls("agent");
         let any = SocketAddr::new(HERE.parse().unwrap(), 0);
         agent::Config {
-            server_host: HERE.into(),
-            server_port: self.agents_at().port(),
-            tls: self.tls("agent"),
-            token_file: None,
+            server_host: server.ip().to_string(),
+            server_port: server.port(),
+            tls: if self.setup.token { TlsFiles { pair: None, ..tls } } else { tls },
+            token_file: self.setup.token.then(|| self.path("token")),
             alpn: Vec::new(),
             agent_id: id.into(),
             agent_identifiers: String::new(),
