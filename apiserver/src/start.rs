@@ -17,6 +17,7 @@ use crate::handlers::connect::ConnectContext;
 use crate::live::{LiveObjects, RegistryFeed};
 use crate::metrics::{Metrics, Process, Source, StoredObjects};
 use crate::registry::bootstrap::Own;
+use crate::registry::custom::Definitions;
 use crate::registry::selection::{Descriptions, SharedCatalog};
 use crate::registry::{Registry, Settings, builtin_catalog};
 use crate::reviews::{Reviews, TokenIssuer};
@@ -75,9 +76,18 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         .await
         .map_err(|status| MemberError::new(format!("the first objects can't be written: {status}")))?;
     flow_control.refresh();
+    let mut definitions = Definitions::new(Arc::clone(&registry));
+    definitions
+        .bring_up_to_date()
+        .await
+        .map_err(|status| MemberError::new(format!("the custom resources can't be served: {status}")))?;
     bootstrapped.set();
     let task = tokio::spawn(async move {
-        tokio::join!(registry.expire(&shutdown), server.serve(Arc::new(tls), chain, shutdown.clone()));
+        tokio::join!(
+            registry.expire(&shutdown),
+            definitions.follow(&shutdown),
+            server.serve(Arc::new(tls), chain, shutdown.clone())
+        );
         store.close().await;
         Ok(())
     });

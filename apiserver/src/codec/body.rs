@@ -1,9 +1,10 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
 use super::{mismatch, protobuf};
+use crate::registry::custom::Custom;
 use crate::request::{Call, Warnings};
 use crate::schema::decode::DecodeError;
-use crate::schema::{self, decode};
+use crate::schema::{self, decode, structural};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -117,7 +118,13 @@ struct TypeMeta {
 ///
 /// # Errors
 /// 400 in upstream's words, for what is no such object.
-pub fn decode(gvk: &Gvk, json: &[u8], validation: Validation, warnings: &Warnings) -> status::Result<Value> {
+pub fn decode(
+    gvk: &Gvk,
+    custom: Option<&Custom>,
+    json: &[u8],
+    validation: Validation,
+    warnings: &Warnings,
+) -> status::Result<Value> {
     let said = serde_json::from_slice::<TypeMeta>(json);
     // An array would pass for its fields in their order.
     if (said.is_err() || !json.trim_ascii_start().starts_with(b"{"))
@@ -138,6 +145,14 @@ pub fn decode(gvk: &Gvk, json: &[u8], validation: Validation, warnings: &Warning
     if given != *gvk {
         return Err(mismatch::refused(gvk, &given));
     }
+    if let Some(custom) = custom {
+        let read = structural::read(json).map_err(|error| {
+            let why = decode::not_json(json, &error);
+            unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}"))
+        })?;
+        let decoded = fit(custom, read.value, read.doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
+        return settle(gvk, decoded, validation, warnings);
+    }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
         return serde_json::from_slice(json).map_err(|error| cannot_be_handled(gvk, &error.to_string()));
     };
@@ -157,19 +172,25 @@ pub fn decode(gvk: &Gvk, json: &[u8], validation: Validation, warnings: &Warning
 /// 422 in upstream's words, for what is no such object.
 pub fn decode_value(
     gvk: &Gvk,
+    custom: Option<&Custom>,
     value: Value,
     shown: impl FnOnce() -> String,
     strict: &[String],
     validation: Validation,
     warnings: &Warnings,
 ) -> status::Result<Value> {
-    let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
-    let decoded = decode::value(schema::model(), id, value).map(|mut decoded| {
-        decoded.unknown.splice(0..0, strict.iter().cloned());
-        decoded
-    });
+    let decoded = match (custom, schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)) {
+        (Some(custom), _) => fit(custom, value, strict.to_vec()),
+        (None, None) => return Ok(value),
+        (None, Some(id)) => {
+            decode::value(schema::model(), id, value).map_err(|error| error.to_string()).map(|mut decoded| {
+                decoded.unknown.splice(0..0, strict.iter().cloned());
+                decoded
+            })
+        }
+    };
     match decoded {
-        Err(error) => Err(bad_patch(&shown(), &error.to_string())),
+        Err(error) => Err(bad_patch(&shown(), &error)),
         Ok(decoded) if validation == Validation::Strict && !decoded.unknown.is_empty() => {
             Err(bad_patch(&shown(), &decoded.strict_error().unwrap_or_default()))
         }
@@ -181,13 +202,35 @@ pub fn decode_value(
 ///
 /// # Errors
 /// A value does not parse as its type.
-pub fn complete(gvk: &Gvk, value: Value) -> Result<Value, DecodeError> {
+pub fn complete(gvk: &Gvk, custom: Option<&Custom>, value: Value) -> Result<Value, DecodeError> {
+    if let Some(custom) = custom {
+        return fit(custom, value, Vec::new()).map(|decoded| decoded.value).map_err(DecodeError::Type);
+    }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
     let mut value = decode::value(schema::model(), id, value)?.value;
     value["kind"] = gvk.kind.as_str().into();
     value["apiVersion"] = gvk.api_version().into();
     Ok(value)
 }
+
+/// An object of a custom resource: its metadata as every kind has it, and without the fields that its schema does not
+/// know. Whether its values fit is asked later, as upstream has it.
+fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode::Decoded, String> {
+    let mut decoded = decode::Decoded { unknown: strict, ..decode::Decoded::default() };
+    if let Some(metadata) = value.get_mut("metadata") {
+        let model = schema::model();
+        let id = model.named(OBJECT_META).ok_or("there is no metadata")?;
+        let read = decode::value(model, id, metadata.take()).map_err(|error| error.to_string())?;
+        *metadata = read.value;
+        let below = |told: String| told.replacen("field \"", "field \"metadata.", 1);
+        decoded.unknown.extend(read.unknown.into_iter().map(below));
+    }
+    decoded.unknown.extend(custom.structural.prune(&mut value));
+    decoded.value = value;
+    Ok(decoded)
+}
+
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// 422 for a patch: upstream names neither kind nor object.
 fn bad_patch(shown: &str, why: &str) -> Box<Status> {

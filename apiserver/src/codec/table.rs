@@ -56,6 +56,9 @@ pub fn of(
 }
 
 fn columns(resource: &Resource) -> Value {
+    if let Some(custom) = &resource.custom {
+        return custom.columns();
+    }
     let one = |column: &crate::registry::behaviour::Column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format,
@@ -66,7 +69,10 @@ fn columns(resource: &Resource) -> Value {
 }
 
 fn row(resource: &Resource, object: &Value, include: Include, (meta, now): (&str, SystemTime)) -> Value {
-    let cells = (resource.behaviour.cells)(object, now);
+    let cells = match &resource.custom {
+        Some(custom) => custom.cells(object, now),
+        None => (resource.behaviour.cells)(object, now),
+    };
     match include {
         Include::Nothing => json!({"cells": cells, "object": null}),
         Include::Metadata => json!({"cells": cells, "object": partial::of(meta, object)}),

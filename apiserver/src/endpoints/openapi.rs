@@ -135,6 +135,7 @@ fn group_versions(catalog: &Catalog) -> Vec<GroupVersion> {
             namespaced: row.namespaced,
             verbs: words(row.verbs),
             subresources: subresources.collect(),
+            custom: row.custom.as_ref().map(|custom| custom.published.clone()),
         });
     }
     group_versions

@@ -27,7 +27,9 @@ use crate::registry::Registry;
 use crate::registry::admit::{Admission, Intent};
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
+use crate::registry::custom::Custom;
 use crate::registry::encoded;
+use crate::registry::selection::Selection;
 use crate::request::{Call, ResourcePath, Verb};
 use crate::reviews::{Reviews, TokenIssuer};
 use async_trait::async_trait;
@@ -117,6 +119,14 @@ impl Handlers {
         } else {
             ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?.verbs
         };
+        if let Some(custom) = &ask.resource.custom {
+            custom.deprecation.iter().for_each(|told| ask.call.warnings.add(told.clone()));
+            self.demand_conversion(ask, custom)?;
+            if custom.terminating && ask.call.verb == Verb::Create {
+                let told = "create not allowed while custom resource definition is terminating";
+                return Err(Status::failure(Reason::MethodNotAllowed, told));
+            }
+        }
         let misplaced = ask.resource.namespaced && ask.namespace.is_empty() && !ask.name.is_empty();
         if misplaced
             || (!ask.resource.namespaced && ask.path.namespace.is_some() && ask.resource.plural != "namespaces")
@@ -147,6 +157,24 @@ impl Handlers {
             Verb::DeleteCollection => self.delete_collection(ask, body).await,
             _ => Err(crate::registry::no_such_resource()),
         }
+    }
+
+    /// Insists that no webhook has to be asked how an object looks in another version: none is called here.
+    fn demand_conversion(&self, ask: &Ask<'_>, custom: &Custom) -> status::Result<()> {
+        let row = &ask.resource;
+        if custom.webhook.is_none() || row.is_stored_version() {
+            return Ok(());
+        }
+        let of_many = matches!(ask.call.verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
+        if of_many && self.registry.count(&Selection::all(row, "")) == 0 {
+            return Ok(());
+        }
+        let stored = &row.stored;
+        let told = format!(
+            "conversion webhook for {}/{}, Kind={} failed: this server calls no webhooks",
+            stored.group, stored.version, stored.kind
+        );
+        Err(Status::failure(Reason::InternalError, told))
     }
 
     fn intent<'a>(&'a self, ask: &'a Ask<'_>) -> Intent<'a> {
@@ -186,7 +214,12 @@ impl Ask<'_> {
     /// The body as an object of a kind.
     async fn object(&self, gvk: &Gvk, body: Body) -> status::Result<Value> {
         let json = self.json(body).await?;
-        body::decode(gvk, &json, self.options.validation, &self.call.warnings)
+        body::decode(gvk, self.custom(gvk), &json, self.options.validation, &self.call.warnings)
+    }
+
+    /// What is known of the kind beyond a built-in one, where it is the row's own.
+    fn custom(&self, gvk: &Gvk) -> Option<&Custom> {
+        self.resource.custom.as_deref().filter(|_| self.resource.gvk == *gvk)
     }
 
     /// The body as JSON.

@@ -191,7 +191,7 @@ fn applied(
         let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
         return Err(Status::conflict(&ask.resource.gvk.group, &ask.resource.plural, ask.name, &why));
     }
-    body::complete(view.gvk, made.object).map_err(|error| {
+    body::complete(view.gvk, ask.custom(view.gvk), made.object).map_err(|error| {
         let of = managers::named(&config.object);
         Status::failure(Reason::Unknown, format!("failed to convert new object ({of}) to proper version: {error}"))
     })

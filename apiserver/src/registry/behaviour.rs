@@ -49,6 +49,8 @@ pub enum Deletion {
     Graceful(fn(object: &Value, asked: Option<i64>) -> i64),
     /// When `spec.finalizers` is empty too: namespaces.
     Emptied,
+    /// When somebody has taken away the finalizer that the function writes at the first deletion: definitions.
+    Drained(fn(object: &mut Value, now: &str)),
 }
 
 /// What surrounds a write, for the functions that complete objects.

@@ -7,6 +7,7 @@ pub use verbs::Verbs;
 
 use super::behaviour::Behaviour;
 use super::conversion::Conversion;
+use super::custom::Custom;
 use crate::schema::{self, TypeId};
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
@@ -42,7 +43,9 @@ pub struct Resource {
     /// How its objects behave.
     pub behaviour: &'static Behaviour,
     /// How objects get from the stored version into this one and back; `None` where this is the stored version.
-    pub conversion: Option<&'static Conversion>,
+    pub conversion: Option<Conversion>,
+    /// What is known of a custom resource beyond that; `None` for a built-in one.
+    pub custom: Option<Arc<Custom>>,
 }
 
 /// A part of an object that has a path of its own.
@@ -131,14 +134,21 @@ impl Catalog {
         self.by_gvr.insert(gvr, row);
     }
 
-    /// Takes a row away.
-    pub fn remove(&mut self, gvr: &Gvr) -> Option<Arc<Resource>> {
-        let row = self.by_gvr.remove(gvr)?;
-        self.rows.retain(|known| !Arc::ptr_eq(known, &row));
-        if self.by_folder.get(&row.folder).is_some_and(|known| Arc::ptr_eq(known, &row)) {
-            self.by_folder.remove(&row.folder);
+    /// Puts these rows of custom resources, in their order, into the place of those that were there.
+    pub fn replace_custom(&mut self, rows: &[Arc<Resource>]) {
+        let is_builtin = |row: &Arc<Resource>| row.custom.is_none();
+        self.rows.retain(is_builtin);
+        self.by_gvr.retain(|_, row| is_builtin(row));
+        self.by_folder.retain(|_, row| is_builtin(row));
+        for row in rows {
+            self.by_gvr.insert(row.gvr(), Arc::clone(row));
+            // Where the stored version is not served, another one stands for it: all look alike.
+            match self.by_folder.get(&row.folder) {
+                Some(known) if known.is_stored_version() => {}
+                _ => drop(self.by_folder.insert(row.folder.clone(), Arc::clone(row))),
+            }
+            self.rows.push(Arc::clone(row));
         }
-        Some(row)
     }
 
     /// All rows, in the order of discovery.

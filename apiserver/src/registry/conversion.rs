@@ -8,7 +8,7 @@ use serde_json::Value;
 use tinyplane_wire::gvr::Gvk;
 
 /// The way between a served version and the stored one. Neither direction touches `kind`, `apiVersion` or `metadata`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Conversion {
     /// Under which name the store keeps the converted bytes.
     pub form: FormId,
@@ -18,15 +18,15 @@ pub struct Conversion {
     pub to_stored: fn(&mut Value),
 }
 
-static EVENTS: Conversion = Conversion { form: FormId(1), from_stored: events::from_core, to_stored: events::to_core };
-static AUTOSCALING: Conversion =
+const EVENTS: Conversion = Conversion { form: FormId(1), from_stored: events::from_core, to_stored: events::to_core };
+const AUTOSCALING: Conversion =
     Conversion { form: FormId(2), from_stored: autoscaling::to_v1, to_stored: autoscaling::to_v2 };
 
 /// The way between two versions of a built-in kind.
-pub(super) fn between(served: &Gvk, stored: &Gvk) -> Option<&'static Conversion> {
+pub(super) fn between(served: &Gvk, stored: &Gvk) -> Option<Conversion> {
     match (served.group.as_str(), served.version.as_str(), stored.version.as_str()) {
-        ("events.k8s.io", "v1", "v1") => Some(&EVENTS),
-        ("autoscaling", "v1", "v2") => Some(&AUTOSCALING),
+        ("events.k8s.io", "v1", "v1") => Some(EVENTS),
+        ("autoscaling", "v1", "v2") => Some(AUTOSCALING),
         _ => None,
     }
 }

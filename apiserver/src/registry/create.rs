@@ -161,6 +161,9 @@ impl Registry {
         let allocated = services::allocate(self, resource, &mut object, None, intent.dry_run).await?;
         let mut errors = validation::Errors::default();
         validation::metadata::check(&object, resource.behaviour.name, resource.namespaced, &mut errors);
+        if let Some(custom) = &resource.custom {
+            custom.structural.check(&object, &mut errors);
+        }
         let mut causes = errors.into_causes();
         causes.extend(validation::create(&resource.stored.group, &resource.stored.kind, &object));
         valid(resource, &name, causes)?;
@@ -208,7 +211,9 @@ fn name_exhausted(resource: &Resource, taken: &Status) -> Box<Status> {
 
 /// Completes an object of the version that the row serves.
 pub(super) fn default(resource: &Resource, object: &mut Value) {
-    if let Some(id) = resource.type_id() {
+    if let Some(custom) = &resource.custom {
+        custom.structural.default(object);
+    } else if let Some(id) = resource.type_id() {
         schema::default::apply(schema::model(), id, object);
     }
 }

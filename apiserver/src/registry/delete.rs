@@ -161,10 +161,13 @@ impl Registry {
         }
         let grace = match resource.behaviour.deletion {
             Deletion::Graceful(grace) => grace(old, options.grace_seconds),
-            Deletion::AtOnce | Deletion::Emptied => 0,
+            Deletion::AtOnce | Deletion::Emptied | Deletion::Drained(_) => 0,
         };
         if !was_deleting {
             metadata::mark_deleting(&mut new, &self.clock, grace);
+            if let Deletion::Drained(mark) = resource.behaviour.deletion {
+                mark(&mut new, &self.clock.timestamp());
+            }
             return Ok(Some(new));
         }
         let left = old["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod cells;
 pub mod conversion;
 pub mod create;
+pub mod custom;
 pub mod delete;
 pub mod encoded;
 pub mod encoding;

@@ -17,7 +17,9 @@ pub type SharedCatalog = Arc<ArcSwap<Catalog>>;
 #[must_use]
 pub fn attributes(resource: &Resource, object: &Value) -> Attributes {
     let labels = Meta::of(object).labels().map(|(key, value)| (key.into(), value.into())).collect();
-    let fields = resource.behaviour.fields.iter().map(|field| (field.name().into(), field.read(object))).collect();
+    let fields = resource.behaviour.fields.iter().map(|field| (field.name().into(), field.read(object)));
+    let custom = resource.custom.iter().flat_map(|custom| custom.fields(object));
+    let fields = fields.chain(custom).collect();
     Attributes { labels, fields }
 }
 
@@ -118,7 +120,12 @@ fn is_segment(text: &str) -> bool {
 /// Insists that a kind offers a field to selectors.
 fn offered(resource: &Resource, name: &str) -> status::Result<()> {
     let offered = resource.behaviour.fields;
-    if name == "metadata.name" || name == "metadata.namespace" || offered.iter().any(|field| field.name() == name) {
+    let custom = resource.custom.as_ref().is_some_and(|custom| custom.offered().iter().any(|field| field == name));
+    if name == "metadata.name"
+        || name == "metadata.namespace"
+        || custom
+        || offered.iter().any(|field| field.name() == name)
+    {
         return Ok(());
     }
     Err(Status::bad_request(if offered.is_empty() {

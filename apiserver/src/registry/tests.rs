@@ -74,7 +74,13 @@ impl World {
         self.registry.update(&target, &self.intent(), &mut change).await?.object.value()
     }
 
-    async fn delete(&self, group: &str, plural: &str, name: &str, options: Options) -> status::Result<(Value, bool)> {
+    pub(crate) async fn delete(
+        &self,
+        group: &str,
+        plural: &str,
+        name: &str,
+        options: Options,
+    ) -> status::Result<(Value, bool)> {
         let row = self.row(group, plural);
         let namespace = if row.namespaced { "default" } else { "" };
         let deleted = self.registry.delete(&row, namespace, name, &options, &self.intent()).await?;

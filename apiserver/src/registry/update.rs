@@ -12,7 +12,7 @@ use crate::validation;
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::meta::{Meta, metadata_mut};
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status::{self, Cause, Status};
 
 /// How often a change is tried on ever newer objects before its caller is told of the conflict. Upstream tries until the
 /// request's time is over; each lost attempt is one that somebody else has won.
@@ -185,9 +185,12 @@ impl Registry {
         let bound = target.replaces && !sent.is_empty();
         if sent.is_empty() {
             if target.replaces && !resource.behaviour.unconditional_update {
-                let mut errors = validation::Errors::default();
-                errors.invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
-                valid(resource, target.name, errors.into_causes())?;
+                let cause = Cause {
+                    reason: "FieldValueInvalid".into(),
+                    message: "Invalid value: 0x0: must be specified for an update".into(),
+                    field: "metadata.resourceVersion".into(),
+                };
+                valid(resource, target.name, vec![cause])?;
             }
         } else if sent.parse::<u64>().is_err() {
             let mut errors = validation::Errors::default();
@@ -212,6 +215,9 @@ impl Registry {
         let mut errors = validation::Errors::default();
         validation::metadata::check_update(new, old, &mut errors);
         validation::metadata::check(new, resource.behaviour.name, resource.namespaced, &mut errors);
+        if let Some(custom) = &resource.custom {
+            custom.structural.check_update(new, old, &mut errors);
+        }
         let mut causes = errors.into_causes();
         if target.part == Part::Main {
             causes.extend(validation::update(&resource.stored.group, &resource.stored.kind, new, old));
@@ -273,7 +279,7 @@ pub(super) fn is_to_go(resource: &Resource, object: &Value) -> bool {
     let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
     let emptied = match resource.behaviour.deletion {
         Deletion::Emptied => object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty),
-        Deletion::AtOnce | Deletion::Graceful(_) => true,
+        Deletion::AtOnce | Deletion::Graceful(_) | Deletion::Drained(_) => true,
     };
     meta.is_deleting() && meta.finalizers().next().is_none() && grace == 0 && emptied
 }

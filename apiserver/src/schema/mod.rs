@@ -9,6 +9,7 @@ mod parse;
 pub mod quantity;
 mod rules;
 pub mod strategic;
+pub mod structural;
 
 pub use model::{Field, Gvk, ListType, MapType, Model, Scalar, Shape, Slot, Type, TypeId};
 

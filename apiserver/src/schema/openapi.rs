@@ -1,5 +1,6 @@
 //! `OpenAPI` v3, an index and a document per group version, and v2: each built when it is first asked for, then shared.
 
+mod custom;
 mod gnostic;
 mod operations;
 mod schemas;
@@ -27,7 +28,7 @@ pub struct Subresource {
 }
 
 /// A resource of one group version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     /// The plural, as it stands in paths.
     pub plural: String,
@@ -39,10 +40,12 @@ pub struct Resource {
     pub verbs: Vec<String>,
     /// What hangs below one of it.
     pub subresources: Vec<Subresource>,
+    /// The schema of a custom resource, as its author wrote it; `None` for what is in the model.
+    pub custom: Option<Value>,
 }
 
 /// A group version and what it serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GroupVersion {
     /// The group; empty for the core group.
     pub group: String,
@@ -171,6 +174,7 @@ fn hash(group_version: &GroupVersion) -> String {
     let hasher = Hasher::default()
         .text(env!("CARGO_PKG_VERSION"))
         .text(include_str!("table.txt"))
+        .text(include_str!("openapi/custom.rs"))
         .text(include_str!("openapi/operations.rs"))
         .text(include_str!("openapi/schemas.rs"));
     hasher.text(&format!("{group_version:?}")).finish()

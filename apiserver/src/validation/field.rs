@@ -31,6 +31,17 @@ impl Errors {
         self.causes
     }
 
+    /// Whether nothing is wrong so far.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.causes.is_empty()
+    }
+
+    /// Takes another's causes over, behind its own.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.causes.extend(other.causes);
+    }
+
     fn push(&mut self, reason: &str, path: impl Into<String>, message: String) {
         self.causes.push(Cause { reason: reason.into(), message, field: path.into() });
     }
@@ -58,6 +69,18 @@ impl Errors {
         let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
         let told = format!("Unsupported value: \"{value}\": supported values: {}", known.join(", "));
         self.push("FieldValueNotSupported", path, told);
+    }
+
+    /// A value that is none of a set, as upstream prints both.
+    pub(crate) fn unsupported_value(&mut self, path: impl Into<String>, value: &Value, known: &[String]) {
+        let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
+        let told = format!("Unsupported value: {}: supported values: {}", shown(value), known.join(", "));
+        self.push("FieldValueNotSupported", path, told);
+    }
+
+    /// A value of another type than its schema says.
+    pub(crate) fn type_invalid(&mut self, path: impl Into<String>, value: &Value, detail: &str) {
+        self.push("FieldValueTypeInvalid", path, with_detail(format!("Invalid value: {}", shown(value)), detail));
     }
 
     pub(crate) fn duplicate(&mut self, path: impl Into<String>, value: &Value) {

@@ -30,6 +30,7 @@ mod webhook;
 mod workload;
 
 pub use field::Errors;
+pub(crate) use field::child;
 
 use serde_json::Value;
 use tinyplane_wire::status::Cause;

@@ -76,7 +76,15 @@ impl Patch {
             Self::Strategic(patch, _) => schema::fields::go_value(patch),
             _ => self.made(gvk, current).map(|made| made.to_string()).unwrap_or_default(),
         };
-        body::decode_value(gvk, self.made(gvk, current)?, shown, strict, ask.options.validation, &ask.call.warnings)
+        body::decode_value(
+            gvk,
+            ask.custom(gvk),
+            self.made(gvk, current)?,
+            shown,
+            strict,
+            ask.options.validation,
+            &ask.call.warnings,
+        )
     }
 
     /// What the patch makes, not decoded.

@@ -4,12 +4,14 @@ use super::super::answer::value;
 use super::super::write::{Other, View};
 use super::super::{Ask, Handlers};
 use crate::registry::behaviour::Part;
+use crate::registry::custom::Scale;
 use crate::registry::encoding;
 use crate::registry::managers::{self, Versions};
 use crate::request::Verb;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
+use smol_str::SmolStr;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::{Meta, metadata_mut};
 use tinyplane_wire::selector::LabelSelector;
@@ -29,6 +31,10 @@ impl Handlers {
     }
 }
 
+/// Where built-in kinds have their replicas.
+const SPEC: [SmolStr; 2] = [SmolStr::new_static("spec"), SmolStr::new_static("replicas")];
+const STATUS: [SmolStr; 2] = [SmolStr::new_static("status"), SmolStr::new_static("replicas")];
+
 /// The old object with the replicas, the resource version and the managers of its new scale.
 fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Value> {
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
@@ -41,7 +47,10 @@ fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Va
         return Err(Status::invalid("autoscaling", "Scale", Meta::of(old).name(), vec![cause]));
     }
     let mut object = old.clone();
-    object["spec"]["replicas"] = replicas.into();
+    match versions.scale() {
+        Some(scale) => Scale::write(&scale.replicas, &mut object, replicas.into()),
+        None => object["spec"]["replicas"] = replicas.into(),
+    }
     metadata_mut(&mut object).insert("resourceVersion".into(), scale["metadata"]["resourceVersion"].clone());
     managers::of_scale(old, versions, &scale["metadata"]["managedFields"]).write_into(&mut object);
     Ok(object)
@@ -51,8 +60,17 @@ fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Va
 fn of(object: &Value, versions: &Versions<'_>) -> Value {
     let meta = Meta::of(object);
     let selector = &object["spec"]["selector"];
-    // A ReplicationController's selector is a plain map of labels.
-    let selector = if object["kind"] == "ReplicationController" {
+    let custom = versions.scale();
+    let number = |path: &[SmolStr]| Scale::read(path, object).as_i64().unwrap_or_default();
+    let (wished, there) = match custom {
+        Some(scale) => (number(&scale.replicas), number(&scale.status)),
+        None => (number(&SPEC), number(&STATUS)),
+    };
+    // A ReplicationController's selector is a plain map of labels; a custom resource has it as text.
+    let selector = if let Some(scale) = custom {
+        let found = scale.selector.as_ref().map(|path| Scale::read(path, object));
+        found.and_then(Value::as_str).unwrap_or_default().to_owned()
+    } else if object["kind"] == "ReplicationController" {
         LabelSelector::from_map(selector).to_string()
     } else {
         LabelSelector::from_object(selector).ok().flatten().map(|s| s.to_string()).unwrap_or_default()
@@ -69,7 +87,7 @@ fn of(object: &Value, versions: &Versions<'_>) -> Value {
     }
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or_default()},
-        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or_default(), "selector": selector},
+        "spec": {"replicas": wished},
+        "status": {"replicas": there, "selector": selector},
     })
 }

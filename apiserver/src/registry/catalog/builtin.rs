@@ -44,6 +44,7 @@ fn row(api_version: &str, line: &str) -> Resource {
         folder: format_smolstr!("/{group}/{plural}/"),
         head: head(&stored),
         behaviour: kinds::behaviour(&stored.group, plural),
+        custom: None,
         conversion: (gvk != stored).then(|| conversion::between(&gvk, &stored)).flatten(),
         plural: plural.into(),
         short_names,

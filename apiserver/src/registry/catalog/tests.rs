@@ -27,16 +27,6 @@ fn versions_of_a_kind_share_one_folder() {
     assert!(catalog.of_key("/core/nothing/a").is_none());
 }
 
-#[test]
-fn rows_come_and_go() {
-    let mut catalog = Catalog::builtin();
-    let pods = Gvr::new("", "v1", "pods");
-    let count = catalog.rows().count();
-    assert!(catalog.remove(&pods).is_some());
-    assert!(catalog.get(&pods).is_none() && catalog.of_key("/core/pods/a/b").is_none());
-    assert_eq!(catalog.rows().count(), count - 1);
-}
-
 /// Compares with the published discovery of Kubernetes 1.36.
 #[test]
 fn the_table_is_what_discovery_publishes() {

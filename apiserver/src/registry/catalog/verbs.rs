@@ -23,7 +23,7 @@ impl Verbs {
     pub const ALL: Self = Self(0xff);
 
     /// Reads letters, as the table of built-in resources writes them; `all` is all eight.
-    pub(super) fn of_letters(letters: &str) -> Self {
+    pub(in crate::registry) fn of_letters(letters: &str) -> Self {
         if letters == "all" {
             return Self::ALL;
         }

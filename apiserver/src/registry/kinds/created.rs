@@ -1,7 +1,8 @@
 //! Kinds that a Table shows by name and time of creation: upstream has no printer of its own for them.
 
-use crate::registry::behaviour::{Behaviour, Column, Generation, Grammar, NAME, column};
+use crate::registry::behaviour::{Behaviour, Column, Deletion, Generation, Grammar, NAME, column};
 use crate::registry::cells;
+use crate::registry::custom::mark_terminating;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
@@ -27,6 +28,7 @@ pub(super) static CUSTOM_RESOURCE_DEFINITION: Behaviour = Behaviour {
     generation: Generation::Spec,
     unconditional_update: false,
     prepare: super::extensions::note_stored_version,
+    deletion: Deletion::Drained(mark_terminating),
     columns: COLUMNS,
     cells,
     ..Behaviour::WITH_STATUS

@@ -238,7 +238,8 @@ fn bring_back(
     owned: &Set,
 ) -> Option<Value> {
     let versions = writer.versions;
-    let place = versions.kind_at(version)?.place();
+    let kind = versions.kind_at(version)?;
+    let place = kind.place();
     let (full, pruned) = (versions.convert(full, of, version)?, versions.convert(pruned, of, version)?);
     let named = |value: &Value| fields::with_named(place, &fields::collect(place, value));
     let gone = named(&full).difference(&named(&pruned)).difference(&fields::with_named(place, owned));

@@ -8,19 +8,26 @@ use serde_json::Value;
 /// The version in which a scale's fields are named.
 const SCALE: &str = "autoscaling/v1";
 
-fn replicas() -> Path {
-    ["spec", "replicas"].map(|name| Element::Field(name.into())).to_vec()
+/// The field that a scale has its replicas in.
+const OWN: [&str; 2] = ["spec", "replicas"];
+
+/// The field that the replicas of the object behind it are in.
+fn replicas(versions: &Versions<'_>) -> Path {
+    match versions.scale() {
+        Some(scale) => scale.replicas.iter().cloned().map(Element::Field).collect(),
+        None => OWN.map(|name| Element::Field(name.into())).to_vec(),
+    }
 }
 
 /// The managers of an object's scale.
 #[must_use]
 pub fn of_parent(parent: &Value, versions: &Versions<'_>) -> Managed {
     let mut managed = Managed::read(&parent["metadata"]["managedFields"]).unwrap_or_default();
-    let path = replicas();
+    let path = replicas(versions);
     managed.entries.retain(|entry| entry.fields.has(&path) && versions.kind_at(&entry.api_version).is_some());
     for entry in &mut managed.entries {
         entry.api_version = SCALE.into();
-        entry.fields = Set::of(&[&["spec", "replicas"]]);
+        entry.fields = Set::of(&[&OWN]);
     }
     // Managers that differ by version alone are one in the scale.
     let mut out = Managed::default();
@@ -33,7 +40,8 @@ pub fn of_parent(parent: &Value, versions: &Versions<'_>) -> Managed {
 pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Managed {
     let parent = Managed::read(&parent["metadata"]["managedFields"]).unwrap_or_default();
     let mut scale = Managed::read(scale).unwrap_or_default().entries;
-    let (path, only) = (replicas(), Set::of(&[&["spec", "replicas"]]));
+    let path = replicas(versions);
+    let only = Set::of(&[&path.iter().filter_map(|step| step.name()).collect::<Vec<_>>()]);
     let mut out = Managed::default();
     // As upstream has it, a scale leaves no time.
     for mut entry in parent.entries {
@@ -52,7 +60,8 @@ pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Manag
             out.entries.push(entry);
         }
     }
-    for entry in scale.into_iter().filter(|entry| entry.fields.has(&path)) {
+    let own: Path = OWN.map(|name| Element::Field(name.into())).to_vec();
+    for entry in scale.into_iter().filter(|entry| entry.fields.has(&own)) {
         out.put(Entry { api_version: versions.kind.api_version.clone(), time: None, fields: only.clone(), ..entry });
     }
     out

@@ -123,7 +123,8 @@ impl<'a> Changes<'a> {
 
     fn find(&self, api_version: &str) -> Option<Difference> {
         let versions = self.writer.versions;
-        let place = versions.kind_at(api_version)?.place();
+        let kind = versions.kind_at(api_version)?;
+        let place = kind.place();
         let old = versions.convert(self.live, versions.written(), api_version)?;
         let new = versions.convert(self.new, versions.written(), api_version)?;
         let change = fields::compare(place, &old, &new);

@@ -1,12 +1,14 @@
 //! The versions of a kind, as far as managers name fields in them.
 
 use crate::registry::catalog::{Catalog, Resource};
+use crate::registry::custom::{Custom, Scale};
 use crate::registry::encoding;
 use crate::schema::fields::Place;
 use crate::schema::{self, TypeId};
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::borrow::Cow;
+use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
 
 /// A kind in one version.
@@ -18,20 +20,31 @@ pub struct Kind {
     pub api_version: SmolStr,
     /// Its type, where it has one.
     id: Option<TypeId>,
+    /// Of a custom resource.
+    custom: Option<Arc<Custom>>,
 }
 
 impl Kind {
-    /// A kind of the model.
+    /// A kind of the built-in model.
     #[must_use]
     pub fn new(gvk: &Gvk) -> Self {
         let id = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind);
-        Self { gvk: gvk.clone(), api_version: gvk.api_version().into(), id }
+        Self { gvk: gvk.clone(), api_version: gvk.api_version().into(), id, custom: None }
+    }
+
+    /// The kind of a row.
+    #[must_use]
+    pub fn of(row: &Resource) -> Self {
+        Self { custom: row.custom.clone(), ..Self::new(&row.gvk) }
     }
 
     /// Where its objects begin.
     #[must_use]
-    pub fn place(&self) -> Place<'static> {
-        Place::root(schema::model(), self.id)
+    pub fn place(&self) -> Place<'_> {
+        match &self.custom {
+            Some(custom) => Place::root(&custom.modelled.model, Some(custom.modelled.root)),
+            None => Place::root(schema::model(), self.id),
+        }
     }
 }
 
@@ -47,13 +60,19 @@ impl<'a> Versions<'a> {
     /// The versions of a row's kind.
     #[must_use]
     pub fn of(catalog: &'a Catalog, row: &'a Resource) -> Self {
-        Self { kind: Kind::new(&row.gvk), family: Some((catalog, row)) }
+        Self { kind: Kind::of(row), family: Some((catalog, row)) }
     }
 
     /// A kind of one version, which is stored nowhere.
     #[must_use]
     pub fn alone(gvk: &Gvk) -> Self {
         Self { kind: Kind::new(gvk), family: None }
+    }
+
+    /// Where the objects of a custom resource have their replicas.
+    #[must_use]
+    pub fn scale(&self) -> Option<&Scale> {
+        self.kind.custom.as_ref()?.scale.as_ref()
     }
 
     /// The `apiVersion` that is written.
@@ -73,7 +92,7 @@ impl<'a> Versions<'a> {
         if api_version == self.written() {
             return Some(Cow::Borrowed(&self.kind));
         }
-        self.row(api_version).map(|row| Cow::Owned(Kind::new(&row.gvk)))
+        self.row(api_version).map(|row| Cow::Owned(Kind::of(row)))
     }
 
     /// An object of one version in another one.

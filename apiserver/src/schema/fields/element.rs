@@ -20,6 +20,15 @@ pub enum Element {
 }
 
 impl Element {
+    /// The name of a field.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) => Some(name),
+            Self::Key(_) | Self::Value(_) | Self::Index(_) => None,
+        }
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Self::Field(_) => 0,

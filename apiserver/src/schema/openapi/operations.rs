@@ -1,6 +1,6 @@
 //! The paths of a document: for each resource and subresource what can be done, with which parameters and bodies.
 
-use super::{GroupVersion, Resource, Subresource, schemas::reference};
+use super::{GroupVersion, Resource, Subresource, custom, schemas::reference};
 use crate::schema::model::Model;
 use serde_json::{Map, Value, json};
 
@@ -76,7 +76,12 @@ pub(super) fn paths(model: &Model, group_version: &GroupVersion) -> Value {
     paths.insert(base.clone(), json!({"get": operation}));
     for resource in &group_version.resources {
         let (group, version) = (&group_version.group, &group_version.version);
-        let schema = model.kind(group, version, &resource.kind).map(|id| model.get(id).name.as_str());
+        let named = resource.custom.as_ref().map(|_| custom::name(group_version, &resource.kind));
+        let of_model = |group: &str, version: &str, kind: &str| {
+            let known = model.kind(group, version, kind).map(|id| model.get(id).name.as_str());
+            known.or_else(|| named.as_deref().filter(|_| kind == resource.kind))
+        };
+        let schema = of_model(group, version, &resource.kind);
         let subject = Subject { group_version, resource, subresource: None, schema, namespaced: resource.namespaced };
         let home = if resource.namespaced { format!("{base}namespaces/{{namespace}}/") } else { base.clone() };
         let plural = &resource.plural;
@@ -87,7 +92,7 @@ pub(super) fn paths(model: &Model, group_version: &GroupVersion) -> Value {
         }
         for subresource in &resource.subresources {
             let (group, version, kind) = &subresource.kind;
-            let schema = model.kind(group, version, kind).map(|id| model.get(id).name.as_str());
+            let schema = of_model(group, version, kind);
             let below = Subject {
                 group_version,
                 resource,
@@ -185,8 +190,10 @@ impl Subject<'_> {
             let parameters = [WRITE, &[("force", "boolean")]].concat();
             let operation = self.operation("patch", "patch", "", "", &parameters);
             let patch = reference(&format!("{META}.Patch"));
+            // Of what has no Go type nobody knows how its lists merge.
+            let patches = PATCH_TYPES.len() - usize::from(self.resource.custom.is_some());
             let content: Map<String, Value> =
-                PATCH_TYPES.iter().map(|media| ((*media).to_owned(), json!({"schema": patch}))).collect();
+                PATCH_TYPES[..patches].iter().map(|media| ((*media).to_owned(), json!({"schema": patch}))).collect();
             let answers: &[Answer<'_>] = &[("200", schema, &[JSON, YAML]), ("201", schema, &[JSON, YAML])];
             let body = json!({"content": content, "required": true});
             operations.insert("patch".to_owned(), with(operation, Some(body), answers));

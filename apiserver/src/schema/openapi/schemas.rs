@@ -1,6 +1,6 @@
 //! The component schemas of a document: every type that its operations lead to.
 
-use super::GroupVersion;
+use super::{GroupVersion, custom};
 use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -26,9 +26,10 @@ pub(super) fn reachable(model: &Model, group_version: &GroupVersion, paths: &Val
         if schemas.contains_key(&name) {
             continue;
         }
-        let schema = match model.named(&name) {
-            Some(id) => object(model, model.get(id), group_version),
-            None => scalar_definition(&name),
+        let schema = match (model.named(&name), custom::schema(group_version, &name)) {
+            (Some(id), _) => object(model, model.get(id), group_version),
+            (None, Some(schema)) => schema,
+            (None, None) => scalar_definition(&name),
         };
         references(&schema, &mut open);
         schemas.insert(name, schema);

@@ -44,7 +44,12 @@ fn definition(name: &str, schema: Value) -> Value {
     match name.rsplit('.').next() {
         Some("Quantity") => json!({"type": "string"}),
         Some("IntOrString") => json!({"type": "string", "format": "int-or-string"}),
-        _ => self::schema(schema),
+        _ if name.starts_with("io.k8s.") => self::schema(schema),
+        _ => {
+            let mut schema = schema;
+            super::custom::for_v2(&mut schema);
+            self::schema(schema)
+        }
     }
 }
 

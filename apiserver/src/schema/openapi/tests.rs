@@ -38,6 +38,7 @@ fn discovered(list: &Value) -> GroupVersion {
             namespaced: row["namespaced"] == true,
             verbs: strings(&row["verbs"]),
             subresources: Vec::new(),
+            custom: None,
         };
         resources.insert(resource.plural.clone(), resource);
     }
@@ -186,6 +187,7 @@ fn the_index_names_each_document_by_its_hash() {
             namespaced: true,
             verbs: vec!["get".to_owned(), "patch".to_owned()],
             subresources: Vec::new(),
+            custom: None,
         }],
     };
     let one = OpenApi::new(model(), vec![group_version.clone()]);

@@ -1,0 +1,143 @@
+//! Follows the definitions: names are accepted, rows come and go, and what is deleted is drained.
+
+use super::drain::{drain, write};
+use super::names;
+use super::rows::{self, Forms};
+use crate::registry::Registry;
+use crate::registry::behaviour::Part;
+use crate::registry::catalog::Resource;
+use crate::store::contract::Range;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tinyplane_wire::meta::{Meta, map_mut};
+use tinyplane_wire::process::Shutdown;
+use tinyplane_wire::status;
+
+pub use super::drain::mark_terminating;
+
+/// How soon a definition is looked at again whose objects are held by finalizers, or that could not be written.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The definitions, as far as they were looked at.
+pub struct Definitions {
+    registry: Arc<Registry>,
+    forms: Forms,
+    /// By name: what the rows were made of, and the rows.
+    known: HashMap<String, (Value, Vec<Arc<Resource>>)>,
+}
+
+impl Definitions {
+    /// Those of a registry. None is served before [`Definitions::bring_up_to_date`].
+    #[must_use]
+    pub fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, forms: Forms::default(), known: HashMap::new() }
+    }
+
+    /// Follows them until the member ends.
+    pub async fn follow(mut self, shutdown: &Shutdown) {
+        let clock = self.registry.clock().clone();
+        loop {
+            let store = Arc::clone(self.registry.store());
+            let folder = self.registry.builtin("apiextensions.k8s.io", "customresourcedefinitions").folder.clone();
+            let Ok(mut watcher) = store.watch(Range::under(&folder), store.revision()) else { continue };
+            let done = match self.bring_up_to_date().await {
+                Ok(done) => done,
+                Err(error) => {
+                    tracing::warn!(%error, "custom resource definitions can't be followed for the moment");
+                    false
+                }
+            };
+            let again = async {
+                match done {
+                    true => std::future::pending().await,
+                    false => clock.sleep(LOOK_AGAIN).await,
+                }
+            };
+            tokio::select! {
+                // Whatever happened, or if the history was lost: all is looked at anew.
+                _ = watcher.next() => {}
+                () = again => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Looks at all definitions, and brings their statuses and the catalog in line. True when nothing is left to do.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn bring_up_to_date(&mut self) -> status::Result<bool> {
+        let mut definitions = self.registry.find_all("apiextensions.k8s.io", "customresourcedefinitions", "")?;
+        let age = |one: &Value| (one["metadata"]["creationTimestamp"].to_string(), Meta::of(one).name().to_owned());
+        definitions.sort_by_key(age);
+        for at in 0..definitions.len() {
+            if !Meta::of(&definitions[at]).is_deleting() {
+                self.judge(&mut definitions, at).await?;
+            }
+        }
+        self.serve(&definitions);
+        let mut done = true;
+        for definition in definitions.iter().filter(|one| Meta::of(one).is_deleting()) {
+            let row = self.known.get(Meta::of(definition).name()).and_then(|(_, rows)| rows.first().cloned());
+            done &= drain(&self.registry, definition, row.as_deref()).await?;
+        }
+        Ok(done)
+    }
+
+    /// Decides on the names of one, and writes down what was decided.
+    async fn judge(&self, definitions: &mut [Value], at: usize) -> status::Result<()> {
+        let now = self.registry.clock().timestamp();
+        let status = names::judged(&definitions[at], definitions, &now);
+        if status == definitions[at]["status"] {
+            return Ok(());
+        }
+        map_mut(&mut definitions[at]).insert("status".into(), status.clone());
+        let name = Meta::of(&definitions[at]).name().to_owned();
+        write(&self.registry, &name, Part::Status, &mut |old| {
+            let mut new = old.clone();
+            for field in ["acceptedNames", "conditions"] {
+                new["status"][field] = status[field].clone();
+            }
+            new
+        })
+        .await
+    }
+
+    /// Puts the rows of all established definitions into the catalog, in the order of discovery.
+    fn serve(&mut self, definitions: &[Value]) {
+        let mut known = HashMap::new();
+        let established = definitions.iter().filter(|one| names::is(&one["status"], "Established"));
+        for definition in established {
+            let name = Meta::of(definition).name().to_owned();
+            let made_of = json!([
+                Meta::of(definition).uid(),
+                definition["spec"],
+                definition["status"]["acceptedNames"],
+                names::is(&definition["status"], "Terminating"),
+            ]);
+            let rows = match self.known.remove(&name) {
+                Some((before, rows)) if before == made_of => rows,
+                _ => rows::of(definition, &mut self.forms),
+            };
+            known.insert(name, (made_of, rows));
+        }
+        self.known = known;
+        let mut rows: Vec<_> = self.known.values().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+        rows.sort_by(|one, other| {
+            let key = |row: &Resource| {
+                (row.gvk.group.clone(), std::cmp::Reverse(rows::priority(&row.gvk.version)), row.plural.clone())
+            };
+            key(one).cmp(&key(other))
+        });
+        let same = {
+            let catalog = self.registry.catalog();
+            let served: Vec<_> = catalog.rows().filter(|row| row.custom.is_some()).collect();
+            served.len() == rows.len() && served.iter().zip(&rows).all(|(one, other)| Arc::ptr_eq(one, other))
+        };
+        if !same {
+            self.registry.change_catalog(|catalog| catalog.replace_custom(&rows));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Custom resources: rows made of `CustomResourceDefinition`s, and what they know beyond those of built-in kinds.
+
+mod columns;
+mod drain;
+mod follow;
+mod json_path;
+mod names;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use follow::{Definitions, mark_terminating};
+pub use json_path::JsonPath;
+
+use super::behaviour::{Behaviour, Generation};
+use crate::schema::structural::{Modelled, Structural};
+use serde_json::{Map, Value};
+use smol_str::SmolStr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What a row of a custom resource knows beyond a built-in one.
+#[derive(Debug)]
+pub struct Custom {
+    /// What its objects may hold.
+    pub structural: Structural,
+    /// The same, for the walks of server-side apply.
+    pub modelled: Modelled,
+    /// The schema as its author wrote it; `Null` where there is none.
+    pub published: Value,
+    columns: Vec<columns::Column>,
+    /// Fields that this version offers to selectors, as in `spec.color`.
+    offered: Vec<SmolStr>,
+    /// Fields that any version offers: what is computed of every object.
+    selected: Arc<[SmolStr]>,
+    /// Where its replicas are.
+    pub scale: Option<Scale>,
+    /// What a caller of a deprecated version is told.
+    pub deprecation: Option<String>,
+    /// The name of its definition, where versions differ by more than their names: a webhook would have to be asked.
+    pub webhook: Option<SmolStr>,
+    /// Whether the definition is being deleted: nothing new is made then.
+    pub terminating: bool,
+}
+
+/// Where the replicas of an object are, as names from its root.
+#[derive(Clone, Debug)]
+pub struct Scale {
+    /// How many there shall be.
+    pub replicas: Vec<SmolStr>,
+    /// How many there are.
+    pub status: Vec<SmolStr>,
+    /// The selector of their pods, as text.
+    pub selector: Option<Vec<SmolStr>>,
+}
+
+/// Without a status of its own, everything beside metadata counts.
+static PLAIN: Behaviour =
+    Behaviour { generation: Generation::Everything, unconditional_update: false, ..Behaviour::PLAIN };
+static WITH_STATUS: Behaviour = Behaviour { unconditional_update: false, ..Behaviour::WITH_STATUS };
+
+impl Custom {
+    /// What selectors may ask of an object, in any version.
+    pub(super) fn fields(&self, object: &Value) -> impl Iterator<Item = (SmolStr, SmolStr)> {
+        let read = move |path: &SmolStr| match path.split('.').fold(object, |value, name| &value[name]) {
+            Value::String(text) => text.into(),
+            Value::Null | Value::Object(_) | Value::Array(_) => SmolStr::default(),
+            other => smol_str::format_smolstr!("{other}"),
+        };
+        self.selected.iter().map(move |path| (path.clone(), read(path)))
+    }
+
+    /// The fields that this version offers to selectors.
+    #[must_use]
+    pub fn offered(&self) -> &[SmolStr] {
+        &self.offered
+    }
+
+    /// The columns of its Table.
+    #[must_use]
+    pub fn columns(&self) -> Value {
+        columns::definitions(&self.columns)
+    }
+
+    /// One object's cells.
+    #[must_use]
+    pub fn cells(&self, object: &Value, now: SystemTime) -> Vec<Value> {
+        columns::cells(&self.columns, object, now)
+    }
+}
+
+impl Scale {
+    /// The value at a path.
+    #[must_use]
+    pub fn read<'v>(path: &[SmolStr], object: &'v Value) -> &'v Value {
+        path.iter().fold(object, |value, name| &value[name.as_str()])
+    }
+
+    /// Writes a value at a path.
+    pub fn write(path: &[SmolStr], object: &mut Value, value: Value) {
+        let Some((last, way)) = path.split_last() else { return };
+        let holder = way.iter().fold(object, |place, name| {
+            let fields = tinyplane_wire::meta::map_mut(place);
+            fields.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new()))
+        });
+        tinyplane_wire::meta::map_mut(holder).insert(last.to_string(), value);
+    }
+}

@@ -1,0 +1,151 @@
+//! The rows of a definition: one for each version that is served.
+
+use super::names::is;
+use super::{Custom, JsonPath, PLAIN, Scale, WITH_STATUS, columns};
+use crate::registry::catalog::{Resource, Subresource, Verbs};
+use crate::registry::conversion::Conversion;
+use crate::registry::encoding::head;
+use crate::schema::structural::Structural;
+use crate::store::forms::FormId;
+use serde_json::Value;
+use smol_str::{SmolStr, format_smolstr};
+use std::cmp::Reverse;
+use std::sync::Arc;
+use tinyplane_wire::gvr::Gvk;
+
+/// Numbers of forms below this one belong to built-in kinds.
+const FORMS_FROM: u32 = 0x1000;
+
+/// Gives every version of every definition a number of its own, under which the store keeps its bytes.
+#[derive(Debug, Default)]
+pub(super) struct Forms(u32);
+
+impl Forms {
+    fn next(&mut self) -> FormId {
+        self.0 += 1;
+        FormId(FORMS_FROM + self.0)
+    }
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn texts(value: &Value) -> Vec<SmolStr> {
+    items(value).filter_map(Value::as_str).map(SmolStr::from).collect()
+}
+
+/// The rows of an established definition, the most stable and newest version first.
+pub(super) fn of(definition: &Value, forms: &mut Forms) -> Vec<Arc<Resource>> {
+    let spec = &definition["spec"];
+    let Some(stored) = items(&spec["versions"]).find(|version| version["storage"] == true) else { return Vec::new() };
+    let paths = |version: &Value| -> Vec<SmolStr> {
+        items(&version["selectableFields"])
+            .map(|field| text(&field["jsonPath"]).trim_start_matches('.').into())
+            .collect()
+    };
+    let mut selected: Vec<SmolStr> = items(&spec["versions"]).flat_map(paths).collect();
+    selected.sort();
+    selected.dedup();
+    let selected: Arc<[SmolStr]> = selected.into();
+    let mut served: Vec<&Value> = items(&spec["versions"]).filter(|version| version["served"] == true).collect();
+    served.sort_by_key(|version| Reverse(priority(text(&version["name"]))));
+    let one = |version: &&Value| {
+        let custom = custom(definition, version, paths(version), Arc::clone(&selected));
+        Arc::new(row(definition, version, text(&stored["name"]), custom, forms))
+    };
+    served.iter().map(one).collect()
+}
+
+/// The order of versions: stable ones before beta and alpha, the newer before the older, other words last in their order.
+pub(super) fn priority(version: &str) -> (u8, u64, u64, Reverse<String>) {
+    let parse = || {
+        let rest = version.strip_prefix('v')?;
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let major = rest[..digits].parse().ok()?;
+        let (kind, minor) = match &rest[digits..] {
+            "" => return Some((3, major, 0)),
+            rest => match (rest.strip_prefix("beta"), rest.strip_prefix("alpha")) {
+                (Some(minor), _) => (2, minor),
+                (None, Some(minor)) => (1, minor),
+                (None, None) => return None,
+            },
+        };
+        Some((kind, major, minor.parse().ok()?))
+    };
+    match parse() {
+        Some((kind, major, minor)) => (kind, major, minor, Reverse(String::new())),
+        None => (0, 0, 0, Reverse(version.to_owned())),
+    }
+}
+
+fn custom(definition: &Value, version: &Value, offered: Vec<SmolStr>, selected: Arc<[SmolStr]>) -> Custom {
+    let spec = &definition["spec"];
+    let schema = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object());
+    let structural = Structural::compile(schema);
+    let name = || format!("{}/{} {}", text(&spec["group"]), text(&version["name"]), text(&spec["names"]["kind"]));
+    let told = version["deprecationWarning"].as_str().map(str::to_owned);
+    Custom {
+        modelled: structural.model(),
+        structural,
+        published: schema.cloned().unwrap_or_default(),
+        columns: columns::of(version),
+        offered,
+        selected,
+        scale: scale(&version["subresources"]["scale"]),
+        deprecation: (version["deprecated"] == true)
+            .then(|| told.unwrap_or_else(|| format!("{} is deprecated", name()))),
+        webhook: (spec["conversion"]["strategy"] == "Webhook").then(|| text(&definition["metadata"]["name"]).into()),
+        terminating: is(&definition["status"], "Terminating"),
+    }
+}
+
+fn scale(scale: &Value) -> Option<Scale> {
+    let path = |field: &str| {
+        let path = JsonPath::parse(scale[field].as_str()?)?;
+        Some(path.names()?.into_iter().map(SmolStr::from).collect::<Vec<_>>())
+    };
+    Some(Scale {
+        replicas: path("specReplicasPath")?,
+        status: path("statusReplicasPath")?,
+        selector: path("labelSelectorPath"),
+    })
+}
+
+fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms: &mut Forms) -> Resource {
+    let (spec, names) = (&definition["spec"], &definition["status"]["acceptedNames"]);
+    let (group, kind) = (text(&spec["group"]), text(&names["kind"]));
+    let gvk = Gvk::new(group, text(&version["name"]), kind);
+    let stored = Gvk::new(group, stored, kind);
+    let letters = if custom.terminating { "dDglw" } else { "all" };
+    let has_status = version["subresources"]["status"].is_object();
+    let part = |name: &str, gvk: Gvk, foreign| Subresource {
+        name: name.into(),
+        gvk,
+        foreign,
+        verbs: Verbs::of_letters("gpu"),
+    };
+    let status = has_status.then(|| part("status", gvk.clone(), false));
+    let scale = custom.scale.is_some().then(|| part("scale", Gvk::new("autoscaling", "v1", "Scale"), true));
+    let conversion = (gvk != stored).then(|| Conversion { form: forms.next(), from_stored: |_| {}, to_stored: |_| {} });
+    Resource {
+        plural: text(&names["plural"]).into(),
+        singular: text(&names["singular"]).into(),
+        short_names: texts(&names["shortNames"]),
+        categories: texts(&names["categories"]),
+        namespaced: spec["scope"] == "Namespaced",
+        verbs: Verbs::of_letters(letters),
+        subresources: status.into_iter().chain(scale).collect(),
+        folder: format_smolstr!("/{group}/{}/", text(&names["plural"])),
+        head: head(&stored),
+        behaviour: if has_status { &WITH_STATUS } else { &PLAIN },
+        conversion,
+        custom: Some(Arc::new(custom)),
+        stored,
+        gvk,
+    }
+}

@@ -1,0 +1,132 @@
+//! Definitions in a registry: what they make of the catalog, and what becomes of their objects.
+
+use super::rows::priority;
+use super::{Definitions, Scale};
+use crate::registry::delete::Options;
+use crate::registry::tests::World;
+use serde_json::{Value, json};
+use tinyplane_wire::gvr::Gvr;
+
+fn definition(name: &str, names: Value, versions: Value) -> Value {
+    json!({
+        "metadata": {"name": name},
+        "spec": {"group": "g.example.com", "scope": "Namespaced", "names": names, "versions": versions},
+    })
+}
+
+fn version(name: &str, stored: bool) -> Value {
+    json!({"name": name, "served": true, "storage": stored, "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+            "spec": {"type": "object", "properties": {"size": {"type": "integer", "default": 3}}},
+            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}}})
+}
+
+fn names(plural: &str, kind: &str) -> Value {
+    json!({"plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List")})
+}
+
+async fn define(world: &World, one: Value) {
+    world.create("apiextensions.k8s.io", "customresourcedefinitions", one).await.unwrap();
+}
+
+fn found(world: &World, name: &str) -> Option<Value> {
+    world.registry.find("apiextensions.k8s.io", "customresourcedefinitions", "", name).unwrap()
+}
+
+fn condition(definition: &Value, kind: &str) -> (String, String) {
+    let conditions = definition["status"]["conditions"].as_array().unwrap();
+    let one = conditions.iter().find(|condition| condition["type"] == kind).unwrap();
+    (one["status"].as_str().unwrap().into(), one["reason"].as_str().unwrap().into())
+}
+
+#[tokio::test]
+async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    define(
+        &world,
+        definition("foos.g.example.com", names("foos", "Foo"), json!([version("v1beta1", true), version("v1", false)])),
+    )
+    .await;
+    assert!(definitions.bring_up_to_date().await.unwrap());
+    let stored = found(&world, "foos.g.example.com").unwrap();
+    assert_eq!(condition(&stored, "Established"), ("True".into(), "InitialNamesAccepted".into()));
+    assert_eq!(condition(&stored, "NamesAccepted"), ("True".into(), "NoConflicts".into()));
+    assert_eq!(stored["status"]["acceptedNames"]["plural"], "foos");
+    let custom: Vec<_> = {
+        let catalog = world.registry.catalog();
+        catalog.rows().filter(|row| row.custom.is_some()).map(|row| row.gvk.version.to_string()).collect()
+    };
+    assert_eq!(custom, ["v1", "v1beta1"]);
+    world
+        .create(
+            "g.example.com",
+            "foos",
+            json!({"metadata": {"name": "a", "finalizers": ["x.example.com/held"]}, "spec": {}}),
+        )
+        .await
+        .unwrap();
+    let row = world.registry.resource(&Gvr::new("g.example.com", "v1", "foos")).unwrap();
+    let entry = world.registry.get(&row, "default", "a").unwrap();
+    let served = crate::registry::encoding::served_bytes(&row, &entry).unwrap();
+    let served: Value = serde_json::from_slice(&served).unwrap();
+    assert_eq!((&served["apiVersion"], &served["spec"]["size"]), (&json!("g.example.com/v1"), &json!(3)));
+
+    world
+        .delete("apiextensions.k8s.io", "customresourcedefinitions", "foos.g.example.com", Options::default())
+        .await
+        .unwrap();
+    assert!(!definitions.bring_up_to_date().await.unwrap(), "an object is held");
+    let going = found(&world, "foos.g.example.com").unwrap();
+    assert_eq!(condition(&going, "Terminating"), ("True".into(), "InstanceDeletionInProgress".into()));
+    assert!(!definitions.bring_up_to_date().await.unwrap(), "it is still held");
+    let held = world.registry.get(&row, "default", "a").unwrap();
+    let write = crate::store::contract::Write::delete(held.key.clone(), crate::store::contract::Expect::Any);
+    world.registry.store().commit(write).await.unwrap();
+    assert!(definitions.bring_up_to_date().await.unwrap());
+    assert!(found(&world, "foos.g.example.com").is_none());
+    assert!(definitions.bring_up_to_date().await.unwrap());
+    assert!(world.registry.resource(&Gvr::new("g.example.com", "v1", "foos")).is_err());
+}
+
+#[tokio::test]
+async fn names_belong_to_whoever_came_first() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    define(&world, definition("foos.g.example.com", names("foos", "Foo"), json!([version("v1", true)]))).await;
+    definitions.bring_up_to_date().await.unwrap();
+    define(&world, definition("bars.g.example.com", names("bars", "Foo"), json!([version("v1", true)]))).await;
+    definitions.bring_up_to_date().await.unwrap();
+    let second = found(&world, "bars.g.example.com").unwrap();
+    // The kind of the list is told last.
+    assert_eq!(condition(&second, "NamesAccepted"), ("False".into(), "ListKindConflict".into()));
+    assert_eq!(condition(&second, "Established"), ("False".into(), "NotAccepted".into()));
+    assert!(world.registry.resource(&Gvr::new("g.example.com", "v1", "bars")).is_err());
+    world
+        .delete("apiextensions.k8s.io", "customresourcedefinitions", "foos.g.example.com", Options::default())
+        .await
+        .unwrap();
+    definitions.bring_up_to_date().await.unwrap();
+    definitions.bring_up_to_date().await.unwrap();
+    assert!(world.registry.resource(&Gvr::new("g.example.com", "v1", "bars")).is_ok());
+}
+
+#[test]
+fn versions_are_in_the_order_of_their_promise() {
+    let mut versions =
+        ["foo1", "v1alpha2", "v10beta3", "v3beta1", "v1", "v12alpha1", "v2", "foo10", "v11alpha2", "v10"];
+    versions.sort_by_key(|version| std::cmp::Reverse(priority(version)));
+    assert_eq!(
+        versions,
+        ["v10", "v2", "v1", "v10beta3", "v3beta1", "v12alpha1", "v11alpha2", "v1alpha2", "foo1", "foo10"]
+    );
+}
+
+#[test]
+fn a_scale_is_written_where_the_definition_says() {
+    let path = ["spec", "deep", "count"].map(Into::into);
+    let mut object = json!({"spec": {"other": 1}});
+    Scale::write(&path, &mut object, 4.into());
+    assert_eq!(object, json!({"spec": {"other": 1, "deep": {"count": 4}}}));
+    assert_eq!(Scale::read(&path, &object), 4);
+}
