@@ -12,7 +12,7 @@ pub use address::LeaseError;
 pub use client::Admin;
 pub use cluster::{
     AuthorityError, Builder, Cluster, ClusterError, Egress, FolderError, Member, MemberView, Mode, NodePlan, Plan,
-    Report, RunnerChoice, Security, Storage,
+    Report, RunnerChoice, Security, Storage, TUNNEL_ENDS_MAX,
 };
 pub use runner::{Event, Program};
 pub use tinyplane_wire::ledger::{Hop, Outcome};

@@ -107,7 +107,15 @@ pub(super) struct TlsConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Uds {
-    pub(super) uds_name: String,
+    /// A path; or, which is ours, those of several servers with commas between them.
+    uds_name: String,
+}
+
+impl Uds {
+    /// The servers' sockets.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = &str> {
+        self.uds_name.split(',')
+    }
 }
 
 impl Configuration {
@@ -175,7 +183,7 @@ impl Selection {
         }
         let transport = self.connection.transport.as_ref();
         let (tcp, uds) = (transport.and_then(|t| t.tcp.as_ref()), transport.and_then(|t| t.uds.as_ref()));
-        if uds.is_some_and(|uds| uds.uds_name.is_empty()) {
+        if uds.is_some_and(|uds| uds.sockets().any(str::is_empty)) {
             return fail("connection.transport.uds.udsName", "Required value: UDS name is required");
         }
         match (self.connection.proxy_protocol, tcp, uds) {

@@ -1,5 +1,6 @@
 //! Through a Konnectivity server: a `Dial` from what the configuration says of it.
 
+use super::balance::Balanced;
 use super::config::{ConfigError, Connection, Protocol, Tcp};
 use std::sync::Arc;
 use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
@@ -10,16 +11,20 @@ use tokio_rustls::rustls::ClientConfig;
 /// The way through a server, for a configuration that was validated. `direct` reaches the server itself.
 pub(super) fn dial(name: &str, connection: &Connection, direct: &TcpDial) -> Result<Arc<dyn Dial>, ConfigError> {
     let transport = connection.transport.clone().unwrap_or_default();
-    let route = match (transport.uds, transport.tcp) {
-        (Some(uds), _) => Route::Unix(UnixDial::to(uds.uds_name)),
-        (None, Some(tcp)) => route_by_tcp(name, &tcp, direct)?,
+    let routes = match (transport.uds, transport.tcp) {
+        (Some(uds), _) => uds.sockets().map(|socket| Route::Unix(UnixDial::to(socket))).collect(),
+        (None, Some(tcp)) => vec![route_by_tcp(name, &tcp, direct)?],
         (None, None) => return Ok(Arc::new(direct.clone())),
     };
-    Ok(match connection.proxy_protocol {
-        Protocol::Grpc => Arc::new(GrpcDial::new(route)),
-        Protocol::HttpConnect => Arc::new(HttpConnectDial::new(route)),
-        Protocol::Direct => Arc::new(direct.clone()),
-    })
+    let through = |route| -> Arc<dyn Dial> {
+        match connection.proxy_protocol {
+            Protocol::Grpc => Arc::new(GrpcDial::new(route)),
+            Protocol::HttpConnect => Arc::new(HttpConnectDial::new(route)),
+            Protocol::Direct => Arc::new(direct.clone()),
+        }
+    };
+    let mut ways: Vec<_> = routes.into_iter().map(through).collect();
+    Ok(if ways.len() == 1 { ways.remove(0) } else { Arc::new(Balanced::over(ways)) })
 }
 
 fn route_by_tcp(name: &str, tcp: &Tcp, direct: &TcpDial) -> Result<Route, ConfigError> {

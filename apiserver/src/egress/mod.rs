@@ -1,5 +1,6 @@
 //! How the API server reaches what lies in the cluster: directly, or through Konnectivity. It alone decides that.
 
+mod balance;
 mod config;
 pub mod direct;
 pub mod konnectivity;

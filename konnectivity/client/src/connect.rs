@@ -1,6 +1,6 @@
 //! Dialling through an http-connect frontend.
 
-use crate::proxy::refused;
+use crate::failure::{no_way, refused};
 use crate::route::{Route, join_host_port};
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
@@ -45,7 +45,7 @@ impl HttpConnectDial {
 
     async fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
         let stream = TokioIo::new(self.route.connect().await?);
-        let (mut client, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(io::Error::other)?;
+        let (mut client, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(lost)?;
         let mut connection = std::pin::pin!(connection.with_upgrades());
         let request = Request::builder()
             .method(Method::CONNECT)
@@ -55,7 +55,7 @@ impl HttpConnectDial {
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         // The connection is driven here, so that giving up the dial closes it.
         let asked = async {
-            let response = client.send_request(request).await.map_err(io::Error::other)?;
+            let response = client.send_request(request).await.map_err(lost)?;
             let status = response.status();
             if status == StatusCode::OK {
                 return hyper::upgrade::on(response).await.map_err(io::Error::other);
@@ -70,7 +70,7 @@ impl HttpConnectDial {
         let upgraded = tokio::select! {
             upgraded = &mut asked => upgraded?,
             ended = &mut connection => {
-                ended.map_err(|e| io::Error::new(io::ErrorKind::ConnectionAborted, e))?;
+                ended.map_err(lost)?;
                 asked.await?
             }
         };
@@ -90,6 +90,12 @@ impl Dial for HttpConnectDial {
             || io::Error::new(io::ErrorKind::TimedOut, format!("dial {address} through the tunnel: i/o timeout"));
         tokio::time::timeout(self.timeout, self.connect(&address)).await.map_err(|_| late())?
     }
+}
+
+/// The server was lost before it answered.
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
+fn lost(error: hyper::Error) -> io::Error {
+    no_way(io::ErrorKind::ConnectionAborted, error)
 }
 
 /// A connection whose first bytes came together with the answer to CONNECT: the far end spoke first.

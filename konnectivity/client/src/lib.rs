@@ -2,6 +2,7 @@
 
 mod chunks;
 mod connect;
+mod failure;
 pub mod grpc;
 pub mod link;
 pub mod packet;
@@ -11,5 +12,6 @@ pub mod stream;
 mod tunnel;
 
 pub use connect::HttpConnectDial;
+pub use failure::is_no_way;
 pub use proxy::GrpcDial;
 pub use route::{Route, join_host_port};

@@ -1,5 +1,6 @@
 //! Dialling through a gRPC frontend: one tunnel, one connection, as the real API server does.
 
+use crate::failure::{no_way, refused};
 use crate::grpc;
 use crate::link;
 use crate::packet::{DialRequest, Packet};
@@ -47,24 +48,23 @@ impl GrpcDial {
 
     async fn tunnel(&self, address: String) -> io::Result<Tunnel> {
         let stream = self.route.connect().await?;
-        let (client, connection) =
-            link::client().handshake::<_, bytes::Bytes>(stream).await.map_err(io::Error::other)?;
+        let (client, connection) = link::client().handshake::<_, bytes::Bytes>(stream).await.map_err(lost)?;
         let (closing, closed) = oneshot::channel();
         tokio::spawn(drive(connection, closed));
         let mut request = grpc::request("http", "konnectivity", grpc::PROXY_PATH).map_err(io::Error::other)?;
         if self.half_close {
             request.headers_mut().insert(grpc::HALF_CLOSE, grpc::YES);
         }
-        let mut client = client.ready().await.map_err(io::Error::other)?;
-        let (response, frames) = client.send_request(request, false).map_err(io::Error::other)?;
+        let mut client = client.ready().await.map_err(lost)?;
+        let (response, frames) = client.send_request(request, false).map_err(lost)?;
         drop(client);
         let mut writer = PacketWriter::new(frames);
         let random: i64 = rand::random();
         let dial = Packet::DialRequest(DialRequest { protocol: "tcp".into(), address, random });
-        writer.send(dial).map_err(io::Error::other)?;
-        let response = response.await.map_err(io::Error::other)?;
+        writer.send(dial).map_err(lost)?;
+        let response = response.await.map_err(lost)?;
         if let Some(failure) = grpc::failure_in(response.headers()) {
-            return Err(io::Error::other(failure));
+            return Err(no_way(io::ErrorKind::Other, failure));
         }
         let half_close = self.half_close && response.headers().contains_key(grpc::HALF_CLOSE);
         let mut reader = PacketReader::new(response.into_body());
@@ -76,32 +76,25 @@ impl GrpcDial {
 /// Waits for the answer to a dial.
 async fn answer(reader: &mut PacketReader, random: i64) -> io::Result<i64> {
     loop {
-        match reader.next().await.map_err(broken)? {
+        match reader.next().await.map_err(|error| no_way(io::ErrorKind::ConnectionReset, error))? {
             Some(Packet::DialResponse(answer)) if answer.random == random => {
                 return if answer.error.is_empty() { Ok(answer.connect_id) } else { Err(refused(&answer.error)) };
             }
             Some(Packet::CloseDial(closed)) if closed.random == random => {
-                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the dial was closed by the server"));
+                return Err(no_way(io::ErrorKind::ConnectionAborted, "the dial was closed by the server"));
             }
             Some(other) => tracing::debug!(packet = other.name(), "a packet before the dial was answered"),
             None => {
                 let why = reader.failure().await.unwrap_or_else(|| "the tunnel ended before the dial".into());
-                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, why));
+                return Err(no_way(io::ErrorKind::ConnectionAborted, why));
             }
         }
     }
 }
 
-/// The far end's words, with the kind that they stand for.
-pub(crate) fn refused(told: &str) -> io::Error {
-    let kind = if told.contains("connection refused") {
-        io::ErrorKind::ConnectionRefused
-    } else if told.contains("timeout") || told.contains("deadline") {
-        io::ErrorKind::TimedOut
-    } else {
-        io::ErrorKind::Other
-    };
-    io::Error::new(kind, told.to_owned())
+/// The server was lost before it answered.
+fn lost(error: h2::Error) -> io::Error {
+    no_way(io::ErrorKind::ConnectionAborted, error)
 }
 
 /// A tunnel that broke is a connection that was reset.

@@ -1,5 +1,6 @@
 //! How a client reaches a Konnectivity server: its Unix socket, or TCP with or without TLS.
 
+use crate::failure::unreachable;
 use std::io;
 use std::sync::Arc;
 use tinyplane_wire::net::{Dial, Stream, TcpDial, UnixDial};
@@ -28,6 +29,10 @@ pub enum Route {
 impl Route {
     /// Connects to the server itself.
     pub(crate) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        self.reach().await.map_err(unreachable)
+    }
+
+    async fn reach(&self) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Unix(dial) => Ok(Box::new(dial.connect().await?)),
             Self::Tcp { dial, host, port, tls } => {

@@ -85,16 +85,22 @@ impl Backend {
             }
             return;
         }
-        let leg = if self.pending.waits_for(random) { self.shared.open(connect_id) } else { None };
-        match leg {
+        if !self.pending.waits_for(random) {
+            state.numbers.failures.unrecognized_response.add();
+            return self.disown(connect_id);
+        }
+        match self.shared.open(connect_id) {
             Some(leg) => {
                 if !self.pending.answer(random, Ok(leg)) {
                     tracing::debug!(agent = self.agent_id, connect_id, "a connection was made whose frontend had left");
                 }
             }
+            // The connection that has the number already goes on.
             None => {
-                state.numbers.failures.unrecognized_response.add();
-                self.disown(connect_id);
+                let told = format!("the agent answered with connection {connect_id}, which is another's");
+                if !self.pending.answer(random, Err(told)) {
+                    tracing::debug!(agent = self.agent_id, connect_id, "an agent gave a number twice");
+                }
             }
         }
     }

@@ -21,12 +21,18 @@ pub(crate) struct Peer {
 impl Peer {
     /// An agent that speaks upstream's protocol.
     pub(crate) async fn agent(rig: &Rig, id: &str) -> Self {
+        Self::agent_that_says(rig, id, "").await
+    }
+
+    /// The same, with identifiers.
+    pub(crate) async fn agent_that_says(rig: &Rig, id: &str, identifiers: &str) -> Self {
         let at = rig.agents_at();
         let stream = TcpDial::from(None).connect(at).await.unwrap();
         let tls = TlsConnector::from(std::sync::Arc::new(rig.client_tls("agent", &ALPN_HTTP2)));
         let stream = tls.connect(at.ip().into(), stream).await.unwrap();
         let mut request = grpc::request("https", "konnectivity", grpc::CONNECT_PATH).unwrap();
         request.headers_mut().insert(grpc::AGENT_ID, HeaderValue::try_from(id).unwrap());
+        request.headers_mut().insert(grpc::AGENT_IDENTIFIERS, HeaderValue::try_from(identifiers).unwrap());
         Self::open(Box::new(stream), request).await
     }
 
@@ -53,6 +59,19 @@ impl Peer {
 
     pub(crate) fn say(&mut self, packet: Packet) {
         self.to.send(packet).unwrap();
+    }
+
+    /// Asks for a close once there is room for it.
+    pub(crate) async fn say_close(&mut self, connect_id: i64) {
+        if self.to.ready().await.is_err() {
+            return std::future::pending().await;
+        }
+        self.say(Packet::CloseRequest(tinyplane_konnectivity_client::packet::CloseRequest { connect_id }));
+    }
+
+    /// Says what is no packet.
+    pub(crate) fn say_raw(&mut self, bytes: &'static [u8]) {
+        self.to.send_encoded(Bytes::from_static(bytes)).unwrap();
     }
 
     pub(crate) async fn say_bytes(&mut self, connect_id: i64, bytes: Bytes) {

@@ -12,7 +12,7 @@ use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::{Authority, Leaf, Usage};
 use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsLimits, Trust};
-use tinyplane_wire::net::{ClusterNet, Dial, Listener, Sources, Stream, TcpDial, UnixDial, bind};
+use tinyplane_wire::net::{Bound, ClusterNet, Dial, Listener, Sources, Stream, TcpDial, UnixDial, bind};
 use tinyplane_wire::process::{Running, Shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -223,6 +223,16 @@ impl Rig {
         self.agents_at.lock().unwrap().unwrap()
     }
 
+    /// Where the tunnel's ends listen.
+    pub(crate) fn here(&self) -> IpAddr {
+        HERE.parse().unwrap()
+    }
+
+    /// The server is somebody else's.
+    pub(crate) fn agents_connect_to(&self, at: SocketAddr) {
+        *self.agents_at.lock().unwrap() = Some(at);
+    }
+
     pub(crate) fn agent_config(&self, id: &str) -> agent::Config {
         self.agent_config_at(id, self.agents_at())
     }
@@ -308,7 +318,15 @@ impl Rig {
 pub(crate) fn endpoint<F: Future<Output = ()> + Send + 'static>(
     serve: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> SocketAddr {
-    let (address, listener) = listen();
+    endpoint_at(&"127.85.0.3".parse().unwrap(), serve)
+}
+
+/// The same, on another address.
+pub(crate) fn endpoint_at<F: Future<Output = ()> + Send + 'static>(
+    at: &IpAddr,
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
+    let Bound { address, listener } = bind(SocketAddr::new(*at, 0), Sources::any()).unwrap();
     tokio::spawn(async move {
         loop {
             let accepted = listener.accept().await;

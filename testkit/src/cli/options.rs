@@ -1,6 +1,7 @@
 //! The options of a cluster, as `up` and `run` share them.
 
 use super::Failure;
+use crate::cluster::TUNNEL_ENDS_MAX;
 use crate::{Builder, Cluster, Egress, RunnerChoice, Storage};
 use clap::Args;
 use std::io;
@@ -15,6 +16,12 @@ pub(super) struct Options {
     /// How the API server reaches nodes: direct, konnectivity-grpc or konnectivity-http-connect [default: konnectivity-grpc]
     #[arg(long, value_name = "WAY")]
     egress: Option<Egress>,
+    /// How many Konnectivity servers, with one address before them [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(TUNNEL_ENDS_MAX)))]
+    konnectivity_servers: Option<u8>,
+    /// How many Konnectivity agents [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(TUNNEL_ENDS_MAX)))]
+    agents: Option<u8>,
     /// Where objects are kept: memory or sled [default: sled]
     #[arg(long, value_name = "STORE")]
     store: Option<Storage>,
@@ -46,6 +53,12 @@ impl Options {
         }
         if let Some(egress) = self.egress {
             builder = builder.egress(egress);
+        }
+        if let Some(servers) = self.konnectivity_servers {
+            builder = builder.konnectivity_servers(servers);
+        }
+        if let Some(agents) = self.agents {
+            builder = builder.agents(agents);
         }
         if self.no_controllers {
             builder = builder.controllers(false);

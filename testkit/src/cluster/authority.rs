@@ -126,8 +126,9 @@ fn identities(plan: &Plan) -> Vec<Identity> {
         all.push(pair(&format!("kubelet-{}", node.name), serving));
     }
     if plan.isolated() {
-        let server = plan.address(Member::KonnectivityServer);
-        let serving = Leaf::server("konnectivity-server", &["konnectivity-server"], &[server.into()]);
+        let servers = (1..=plan.konnectivity_servers).map(|number| plan.address(Member::KonnectivityServer(number)));
+        let addresses: Vec<IpAddr> = servers.chain([plan.agents_dial()]).map(IpAddr::from).collect();
+        let serving = Leaf::server("konnectivity-server", &["konnectivity-server"], &addresses);
         all.push(pair("konnectivity-server", serving));
         all.push(pair("konnectivity-agent", Leaf::client("system:konnectivity-agent", None)));
     }

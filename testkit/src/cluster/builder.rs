@@ -3,7 +3,7 @@
 use super::authority;
 use super::folder::Folder;
 use super::handle::{Cluster, Ingredients};
-use super::plan::{Egress, Mode, NodePlan, Plan, Security, Storage};
+use super::plan::{Egress, Mode, NodePlan, Plan, Security, Storage, TUNNEL_ENDS_MAX};
 use super::{ClusterError, RuntimeFolder};
 use crate::address::{Division, Lease};
 use crate::runner::{Event, InProcess, Processes, Program, Runner};
@@ -59,6 +59,8 @@ impl RunnerChoice {
 pub struct Builder {
     nodes: Option<usize>,
     egress: Option<Egress>,
+    konnectivity_servers: Option<u8>,
+    agents: Option<u8>,
     storage: Option<Storage>,
     security: Option<Security>,
     controllers: Option<bool>,
@@ -84,6 +86,8 @@ impl Default for Builder {
         Self {
             nodes: None,
             egress: None,
+            konnectivity_servers: None,
+            agents: None,
             storage: None,
             security: None,
             controllers: None,
@@ -112,6 +116,21 @@ impl Builder {
     #[must_use]
     pub fn egress(mut self, egress: Egress) -> Self {
         self.egress = Some(egress);
+        self
+    }
+
+    /// How many Konnectivity servers there are: the API server spreads its dials over those that are ready, and agents
+    /// find all of them behind one address. At most [`crate::TUNNEL_ENDS_MAX`].
+    #[must_use]
+    pub fn konnectivity_servers(mut self, servers: u8) -> Self {
+        self.konnectivity_servers = Some(servers);
+        self
+    }
+
+    /// How many Konnectivity agents, each of which reaches every node. At most [`crate::TUNNEL_ENDS_MAX`].
+    #[must_use]
+    pub fn agents(mut self, agents: u8) -> Self {
+        self.agents = Some(agents);
         self
     }
 
@@ -206,6 +225,11 @@ impl Builder {
     /// When it can't be had; nothing of it is left then.
     pub async fn start(self) -> Result<Cluster, ClusterError> {
         tinyplane_wire::process::raise_descriptor_limit();
+        for (what, wished) in [("Konnectivity servers", self.konnectivity_servers), ("agents", self.agents)] {
+            if wished.is_some_and(|wished| !(1..=TUNNEL_ENDS_MAX).contains(&wished)) {
+                return Err(ClusterError::Wish(format!("there can be 1 to {TUNNEL_ENDS_MAX} {what}")));
+            }
+        }
         let runner = self.runner.runner()?;
         let (folder, known) = match &self.data_dir {
             Some(root) => Folder::kept(root)?,
@@ -259,6 +283,8 @@ impl Builder {
             block: lease.block(),
             nodes: (1..=u32::try_from(nodes).unwrap_or_default()).map(node).collect(),
             egress: self.egress.unwrap_or(Egress::Konnectivity(Mode::Grpc)),
+            konnectivity_servers: self.konnectivity_servers.unwrap_or(1),
+            agents: self.agents.unwrap_or(1),
             storage: self.storage.unwrap_or(Storage::Memory),
             controllers: self.controllers.unwrap_or(true),
             security: self.security.unwrap_or(Security::strict()),
@@ -276,6 +302,12 @@ impl Builder {
             }
             Self { egress: Some(egress), .. } if *egress != plan.egress => {
                 differs(format!("the egress {}", plan.egress), egress.to_string())
+            }
+            Self { konnectivity_servers: Some(servers), .. } if *servers != plan.konnectivity_servers => {
+                differs(format!("{} Konnectivity servers", plan.konnectivity_servers), servers.to_string())
+            }
+            Self { agents: Some(agents), .. } if *agents != plan.agents => {
+                differs(format!("{} agents", plan.agents), agents.to_string())
             }
             Self { storage: Some(storage), .. } if *storage != plan.storage => {
                 differs(format!("the store {}", plan.storage), storage.to_string())

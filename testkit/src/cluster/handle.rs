@@ -5,6 +5,7 @@ use super::folder::Folder;
 use super::plan::{Member, Plan};
 use super::ports::Whereabouts;
 use super::report::Report;
+use super::spread::Spread;
 use super::{ClusterError, RuntimeFolder};
 use crate::address::Lease;
 use crate::client::Admin;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tinyplane_wire::ledger::{Hop, Ledger};
 use tinyplane_wire::process::{MemberError, Shutdown};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Longest wait for a member that was asked to end, before it is killed.
 const STOP_MILLIS_MAX: u64 = 800;
@@ -63,6 +65,8 @@ pub struct Cluster {
     give_up: Shutdown,
     runtime: RuntimeFolder,
     folder: Arc<Folder>,
+    /// Leads agents to the Konnectivity servers, where there are several.
+    _spread: Option<AbortOnDropHandle<()>>,
     _lease: Lease,
 }
 
@@ -76,7 +80,7 @@ impl Cluster {
     pub(super) async fn start(with: Ingredients, patience: Duration) -> Result<Self, ClusterError> {
         let began = Instant::now();
         let ends = Arc::new(Mutex::new(Vec::new()));
-        let members = start_members(&with, &ends).await?;
+        let (members, spread) = start_members(&with, &ends).await?;
         let admin = Admin::open(&with.folder.kubeconfig("admin"))?;
         let cluster = Self {
             plan: with.plan,
@@ -87,6 +91,7 @@ impl Cluster {
             give_up: with.give_up,
             runtime: with.runtime,
             folder: with.folder,
+            _spread: spread,
             _lease: with.lease,
         };
         let ready = tokio::select! {
@@ -206,8 +211,9 @@ impl Cluster {
 async fn start_members(
     with: &Ingredients,
     ends: &Arc<Mutex<Vec<String>>>,
-) -> Result<BTreeMap<Member, Kept>, ClusterError> {
+) -> Result<(BTreeMap<Member, Kept>, Option<AbortOnDropHandle<()>>), ClusterError> {
     let whereabouts = Whereabouts::choose(&with.plan, &with.folder)?;
+    let spread = spread(&with.plan, &whereabouts)?;
     let spec = |member| Spec {
         member,
         plan: Arc::clone(&with.plan),
@@ -243,12 +249,23 @@ async fn start_members(
         }
     }
     match failed {
-        None => Ok(members),
+        None => Ok((members, spread)),
         Some(error) => {
             stop_members(&members).await;
             Err(error)
         }
     }
+}
+
+/// One address for the Konnectivity servers, where there are several.
+fn spread(plan: &Plan, whereabouts: &Arc<Whereabouts>) -> Result<Option<AbortOnDropHandle<()>>, ClusterError> {
+    if !plan.isolated() || plan.konnectivity_servers == 1 {
+        return Ok(None);
+    }
+    let spread = Spread::listen(plan, whereabouts.now().agents)
+        .map_err(|e| MemberError::because("there is no address for the Konnectivity servers", e))?;
+    whereabouts.agents_dial(spread.at.port())?;
+    Ok(Some(spread.serve(Arc::clone(whereabouts))))
 }
 
 /// Ends members at the same time.

@@ -8,12 +8,13 @@ pub(crate) mod plan;
 pub(crate) mod ports;
 mod report;
 mod runtime_folder;
+mod spread;
 
 pub use authority::AuthorityError;
 pub use builder::{Builder, RunnerChoice};
 pub use folder::FolderError;
 pub use handle::{Cluster, MemberView};
-pub use plan::{Egress, Member, Mode, NodePlan, Plan, Security, Storage};
+pub use plan::{Egress, Member, Mode, NodePlan, Plan, Security, Storage, TUNNEL_ENDS_MAX};
 pub use report::Report;
 pub(crate) use runtime_folder::RuntimeFolder;
 #[cfg(feature = "cli")]

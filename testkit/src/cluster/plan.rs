@@ -127,11 +127,11 @@ pub struct NodePlan {
     pub pod_range: Ipv4Net,
 }
 
-/// A member of the cluster: a process of its own, or its tasks.
+/// A member of the cluster: a process of its own, or its tasks. Of some there are several, which are numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Member {
     /// `tinyplane konnectivity-server`
-    KonnectivityServer,
+    KonnectivityServer(u8),
     /// `tinyplane apiserver`
     Apiserver,
     /// `tinyplane controllers`
@@ -139,21 +139,77 @@ pub enum Member {
     /// `tinyplane kubelet`, which plays all nodes
     Kubelet,
     /// `tinyplane konnectivity-agent`
-    KonnectivityAgent,
+    KonnectivityAgent(u8),
 }
 
 impl Member {
-    /// Every member, in the order in which they are started.
-    pub const WORDS: [(&'static str, Self); 5] = [
-        ("konnectivity-server", Self::KonnectivityServer),
+    /// Every kind of member, in the order in which they are started.
+    const WORDS: [(&'static str, Self); 5] = [
+        ("konnectivity-server", Self::KonnectivityServer(1)),
         ("apiserver", Self::Apiserver),
         ("controllers", Self::Controllers),
         ("kubelet", Self::Kubelet),
-        ("konnectivity-agent", Self::KonnectivityAgent),
+        ("konnectivity-agent", Self::KonnectivityAgent(1)),
     ];
+
+    /// Which of its kind it is, from 1.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::KonnectivityServer(number) | Self::KonnectivityAgent(number) => number,
+            Self::Apiserver | Self::Controllers | Self::Kubelet => 1,
+        }
+    }
+
+    const fn numbered(self, number: u8) -> Option<Self> {
+        match self {
+            Self::KonnectivityServer(_) => Some(Self::KonnectivityServer(number)),
+            Self::KonnectivityAgent(_) => Some(Self::KonnectivityAgent(number)),
+            Self::Apiserver | Self::Controllers | Self::Kubelet => None,
+        }
+    }
+
+    /// The subcommand that it runs as.
+    #[must_use]
+    pub fn subcommand(self) -> &'static str {
+        let first = self.numbered(1).unwrap_or(self);
+        Self::WORDS.iter().find(|(_, one)| *one == first).map_or("", |(word, _)| word)
+    }
 }
 
-words!(Member, "member");
+impl fmt::Display for Member {
+    /// The subcommand; of the second one of a kind, with `-2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number() {
+            1 => f.write_str(self.subcommand()),
+            number => write!(f, "{}-{number}", self.subcommand()),
+        }
+    }
+}
+
+impl FromStr for Member {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let first = |word: &str| Self::WORDS.iter().find(|(one, _)| *one == word).map(|(_, member)| *member);
+        let further = || {
+            let (word, number) = text.rsplit_once('-')?;
+            let number = number.parse().ok().filter(|number| *number > 1)?;
+            first(word)?.numbered(number)
+        };
+        first(text).or_else(further).ok_or_else(|| {
+            let known: Vec<&str> = Self::WORDS.iter().map(|(word, _)| *word).collect();
+            format!("{text:?} is no member: it is one of {}", known.join(", "))
+        })
+    }
+}
+
+/// Konnectivity servers, or agents, of one cluster.
+pub const TUNNEL_ENDS_MAX: u8 = 8;
+
+const fn one() -> u8 {
+    1
+}
 
 /// A cluster as it will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +221,12 @@ pub struct Plan {
     pub nodes: Vec<NodePlan>,
     /// How they are reached.
     pub egress: Egress,
+    /// How many Konnectivity servers there are, where there is one at all.
+    #[serde(default = "one")]
+    pub konnectivity_servers: u8,
+    /// How many agents.
+    #[serde(default = "one")]
+    pub agents: u8,
     /// Where objects are kept.
     pub storage: Storage,
     /// Whether the controllers run.
@@ -187,9 +249,19 @@ impl Plan {
         match member {
             Member::Apiserver => division.control_plane_address(1),
             Member::Controllers => division.control_plane_address(2),
-            Member::KonnectivityServer => division.control_plane_address(3),
+            Member::KonnectivityServer(number) => division.control_plane_address(2 + u32::from(number)),
             Member::Kubelet => division.node_address(1),
-            Member::KonnectivityAgent => division.agent_address(1),
+            Member::KonnectivityAgent(number) => division.agent_address(number.into()),
+        }
+    }
+
+    /// Where agents find the Konnectivity server: of several, the address that stands before all of them.
+    #[must_use]
+    pub fn agents_dial(&self) -> Ipv4Addr {
+        if self.konnectivity_servers > 1 {
+            self.division().control_plane_address(3 + u32::from(TUNNEL_ENDS_MAX))
+        } else {
+            self.address(Member::KonnectivityServer(1))
         }
     }
 
@@ -214,20 +286,28 @@ impl Plan {
     /// The members of this cluster, in the order in which they are started.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
-        let tunnel = matches!(self.egress, Egress::Konnectivity(_));
-        let planned = |member: &Member| match member {
-            Member::Apiserver => true,
-            Member::Controllers => self.controllers,
-            Member::Kubelet => !self.nodes.is_empty(),
-            Member::KonnectivityServer | Member::KonnectivityAgent => tunnel && !self.nodes.is_empty(),
+        let (nodes, tunnel) = (!self.nodes.is_empty(), matches!(self.egress, Egress::Konnectivity(_)));
+        let numbered = |member: &Member| -> Vec<Member> {
+            match member {
+                Member::Apiserver => vec![*member],
+                Member::Controllers if self.controllers => vec![*member],
+                Member::Kubelet if nodes => vec![*member],
+                Member::KonnectivityServer(_) if tunnel && nodes => {
+                    (1..=self.konnectivity_servers).map(Member::KonnectivityServer).collect()
+                }
+                Member::KonnectivityAgent(_) if tunnel && nodes => {
+                    (1..=self.agents).map(Member::KonnectivityAgent).collect()
+                }
+                _ => Vec::new(),
+            }
         };
-        Member::WORDS.iter().map(|(_, member)| *member).filter(planned).collect()
+        Member::WORDS.iter().flat_map(|(_, member)| numbered(member)).collect()
     }
 
     /// True when nothing from the control plane may reach a node but through the tunnel.
     #[must_use]
     pub fn isolated(&self) -> bool {
-        self.members().contains(&Member::KonnectivityAgent)
+        self.members().contains(&Member::KonnectivityAgent(1))
     }
 }
 
@@ -259,6 +339,8 @@ mod tests {
                 })
                 .collect(),
             egress: Egress::Konnectivity(Mode::Grpc),
+            konnectivity_servers: 1,
+            agents: 1,
             storage: Storage::Sled,
             controllers: true,
             security: Security::strict(),
@@ -271,6 +353,29 @@ mod tests {
         let text = serde_json::to_string(&plan).unwrap();
         assert!(text.contains(r#""egress":"konnectivity-grpc""#), "{text}");
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+
+    #[test]
+    fn servers_and_agents_are_numbered() {
+        let plan = Plan { konnectivity_servers: 3, agents: 2, ..plan(1) };
+        let names: Vec<_> = plan.members().iter().map(ToString::to_string).collect();
+        assert_eq!(names[..3], ["konnectivity-server", "konnectivity-server-2", "konnectivity-server-3"]);
+        assert_eq!(names.last().unwrap(), "konnectivity-agent-2");
+        for member in plan.members() {
+            assert_eq!(member.to_string().parse(), Ok(member));
+        }
+        assert_ne!(plan.agents_dial(), plan.address(Member::KonnectivityServer(1)));
+        for wrong in ["kubelet-2", "konnectivity-agent-1", "konnectivity-agent-x", "agent"] {
+            assert!(wrong.parse::<Member>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_plan_of_an_older_version_has_one_of_each() {
+        let mut text = serde_json::to_value(plan(1)).unwrap();
+        let fields = text.as_object_mut().unwrap();
+        assert!(fields.remove("konnectivityServers").is_some() && fields.remove("agents").is_some());
+        assert_eq!(serde_json::from_value::<Plan>(text).unwrap(), plan(1));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tinyplane_wire::net::{Sources, bind};
 use tinyplane_wire::process::MemberError;
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ impl Ports {
         let no_port = |e| MemberError::because("no port is free on the cluster's own addresses", e);
         Ok(Self {
             apiserver: at(Member::Apiserver, wished.apiserver).map_err(no_port)?,
-            agents: at(Member::KonnectivityServer, wished.agents).map_err(no_port)?,
+            agents: free(SocketAddr::from((plan.agents_dial(), wished.agents))).map_err(no_port)?,
         })
     }
 }
@@ -53,13 +53,20 @@ pub(crate) struct Whereabouts {
     plan: Arc<Plan>,
     folder: Arc<Folder>,
     ports: watch::Sender<Ports>,
+    /// The Konnectivity servers that were seen, by their numbers.
+    servers: Mutex<BTreeMap<u8, SocketAddr>>,
 }
 
 impl Whereabouts {
     /// Chooses the ports, and writes them where members and users look.
     pub(crate) fn choose(plan: &Arc<Plan>, folder: &Arc<Folder>) -> Result<Arc<Self>, ClusterError> {
         let chosen = Ports::choose(plan, folder)?;
-        let here = Self { plan: Arc::clone(plan), folder: Arc::clone(folder), ports: watch::Sender::new(chosen) };
+        let here = Self {
+            plan: Arc::clone(plan),
+            folder: Arc::clone(folder),
+            ports: watch::Sender::new(chosen),
+            servers: Mutex::default(),
+        };
         here.tell(chosen)?;
         Ok(Arc::new(here))
     }
@@ -69,15 +76,31 @@ impl Whereabouts {
         *self.ports.borrow()
     }
 
+    /// Where the Konnectivity servers take agents.
+    pub(crate) fn servers(&self) -> Vec<SocketAddr> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
+    }
+
+    /// Takes up where the one address for several servers really is, before anybody was told of it.
+    pub(crate) fn agents_dial(&self, port: u16) -> Result<(), FolderError> {
+        self.ports.send_modify(|ports| ports.agents = port);
+        self.tell(self.now())
+    }
+
     /// Takes up where a member really listens. Whoever reads kubeconfigs finds it there; the agent has to be started
     /// anew, for which its keeper waits in [`Whereabouts::agents_moved_from`].
     pub(crate) fn learn(&self, member: Member, addresses: &BTreeMap<String, SocketAddr>) -> Result<(), FolderError> {
         let before = self.now();
         let port = |name: &str| addresses.get(name).map(SocketAddr::port);
+        if let (Member::KonnectivityServer(number), Some(at)) = (member, addresses.get("agent")) {
+            self.servers.lock().unwrap_or_else(PoisonError::into_inner).insert(number, *at);
+        }
         let now = match member {
             Member::Apiserver => Ports { apiserver: port("https").unwrap_or(before.apiserver), ..before },
-            Member::KonnectivityServer => Ports { agents: port("agent").unwrap_or(before.agents), ..before },
-            Member::Controllers | Member::Kubelet | Member::KonnectivityAgent => before,
+            // Of several servers, agents know the one address before them.
+            Member::KonnectivityServer(_) if self.plan.konnectivity_servers > 1 => before,
+            Member::KonnectivityServer(_) => Ports { agents: port("agent").unwrap_or(before.agents), ..before },
+            Member::Controllers | Member::Kubelet | Member::KonnectivityAgent(_) => before,
         };
         if now == before {
             return Ok(());
@@ -117,6 +140,8 @@ mod tests {
             block,
             nodes: vec![NodePlan { name: "node-1".into(), address, pod_range: block }],
             egress: Egress::Konnectivity(Mode::Grpc),
+            konnectivity_servers: 1,
+            agents: 1,
             storage: Storage::Memory,
             controllers: true,
             security: Security::strict(),
@@ -141,7 +166,7 @@ mod tests {
 
         // Nothing has moved for an agent yet; then it has, and one that was started since is told nothing more.
         assert!(futures_util::FutureExt::now_or_never(here.agents_moved_from(chosen.agents)).is_none());
-        here.learn(Member::KonnectivityServer, &said("agent", 40_091)).unwrap();
+        here.learn(Member::KonnectivityServer(1), &said("agent", 40_091)).unwrap();
         here.agents_moved_from(chosen.agents).await;
         assert!(futures_util::FutureExt::now_or_never(here.agents_moved_from(40_091)).is_none());
         let kept: Ports = serde_json::from_slice(&std::fs::read(folder.file(FILE)).unwrap()).unwrap();

@@ -15,8 +15,8 @@ pub(super) fn of(spec: &Spec) -> Vec<String> {
         Member::Apiserver => apiserver(spec, &mut line),
         Member::Controllers => controllers(spec, &mut line),
         Member::Kubelet => kubelet(spec, &mut line),
-        Member::KonnectivityServer => konnectivity_server(spec, &mut line),
-        Member::KonnectivityAgent => konnectivity_agent(spec, &mut line),
+        Member::KonnectivityServer(_) => konnectivity_server(spec, &mut line),
+        Member::KonnectivityAgent(_) => konnectivity_agent(spec, &mut line),
     }
     line.0
 }
@@ -84,6 +84,8 @@ pub(crate) fn egress_configuration(spec: &Spec) -> Option<Vec<u8>> {
         Egress::Konnectivity(Mode::Grpc) => "GRPC",
         Egress::Konnectivity(Mode::HttpConnect) => "HTTPConnect",
     };
+    let sockets = (1..=spec.plan.konnectivity_servers).map(|number| spec.tunnel_socket(number).display().to_string());
+    let sockets: Vec<_> = sockets.collect();
     let configuration = json!({
         "apiVersion": "apiserver.k8s.io/v1beta1",
         "kind": "EgressSelectorConfiguration",
@@ -91,7 +93,7 @@ pub(crate) fn egress_configuration(spec: &Spec) -> Option<Vec<u8>> {
             "name": "cluster",
             "connection": {
                 "proxyProtocol": protocol,
-                "transport": {"uds": {"udsName": spec.tunnel_socket()}},
+                "transport": {"uds": {"udsName": sockets.join(",")}},
             },
         }],
     });
@@ -152,13 +154,13 @@ pub(crate) fn nodes_file(spec: &Spec) -> Vec<u8> {
 
 fn konnectivity_server(spec: &Spec, line: &mut Line) {
     let (plan, folder) = (&spec.plan, &spec.folder);
-    let address = plan.address(Member::KonnectivityServer);
+    let address = plan.address(spec.member);
     let mode = match plan.egress {
         Egress::Konnectivity(Mode::HttpConnect) => "http-connect",
         Egress::Konnectivity(Mode::Grpc) | Egress::Direct => "grpc",
     };
     line.flag("mode", mode);
-    line.file("uds-name", &spec.tunnel_socket());
+    line.file("uds-name", &spec.tunnel_socket(spec.member.number()));
     line.flag("agent-bind-address", address);
     line.flag("agent-port", spec.ports.agents);
     line.flag("health-bind-address", address);
@@ -166,19 +168,20 @@ fn konnectivity_server(spec: &Spec, line: &mut Line) {
     line.file("cluster-cert", &folder.pki("konnectivity-server.crt"));
     line.file("cluster-key", &folder.pki("konnectivity-server.key"));
     line.file("cluster-ca-cert", &folder.pki("ca.crt"));
-    line.flag("server-id", "konnectivity-server");
+    line.flag("server-id", spec.member);
+    line.flag("server-count", plan.konnectivity_servers);
     line.flag("source-address", address);
 }
 
 fn konnectivity_agent(spec: &Spec, line: &mut Line) {
     let (plan, folder) = (&spec.plan, &spec.folder);
-    let address = plan.address(Member::KonnectivityAgent);
-    line.flag("proxy-server-host", plan.address(Member::KonnectivityServer));
+    let address = plan.address(spec.member);
+    line.flag("proxy-server-host", plan.agents_dial());
     line.flag("proxy-server-port", spec.ports.agents);
     line.file("ca-cert", &folder.pki("ca.crt"));
     line.file("agent-cert", &folder.pki("konnectivity-agent.crt"));
     line.file("agent-key", &folder.pki("konnectivity-agent.key"));
-    line.flag("agent-id", "konnectivity-agent");
+    line.flag("agent-id", spec.member);
     line.flag("sync-interval-cap", "1s");
     line.flag("health-server-host", address);
     line.flag("admin-bind-address", address);

@@ -18,8 +18,8 @@ pub(super) async fn start(spec: &Spec, clock: Clock, shutdown: Shutdown) -> Resu
         Member::Apiserver => tinyplane_apiserver::start(apiserver(spec), clock, shutdown).await,
         Member::Controllers => tinyplane_controllers::start(controllers(spec), clock, shutdown).await,
         Member::Kubelet => kubelet::start(nodes(spec), clock, shutdown).await,
-        Member::KonnectivityServer => server::start(konnectivity_server(spec), clock, shutdown).await,
-        Member::KonnectivityAgent => agent::start(konnectivity_agent(spec), clock, shutdown).await,
+        Member::KonnectivityServer(_) => server::start(konnectivity_server(spec), clock, shutdown).await,
+        Member::KonnectivityAgent(_) => agent::start(konnectivity_agent(spec), clock, shutdown).await,
     }
 }
 
@@ -61,13 +61,13 @@ fn nodes(spec: &Spec) -> kubelet::Config {
 const KEEPALIVE: Duration = Duration::from_secs(3_600);
 
 fn konnectivity_server(spec: &Spec) -> server::Config {
-    let address: IpAddr = spec.plan.address(Member::KonnectivityServer).into();
+    let address: IpAddr = spec.plan.address(spec.member).into();
     server::Config {
         mode: match spec.plan.egress {
             Egress::Konnectivity(Mode::HttpConnect) => server::Mode::HttpConnect,
             Egress::Konnectivity(Mode::Grpc) | Egress::Direct => server::Mode::Grpc,
         },
-        frontend: server::Frontend::Unix { path: spec.tunnel_socket(), delete_existing: true },
+        frontend: server::Frontend::Unix { path: spec.tunnel_socket(spec.member.number()), delete_existing: true },
         agents: SocketAddr::new(address, spec.ports.agents),
         agent_tls: tls_files(spec, "konnectivity-server"),
         agent_tokens: None,
@@ -78,8 +78,8 @@ fn konnectivity_server(spec: &Spec) -> server::Config {
         source: Some(address),
         health: SocketAddr::new(address, 8092),
         admin: SocketAddr::new(address, 8095),
-        server_id: "konnectivity-server".into(),
-        server_count: 1,
+        server_id: spec.member.to_string(),
+        server_count: spec.plan.konnectivity_servers.into(),
         keepalive: KEEPALIVE,
         frontend_keepalive: KEEPALIVE,
         backend_dial_timeout: None,
@@ -90,14 +90,14 @@ fn konnectivity_server(spec: &Spec) -> server::Config {
 }
 
 fn konnectivity_agent(spec: &Spec) -> agent::Config {
-    let address: IpAddr = spec.plan.address(Member::KonnectivityAgent).into();
+    let address: IpAddr = spec.plan.address(spec.member).into();
     agent::Config {
-        server_host: spec.plan.address(Member::KonnectivityServer).to_string(),
+        server_host: spec.plan.agents_dial().to_string(),
         server_port: spec.ports.agents,
         tls: tls_files(spec, "konnectivity-agent"),
         token_file: None,
         alpn: Vec::new(),
-        agent_id: "konnectivity-agent".into(),
+        agent_id: spec.member.to_string(),
         agent_identifiers: String::new(),
         sync_interval: Duration::from_secs(1),
         sync_interval_cap: Duration::from_secs(1),

@@ -49,9 +49,10 @@ impl Spec {
         self.ledger.then(|| self.folder.file(KUBELET_LEDGER))
     }
 
-    /// The socket on which the Konnectivity server takes the API server's requests.
-    pub(crate) fn tunnel_socket(&self) -> PathBuf {
-        self.runtime.join("konnectivity.sock")
+    /// The socket on which a Konnectivity server takes the API server's requests.
+    pub(crate) fn tunnel_socket(&self, number: u8) -> PathBuf {
+        let name = if number == 1 { "konnectivity.sock".to_owned() } else { format!("konnectivity-{number}.sock") };
+        self.runtime.join(name)
     }
 }
 

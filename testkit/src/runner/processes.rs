@@ -81,7 +81,7 @@ impl Runner for Processes {
             open_log(&path).map_err(|e| MemberError::because(format!("the log of {name} can't be written"), e))?;
         let logged = log.metadata().map_or(0, |meta| meta.len());
         let mut child = Command::new(self.program.path())
-            .arg(&name)
+            .arg(spec.member.subcommand())
             .arg("--lifeline")
             .args(arguments::of(spec))
             .stdin(Stdio::piped())

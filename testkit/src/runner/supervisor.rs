@@ -206,7 +206,7 @@ fn answer<T>(waiting: oneshot::Sender<T>, outcome: T) {
 /// Waits until a member that was told at its start where another one listens was told wrong.
 async fn misled(spec: &Spec, whereabouts: &Whereabouts) {
     match spec.member {
-        Member::KonnectivityAgent => whereabouts.agents_moved_from(spec.ports.agents).await,
+        Member::KonnectivityAgent(_) => whereabouts.agents_moved_from(spec.ports.agents).await,
         _ => std::future::pending().await,
     }
 }

@@ -71,13 +71,13 @@ async fn without_its_agent_exec_fails_at_once_and_works_again_with_it() {
     kubectl.run("run web --image=nginx");
     kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
     assert_eq!(kubectl.run("exec web -- echo hello"), "hello\n");
-    cluster.kill(Member::KonnectivityAgent).await.expect("it can be killed");
+    cluster.kill(Member::KonnectivityAgent(1)).await.expect("it can be killed");
     let began = Instant::now();
     let told = kubectl.fails("exec web -- echo hello");
     assert!(began.elapsed().as_secs() < 10, "it took {:?} to say {told}", began.elapsed());
     assert!(told.contains("No agent available"), "{told}");
     cluster.admin().wait("node/node-1", "condition=Ready").await.expect("losing the tunnel is not losing the node");
-    cluster.restart(Member::KonnectivityAgent).await.expect("it comes back");
+    cluster.restart(Member::KonnectivityAgent(1)).await.expect("it comes back");
     kubectl.until("exec web -- echo hello", |text| text == "hello\n");
     cluster.stop().await;
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Longest wait for one answer.
 const ANSWER_SECONDS_MAX: u64 = 20;
 /// The members on the far side of the tunnel.
-const CONTROL_PLANE: [Member; 3] = [Member::Apiserver, Member::Controllers, Member::KonnectivityServer];
+const CONTROL_PLANE: [Member; 3] = [Member::Apiserver, Member::Controllers, Member::KonnectivityServer(1)];
 
 /// What listens where the nodes are.
 struct Zone {
@@ -108,7 +108,7 @@ async fn with_konnectivity_nothing_else_reaches_a_node() {
         let hops = cluster.ledger().expect("the ledger is there");
         let strange: Vec<&Hop> = hops.iter().filter(|hop| !net.excepts(hop.peer.ip())).collect();
         assert!(strange.is_empty(), "{mode:?}: from outside of the zone:{}", describe(&strange));
-        let agent: IpAddr = cluster.plan().address(Member::KonnectivityAgent).into();
+        let agent: IpAddr = cluster.plan().address(Member::KonnectivityAgent(1)).into();
         for (what, at) in [("kubelet", zone.kubelet), ("pod", zone.pod)] {
             let by_agent = hops.iter().any(|hop| hop.peer.ip() == agent && hop.listener.ip() == at.ip());
             assert!(by_agent, "{mode:?}: the agent brought nothing to the {what}");

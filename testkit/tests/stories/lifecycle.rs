@@ -98,7 +98,7 @@ fn a_damaged_folder_is_refused_and_left_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_killed_can_be_brought_back() {
     let cluster = wishes().nodes(1).egress(Egress::Konnectivity(Mode::Grpc)).start().await.expect("it starts");
-    for member in [Member::Controllers, Member::Kubelet, Member::KonnectivityAgent, Member::KonnectivityServer] {
+    for member in [Member::Controllers, Member::Kubelet, Member::KonnectivityAgent(1), Member::KonnectivityServer(1)] {
         cluster.kill(member).await.expect("it can be killed");
         cluster.restart(member).await.unwrap_or_else(|e| panic!("{member}: {}", e.told()));
     }

@@ -14,4 +14,5 @@ mod lifecycle;
 mod neighbours;
 mod pods;
 mod scene;
+mod tunnels;
 mod workloads;

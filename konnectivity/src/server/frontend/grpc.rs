@@ -105,6 +105,8 @@ async fn first_dial(state: &State, from: &mut PacketReader, to: &mut PacketWrite
                 let closed = CloseResponse { error: told, connect_id: close.connect_id };
                 let closed = Packet::CloseResponse(closed);
                 state.numbers.to_client.count(&closed);
+                // A frontend that does not read what it asks for waits itself.
+                to.ready().await.ok()?;
                 to.send(closed).ok()?;
             }
             Ok(Some(other)) => tracing::debug!(packet = other.name(), "a packet before the dial"),

@@ -1,0 +1,58 @@
+//! Failures of the way itself, as opposed to those of what it leads to.
+
+use std::io;
+
+/// The server can't be reached, has no agent, or lost the agent or the frontend before the dial was answered: another
+/// server may do better.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoWay(String);
+
+/// What servers say of themselves when a dial fails, and not of the endpoint.
+const TOLD: [&str; 3] =
+    ["No agent available", "currently no tunnels available", "the agent's connection was lost before it answered"];
+
+/// An error of the way.
+pub(crate) fn no_way(kind: io::ErrorKind, told: impl ToString) -> io::Error {
+    io::Error::new(kind, NoWay(told.to_string()))
+}
+
+/// The same error, as one of the way.
+pub(crate) fn unreachable(error: io::Error) -> io::Error {
+    no_way(error.kind(), error)
+}
+
+/// The far end's words, with the kind that they stand for.
+pub(crate) fn refused(told: &str) -> io::Error {
+    if TOLD.iter().any(|own| told.contains(own)) {
+        return no_way(io::ErrorKind::NotConnected, told);
+    }
+    let kind = if told.contains("connection refused") {
+        io::ErrorKind::ConnectionRefused
+    } else if told.contains("timeout") || told.contains("deadline") {
+        io::ErrorKind::TimedOut
+    } else {
+        io::ErrorKind::Other
+    };
+    io::Error::new(kind, told.to_owned())
+}
+
+/// True when a dial failed before anything was asked of the endpoint, or nobody can say: trying another server is safe
+/// and may help.
+#[must_use]
+pub fn is_no_way(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<NoWay>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_and_the_endpoint_fail_differently() {
+        assert!(is_no_way(&refused("No agent available")));
+        assert!(is_no_way(&unreachable(io::ErrorKind::NotFound.into())));
+        let endpoint = refused("dial tcp 1.2.3.4:5: connect: connection refused");
+        assert_eq!((is_no_way(&endpoint), endpoint.kind()), (false, io::ErrorKind::ConnectionRefused));
+    }
+}
