@@ -23,7 +23,8 @@ pub(crate) struct Context {
 pub(crate) struct Shared {
     reader: Client,
     identities: Identities,
-    caches: Mutex<HashMap<Gvr, Arc<Cache>>>,
+    /// With what ends the filling of each.
+    caches: Mutex<HashMap<Gvr, (Arc<Cache>, Shutdown)>>,
 }
 
 impl Shared {
@@ -47,8 +48,19 @@ impl Context {
     /// The cache of a resource, one for all who ask.
     pub(crate) fn cache(&self, gvr: &Gvr) -> Arc<Cache> {
         let mut caches = self.shared.caches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let fresh = || reflect(&self.shared.reader, Selection::all(gvr.clone()), &self.shutdown);
-        Arc::clone(caches.entry(gvr.clone()).or_insert_with(fresh))
+        let fresh = || {
+            let end = self.shutdown.child_token();
+            (reflect(&self.shared.reader, Selection::all(gvr.clone()), &end), end)
+        };
+        Arc::clone(&caches.entry(gvr.clone()).or_insert_with(fresh).0)
+    }
+
+    /// Gives up the cache of a resource that is not served any more.
+    pub(crate) fn forget(&self, gvr: &Gvr) {
+        let mut caches = self.shared.caches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, end)) = caches.remove(gvr) {
+            end.cancel();
+        }
     }
 
     /// Runs a task until shutdown.

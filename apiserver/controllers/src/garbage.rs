@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::control_loop::{After, Reconcile, run};
+use crate::kinds;
 use crate::namespace::{Discovered, discover};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use tinyplane_wire::client::{Cache, Change, ClientError, Patch, WorkQueue};
 use tinyplane_wire::gvr::Gvr;
 use tinyplane_wire::meta::Meta;
+use tokio::sync::Notify;
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -21,31 +23,57 @@ const LEFT_OUT: [&str; 1] = ["events"];
 pub(crate) fn start(context: &Arc<Context>) {
     let begun = Arc::clone(context);
     context.spawn(async move {
-        let kinds = loop {
-            match discover(&begun.client).await {
-                Ok(kinds) => break kinds,
+        let (queue, graph) = (Arc::new(WorkQueue::new()), Arc::new(Graph::default()));
+        let changed = Arc::new(Notify::new());
+        let definitions = begun.cache(&kinds::custom_resource_definitions());
+        let wake = Arc::clone(&changed);
+        definitions.on_change(move |_| wake.notify_one());
+        let mut running = false;
+        loop {
+            let served = match discover(&begun.client).await {
+                Ok(served) => served,
                 Err(error) => {
                     tracing::debug!(%error, "what the server serves is not known yet");
                     begun.clock.sleep(ASK_AGAIN).await;
+                    continue;
                 }
+            };
+            let reads = follow(&begun, &graph, &queue, served);
+            if !running {
+                running = true;
+                let collector = Collector { context: Arc::clone(&begun), graph: Arc::clone(&graph) };
+                run(&begun, &queue, reads, collector);
             }
-        };
-        collect(&begun, kinds);
+            changed.notified().await;
+        }
     });
 }
 
-fn collect(context: &Arc<Context>, kinds: Vec<Discovered>) {
-    let queue = Arc::new(WorkQueue::new());
-    let graph = Arc::new(Graph::default());
+/// Watches what is served and was not watched yet, and gives up what is served no more. Gives the new caches.
+fn follow(
+    context: &Arc<Context>,
+    graph: &Arc<Graph>,
+    queue: &Arc<WorkQueue>,
+    served: Vec<Discovered>,
+) -> Vec<Arc<Cache>> {
+    let served: Vec<_> = served.into_iter().filter(|kind| !LEFT_OUT.contains(&kind.gvr.resource.as_str())).collect();
+    let is_served = |gvr: &Gvr| served.iter().any(|kind| kind.gvr == *gvr);
+    let gone: Vec<Gvr> = graph.kinds().values().map(|(gvr, _)| gvr.clone()).filter(|gvr| !is_served(gvr)).collect();
+    graph.kinds().retain(|_, (gvr, _)| is_served(gvr));
+    gone.iter().for_each(|gvr| context.forget(gvr));
     let mut reads = Vec::new();
-    for kind in kinds.into_iter().filter(|kind| !LEFT_OUT.contains(&kind.gvr.resource.as_str())) {
+    for kind in served {
+        let known = graph.kinds().values().any(|(gvr, _)| *gvr == kind.gvr);
+        if known {
+            continue;
+        }
         let cache = context.cache(&kind.gvr);
         graph.kinds().insert((kind.gvr.group.to_string(), kind.kind), (kind.gvr.clone(), kind.namespaced));
-        let (graph, queue) = (Arc::clone(&graph), Arc::clone(&queue));
+        let (graph, queue) = (Arc::clone(graph), Arc::clone(queue));
         cache.on_change(move |change| graph.observe(&kind.gvr, change, &queue));
         reads.push(cache);
     }
-    run(context, &queue, reads, Collector { context: Arc::clone(context), graph });
+    reads
 }
 
 /// Who owns whom, by uid.
@@ -172,12 +200,7 @@ impl Collector {
             return Ok(());
         }
         if living > 0 {
-            let remove: Vec<Value> = gone.iter().map(|uid| json!({"$patch": "delete", "uid": uid})).collect();
-            if remove.is_empty() {
-                return Ok(());
-            }
-            let patch = json!({"metadata": {"uid": meta.uid(), "ownerReferences": remove}});
-            return self.patch(gvr, object, &patch).await;
+            return if gone.is_empty() { Ok(()) } else { self.disown(gvr, object, &gone).await };
         }
         let policy = if waiting > 0 { "Foreground" } else { "Background" };
         self.delete(gvr, object, policy).await
@@ -213,8 +236,7 @@ impl Collector {
         let uid = Meta::of(object).uid();
         for dependent in self.graph.dependents_of(uid) {
             if let Some((gvr, dependent)) = self.find(&dependent) {
-                let patch = json!({"metadata": {"uid": Meta::of(&dependent).uid(), "ownerReferences": [{"$patch": "delete", "uid": uid}]}});
-                self.patch(&gvr, &dependent, &patch).await?;
+                self.disown(&gvr, &dependent, &[uid.to_owned()]).await?;
             }
         }
         self.remove_finalizer(gvr, object, ORPHAN).await
@@ -249,8 +271,14 @@ impl Collector {
         self.send(gvr, object, (Patch::Merge, &patch)).await
     }
 
-    async fn patch(&self, gvr: &Gvr, object: &Value, patch: &Value) -> Result<(), ClientError> {
-        self.send(gvr, object, (Patch::Strategic, patch)).await
+    /// Takes the references to these owners away. By a merge patch, which custom resources take as well.
+    async fn disown(&self, gvr: &Gvr, object: &Value, owners: &[String]) -> Result<(), ClientError> {
+        let meta = Meta::of(object);
+        let stays = |owner: &&Value| !owners.iter().any(|uid| owner["uid"] == uid.as_str());
+        let left: Vec<&Value> =
+            object["metadata"]["ownerReferences"].as_array().into_iter().flatten().filter(stays).collect();
+        let patch = json!({"metadata": {"uid": meta.uid(), "resourceVersion": meta.resource_version(), "ownerReferences": left}});
+        self.send(gvr, object, (Patch::Merge, &patch)).await
     }
 
     async fn send(&self, gvr: &Gvr, object: &Value, patch: (Patch, &Value)) -> Result<(), ClientError> {

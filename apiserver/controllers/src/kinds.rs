@@ -33,5 +33,6 @@ kinds! {
     quotas = "" "v1" "resourcequotas";
     cluster_roles = "rbac.authorization.k8s.io" "v1" "clusterroles";
     signing_requests = "certificates.k8s.io" "v1" "certificatesigningrequests";
+    custom_resource_definitions = "apiextensions.k8s.io" "v1" "customresourcedefinitions";
     leases = "coordination.k8s.io" "v1" "leases";
 }

@@ -51,7 +51,10 @@ impl Reconcile for Empty {
 impl Empty {
     /// Deletes all of a resource in a namespace, and says how many are left.
     async fn empty(&self, gvr: &Gvr, verbs: &[String], namespace: &str) -> Result<usize, ClientError> {
-        let listed = self.client.list(gvr, Some(namespace), "").await?;
+        let listed = match self.client.list(gvr, Some(namespace), "").await {
+            Err(error) if error.is_not_found() => return Ok(0),
+            listed => listed?,
+        };
         let items = listed["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         if items.is_empty() {
             return Ok(0);
@@ -100,12 +103,18 @@ pub(crate) struct Discovered {
 pub(crate) async fn discover(client: &Client) -> Result<Vec<Discovered>, ClientError> {
     let roots = client.request(Method::GET, "/apis", None).await?;
     let mut versions = vec!["v1".to_owned()];
-    let preferred = |group: &Value| group["preferredVersion"]["groupVersion"].as_str().map(str::to_owned);
-    versions.extend(roots["groups"].as_array().into_iter().flatten().filter_map(preferred));
-    let mut found = Vec::new();
+    // The preferred one is the first of each group; a resource may be served in a later one alone.
+    let served = |group: &Value| group["versions"].as_array().cloned().unwrap_or_default();
+    let groups = roots["groups"].as_array().into_iter().flatten().flat_map(served);
+    versions.extend(groups.filter_map(|version| version["groupVersion"].as_str().map(str::to_owned)));
+    let mut found: Vec<Discovered> = Vec::new();
     for version in versions {
         let path = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
-        let listed = client.request(Method::GET, &path, None).await?;
+        let listed = match client.request(Method::GET, &path, None).await {
+            // Its last definition went in between.
+            Err(error) if error.is_not_found() => continue,
+            listed => listed?,
+        };
         let (group, version) = version.split_once('/').unwrap_or(("", &version));
         for resource in listed["resources"].as_array().into_iter().flatten() {
             let verbs: Vec<String> =
@@ -114,6 +123,9 @@ pub(crate) async fn discover(client: &Client) -> Result<Vec<Discovered>, ClientE
             let can = |verb: &str| verbs.iter().any(|v| v == verb);
             // Events of events.k8s.io are the core group's, under another name.
             if name.contains('/') || group == "events.k8s.io" || !(can("list") && can("watch") && can("delete")) {
+                continue;
+            }
+            if found.iter().any(|known| known.gvr.group == group && known.gvr.resource == name) {
                 continue;
             }
             found.push(Discovered {

@@ -5,6 +5,7 @@ mod apps;
 mod bad_input;
 mod certificates;
 mod crash;
+mod custom;
 mod endings;
 mod foreground;
 mod foreign;

@@ -69,15 +69,21 @@ impl Definitions {
     /// # Errors
     /// The store refuses.
     pub async fn bring_up_to_date(&mut self) -> status::Result<bool> {
-        let mut definitions = self.registry.find_all("apiextensions.k8s.io", "customresourcedefinitions", "")?;
+        let found = self.registry.find_all("apiextensions.k8s.io", "customresourcedefinitions", "")?;
+        let mut definitions: Vec<Value> = found.into_iter().map(Arc::unwrap_or_clone).collect();
         let age = |one: &Value| (one["metadata"]["creationTimestamp"].to_string(), Meta::of(one).name().to_owned());
         definitions.sort_by_key(age);
+        let mut judged = Vec::new();
         for at in 0..definitions.len() {
-            if !Meta::of(&definitions[at]).is_deleting() {
-                self.judge(&mut definitions, at).await?;
+            if !Meta::of(&definitions[at]).is_deleting() && self.judge(&mut definitions, at) {
+                judged.push(at);
             }
         }
+        // Whoever reads that a definition is established finds it served.
         self.serve(&definitions);
+        for at in judged {
+            self.write_down(&definitions[at]).await?;
+        }
         let mut done = true;
         for definition in definitions.iter().filter(|one| Meta::of(one).is_deleting()) {
             let row = self.known.get(Meta::of(definition).name()).and_then(|(_, rows)| rows.first().cloned());
@@ -86,16 +92,19 @@ impl Definitions {
         Ok(done)
     }
 
-    /// Decides on the names of one, and writes down what was decided.
-    async fn judge(&self, definitions: &mut [Value], at: usize) -> status::Result<()> {
+    /// Decides on the names of one. True when that says something new.
+    fn judge(&self, definitions: &mut [Value], at: usize) -> bool {
         let now = self.registry.clock().timestamp();
         let status = names::judged(&definitions[at], definitions, &now);
-        if status == definitions[at]["status"] {
-            return Ok(());
-        }
-        map_mut(&mut definitions[at]).insert("status".into(), status.clone());
-        let name = Meta::of(&definitions[at]).name().to_owned();
-        write(&self.registry, &name, Part::Status, &mut |old| {
+        let new = status != definitions[at]["status"];
+        map_mut(&mut definitions[at]).insert("status".into(), status);
+        new
+    }
+
+    /// Writes down what was decided.
+    async fn write_down(&self, definition: &Value) -> status::Result<()> {
+        let status = &definition["status"];
+        write(&self.registry, Meta::of(definition).name(), Part::Status, &mut |old| {
             let mut new = old.clone();
             for field in ["acceptedNames", "conditions"] {
                 new["status"][field] = status[field].clone();

@@ -5,6 +5,7 @@ use super::{Definitions, Scale};
 use crate::registry::delete::Options;
 use crate::registry::tests::World;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tinyplane_wire::gvr::Gvr;
 
 fn definition(name: &str, names: Value, versions: Value) -> Value {
@@ -29,7 +30,7 @@ async fn define(world: &World, one: Value) {
     world.create("apiextensions.k8s.io", "customresourcedefinitions", one).await.unwrap();
 }
 
-fn found(world: &World, name: &str) -> Option<Value> {
+fn found(world: &World, name: &str) -> Option<Arc<Value>> {
     world.registry.find("apiextensions.k8s.io", "customresourcedefinitions", "", name).unwrap()
 }
 
