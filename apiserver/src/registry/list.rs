@@ -52,6 +52,10 @@ struct Token {
     revision: i64,
     #[serde(default)]
     start: String,
+    /// How many objects were left behind the page that the token came with, where that is known: counting them anew for
+    /// every page would make a whole list quadratic. Upstream's tokens have no such field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<usize>,
 }
 
 impl Registry {
@@ -63,11 +67,11 @@ impl Registry {
         let (Range::Under(folder) | Range::Only(folder)) = &selection.range;
         // A list of one name has no pages: upstream ignores a token then.
         let one = matches!(selection.range, Range::Only(_));
-        let (snapshot, after) = if ask.token.is_empty() || one {
-            (self.moment(ask, one)?, None)
+        let (snapshot, after, left) = if ask.token.is_empty() || one {
+            (self.moment(ask, one)?, None, None)
         } else {
-            let (snapshot, start) = self.resume(ask, folder)?;
-            (snapshot, Some(start))
+            let (snapshot, start, left) = self.resume(ask, folder)?;
+            (snapshot, Some(start), left)
         };
         let mut found =
             snapshot.range(&selection.range, after.as_deref()).filter(|entry| selection.selects(resource, entry));
@@ -78,10 +82,11 @@ impl Registry {
         let more =
             ask.limit > 0 && entries.len() == ask.limit && snapshot_has_more(&snapshot, selection, resource, &entries);
         let last = entries.last().filter(|_| more);
-        let token = last.map(|last| write_token(snapshot.revision(), folder, &last.key));
-        let remaining = last
-            .filter(|_| !selection.is_selective())
-            .map(|last| snapshot.count(&selection.range, Some(last.key.as_str())));
+        let remaining = last.filter(|_| !selection.is_selective()).map(|last| {
+            let known = left.and_then(|left| left.checked_sub(entries.len()));
+            known.unwrap_or_else(|| snapshot.count(&selection.range, Some(last.key.as_str())))
+        });
+        let token = last.map(|last| write_token(snapshot.revision(), folder, &last.key, remaining));
         Ok(Page { revision: snapshot.revision(), entries, token, remaining })
     }
 
@@ -103,8 +108,8 @@ impl Registry {
         Ok(now)
     }
 
-    /// Where a token leads to.
-    fn resume(&self, ask: &Ask, folder: &str) -> status::Result<(Snapshot, String)> {
+    /// Where a token leads to, and how many objects follow there, as far as the token says it.
+    fn resume(&self, ask: &Ask, folder: &str) -> status::Result<(Snapshot, String, Option<usize>)> {
         let token = read_token(&ask.token).map_err(|wrong| {
             Status::bad_request(format!("invalid continue token: continue key is not valid{wrong}"))
         })?;
@@ -114,14 +119,14 @@ impl Registry {
         let start = format!("{folder}{}", token.start.trim_end_matches('\0'));
         let Ok(revision) = u64::try_from(token.revision) else {
             // The token of an expired list: it goes on in the present.
-            return Ok((self.store().snapshot(), start));
+            return Ok((self.store().snapshot(), start, None));
         };
         match self.store().snapshot_at(Revision(revision)) {
-            Ok(snapshot) => Ok((snapshot, start)),
+            Ok(snapshot) => Ok((snapshot, start, token.left)),
             Err(RevisionError::Future { current }) => Err(failure::too_large(revision, current.0)),
             Err(RevisionError::Compacted { .. }) => {
                 let mut status = Status::failure(Reason::Expired, EXPIRED);
-                let fresh = Token { version: TOKEN_VERSION.into(), revision: -1, start: token.start };
+                let fresh = Token { version: TOKEN_VERSION.into(), revision: -1, start: token.start, left: None };
                 status.metadata = serde_json::json!({"continue": encode_token(&fresh)});
                 Err(status)
             }
@@ -136,10 +141,10 @@ fn snapshot_has_more(snapshot: &Snapshot, selection: &Selection, resource: &Reso
     rest.any(|entry| selection.selects(resource, entry))
 }
 
-fn write_token(revision: Revision, folder: &str, last: &str) -> String {
+fn write_token(revision: Revision, folder: &str, last: &str, left: Option<usize>) -> String {
     let start = format!("{}\0", last.strip_prefix(folder).unwrap_or(last));
     let revision = i64::try_from(revision.0).unwrap_or(i64::MAX);
-    encode_token(&Token { version: TOKEN_VERSION.into(), revision, start })
+    encode_token(&Token { version: TOKEN_VERSION.into(), revision, start, left })
 }
 
 fn encode_token(token: &Token) -> String {

@@ -249,7 +249,10 @@ async fn pages_of_a_list_show_one_moment() {
     let first = world.registry.list(&row, &all, &Ask { limit: 2, ..Ask::default() }).unwrap();
     assert_eq!((first.entries.len(), first.remaining), (2, Some(3)));
     world.delete("", "configmaps", "d", Options::default()).await.unwrap();
-    let ask = Ask { limit: 3, token: first.token.unwrap(), ..Ask::default() };
+    let token = first.token.unwrap();
+    let next = world.registry.list(&row, &all, &Ask { limit: 1, token: token.clone(), ..Ask::default() }).unwrap();
+    assert_eq!(next.remaining, Some(2), "told of the moment that the list is about");
+    let ask = Ask { limit: 3, token, ..Ask::default() };
     let second = world.registry.list(&row, &all, &ask).unwrap();
     assert_eq!(second.revision, first.revision);
     assert_eq!((second.entries.len(), second.token.is_none()), (3, true));

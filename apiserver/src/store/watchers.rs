@@ -150,3 +150,31 @@ impl Drop for Watcher {
         self.published.leave(&self.topic);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contract::{Body, Range, Store, Write};
+    use super::super::limits::Limits;
+    use super::super::memory::MemoryStore;
+    use super::*;
+    use tinyplane_wire::clock::Clock;
+
+    #[tokio::test]
+    async fn watchers_that_are_as_far_are_handed_one_group_which_is_encoded_once() {
+        let store = MemoryStore::new(Limits::default(), Clock::system());
+        let watch = || store.watch(Range::under("/pods"), Revision(0)).unwrap();
+        let (mut one, mut other, mut late) = (watch(), watch(), watch());
+        let put = |name: &str| {
+            let body = Body { bytes: Bytes::from_static(b"{}"), splice: None, attributes: Arc::default() };
+            store.commit(Write::create(name, body))
+        };
+        put("/pods/a").await.unwrap();
+        let (first, same) = (one.next().await.unwrap().events, other.next().await.unwrap().events);
+        assert!(Arc::ptr_eq(&first, &same));
+        assert_eq!(first.form(FormId(1), || "made".into()), "made");
+        assert_eq!(same.form(FormId(1), || unreachable!("it is made once")), "made");
+        put("/pods/b").await.unwrap();
+        let both = late.next().await.unwrap().events;
+        assert_eq!((both.len(), one.next().await.unwrap().events.len()), (2, 1));
+    }
+}
