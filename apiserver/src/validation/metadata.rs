@@ -27,7 +27,7 @@ pub fn name(grammar: Grammar, name: &str, is_prefix: bool) -> Vec<String> {
     }
 }
 
-fn label_1035(name: &str) -> Vec<String> {
+pub(super) fn label_1035(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 63 {
         wrong.push("must be no more than 63 bytes".to_owned());

@@ -9,6 +9,7 @@ mod cluster;
 mod config;
 mod container;
 mod cron;
+mod definition;
 pub mod endpoints;
 mod environment;
 mod field;
@@ -68,6 +69,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_update(new, old, &mut errors);
         }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, &mut errors),
         ("", "Node") => cluster::check_node_update(new, old, &mut errors),
         ("", "PersistentVolume") => storage::check_volume_update(new, old, &mut errors),
         ("", "PersistentVolumeClaim") => storage::check_claim_update(new, old, &mut errors),
@@ -113,6 +115,7 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         }
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(object, errors),
         ("certificates.k8s.io", "CertificateSigningRequest") => certificates::check(object, errors),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check(object, errors),
         ("coordination.k8s.io", "Lease") => cluster::check_lease(object, errors),
         ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice(object, errors),
         ("networking.k8s.io", "Ingress") => ingress::check(object, errors),

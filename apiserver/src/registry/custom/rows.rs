@@ -121,7 +121,6 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
     let (group, kind) = (text(&spec["group"]), text(&names["kind"]));
     let gvk = Gvk::new(group, text(&version["name"]), kind);
     let stored = Gvk::new(group, stored, kind);
-    let letters = if custom.terminating { "dDglw" } else { "all" };
     let has_status = version["subresources"]["status"].is_object();
     let part = |name: &str, gvk: Gvk, foreign| Subresource {
         name: name.into(),
@@ -138,7 +137,7 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
         short_names: texts(&names["shortNames"]),
         categories: texts(&names["categories"]),
         namespaced: spec["scope"] == "Namespaced",
-        verbs: Verbs::of_letters(letters),
+        verbs: Verbs::ALL,
         subresources: status.into_iter().chain(scale).collect(),
         folder: format_smolstr!("/{group}/{}/", text(&names["plural"])),
         head: head(&stored),

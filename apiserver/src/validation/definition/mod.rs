@@ -1,0 +1,286 @@
+//! `CustomResourceDefinition`s: names, versions, and what hangs on each version.
+
+mod schema;
+
+use super::field::{Errors, index, list, text};
+use super::metadata::label_1035;
+use crate::registry::custom::JsonPath;
+use crate::schema::structural::Structural;
+use serde_json::{Value, json};
+use tinyplane_wire::meta::{Meta, dns_subdomain};
+
+/// Most fields that a version may offer to selectors.
+const SELECTABLE_MAX: usize = 8;
+const COLUMN_TYPES: &str = "boolean,date,integer,number,string";
+const COLUMN_FORMATS: &str = "byte,date,date-time,double,float,int32,int64,password";
+
+pub(super) fn check(definition: &Value, errors: &mut Errors) {
+    let spec = &definition["spec"];
+    let wanted = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    if Meta::of(definition).name() != wanted {
+        errors.invalid_text("metadata.name", Meta::of(definition).name(), "must be spec.names.plural+\".\"+spec.group");
+    }
+    check_group(text(&spec["group"]), errors);
+    errors.one_of("spec.scope", &spec["scope"], &["Cluster", "Namespaced"]);
+    if spec["preserveUnknownFields"] == true {
+        let why =
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.invalid("spec.preserveUnknownFields", &json!(true), why);
+    }
+    check_versions(list(&spec["versions"]), errors);
+    for field in ["plural", "singular", "kind", "listKind"] {
+        errors.needed(format!("spec.names.{field}"), &spec["names"][field], "");
+    }
+    check_names(&spec["names"], errors);
+    check_common(list(&spec["versions"]), errors);
+    check_conversion(&spec["conversion"], errors);
+    check_stored(definition, errors);
+    check_approval(definition, errors);
+}
+
+pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
+    let established =
+        list(&old["status"]["conditions"]).iter().any(|c| c["type"] == "Established" && c["status"] == "True");
+    let (is, was) = (&new["spec"], &old["spec"]);
+    if established {
+        errors.immutable("spec.scope", &is["scope"], &was["scope"]);
+        errors.immutable("spec.names.kind", &is["names"]["kind"], &was["names"]["kind"]);
+    }
+    errors.immutable("spec.group", &is["group"], &was["group"]);
+    errors.immutable("spec.names.plural", &is["names"]["plural"], &was["names"]["plural"]);
+}
+
+fn check_group(group: &str, errors: &mut Errors) {
+    let complaints = dns_subdomain(group);
+    if group.is_empty() {
+        errors.required("spec.group", "");
+    } else if !complaints.is_empty() {
+        errors.invalid_text("spec.group", group, &complaints.join(","));
+    } else if !group.contains('.') {
+        errors.invalid_text("spec.group", group, "should be a domain with at least one dot");
+    }
+}
+
+fn check_names(names: &Value, errors: &mut Errors) {
+    let mut word = |path: String, value: &str, mixed: bool| {
+        let complaints = if mixed { label_1035(&value.to_lowercase()) } else { label_1035(value) };
+        if !value.is_empty() && !complaints.is_empty() {
+            let note = if mixed { "may have mixed case, but should otherwise match: " } else { "" };
+            errors.invalid_text(path, value, &format!("{note}{}", complaints.join(",")));
+        }
+    };
+    for field in ["plural", "singular"] {
+        word(format!("spec.names.{field}"), text(&names[field]), false);
+    }
+    for field in ["kind", "listKind"] {
+        word(format!("spec.names.{field}"), text(&names[field]), true);
+    }
+    for field in ["shortNames", "categories"] {
+        for (at, value) in list(&names[field]).iter().enumerate() {
+            word(index(&format!("spec.names.{field}"), at), text(value), false);
+        }
+    }
+    if !text(&names["kind"]).is_empty() && names["kind"] == names["listKind"] {
+        errors.invalid("spec.names.listKind", &names["listKind"], "kind and listKind may not be the same");
+    }
+}
+
+/// Where a part of a version is told of: at the top, as upstream keeps it, where it is the same in all versions.
+fn home(versions: &[Value], part: &str, top: &str, at: usize) -> String {
+    let same = versions.iter().all(|version| version[part] == versions[0][part]);
+    if same { format!("spec.{top}") } else { format!("spec.versions[{at}].{part}") }
+}
+
+fn check_versions(versions: &[Value], errors: &mut Errors) {
+    let shown = || Value::from(versions.to_vec());
+    for (at, version) in versions.iter().enumerate() {
+        let path = index("spec.versions", at);
+        if version["schema"]["openAPIV3Schema"].is_null() {
+            errors.required(format!("{path}.schema.openAPIV3Schema"), "schemas are required");
+        }
+        let complaints = label_1035(text(&version["name"]));
+        if !complaints.is_empty() {
+            errors.invalid(format!("{path}.name"), &version["name"], &complaints.join(","));
+        }
+        if version["deprecated"] != true && !version["deprecationWarning"].is_null() {
+            let why = "can only be set for deprecated versions";
+            errors.invalid(format!("{path}.deprecationWarning"), &version["deprecationWarning"], why);
+        }
+        if home(versions, "schema", "validation", at).starts_with("spec.versions") {
+            check_parts(versions, at, errors);
+        }
+    }
+    let names: Vec<&str> = versions.iter().map(|version| text(&version["name"])).collect();
+    if names.iter().enumerate().any(|(at, name)| names[..at].contains(name)) {
+        errors.invalid("spec.versions", &shown(), "must contain unique version names");
+    }
+    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
+        errors.invalid("spec.versions", &shown(), "must have exactly one version marked as storage version");
+    }
+}
+
+/// What all versions share, and is told of once.
+fn check_common(versions: &[Value], errors: &mut Errors) {
+    if !versions.is_empty() && home(versions, "schema", "validation", 0) == "spec.validation" {
+        check_parts(versions, 0, errors);
+    }
+}
+
+fn check_parts(versions: &[Value], at: usize, errors: &mut Errors) {
+    let version = &versions[at];
+    let written = &version["schema"]["openAPIV3Schema"];
+    if written.is_object() {
+        let path = format!("{}.openAPIV3Schema", home(versions, "schema", "validation", at));
+        schema::check(&path, written, errors);
+    }
+    let path = home(versions, "subresources", "subresources", at);
+    check_scale(&format!("{path}.scale"), &version["subresources"]["scale"], errors);
+    let path = home(versions, "additionalPrinterColumns", "additionalPrinterColumns", at);
+    for (at, column) in list(&version["additionalPrinterColumns"]).iter().enumerate() {
+        check_column(&index(&path, at), column, errors);
+    }
+    let path = home(versions, "selectableFields", "selectableFields", at);
+    check_selectable(&path, version, errors);
+}
+
+fn check_scale(path: &str, scale: &Value, errors: &mut Errors) {
+    if scale.is_null() {
+        return;
+    }
+    for (field, root, needed) in
+        [("specReplicasPath", "spec", true), ("statusReplicasPath", "status", true), ("labelSelectorPath", "", false)]
+    {
+        let path = format!("{path}.{field}");
+        let written = text(&scale[field]);
+        if written.is_empty() {
+            if needed {
+                errors.required(path, "");
+            }
+            continue;
+        }
+        let parsed = JsonPath::parse(written);
+        match parsed.as_ref().and_then(JsonPath::names).as_deref() {
+            None => errors.invalid_text(path, written, "must be a simple json path with only . notation"),
+            Some([first, ..]) if root == *first || (root.is_empty() && ["spec", "status"].contains(first)) => {}
+            Some(_) if root.is_empty() => {
+                errors.invalid_text(path, written, "should be a json path under either .spec or .status")
+            }
+            Some(_) => errors.invalid_text(path, written, &format!("should be a json path under .{root}")),
+        }
+    }
+}
+
+fn check_column(path: &str, column: &Value, errors: &mut Errors) {
+    errors.needed(format!("{path}.name"), &column["name"], "");
+    let kind = text(&column["type"]);
+    let why = format!("must be one of {COLUMN_TYPES}");
+    if kind.is_empty() {
+        errors.required(format!("{path}.type"), &why);
+    } else if !COLUMN_TYPES.split(',').any(|known| known == kind) {
+        errors.invalid_text(format!("{path}.type"), kind, &why);
+    }
+    let format = text(&column["format"]);
+    if !format.is_empty() && !COLUMN_FORMATS.split(',').any(|known| known == format) {
+        errors.invalid_text(format!("{path}.format"), format, &format!("must be one of {COLUMN_FORMATS}"));
+    }
+    errors.needed(format!("{path}.JSONPath"), &column["jsonPath"], "");
+}
+
+fn check_selectable(path: &str, version: &Value, errors: &mut Errors) {
+    let structural = Structural::compile(version["schema"].get("openAPIV3Schema"));
+    let fields = list(&version["selectableFields"]);
+    for (at, field) in fields.iter().enumerate() {
+        let (path, written) = (format!("{}.jsonPath", index(path, at)), text(&field["jsonPath"]));
+        if written.is_empty() {
+            errors.required(path, "");
+            continue;
+        }
+        let parsed = JsonPath::parse(written);
+        match parsed.as_ref().and_then(JsonPath::names) {
+            None => errors.invalid_text(path, written, "is an invalid path: does not point to a valid field"),
+            Some(names) if names.first() == Some(&"metadata") => {
+                errors.invalid_text(path, written, "must not point to fields in metadata");
+            }
+            Some(names) => match structural.kind_at(&names) {
+                None => errors.invalid_text(path, written, "is an invalid path: does not point to a valid field"),
+                Some("string" | "boolean" | "integer") if fields[..at].iter().any(|one| one == field) => {
+                    errors.duplicate(path, &field["jsonPath"]);
+                }
+                Some("string" | "boolean" | "integer") => {}
+                Some(_) => errors.invalid_text(
+                    path,
+                    written,
+                    "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+                ),
+            },
+        }
+    }
+    if fields.len() > SELECTABLE_MAX {
+        errors.too_many(path, fields.len(), SELECTABLE_MAX);
+    }
+}
+
+fn check_conversion(conversion: &Value, errors: &mut Errors) {
+    if conversion.is_null() {
+        return;
+    }
+    errors.one_of("spec.conversion.strategy", &conversion["strategy"], &["None", "Webhook"]);
+    let webhook = &conversion["webhook"];
+    if conversion["strategy"] != "Webhook" {
+        if !webhook["clientConfig"].is_null() {
+            errors.forbidden(
+                "spec.conversion.webhookClientConfig",
+                "should not be set when strategy is not set to Webhook",
+            );
+        }
+        return;
+    }
+    let client = &webhook["clientConfig"];
+    if client.is_null() {
+        errors.required("spec.conversion.webhookClientConfig", "required when strategy is set to Webhook");
+    } else if client["url"].is_null() == client["service"].is_null() {
+        errors.required("spec.conversion.webhookClientConfig", "exactly one of url or service is required");
+    }
+    if list(&webhook["conversionReviewVersions"]).is_empty() {
+        errors.required("spec.conversion.conversionReviewVersions", "");
+    }
+}
+
+/// Versions in which objects may still be stored stay.
+fn check_stored(definition: &Value, errors: &mut Errors) {
+    let versions = list(&definition["spec"]["versions"]);
+    for (at, stored) in list(&definition["status"]["storedVersions"]).iter().enumerate() {
+        if !versions.iter().any(|version| version["name"] == *stored) {
+            let name = text(stored);
+            let why = format!(
+                "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
+            );
+            errors.invalid(index("status.storedVersions", at), stored, &why);
+        }
+    }
+}
+
+/// Groups of the community's own need a word of its reviewers.
+fn check_approval(definition: &Value, errors: &mut Errors) {
+    const ANNOTATION: &str = "api-approved.kubernetes.io";
+    let group = text(&definition["spec"]["group"]);
+    if !group.ends_with(".k8s.io") && !group.ends_with(".kubernetes.io") {
+        return;
+    }
+    let path = format!("metadata.annotations[{ANNOTATION}]");
+    match definition["metadata"]["annotations"][ANNOTATION].as_str() {
+        None | Some("") => errors.required(
+            path,
+            "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111",
+        ),
+        Some(word) if word.starts_with("unapproved") || word.starts_with("http://") || word.starts_with("https://") => {}
+        Some(word) => errors.invalid_text(
+            path,
+            word,
+            "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
