@@ -95,7 +95,7 @@ impl Dial for HttpConnectDial {
 /// The server was lost before it answered.
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn lost(error: hyper::Error) -> io::Error {
-    no_way(io::ErrorKind::ConnectionAborted, error)
+    no_way(io::ErrorKind::ConnectionAborted, &error)
 }
 
 /// A connection whose first bytes came together with the answer to CONNECT: the far end spoke first.

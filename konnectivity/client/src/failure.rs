@@ -13,13 +13,14 @@ const TOLD: [&str; 3] =
     ["No agent available", "currently no tunnels available", "the agent's connection was lost before it answered"];
 
 /// An error of the way.
-pub(crate) fn no_way(kind: io::ErrorKind, told: impl ToString) -> io::Error {
+pub(crate) fn no_way(kind: io::ErrorKind, told: &(impl ToString + ?Sized)) -> io::Error {
     io::Error::new(kind, NoWay(told.to_string()))
 }
 
 /// The same error, as one of the way.
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn unreachable(error: io::Error) -> io::Error {
-    no_way(error.kind(), error)
+    no_way(error.kind(), &error)
 }
 
 /// The far end's words, with the kind that they stand for.
@@ -41,7 +42,7 @@ pub(crate) fn refused(told: &str) -> io::Error {
 /// and may help.
 #[must_use]
 pub fn is_no_way(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<NoWay>())
+    error.get_ref().and_then(|inner| inner.downcast_ref::<NoWay>()).is_some()
 }
 
 #[cfg(test)]

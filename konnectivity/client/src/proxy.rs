@@ -64,7 +64,7 @@ impl GrpcDial {
         writer.send(dial).map_err(lost)?;
         let response = response.await.map_err(lost)?;
         if let Some(failure) = grpc::failure_in(response.headers()) {
-            return Err(no_way(io::ErrorKind::Other, failure));
+            return Err(no_way(io::ErrorKind::Other, &failure));
         }
         let half_close = self.half_close && response.headers().contains_key(grpc::HALF_CLOSE);
         let mut reader = PacketReader::new(response.into_body());
@@ -76,7 +76,7 @@ impl GrpcDial {
 /// Waits for the answer to a dial.
 async fn answer(reader: &mut PacketReader, random: i64) -> io::Result<i64> {
     loop {
-        match reader.next().await.map_err(|error| no_way(io::ErrorKind::ConnectionReset, error))? {
+        match reader.next().await.map_err(|error| no_way(io::ErrorKind::ConnectionReset, &error))? {
             Some(Packet::DialResponse(answer)) if answer.random == random => {
                 return if answer.error.is_empty() { Ok(answer.connect_id) } else { Err(refused(&answer.error)) };
             }
@@ -86,15 +86,16 @@ async fn answer(reader: &mut PacketReader, random: i64) -> io::Result<i64> {
             Some(other) => tracing::debug!(packet = other.name(), "a packet before the dial was answered"),
             None => {
                 let why = reader.failure().await.unwrap_or_else(|| "the tunnel ended before the dial".into());
-                return Err(no_way(io::ErrorKind::ConnectionAborted, why));
+                return Err(no_way(io::ErrorKind::ConnectionAborted, &why));
             }
         }
     }
 }
 
 /// The server was lost before it answered.
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn lost(error: h2::Error) -> io::Error {
-    no_way(io::ErrorKind::ConnectionAborted, error)
+    no_way(io::ErrorKind::ConnectionAborted, &error)
 }
 
 /// A tunnel that broke is a connection that was reset.

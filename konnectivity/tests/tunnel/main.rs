@@ -4,7 +4,9 @@
 mod api;
 mod everywhere;
 mod hardship;
+mod hostile;
 mod identity;
 mod many;
 mod peers;
 mod rig;
+mod upstream;

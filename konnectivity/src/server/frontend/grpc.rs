@@ -2,6 +2,7 @@
 
 use super::super::State;
 use super::super::backends::DialError;
+use super::authority::Sayable;
 use crate::carry::{FrontendCounts, Leg, packets, pump_timed};
 use crate::keepalive;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Serves one frontend's connection.
 pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-    let mut connection = match link::server().handshake::<_, Bytes>(stream).await {
+    let mut connection = match link::server().handshake::<_, Bytes>(Sayable::new(stream)).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "a frontend speaks no HTTP/2"),
     };

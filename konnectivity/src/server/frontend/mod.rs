@@ -1,5 +1,6 @@
 //! The frontend port: who wants to reach a node.
 
+mod authority;
 mod grpc;
 mod http_connect;
 
