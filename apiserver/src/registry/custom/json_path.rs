@@ -62,11 +62,12 @@ impl JsonPath {
     /// The names of a path that consists of fields alone.
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
-        let name = |step| match step {
-            &Step::Field(ref name) => Some(name.as_str()),
-            _ => None,
-        };
-        self.steps.iter().map(name).collect()
+        let mut names = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let Step::Field(name) = step else { return None };
+            names.push(name.as_str());
+        }
+        Some(names)
     }
 
     /// The values that the path leads to.

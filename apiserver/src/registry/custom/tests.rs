@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvr;
 
-fn definition(name: &str, names: Value, versions: Value) -> Value {
+fn definition(name: &str, names: &Value, versions: &Value) -> Value {
     json!({
         "metadata": {"name": name},
         "spec": {"group": "g.example.com", "scope": "Namespaced", "names": names, "versions": versions},
@@ -46,7 +46,11 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     let mut definitions = Definitions::new(world.registry.clone());
     define(
         &world,
-        definition("foos.g.example.com", names("foos", "Foo"), json!([version("v1beta1", true), version("v1", false)])),
+        definition(
+            "foos.g.example.com",
+            &names("foos", "Foo"),
+            &json!([version("v1beta1", true), version("v1", false)]),
+        ),
     )
     .await;
     assert!(definitions.bring_up_to_date().await.unwrap());
@@ -94,9 +98,9 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
 async fn names_belong_to_whoever_came_first() {
     let world = World::new().await;
     let mut definitions = Definitions::new(world.registry.clone());
-    define(&world, definition("foos.g.example.com", names("foos", "Foo"), json!([version("v1", true)]))).await;
+    define(&world, definition("foos.g.example.com", &names("foos", "Foo"), &json!([version("v1", true)]))).await;
     definitions.bring_up_to_date().await.unwrap();
-    define(&world, definition("bars.g.example.com", names("bars", "Foo"), json!([version("v1", true)]))).await;
+    define(&world, definition("bars.g.example.com", &names("bars", "Foo"), &json!([version("v1", true)]))).await;
     definitions.bring_up_to_date().await.unwrap();
     let second = found(&world, "bars.g.example.com").unwrap();
     // The kind of the list is told last.

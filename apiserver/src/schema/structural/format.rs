@@ -68,7 +68,7 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
         "datetime" => time::OffsetDateTime::parse(text, &Rfc3339).is_ok(),
         "duration" => is_duration(text),
         "k8sshortname" => is_short_name(text),
-        "k8slongname" => !text.is_empty() && text.len() <= 253 && text.split('.').all(|part| is_label(part)),
+        "k8slongname" => !text.is_empty() && text.len() <= 253 && text.split('.').all(is_label),
         _ => true,
     }
 }

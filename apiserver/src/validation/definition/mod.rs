@@ -163,7 +163,7 @@ fn check_scale(path: &str, scale: &Value, errors: &mut Errors) {
             None => errors.invalid_text(path, written, "must be a simple json path with only . notation"),
             Some([first, ..]) if root == *first || (root.is_empty() && ["spec", "status"].contains(first)) => {}
             Some(_) if root.is_empty() => {
-                errors.invalid_text(path, written, "should be a json path under either .spec or .status")
+                errors.invalid_text(path, written, "should be a json path under either .spec or .status");
             }
             Some(_) => errors.invalid_text(path, written, &format!("should be a json path under .{root}")),
         }

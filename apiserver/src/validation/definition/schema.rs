@@ -254,7 +254,7 @@ fn nested(path: &str, schema: &Value, of_int_or_string: bool, depth: usize, erro
     }
     // The one exception: an integer or a text, said in two ways.
     let kind = text(&schema["type"]);
-    if !kind.is_empty() && !(of_int_or_string && ["integer", "string"].contains(&kind)) {
+    if !(kind.is_empty() || of_int_or_string && ["integer", "string"].contains(&kind)) {
         errors.forbidden(format!("{path}.type"), "must be empty to be structural");
     }
     for (name, why) in [

@@ -53,7 +53,7 @@ fn names_groups_and_versions_are_judged() {
     assert!(gone[0].starts_with("status.storedVersions[0]: Invalid value: \"v1alpha1\": missing from spec.versions"));
     let column = told(|one| {
         one["spec"]["versions"][0]["additionalPrinterColumns"] =
-            json!([{"name": "A", "type": "text", "jsonPath": ".a"}])
+            json!([{"name": "A", "type": "text", "jsonPath": ".a"}]);
     });
     assert_eq!(
         column,
@@ -72,7 +72,7 @@ fn names_groups_and_versions_are_judged() {
         ]
     );
     let field = told(|one| {
-        one["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.size"}, {"jsonPath": ".spec"}])
+        one["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.size"}, {"jsonPath": ".spec"}]);
     });
     assert_eq!(field.len(), 1, "{field:?}");
     let guarded = told(|one| {
