@@ -1,94 +1,305 @@
 //! Jobs and CronJobs.
 
-use super::field::{Errors, child, text};
-use super::{cron, pod};
-use serde_json::Value;
+use super::field::{Errors, child, list, text};
+use super::{cron, job_policy, pod, selector};
+use serde_json::{Value, json};
+use tinyplane_wire::meta::{Meta, dns_label};
+use tinyplane_wire::selector::LabelSelector;
 
 /// Longest name of a CronJob: its Jobs' names are eleven bytes longer.
 const CRON_JOB_NAME_BYTES_MAX: usize = 52;
+/// Longest name of another controller of a Job, in bytes.
+const MANAGED_BY_BYTES_MAX: usize = 63;
+/// Most pods at once, and most failed indexes, of an indexed Job.
+const INDEXED_MAX: i64 = 100_000;
+/// Completions above which an indexed Job with a limit for each index has the bounds of [`MANY_MAX`].
+const COMPLETIONS_MANY: i64 = 100_000;
+const MANY_MAX: i64 = 10_000;
+/// Longest component of a time zone's name, in bytes.
+const ZONE_PART_BYTES_MAX: usize = 14;
+/// What of a suspended Job's template may change: where its pods go.
+const SCHEDULING: [&str; 3] = ["nodeSelector", "tolerations", "schedulingGates"];
 
 pub(super) fn check_job(job: &Value, errors: &mut Errors) {
-    check_job_spec(&job["spec"], "spec", errors);
-    if job["spec"]["selector"].is_null() {
+    let spec = &job["spec"];
+    check_job_spec(spec, "spec", errors);
+    if spec["selector"].is_null() {
         errors.required("spec.selector", "");
+    } else {
+        selector::check(&spec["selector"], "spec.selector", errors);
+    }
+    if let Ok(selector) = LabelSelector::from_object(&spec["selector"])
+        && !selector.is_some_and(|selector| selector.selects(&spec["template"]))
+    {
+        let labels = &spec["template"]["metadata"]["labels"];
+        errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+    }
+}
+
+/// What only a new Job can get wrong: the labels that are made for it, and names of pods that could not be.
+pub(super) fn check_new_job(job: &Value, errors: &mut Errors) {
+    let (spec, meta) = (&job["spec"], Meta::of(job));
+    if spec["manualSelector"] != true && !spec["selector"].is_null() {
+        check_generated(spec, meta, errors);
+    }
+    let last = spec["completions"].as_i64().filter(|count| *count > 0).map(|count| count - 1);
+    if let Some(last) = last.filter(|_| spec["completionMode"] == "Indexed") {
+        let host = format!("{}-{last}", meta.name());
+        if !dns_label(&host).is_empty() {
+            let told = format!("will not able to create pod with invalid DNS label: {host}");
+            errors.invalid_text("metadata.name", meta.name(), &told);
+        }
+    }
+}
+
+fn check_generated(spec: &Value, meta: Meta<'_>, errors: &mut Errors) {
+    if meta.uid().is_empty() {
+        errors.required("metadata.uid", "");
+    }
+    let expected = [
+        ("controller-uid", meta.uid()),
+        ("job-name", meta.name()),
+        ("batch.kubernetes.io/controller-uid", meta.uid()),
+        ("batch.kubernetes.io/job-name", meta.name()),
+    ];
+    let labels = &spec["template"]["metadata"]["labels"];
+    for (label, value) in expected {
+        let (path, told) = (format!("spec.template.metadata.labels[{label}]"), format!("must be '{value}'"));
+        if labels[label].is_null() {
+            errors.required(&path, &told);
+        }
+        if text(&labels[label]) != value {
+            errors.invalid(path, labels, &told);
+        }
+    }
+    let made: serde_json::Map<String, Value> = expected.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+    let made = json!({"metadata": {"labels": made}});
+    if let Ok(Some(selector)) = LabelSelector::from_object(&spec["selector"])
+        && !selector.selects(&made)
+    {
+        errors.invalid("spec.selector", &spec["selector"], "`selector` not auto-generated");
     }
 }
 
 fn check_job_spec(spec: &Value, path: &str, errors: &mut Errors) {
-    for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
+    for field in [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ] {
         errors.non_negative(child(path, field), &spec[field]);
     }
-    let mode = text(&spec["completionMode"]);
-    if !mode.is_empty() && !["NonIndexed", "Indexed"].contains(&mode) {
-        errors.unsupported(child(path, "completionMode"), mode, &["NonIndexed", "Indexed"]);
+    if !spec["maxFailedIndexes"].is_null() && spec["backoffLimitPerIndex"].is_null() {
+        errors.required(child(path, "backoffLimitPerIndex"), "when maxFailedIndexes is specified");
     }
-    if mode == "Indexed" && spec["completions"].is_null() {
-        errors.required(child(path, "completions"), "when completion mode is Indexed");
+    if let Some(manager) = spec["managedBy"].as_str() {
+        errors.domain_path(&child(path, "managedBy"), manager);
+        if manager.len() > MANAGED_BY_BYTES_MAX {
+            errors.too_long(child(path, "managedBy"), MANAGED_BY_BYTES_MAX);
+        }
     }
+    check_mode(spec, path, errors);
+    if !spec["podFailurePolicy"].is_null() {
+        job_policy::check_failures(spec, &child(path, "podFailurePolicy"), errors);
+    }
+    if !spec["successPolicy"].is_null() {
+        if spec["completionMode"] == "Indexed" {
+            job_policy::check_successes(spec, &child(path, "successPolicy"), errors);
+        } else {
+            let shown = go_success_policy(&spec["successPolicy"]);
+            errors.invalid(child(path, "successPolicy"), &shown, "requires indexed completion mode");
+        }
+    }
+    let replacements: &[&str] =
+        if spec["podFailurePolicy"].is_null() { &["Failed", "TerminatingOrFailed"] } else { &["Failed"] };
+    errors.known(child(path, "podReplacementPolicy"), &spec["podReplacementPolicy"], replacements);
     let template = child(path, "template");
     pod::check_template(&spec["template"], &template, errors);
-    let restart = text(&spec["template"]["spec"]["restartPolicy"]);
-    if !["OnFailure", "Never"].contains(&restart) {
-        let at = child(&template, "spec.restartPolicy");
-        if restart == "Always" || restart.is_empty() {
-            errors.required(at, "valid values: \"OnFailure\", \"Never\"");
-        } else {
-            errors.unsupported(at, restart, &["OnFailure", "Never"]);
+    let (restart, at) = (text(&spec["template"]["spec"]["restartPolicy"]), child(&template, "spec.restartPolicy"));
+    match restart {
+        "Always" | "" => errors.required(at, "valid values: \"OnFailure\", \"Never\""),
+        "OnFailure" if !spec["podFailurePolicy"].is_null() => {
+            errors.invalid_text(at, restart, "only \"Never\" is supported when podFailurePolicy is specified");
         }
+        "OnFailure" | "Never" => {}
+        _ => errors.unsupported(at, restart, &["OnFailure", "Never"]),
+    }
+}
+
+/// Go's internal type has no names for JSON. (Its fields stand in their own order there, and by the alphabet here.)
+fn go_success_policy(policy: &Value) -> Value {
+    let rule =
+        |rule: &Value| json!({"SucceededIndexes": rule["succeededIndexes"], "SucceededCount": rule["succeededCount"]});
+    json!({"Rules": list(&policy["rules"]).iter().map(rule).collect::<Vec<_>>()})
+}
+
+/// What a Job may say of its indexes.
+fn check_mode(spec: &Value, path: &str, errors: &mut Errors) {
+    errors.known(child(path, "completionMode"), &spec["completionMode"], &["NonIndexed", "Indexed"]);
+    let mode = spec["completionMode"].as_str().unwrap_or("NonIndexed");
+    if mode == "NonIndexed" {
+        for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+            if !spec[field].is_null() {
+                errors.invalid(child(path, field), &spec[field], "requires indexed completion mode");
+            }
+        }
+    }
+    if mode != "Indexed" {
+        return;
+    }
+    let at_most = |field: &str, most: i64, told: &str, errors: &mut Errors| {
+        if spec[field].as_i64().is_some_and(|number| number > most) {
+            errors.invalid(child(path, field), &spec[field], told);
+        }
+    };
+    if spec["completions"].is_null() {
+        errors.required(child(path, "completions"), "when completion mode is Indexed");
+    }
+    let told = format!("must be less than or equal to {INDEXED_MAX} when completion mode is Indexed");
+    at_most("parallelism", INDEXED_MAX, &told, errors);
+    if let Some(completions) = spec["completions"].as_i64() {
+        at_most("maxFailedIndexes", completions, "must be less than or equal to completions", errors);
+    }
+    at_most("maxFailedIndexes", INDEXED_MAX, &format!("must be less than or equal to {INDEXED_MAX}"), errors);
+    let many = spec["completions"].as_i64().is_some_and(|completions| completions > COMPLETIONS_MANY);
+    if many && !spec["backoffLimitPerIndex"].is_null() {
+        if spec["maxFailedIndexes"].is_null() {
+            let told = format!("must be specified when completions is above {COMPLETIONS_MANY}");
+            errors.required(child(path, "maxFailedIndexes"), &told);
+        }
+        let told = format!(
+            "must be less than or equal to {MANY_MAX} when completions are above {COMPLETIONS_MANY} and used with backoff limit per index"
+        );
+        at_most("parallelism", MANY_MAX, &told, errors);
+        at_most("maxFailedIndexes", MANY_MAX, &told, errors);
     }
 }
 
 pub(super) fn check_job_update(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, before) = (&new["spec"], &old["spec"]);
-    for field in
-        ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
-    {
-        errors.immutable(format!("spec.{field}"), &now[field], &before[field]);
-    }
     if now["completionMode"] != "Indexed" {
         errors.immutable("spec.completions", &now["completions"], &before["completions"]);
+    } else if now["completions"] != before["completions"]
+        && now["completions"].is_number()
+        && now["completions"] != now["parallelism"]
+    {
+        let told = "can only be modified in tandem with spec.parallelism";
+        errors.invalid("spec.completions", &now["completions"], told);
     }
-    let never_started = before["suspend"].as_bool() == Some(true) && old["status"]["startTime"].is_null();
-    if !never_started {
-        errors.immutable("spec.template", &now["template"], &before["template"]);
+    errors.immutable("spec.selector", &now["selector"], &before["selector"]);
+    let mut template = before["template"].clone();
+    if before["suspend"] == true && is_idle(&old["status"]) {
+        allow_scheduling(&mut template, &now["template"]);
+    }
+    errors.immutable("spec.template", &now["template"], &template);
+    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+        errors.immutable(format!("spec.{field}"), &now[field], &before[field]);
     }
 }
 
-pub(super) fn check_cron_job(job: &Value, errors: &mut Errors) {
-    if text(&job["metadata"]["name"]).len() > CRON_JOB_NAME_BYTES_MAX {
-        errors.invalid("metadata.name", &job["metadata"]["name"], "must be no more than 52 characters");
-    }
-    let spec = &job["spec"];
-    let schedule = text(&spec["schedule"]);
-    if schedule.is_empty() {
-        errors.required("spec.schedule", "");
-    } else if let Some(told) = cron::complaint(schedule) {
-        errors.invalid_text("spec.schedule", schedule, &told);
-    }
-    if schedule.contains("TZ") && !spec["timeZone"].is_null() {
-        let told = "cannot use both timeZone field and TZ or CRON_TZ in schedule";
-        errors.invalid_text("spec.schedule", schedule, told);
-    }
-    match spec["timeZone"].as_str() {
-        Some("") => errors.invalid_text("spec.timeZone", "", "timeZone must be nil or non-empty string"),
-        Some(zone) if zone.eq_ignore_ascii_case("local") => {
-            let told = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-            errors.invalid_text("spec.timeZone", zone, told);
+/// Whether a suspended Job has no pods: it never started, or says that it is suspended.
+fn is_idle(status: &Value) -> bool {
+    let mut conditions = list(&status["conditions"]).iter();
+    status["startTime"].is_null() || conditions.any(|one| one["type"] == "Suspended" && one["status"] == "True")
+}
+
+/// Takes over from a new template what may change in a suspended Job.
+fn allow_scheduling(template: &mut Value, new: &Value) {
+    fn put(into: &mut Value, field: &str, value: &Value) {
+        if value.is_null() {
+            into.as_object_mut().map(|fields| fields.remove(field));
+        } else {
+            into[field] = value.clone();
         }
-        _ => {}
+    }
+    for field in ["labels", "annotations"] {
+        put(&mut template["metadata"], field, &new["metadata"][field]);
+    }
+    if template["metadata"].as_object().is_some_and(serde_json::Map::is_empty) {
+        put(template, "metadata", &new["metadata"]);
+    }
+    for field in SCHEDULING {
+        put(&mut template["spec"], field, &new["spec"][field]);
+    }
+    let affinity = &new["spec"]["affinity"];
+    put(&mut template["spec"]["affinity"], "nodeAffinity", &affinity["nodeAffinity"]);
+    let empty = |value: &Value| value.as_object().is_none_or(serde_json::Map::is_empty);
+    if empty(&template["spec"]["affinity"]) && empty(affinity) {
+        put(&mut template["spec"], "affinity", affinity);
+    }
+    for field in ["containers", "initContainers"] {
+        // Indexing would leave a null behind where there are none.
+        let containers = template["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten();
+        for (container, new) in containers.zip(list(&new["spec"][field])) {
+            put(container, "resources", &new["resources"]);
+        }
+    }
+}
+
+pub(super) fn check_cron_job(job: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let (spec, before) = (&job["spec"], old.map(|old| &old["spec"]));
+    check_schedule(spec, before, errors);
+    errors.non_negative("spec.startingDeadlineSeconds", &spec["startingDeadlineSeconds"]);
+    if before.is_none_or(|before| before["timeZone"] != spec["timeZone"]) {
+        check_zone(spec, errors);
     }
     errors.one_of("spec.concurrencyPolicy", &spec["concurrencyPolicy"], &["Allow", "Forbid", "Replace"]);
-    for field in ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+    let job_spec = &spec["jobTemplate"]["spec"];
+    check_job_spec(job_spec, "spec.jobTemplate.spec", errors);
+    if !job_spec["selector"].is_null() {
+        errors.invalid("spec.jobTemplate.spec.selector", &job_spec["selector"], "`selector` will be auto-generated");
+    }
+    if job_spec["manualSelector"] == true {
+        let known = ["nil", "false"].map(str::to_owned);
+        errors.unsupported_value("spec.jobTemplate.spec.manualSelector", &job_spec["manualSelector"], &known);
+    }
+    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
         errors.non_negative(format!("spec.{field}"), &spec[field]);
     }
-    check_job_spec(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec", errors);
+    if old.is_none() && text(&job["metadata"]["name"]).len() > CRON_JOB_NAME_BYTES_MAX {
+        errors.invalid("metadata.name", &job["metadata"]["name"], "must be no more than 52 characters");
+    }
 }
 
-/// What a new schedule may not say any more, and an old one may go on saying.
-pub(super) fn check_new_schedule(job: &Value, errors: &mut Errors) {
-    let (schedule, zone) = (text(&job["spec"]["schedule"]), &job["spec"]["timeZone"]);
-    if schedule.contains("TZ") && zone.is_null() {
-        let told = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+/// A time zone has a field of its own; an old schedule that says one may go on saying it.
+fn check_schedule(spec: &Value, before: Option<&Value>, errors: &mut Errors) {
+    let schedule = text(&spec["schedule"]);
+    if schedule.is_empty() {
+        return errors.required("spec.schedule", "");
+    }
+    if let Some(told) = cron::complaint(schedule) {
+        errors.invalid_text("spec.schedule", schedule, &told);
+    }
+    let told = match before.is_some_and(|before| text(&before["schedule"]).contains("TZ")) {
+        true if !spec["timeZone"].is_null() => "cannot use both timeZone field and TZ or CRON_TZ in schedule",
+        true => return,
+        false => "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+    };
+    if schedule.contains("TZ") {
         errors.invalid_text("spec.schedule", schedule, told);
+    }
+}
+
+/// Whether a zone of a right name exists is not looked at: there is no list of zones here.
+fn check_zone(spec: &Value, errors: &mut Errors) {
+    let Some(zone) = spec["timeZone"].as_str() else { return };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-+".contains(&b);
+    let fits = |part: &str| {
+        (1..=ZONE_PART_BYTES_MAX).contains(&part.len())
+            && !matches!(part, "." | "..")
+            && !part.starts_with('-')
+            && part.bytes().all(plain)
+    };
+    if zone.is_empty() {
+        errors.invalid_text("spec.timeZone", zone, "timeZone must be nil or non-empty string");
+    } else if !zone.split('/').all(fits) {
+        errors.invalid_text("spec.timeZone", zone, &format!("unknown time zone {zone}"));
+    } else if zone.eq_ignore_ascii_case("local") {
+        let told = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        errors.invalid_text("spec.timeZone", zone, told);
     }
 }

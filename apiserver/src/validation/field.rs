@@ -1,6 +1,7 @@
 //! Causes against an object, each with the path of its field: upstream's `field.Error`s.
 
 use serde_json::Value;
+use tinyplane_wire::meta::dns_subdomain;
 use tinyplane_wire::status::Cause;
 
 /// The causes found so far, in order.
@@ -56,6 +57,11 @@ impl Errors {
 
     pub(crate) fn invalid_text(&mut self, path: impl Into<String>, value: &str, detail: &str) {
         self.invalid(path, &Value::from(value), detail);
+    }
+
+    /// A value that is wrong as a whole, and is not shown.
+    pub(crate) fn invalid_whole(&mut self, path: impl Into<String>, detail: &str) {
+        self.push("FieldValueInvalid", path, with_detail("Invalid value".into(), detail));
     }
 
     /// Each complaint of a grammar about one text.
@@ -149,6 +155,23 @@ impl Errors {
     pub(crate) fn address(&mut self, path: impl Into<String>, value: &str) {
         if value.parse::<std::net::IpAddr>().is_err() {
             self.invalid_text(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        }
+    }
+
+    /// A name such as `acme.io/foo`.
+    pub(crate) fn domain_path(&mut self, path: &str, value: &str) {
+        if value.is_empty() {
+            return self.required(path, "");
+        }
+        let Some((domain, rest)) =
+            value.split_once('/').filter(|(domain, rest)| !domain.is_empty() && !rest.is_empty())
+        else {
+            return self.invalid_text(path, value, "must be a domain-prefixed path (such as \"acme.io/foo\")");
+        };
+        self.grammar(path, domain, dns_subdomain(domain));
+        if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b)) {
+            let told = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+            self.invalid_text(path, rest, told);
         }
     }
 

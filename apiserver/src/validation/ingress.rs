@@ -145,15 +145,12 @@ fn check_reference(reference: &Value, path: &str, errors: &mut Errors) {
 }
 
 pub(super) fn check_class(class: &Value, errors: &mut Errors) {
-    let (controller, path) = (&class["spec"]["controller"], "spec.controller");
-    let (name, parameters) = (text(controller), &class["spec"]["parameters"]);
-    if name.is_empty() {
-        errors.required(path, "");
-    } else if name.len() > CONTROLLER_BYTES_MAX {
+    let (path, name, parameters) =
+        ("spec.controller", text(&class["spec"]["controller"]), &class["spec"]["parameters"]);
+    if name.len() > CONTROLLER_BYTES_MAX {
         errors.too_long(path, CONTROLLER_BYTES_MAX);
-    } else if name.split_once('/').is_none_or(|(domain, rest)| domain.is_empty() || rest.is_empty()) {
-        errors.invalid(path, controller, "must be a domain-prefixed path (such as \"acme.io/foo\")");
     }
+    errors.domain_path(path, name);
     if parameters.is_null() {
         return;
     }

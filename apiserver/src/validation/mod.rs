@@ -14,6 +14,7 @@ pub mod endpoints;
 mod environment;
 mod field;
 mod ingress;
+mod job_policy;
 pub mod metadata;
 mod network_policy;
 mod pod;
@@ -43,7 +44,8 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     check(group, kind, object, &mut errors);
     match (group, kind) {
         ("", "Pod") => pod::check_create(object, &mut errors),
-        ("batch", "CronJob") => batch::check_new_schedule(object, &mut errors),
+        ("batch", "Job") => batch::check_new_job(object, &mut errors),
+        ("batch", "CronJob") => batch::check_cron_job(object, None, &mut errors),
         ("networking.k8s.io", "Ingress") => ingress::check_create(object, &mut errors),
         _ => {}
     }
@@ -63,9 +65,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
             workload::check_update(kind, new, old, &mut errors);
         }
         ("batch", "Job") => batch::check_job_update(new, old, &mut errors),
-        ("batch", "CronJob") if !old["spec"]["schedule"].as_str().is_some_and(|before| before.contains("TZ")) => {
-            batch::check_new_schedule(new, &mut errors);
-        }
+        ("batch", "CronJob") => batch::check_cron_job(new, Some(old), &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_update(new, old, &mut errors);
         }
@@ -97,7 +97,6 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("", "ReplicationController") => workload::check_replication_controller(object, errors),
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => workload::check(kind, object, errors),
         ("batch", "Job") => batch::check_job(object, errors),
-        ("batch", "CronJob") => batch::check_cron_job(object, errors),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => rbac::check_role(kind, object, errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_binding(kind, object, errors);

@@ -1,5 +1,6 @@
 //! Objects as users get them wrong, and what they are told.
 
+mod batch;
 mod cluster_kinds;
 mod pods;
 

@@ -36,7 +36,8 @@ pub(super) static JOB: Behaviour = Behaviour {
     ..Behaviour::WITH_STATUS
 };
 
-/// A new job selects its pods by labels of its own, unless its author sees to that.
+/// A new job selects its pods by labels of its own, unless its author sees to that. What an author has said already
+/// stays, and is refused where it does not fit.
 fn prepare_job(job: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
     if old.is_some() || job["spec"]["manualSelector"] == true {
         return;
@@ -48,12 +49,15 @@ fn prepare_job(job: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
         ("controller-uid", &uid),
         ("job-name", &name),
     ];
+    let unsaid = |map: &mut Value, key: &str, value: &Value| {
+        if map[key].is_null() {
+            map[key] = value.clone();
+        }
+    };
     for (key, value) in labels {
-        job["spec"]["template"]["metadata"]["labels"][key] = value.clone();
+        unsaid(&mut job["spec"]["template"]["metadata"]["labels"], key, value);
     }
-    if job["spec"]["selector"].is_null() {
-        job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
-    }
+    unsaid(&mut job["spec"]["selector"]["matchLabels"], "batch.kubernetes.io/controller-uid", &uid);
 }
 
 fn condition(job: &Value) -> &'static str {

@@ -1,0 +1,181 @@
+//! Mistakes in Jobs and CronJobs, and what their authors are told.
+
+use super::super::{create, update};
+use super::{container, told};
+use serde_json::{Value, json};
+
+const NOTHING: [&str; 0] = [];
+
+fn job(spec: &Value) -> Value {
+    let mine = json!({
+        "controller-uid": "u", "job-name": "a",
+        "batch.kubernetes.io/controller-uid": "u", "batch.kubernetes.io/job-name": "a",
+    });
+    let pod = json!({"restartPolicy": "Never", "dnsPolicy": "ClusterFirst", "containers": [container("main")]});
+    let mut job = json!({
+        "metadata": {"name": "a", "uid": "u"},
+        "spec": {
+            "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}},
+            "template": {"metadata": {"labels": mine}, "spec": pod},
+        },
+    });
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        job["spec"][field] = value.clone();
+    }
+    job
+}
+
+fn created(job: &Value) -> Vec<String> {
+    told(&create("batch", "Job", job))
+}
+
+fn updated(new: &Value, old: &Value) -> Vec<String> {
+    told(&update("batch", "Job", new, old))
+}
+
+#[test]
+fn a_job_has_the_labels_that_are_made_for_it() {
+    assert_eq!(created(&job(&json!({}))), NOTHING);
+    let mut other = job(&json!({}));
+    other["spec"]["template"]["metadata"]["labels"] = json!({"batch.kubernetes.io/controller-uid": "u"});
+    other["spec"]["selector"]["matchLabels"]["app"] = json!("x");
+    let causes = created(&other);
+    assert_eq!(causes.len(), 8, "{causes:?}");
+    assert!(causes[0].starts_with("spec.template.metadata.labels: Invalid value:"), "{causes:?}");
+    assert_eq!(causes[1], "spec.template.metadata.labels[controller-uid]: Required value: must be 'u'");
+    assert!(causes[7].ends_with("`selector` not auto-generated"), "{causes:?}");
+    let long = json!({"completionMode": "Indexed", "completions": 11});
+    let mut long = job(&long);
+    long["metadata"]["name"] = "n".repeat(61).into();
+    assert!(created(&long).iter().any(|cause| cause.contains("will not able to create pod")));
+}
+
+#[test]
+fn limits_of_indexes_need_indexes() {
+    assert_eq!(
+        created(&job(&json!({"backoffLimitPerIndex": 1, "successPolicy": {"rules": [{"succeededCount": 1}]}}))),
+        [
+            "spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode",
+            "spec.successPolicy: Invalid value: {\"Rules\":[{\"SucceededCount\":1,\"SucceededIndexes\":null}]}: requires indexed completion mode"
+        ]
+    );
+    let indexed = |more: &Value| {
+        let mut spec = json!({"completionMode": "Indexed", "completions": 3});
+        more.as_object().into_iter().flatten().for_each(|(field, value)| spec[field] = value.clone());
+        created(&job(&spec))
+    };
+    assert_eq!(
+        indexed(&json!({"maxFailedIndexes": 4})),
+        [
+            "spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified",
+            "spec.maxFailedIndexes: Invalid value: 4: must be less than or equal to completions"
+        ]
+    );
+    assert_eq!(
+        indexed(&json!({"completions": 100_001, "parallelism": 20_000, "backoffLimitPerIndex": 1})),
+        [
+            "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000",
+            "spec.parallelism: Invalid value: 20000: must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index"
+        ]
+    );
+    assert_eq!(
+        indexed(&json!({"successPolicy": {"rules": [{"succeededIndexes": "0-1", "succeededCount": 4}, {}]}})),
+        [
+            "spec.successPolicy.rules[0].succeededCount: Invalid value: 4: must be less than or equal to 3 (the number of specified completions)",
+            "spec.successPolicy.rules[0].succeededCount: Invalid value: 4: must be less than or equal to 2 (the number of indexes in the specified succeededIndexes field)",
+            "spec.successPolicy.rules[1]: Required value: at least one of succeededCount or succeededIndexes must be specified"
+        ]
+    );
+    assert_eq!(
+        indexed(&json!({"managedBy": "me"})),
+        ["spec.managedBy: Invalid value: \"me\": must be a domain-prefixed path (such as \"acme.io/foo\")"]
+    );
+}
+
+#[test]
+fn a_policy_on_failures_says_which_and_what_follows() {
+    let with = |rule: Value| created(&job(&json!({"podFailurePolicy": {"rules": [rule]}})));
+    let codes = |values: Value| json!({"containerName": "main", "operator": "In", "values": values});
+    assert_eq!(with(json!({"action": "FailJob", "onExitCodes": codes(json!([1, 42]))})), NOTHING);
+    let at = "spec.podFailurePolicy.rules[0]";
+    assert_eq!(
+        with(json!({"action": "FailIndex", "onExitCodes": codes(json!([2, 0, 2]))})),
+        [
+            format!("{at}.action: Invalid value: \"FailIndex\": requires the backoffLimitPerIndex to be set"),
+            format!("{at}.onExitCodes.values[1]: Invalid value: 0: must not be 0 for the In operator"),
+            format!("{at}.onExitCodes.values[2]: Duplicate value: 2"),
+            format!("{at}.onExitCodes.values: Invalid value: [2,0,2]: must be ordered"),
+        ]
+    );
+    assert_eq!(
+        with(json!({"onPodConditions": [{"type": "DisruptionTarget"}]})),
+        [
+            format!("{at}.action: Required value: valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]"),
+            format!("{at}.onPodConditions[0].status: Required value: valid values: [\"False\" \"True\" \"Unknown\"]"),
+        ]
+    );
+    assert_eq!(
+        with(json!({"action": "Count"})),
+        [format!("{at}: Invalid value: specifying one of OnExitCodes and OnPodConditions is required")]
+    );
+    let mut restarts = job(&json!({
+        "podReplacementPolicy": "TerminatingOrFailed",
+        "podFailurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": codes(json!([1]))}]},
+    }));
+    restarts["spec"]["template"]["spec"]["restartPolicy"] = "OnFailure".into();
+    assert_eq!(
+        created(&restarts),
+        [
+            "spec.podReplacementPolicy: Unsupported value: \"TerminatingOrFailed\": supported values: \"Failed\"",
+            "spec.template.spec.restartPolicy: Invalid value: \"OnFailure\": only \"Never\" is supported when podFailurePolicy is specified"
+        ]
+    );
+}
+
+#[test]
+fn of_a_suspended_job_only_where_its_pods_go_may_change() {
+    let old = job(&json!({"suspend": true}));
+    let mut new = old.clone();
+    new["spec"]["template"]["spec"]["nodeSelector"] = json!({"a": "b"});
+    new["spec"]["template"]["metadata"]["annotations"] = json!({"a": "b"});
+    new["spec"]["template"]["spec"]["affinity"] = json!({"nodeAffinity": {}});
+    assert_eq!(updated(&new, &old), NOTHING);
+    let mut running = old.clone();
+    running["spec"]["suspend"] = false.into();
+    let causes = updated(&new, &running);
+    assert!(causes.len() == 1 && causes[0].starts_with("spec.template: "), "{causes:?}");
+    new["spec"]["template"]["spec"]["containers"][0]["image"] = "other".into();
+    assert_eq!(updated(&new, &old).len(), 1);
+}
+
+#[test]
+fn an_indexed_job_grows_with_its_parallelism() {
+    let of = |completions: i64, parallelism: i64| {
+        job(&json!({"completionMode": "Indexed", "completions": completions, "parallelism": parallelism}))
+    };
+    assert_eq!(updated(&of(4, 4), &of(3, 3)), NOTHING);
+    assert_eq!(
+        updated(&of(4, 3), &of(3, 3)),
+        ["spec.completions: Invalid value: 4: can only be modified in tandem with spec.parallelism"]
+    );
+}
+
+#[test]
+fn a_cron_job_makes_the_selectors_of_its_jobs() {
+    let template = job(&json!({}))["spec"]["template"].clone();
+    let cron = |zone: &str, more: Value| {
+        let mut spec = json!({"template": template});
+        more.as_object().into_iter().flatten().for_each(|(field, value)| spec[field] = value.clone());
+        let spec = json!({"schedule": "* * * * *", "timeZone": zone, "concurrencyPolicy": "Allow", "jobTemplate": {"spec": spec}});
+        told(&create("batch", "CronJob", &json!({"metadata": {"name": "a"}, "spec": spec})))
+    };
+    assert_eq!(cron("Europe/Berlin", json!({})), NOTHING);
+    assert_eq!(
+        cron("Eu rope", json!({"selector": {}, "manualSelector": true})),
+        [
+            "spec.timeZone: Invalid value: \"Eu rope\": unknown time zone Eu rope",
+            "spec.jobTemplate.spec.selector: Invalid value: {}: `selector` will be auto-generated",
+            "spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: \"nil\", \"false\""
+        ]
+    );
+}
