@@ -10,7 +10,8 @@ const IDENTIFIERS_MAX: usize = 1024;
 /// Why identifiers can't be understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IdentifierError {
-    /// A key that nobody knows. An agent refuses it; a server passes over it, as upstream's do.
+    /// A key that nobody knows. An agent's flags refuse it; a server passes over it, as upstream's do.
+    #[cfg(feature = "cli")]
     #[error("unknown address type: {0}")]
     Unknown(String),
     /// Text that is no URL-encoded query.

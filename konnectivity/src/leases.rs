@@ -8,9 +8,11 @@ use tinyplane_wire::clock;
 use tinyplane_wire::gvr::Gvr;
 
 /// The label that servers' leases have, unless told another.
+#[cfg(feature = "cli")]
 pub(crate) const LABEL: &str = "k8s-app=konnectivity-server";
 
 /// Where they are, unless told otherwise.
+#[cfg(feature = "cli")]
 pub(crate) const NAMESPACE: &str = "kube-system";
 
 /// The resource.
