@@ -1,9 +1,17 @@
-//! Several Konnectivity servers and agents: all are found, all carry, and each stands in for another.
+//! Several Konnectivity servers and agents: all are found, all carry, and each stands in for another. And what they ask
+//! of the API server: whose a token is, and how many servers there are.
 
 use crate::scene::{Kubectl, PATIENCE, wishes};
-use std::net::SocketAddr;
+use serde_json::json;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
 use tinyplane::{Cluster, Egress, Member, Mode};
-use tinyplane_wire::net::TcpDial;
+use tinyplane_konnectivity::{Overflow, PairFiles, TlsFiles, agent, server};
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::tls::TlsLimits;
+use tinyplane_wire::net::{ClusterNet, TcpDial};
+use tinyplane_wire::process::{Running, Shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Dials in a row, of which each server has its share.
@@ -93,4 +101,132 @@ async fn three_servers_and_two_agents_stand_in_for_each_other() {
         }
         cluster.stop().await;
     }
+}
+
+/// For whom agents' tokens are meant.
+const AUDIENCE: &str = "system:konnectivity-server";
+
+/// A token of the agents' service account.
+async fn token(cluster: &Cluster, audience: &str) -> String {
+    let path = "/api/v1/namespaces/kube-system/serviceaccounts/konnectivity-agent/token";
+    let wanted = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"audiences": [audience], "expirationSeconds": 3600},
+    });
+    let given = cluster.admin().client().request(http::Method::POST, path, Some(&wanted)).await.expect("a token");
+    given["status"]["token"].as_str().expect("a token").to_owned()
+}
+
+/// A server beside the cluster's own members, on an address of its block.
+async fn server_of(cluster: &Cluster, at: IpAddr, socket: &Path, shutdown: &Shutdown) -> Running {
+    let pki = cluster.data_dir().join("pki");
+    let pair = PairFiles { certificate: pki.join("konnectivity-server.crt"), key: pki.join("konnectivity-server.key") };
+    let any = SocketAddr::new(at, 0);
+    let config = server::Config {
+        mode: server::Mode::Grpc,
+        frontend: server::Frontend::Unix { path: socket.to_owned(), delete_existing: true },
+        agents: any,
+        agent_tls: TlsFiles { pair: Some(pair), authority: None },
+        agent_tokens: Some(server::AgentTokens {
+            namespace: "kube-system".into(),
+            service_account: "konnectivity-agent".into(),
+            audience: AUDIENCE.into(),
+        }),
+        tls_limits: TlsLimits { tls13_only: true, cipher_suites: Vec::new() },
+        strategies: vec![server::Strategy::Default],
+        leases: Some(server::Leases {
+            namespace: "kube-system".into(),
+            labels: [("k8s-app".to_owned(), "konnectivity-server".to_owned())].into(),
+        }),
+        kubeconfig: Some(cluster.kubeconfig("admin")),
+        source: Some(at),
+        health: any,
+        admin: any,
+        server_id: "beside".into(),
+        server_count: 1,
+        keepalive: PATIENCE,
+        frontend_keepalive: PATIENCE,
+        backend_dial_timeout: None,
+        graceful_shutdown: Duration::ZERO,
+        overflow: Overflow::CloseSlow,
+        plain: false,
+    };
+    server::start(config, Clock::system(), shutdown.clone()).await.expect("the server starts")
+}
+
+fn agent_of(cluster: &Cluster, server: SocketAddr, at: IpAddr, token: &Path) -> agent::Config {
+    let any = SocketAddr::new(at, 0);
+    agent::Config {
+        server_host: server.ip().to_string(),
+        server_port: server.port(),
+        tls: TlsFiles { pair: None, authority: Some(cluster.data_dir().join("pki/ca.crt")) },
+        token_file: Some(token.to_owned()),
+        alpn: Vec::new(),
+        agent_id: "beside".into(),
+        agent_identifiers: String::new(),
+        sync_interval: Duration::from_millis(50),
+        sync_interval_cap: Duration::from_millis(200),
+        sync_forever: false,
+        leases: Some(agent::Leases {
+            kubeconfig: cluster.kubeconfig("admin"),
+            namespace: "kube-system".into(),
+            selector: "k8s-app=konnectivity-server".into(),
+        }),
+        count_source: agent::CountSource::Single,
+        keepalive: PATIENCE,
+        health: any,
+        admin: any,
+        source: Some(at),
+        cluster_net: ClusterNet::default(),
+        overflow: Overflow::CloseSlow,
+        plain: false,
+    }
+}
+
+/// Waits for a line of a member's metrics.
+async fn says(at: SocketAddr, line: &str) {
+    let line = format!("konnectivity_network_proxy_{line}");
+    let wait = async {
+        while !page(at).await.is_ok_and(|page| page.lines().any(|have| have == line)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{at} never says {line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_known_by_their_tokens_and_servers_counted_by_their_leases() {
+    let wished = wishes().nodes(1).egress(Egress::Konnectivity(Mode::Grpc)).controllers(false);
+    let cluster = wished.start().await.unwrap_or_else(|e| panic!("{}", e.told()));
+    let account = json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "konnectivity-agent", "namespace": "kube-system"},
+    });
+    cluster.admin().create(account).await.expect("an account");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, shutdown) = (folder.path().join("token"), Shutdown::new());
+    // The certificate is good for the first server's address, and this one has a port of its own there.
+    let at: IpAddr = cluster.plan().address(Member::KonnectivityServer(1)).into();
+    let server = server_of(&cluster, at, &folder.path().join("k.sock"), &shutdown).await;
+    std::fs::write(&file, token(&cluster, "somebody-else").await).expect("the token is written");
+    let source = cluster.plan().address(Member::KonnectivityAgent(1)).into();
+    let config = agent_of(&cluster, server.addresses["agent"], source, &file);
+    let agent = agent::start(config, Clock::system(), shutdown.clone()).await.expect("the agent starts");
+    says(agent.addresses["health"], "agent_known_server_count 1").await;
+    let lease = "lease/konnectivity-proxy-server-beside -n kube-system";
+    let kubectl = Kubectl::of(&cluster);
+    kubectl.until(&format!("get {lease} -o jsonpath={{.spec.holderIdentity}}"), |text| text == "beside");
+    says(server.addresses["health"], "server_ready_backend_connections 0").await;
+    // A token that is meant for the server is taken at the next try.
+    std::fs::write(&file, token(&cluster, AUDIENCE).await).expect("the token is written");
+    says(agent.addresses["health"], "agent_open_server_connections 1").await;
+    says(server.addresses["health"], "server_ready_backend_connections 1").await;
+    shutdown.cancel();
+    for running in [server, agent] {
+        running.task.await.expect("it ends").expect("it ends in order");
+    }
+    assert!(kubectl.fails(&format!("get {lease}")).contains("NotFound"));
+    cluster.stop().await;
 }
