@@ -35,14 +35,16 @@ impl Handlers {
             clock: self.registry.clock().clone(),
         };
         let shutdown = self.shutdown.clone();
+        let gone = ask.resource.custom.as_ref().map(|custom| custom.gone.clone()).unwrap_or_default();
         let gvr = ask.resource.gvr();
         let sent = self.metrics.watchers_of(&gvr.group, &gvr.version, &gvr.resource);
         let stream = futures_util::stream::unfold((watch, frames), move |(mut watch, mut frames): (Watch, Frames)| {
-            let (shutdown, sent) = (shutdown.clone(), Arc::clone(&sent));
+            let (shutdown, gone, sent) = (shutdown.clone(), gone.clone(), Arc::clone(&sent));
             async move {
                 let seen = tokio::select! {
                     seen = watch.next() => seen?,
                     () = shutdown.cancelled() => return None,
+                    () = gone.cancelled() => return None,
                 };
                 let (many, bytes) = frames.told(seen);
                 sent.count(many, bytes.len());

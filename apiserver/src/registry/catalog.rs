@@ -42,7 +42,7 @@ pub struct Resource {
     pub head: Bytes,
     /// How its objects behave.
     pub behaviour: &'static Behaviour,
-    /// How objects get from the stored version into this one and back; `None` where this is the stored version.
+    /// How objects get from the stored version into this one and back; `None` where they are served as they are stored.
     pub conversion: Option<Conversion>,
     /// What is known of a custom resource beyond that; `None` for a built-in one.
     pub custom: Option<Arc<Custom>>,

@@ -163,6 +163,10 @@ impl Registry {
         validation::metadata::check(&object, resource.behaviour.name, resource.namespaced, &mut errors);
         if let Some(custom) = &resource.custom {
             custom.structural.check(&object, &mut errors);
+            if let Some(scale) = &custom.scale {
+                scale.check_spec(&object, &mut errors);
+                scale.check_status(&object, &mut errors);
+            }
         }
         let mut causes = errors.into_causes();
         causes.extend(validation::create(&resource.stored.group, &resource.stored.kind, &object));

@@ -103,6 +103,9 @@ pub fn serve(resource: &Resource, mut object: Value) -> Value {
         object["kind"] = resource.gvk.kind.as_str().into();
         object["apiVersion"] = resource.gvk.api_version().into();
     }
+    if let Some(custom) = &resource.custom {
+        custom.read(&mut object);
+    }
     object
 }
 

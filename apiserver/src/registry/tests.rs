@@ -47,7 +47,7 @@ impl World {
         self.registry.create(&self.row(group, plural), namespace, object, &self.intent()).await?.value()
     }
 
-    async fn change(
+    pub(crate) async fn change(
         &self,
         (group, plural, name): (&str, &str, &str),
         part: Part,

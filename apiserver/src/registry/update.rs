@@ -217,6 +217,12 @@ impl Registry {
         validation::metadata::check(new, resource.behaviour.name, resource.namespaced, &mut errors);
         if let Some(custom) = &resource.custom {
             custom.structural.check_update(new, old, &mut errors);
+            if let Some(scale) = &custom.scale {
+                if target.part != Part::Status {
+                    scale.check_spec(new, &mut errors);
+                }
+                scale.check_status(new, &mut errors);
+            }
         }
         let mut causes = errors.into_causes();
         if target.part == Part::Main {

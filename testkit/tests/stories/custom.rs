@@ -1,6 +1,6 @@
 //! Custom resources, from the definition to its end, with kubectl.
 
-use crate::scene::{Kubectl, end, wishes};
+use crate::scene::{Kubectl, Running, end, wishes};
 use tinyplane::{Member, Storage};
 
 const DEFINITION: &str = "
@@ -148,6 +148,8 @@ async fn owners_namespaces_and_definitions_take_custom_objects_along() {
     kubectl.create(
         "apiVersion: shop.example.com/v1\nkind: Widget\nmetadata: {name: held, finalizers: [shop.example.com/held]}\nspec: {size: 1}\n",
     );
+    let mut watching = Running::of(&mut kubectl.command(&["get", "wd", "--watch", "-o", "name"]));
+    watching.sees("widget.shop.example.com/held");
     kubectl.run("delete crd widgets.shop.example.com --wait=false");
     kubectl.run("wait --for=condition=Terminating crd/widgets.shop.example.com");
     let late = kubectl.feed(&["create", "-f", "-"], widget("late", "spec: {size: 1}").as_bytes());
@@ -155,6 +157,7 @@ async fn owners_namespaces_and_definitions_take_custom_objects_along() {
     assert!(late.contains("create not allowed while custom resource definition is terminating"), "{late}");
     kubectl.run_with(&["patch", "wd", "held", "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
     kubectl.run("wait --for=delete crd/widgets.shop.example.com");
+    watching.ends();
     let gone = kubectl.fails("get wd");
     assert!(gone.contains("doesn't have a resource type") || gone.contains("NotFound"), "{gone}");
     end(cluster).await;

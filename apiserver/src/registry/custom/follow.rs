@@ -1,5 +1,6 @@
 //! Follows the definitions: names are accepted, rows come and go, and what is deleted is drained.
 
+use super::Custom;
 use super::drain::{drain, write};
 use super::names;
 use super::rows::{self, Forms};
@@ -146,7 +147,12 @@ impl Definitions {
             served.len() == rows.len() && served.iter().zip(&rows).all(|(one, other)| Arc::ptr_eq(one, other))
         };
         if !same {
+            let before = self.registry.catalog();
             self.registry.change_catalog(|catalog| catalog.replace_custom(&rows));
+            let customs = before.rows().filter_map(|row| row.custom.as_ref());
+            let stays =
+                |one: &Arc<Custom>| rows.iter().any(|row| row.custom.as_ref().is_some_and(|c| Arc::ptr_eq(c, one)));
+            customs.filter(|one| !stays(one)).for_each(|one| one.gone.cancel());
         }
     }
 }

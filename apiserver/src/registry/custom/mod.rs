@@ -6,18 +6,21 @@ mod follow;
 mod json_path;
 mod names;
 mod rows;
+mod scale;
 #[cfg(test)]
 mod tests;
 
 pub use follow::{Definitions, mark_terminating};
 pub use json_path::JsonPath;
+pub use scale::Scale;
 
 use super::behaviour::{Behaviour, Generation};
 use crate::schema::structural::{Modelled, Structural};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use smol_str::SmolStr;
 use std::sync::Arc;
 use std::time::SystemTime;
+use tinyplane_wire::process::Shutdown;
 
 /// What a row of a custom resource knows beyond a built-in one.
 #[derive(Debug)]
@@ -41,17 +44,8 @@ pub struct Custom {
     pub webhook: Option<SmolStr>,
     /// Whether the definition is being deleted: nothing new is made then.
     pub terminating: bool,
-}
-
-/// Where the replicas of an object are, as names from its root.
-#[derive(Clone, Debug)]
-pub struct Scale {
-    /// How many there shall be.
-    pub replicas: Vec<SmolStr>,
-    /// How many there are.
-    pub status: Vec<SmolStr>,
-    /// The selector of their pods, as text.
-    pub selector: Option<Vec<SmolStr>>,
+    /// Cancelled when this row is not served any more: its definition has changed or is gone, and watches end, as upstream's do.
+    pub gone: Shutdown,
 }
 
 /// Without a status of its own, everything beside metadata counts.
@@ -76,6 +70,13 @@ impl Custom {
         &self.offered
     }
 
+    /// Makes of a stored object what this version says: what the schema did not know when it was written is pruned and
+    /// completed as it is read.
+    pub(super) fn read(&self, object: &mut Value) {
+        self.structural.prune(object);
+        self.structural.default(object);
+    }
+
     /// The columns of its Table.
     #[must_use]
     pub fn columns(&self) -> Value {
@@ -86,23 +87,5 @@ impl Custom {
     #[must_use]
     pub fn cells(&self, object: &Value, now: SystemTime) -> Vec<Value> {
         columns::cells(&self.columns, object, now)
-    }
-}
-
-impl Scale {
-    /// The value at a path.
-    #[must_use]
-    pub fn read<'v>(path: &[SmolStr], object: &'v Value) -> &'v Value {
-        path.iter().fold(object, |value, name| &value[name.as_str()])
-    }
-
-    /// Writes a value at a path.
-    pub fn write(path: &[SmolStr], object: &mut Value, value: Value) {
-        let Some((last, way)) = path.split_last() else { return };
-        let holder = way.iter().fold(object, |place, name| {
-            let fields = tinyplane_wire::meta::map_mut(place);
-            fields.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new()))
-        });
-        tinyplane_wire::meta::map_mut(holder).insert(last.to_string(), value);
     }
 }

@@ -12,6 +12,7 @@ use smol_str::{SmolStr, format_smolstr};
 use std::cmp::Reverse;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
+use tinyplane_wire::process::Shutdown;
 
 /// Numbers of forms below this one belong to built-in kinds.
 const FORMS_FROM: u32 = 0x1000;
@@ -101,6 +102,7 @@ fn custom(definition: &Value, version: &Value, offered: Vec<SmolStr>, selected: 
             .then(|| told.unwrap_or_else(|| format!("{} is deprecated", name()))),
         webhook: (spec["conversion"]["strategy"] == "Webhook").then(|| text(&definition["metadata"]["name"]).into()),
         terminating: is(&definition["status"], "Terminating"),
+        gone: Shutdown::new(),
     }
 }
 
@@ -130,7 +132,8 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
     };
     let status = has_status.then(|| part("status", gvk.clone(), false));
     let scale = custom.scale.is_some().then(|| part("scale", Gvk::new("autoscaling", "v1", "Scale"), true));
-    let conversion = (gvk != stored).then(|| Conversion { form: forms.next(), from_stored: |_| {}, to_stored: |_| {} });
+    // Also of the stored version: an object may have been written when the schema was another.
+    let conversion = Some(Conversion { form: forms.next(), from_stored: |_| {}, to_stored: |_| {} });
     Resource {
         plural: text(&names["plural"]).into(),
         singular: text(&names["singular"]).into(),

@@ -2,8 +2,10 @@
 
 use super::rows::priority;
 use super::{Definitions, Scale};
+use crate::registry::behaviour::Part;
 use crate::registry::delete::Options;
 use crate::registry::tests::World;
+use crate::validation::Errors;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvr;
@@ -95,6 +97,39 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
 }
 
 #[tokio::test]
+async fn old_objects_are_read_by_the_schema_of_today_and_watches_of_yesterday_end() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    let (plural, crds) = ("foos.g.example.com", ("apiextensions.k8s.io", "customresourcedefinitions"));
+    define(&world, definition(plural, &names("foos", "Foo"), &json!([version("v1", true)]))).await;
+    definitions.bring_up_to_date().await.unwrap();
+    world.create("g.example.com", "foos", json!({"metadata": {"name": "a"}, "spec": {}})).await.unwrap();
+    let gvr = Gvr::new("g.example.com", "v1", "foos");
+    let read = || {
+        let row = world.registry.resource(&gvr).unwrap();
+        let entry = world.registry.get(&row, "default", "a").unwrap();
+        let served = crate::registry::encoding::served_bytes(&row, &entry).unwrap();
+        (row, serde_json::from_slice::<Value>(&served).unwrap()["spec"].clone())
+    };
+    let (before, spec) = read();
+    assert_eq!(spec, json!({"size": 3}));
+    let properties = json!({"color": {"type": "string", "default": "red"}});
+    let spec = json!({"type": "object", "properties": properties});
+    world
+        .change((crds.0, crds.1, plural), Part::Main, |one| {
+            one["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = spec.clone();
+        })
+        .await
+        .unwrap();
+    definitions.bring_up_to_date().await.unwrap();
+    assert!(before.custom.as_ref().unwrap().gone.is_cancelled());
+    let (after, spec) = read();
+    assert_eq!(spec, json!({"color": "red"}));
+    definitions.bring_up_to_date().await.unwrap();
+    assert!(!after.custom.as_ref().unwrap().gone.is_cancelled());
+}
+
+#[tokio::test]
 async fn names_belong_to_whoever_came_first() {
     let world = World::new().await;
     let mut definitions = Definitions::new(world.registry.clone());
@@ -134,4 +169,26 @@ fn a_scale_is_written_where_the_definition_says() {
     Scale::write(&path, &mut object, 4.into());
     assert_eq!(object, json!({"spec": {"other": 1, "deep": {"count": 4}}}));
     assert_eq!(Scale::read(&path, &object), 4);
+}
+
+#[test]
+fn replicas_are_counts_and_a_selector_is_text() {
+    let path = |name: &str| vec!["spec".into(), name.into()];
+    let scale = Scale { replicas: path("size"), status: path("ready"), selector: Some(path("selector")) };
+    let told = |spec: Value| {
+        let (object, mut errors) = (json!({"spec": spec}), Errors::default());
+        scale.check_spec(&object, &mut errors);
+        scale.check_status(&object, &mut errors);
+        let causes = errors.into_causes();
+        causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(json!({"size": 0, "ready": i32::MAX, "selector": "a=b"})), Vec::<String>::new());
+    assert_eq!(
+        told(json!({"size": -1, "ready": 2_147_483_648_i64, "selector": ["a"]})),
+        [
+            ".spec.size: Invalid value: -1: should be a non-negative integer",
+            ".spec.ready: Invalid value: 2147483648: should be less than or equal to 2147483647",
+            ".spec.selector: Invalid value: \"\": .spec.selector accessor error: [\"a\"] is of the type []interface {}, expected string",
+        ]
+    );
 }
