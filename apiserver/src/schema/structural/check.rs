@@ -66,6 +66,30 @@ impl Structural {
     }
 }
 
+impl Structural {
+    /// What is wrong with the defaults of a schema that stands at `path`.
+    pub fn check_defaults(&self, path: &str, errors: &mut Errors) {
+        defaults(&self.root, path, false, errors);
+    }
+}
+
+/// `meta` is below metadata, of which the server itself knows the fields.
+fn defaults(node: &Node, path: &str, meta: bool, errors: &mut Errors) {
+    if let Some(default) = &node.default {
+        let path = format!("{path}.default");
+        if !meta && !node.knows(default) {
+            errors.invalid(&path, default, "must not have unknown fields");
+        }
+        tell(validate(node, default, None, &path), errors);
+    }
+    if let Some(items) = &node.items {
+        defaults(items, &format!("{path}.items"), meta, errors);
+    }
+    for (name, below) in &node.properties {
+        defaults(below, &format!("{path}.properties[{name}]"), meta || node.is_meta(name), errors);
+    }
+}
+
 fn tell(found: Found, errors: &mut Errors) {
     for Fault { path, what } in found.faults {
         // Of the root, upstream prints the pointer that it does not have.

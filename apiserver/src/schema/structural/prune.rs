@@ -14,6 +14,15 @@ impl Structural {
     }
 }
 
+impl Node {
+    /// Whether a value has no field that this node does not know.
+    pub(super) fn knows(&self, value: &Value) -> bool {
+        let mut walk = Walk { path: String::new(), gone: Vec::new() };
+        walk.prune(Some(self), &mut value.clone(), false);
+        walk.gone.is_empty()
+    }
+}
+
 struct Walk {
     path: String,
     gone: Vec<String>,

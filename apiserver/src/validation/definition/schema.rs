@@ -1,5 +1,6 @@
 //! The schema of a version: what `OpenAPI` allows and definitions do not, and what makes a schema structural.
 
+use crate::schema::structural::Structural;
 use crate::validation::field::{Errors, child, index, key, list, text};
 use serde_json::Value;
 
@@ -20,7 +21,12 @@ pub(super) fn check(path: &str, schema: &Value, errors: &mut Errors) {
         errors.forbidden(format!("{path}.nullable"), "nullable cannot be true at the root");
     }
     standard(path, schema, 0, errors);
-    structural(path, schema, Place::Root, 0, errors);
+    let mut found = Errors::default();
+    structural(path, schema, Place::Root, 0, &mut found);
+    if found.is_empty() {
+        Structural::compile(Some(schema)).check_defaults(path, errors);
+    }
+    errors.append(found);
 }
 
 fn is(schema: &Value, name: &str) -> bool {

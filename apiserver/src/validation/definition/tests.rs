@@ -140,3 +140,29 @@ fn what_stored_objects_depend_on_does_not_change() {
     let fields: Vec<_> = errors.into_causes().into_iter().map(|cause| cause.field).collect();
     assert_eq!(fields, ["spec.scope", "spec.names.kind"]);
 }
+
+#[test]
+fn defaults_have_to_fit_their_schemas() {
+    let with = |properties: Value| {
+        of_schema(json!({"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}))
+    };
+    assert_eq!(with(json!({"size": {"type": "integer", "minimum": 1, "default": 1}})), [] as [String; 0]);
+    let at = "spec.validation.openAPIV3Schema.properties[spec].properties";
+    assert_eq!(
+        with(
+            json!({"size": {"type": "integer", "default": "x"}, "list": {"type": "array", "items": {"type": "integer", "minimum": 1, "default": 0}}})
+        ),
+        [
+            format!(
+                "{at}[list].items.default: Invalid value: 0: {at}[list].items.default in body should be greater than or equal to 1"
+            ),
+            format!(
+                "{at}[size].default: Invalid value: \"string\": {at}[size].default in body must be of type integer: \"string\""
+            ),
+        ]
+    );
+    assert_eq!(
+        with(json!({"deep": {"type": "object", "properties": {"a": {"type": "string"}}, "default": {"b": "c"}}})),
+        [format!("{at}[deep].default: Invalid value: {{\"b\":\"c\"}}: must not have unknown fields")]
+    );
+}
