@@ -1,10 +1,11 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
 use super::{mismatch, protobuf};
+use crate::codec::doubles;
 use crate::registry::custom::Custom;
 use crate::request::{Call, Warnings};
 use crate::schema::decode::DecodeError;
-use crate::schema::{self, decode, structural};
+use crate::schema::{self, decode};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -146,11 +147,12 @@ pub fn decode(
         return Err(mismatch::refused(gvk, &given));
     }
     if let Some(custom) = custom {
-        let read = structural::read(json).map_err(|error| {
+        let (value, doubles) = doubles::json(json).map_err(|error| {
             let why = decode::not_json(json, &error);
             unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}"))
         })?;
-        let decoded = fit(custom, read.value, read.doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
+        let doubles = doubles.iter().map(|path| format!("duplicate field {path:?}")).collect();
+        let decoded = fit(custom, value, doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
         return settle(gvk, decoded, validation, warnings);
     }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {

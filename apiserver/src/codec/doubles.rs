@@ -115,9 +115,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 self.0.path.push('.');
             }
             self.0.path.push_str(&key);
-            if out.contains_key(&key) && self.0.doubles.len() < TOLD_MAX {
-                let path = self.0.path.clone();
-                self.0.doubles.push(path);
+            let (path, doubles) = (&self.0.path, &mut self.0.doubles);
+            if out.contains_key(&key) && doubles.len() < TOLD_MAX && !doubles.contains(path) {
+                doubles.push(path.clone());
             }
             let value = map.next_value_seed(Seed(&mut *self.0))?;
             self.0.path.truncate(length);
@@ -134,10 +134,10 @@ mod tests {
 
     #[test]
     fn the_last_of_double_keys_counts_and_each_is_told() {
-        let (value, doubles) = json(br#"{"a":1,"b":[{"c":1,"c":2}],"a":{"d":null}}"#).unwrap();
+        let (value, doubles) = json(br#"{"a":1,"b":[{"c":1,"c":2,"c":2}],"a":{"d":null}}"#).unwrap();
         assert_eq!(value, json!({"a": {"d": null}, "b": [{"c": 2}]}));
         assert_eq!(doubles, ["b[0].c", "a"]);
-        assert!(json(b"{} x").is_err() && json(b"").is_err());
+        assert!(json(b"{} x").is_err() && json(b"").is_err() && json(&[b'['; 10_000]).is_err());
     }
 
     #[test]

@@ -5,7 +5,12 @@ use crate::scene::{Kubectl, Running, binary, end, wishes};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use tinyplane::{Egress, Member, Mode, Storage};
+
+/// Longest end on a busy machine; a connection that is waited for to close by itself would take longer. How fast an end is,
+/// the bench `cluster` says.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_reach_nodes_gives_ready_nodes() {
@@ -117,7 +122,7 @@ fn up_says_one_line_of_json_and_ends_at_once_with_all_its_members() {
     let began = std::time::Instant::now();
     cluster.signal("-TERM");
     let (status, rest, _) = cluster.output();
-    assert!(began.elapsed() < std::time::Duration::from_secs(1), "it took {:?} to end", began.elapsed());
+    assert!(began.elapsed() < AT_ONCE, "it took {:?} to end", began.elapsed());
     assert!(status.success(), "{status}");
     assert_eq!(rest, "", "one line is all that it says");
     assert!(!pids.into_iter().any(alive), "a member outlives its cluster");
@@ -144,7 +149,7 @@ fn up_ends_at_once_with_watches_open_and_ends_them() {
     let began = std::time::Instant::now();
     cluster.signal("-TERM");
     assert!(cluster.ended().success());
-    assert!(began.elapsed() < std::time::Duration::from_secs(3), "it took {:?} to end", began.elapsed());
+    assert!(began.elapsed() < AT_ONCE, "it took {:?} to end", began.elapsed());
     assert!(!pids.into_iter().any(alive), "a member outlives its cluster");
     for watch in [first, second].into_iter().chain(watches) {
         // Whether it calls that a failure is kubectl's own affair: it ends.

@@ -10,12 +10,10 @@ mod lists;
 mod model;
 mod number;
 mod prune;
-mod read;
 #[cfg(test)]
 mod tests;
 
 pub use model::Modelled;
-pub use read::{Read, read};
 
 use super::model::{ListType, MapType};
 use regex::Regex;

@@ -1,6 +1,6 @@
 //! Schemas against objects.
 
-use super::{Structural, read};
+use super::Structural;
 use crate::schema::fields::{Place, collect};
 use crate::validation::Errors;
 use serde_json::{Value, json};
@@ -169,14 +169,6 @@ fn an_update_may_leave_what_was_wrong_before() {
     let told = told(|structural, errors| structural.check_update(&new, &old, errors));
     let fields: Vec<_> = told.iter().map(|(_, field, _)| field.as_str()).collect();
     assert_eq!(fields, ["spec.items[1].odd"]);
-}
-
-#[test]
-fn double_fields_are_told_of() {
-    let read = read(br#"{"spec": {"a": 1, "b": [{"c": 1, "c": 2}], "a": 2}}"#).unwrap();
-    assert_eq!(read.doubles, [r#"duplicate field "spec.b[0].c""#, r#"duplicate field "spec.a""#]);
-    assert_eq!(read.value, json!({"spec": {"a": 2, "b": [{"c": 2}]}}));
-    assert!(super::read(b"{").is_err() && super::read(&[b'['; 10_000]).is_err());
 }
 
 #[test]
