@@ -1,11 +1,14 @@
-//! Figures of a whole cluster: how soon it is ready and what it weighs. `cargo bench --bench cluster`
+//! Figures of a whole cluster: how soon it is ready and ends, and what it weighs when idle. `cargo bench --bench cluster`
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tinyplane::{Builder, Cluster, Egress, RunnerChoice, Storage};
+use tinyplane_wire::clock::Clock;
 
 /// Starts that are measured, of each kind.
 const RUNS: usize = 9;
+/// How long a cluster does nothing before its memory is read.
+const IDLE: Duration = Duration::from_secs(2);
 
 fn wishes() -> Builder {
     let binary: PathBuf = env!("CARGO_BIN_EXE_tinyplane").into();
@@ -27,6 +30,7 @@ async fn row(what: &str, wishes: impl Fn() -> Builder) {
         let began = Instant::now();
         let cluster = wishes().start().await.expect("a cluster starts");
         ready.push(began.elapsed());
+        Clock::system().sleep(IDLE).await;
         memory = cluster.members().iter().map(|m| (m.member.to_string(), m.pid.map_or(0, resident_kib))).collect();
         let began = Instant::now();
         cluster.stop().await;
