@@ -225,9 +225,12 @@ impl Registry {
             }
         }
         let mut causes = errors.into_causes();
-        if target.part == Part::Main {
-            causes.extend(validation::update(&resource.stored.group, &resource.stored.kind, new, old));
-        }
+        let (group, kind) = (&resource.stored.group, &resource.stored.kind);
+        causes.extend(match target.part {
+            Part::Main => validation::update(group, kind, new, old),
+            Part::Status => validation::update_status(group, kind, new, old),
+            Part::Other => Vec::new(),
+        });
         valid(resource, target.name, causes)
     }
 

@@ -59,6 +59,11 @@ impl Errors {
         self.invalid(path, &Value::from(value), detail);
     }
 
+    /// A wrong value that Go shows in another way than JSON has it.
+    pub(crate) fn invalid_as(&mut self, path: impl Into<String>, shown: &str, detail: &str) {
+        self.push("FieldValueInvalid", path, with_detail(format!("Invalid value: {shown}"), detail));
+    }
+
     /// A value that is wrong as a whole, and is not shown.
     pub(crate) fn invalid_whole(&mut self, path: impl Into<String>, detail: &str) {
         self.push("FieldValueInvalid", path, with_detail("Invalid value".into(), detail));
@@ -81,6 +86,13 @@ impl Errors {
     pub(crate) fn unsupported_value(&mut self, path: impl Into<String>, value: &Value, known: &[String]) {
         let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
         let told = format!("Unsupported value: {}: supported values: {}", shown(value), known.join(", "));
+        self.push("FieldValueNotSupported", path, told);
+    }
+
+    /// A value that is none of a set, where Go shows it in another way than JSON has it.
+    pub(crate) fn unsupported_as(&mut self, path: impl Into<String>, shown: &str, known: &[&str]) {
+        let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
+        let told = format!("Unsupported value: {shown}: supported values: {}", known.join(", "));
         self.push("FieldValueNotSupported", path, told);
     }
 
@@ -153,9 +165,7 @@ impl Errors {
 
     /// An address.
     pub(crate) fn address(&mut self, path: impl Into<String>, value: &str) {
-        if value.parse::<std::net::IpAddr>().is_err() {
-            self.invalid_text(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-        }
+        super::ip::check_address(&path.into(), value, self);
     }
 
     /// A name such as `acme.io/foo`.
@@ -177,7 +187,7 @@ impl Errors {
 
     /// A field that may not change.
     pub(crate) fn immutable(&mut self, path: impl Into<String>, new: &Value, old: &Value) {
-        if new != old {
+        if !same(new, old) {
             self.invalid(path, new, "field is immutable");
         }
     }
@@ -188,11 +198,31 @@ fn with_detail(told: String, detail: &str) -> String {
 }
 
 /// A value as upstream prints it in a cause.
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::String(text) => format!("{text:?}"),
         other => other.to_string(),
+    }
+}
+
+/// Whether two values mean the same: lists and maps without entries are as good as missing.
+pub(crate) fn same(one: &Value, other: &Value) -> bool {
+    let is_nothing = |value: &Value| match value {
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        other => other.is_null(),
+    };
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let missing = |name: &String| !one.contains_key(name);
+            one.iter().all(|(name, value)| same(value, other.get(name).unwrap_or(&Value::Null)))
+                && other.iter().filter(|(name, _)| missing(name)).all(|(_, value)| is_nothing(value))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (one, other) => one == other || (is_nothing(one) && is_nothing(other)),
     }
 }
 

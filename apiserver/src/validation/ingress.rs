@@ -156,8 +156,12 @@ pub(super) fn check_class(class: &Value, errors: &mut Errors) {
     }
     check_reference(parameters, "spec.parameters", errors);
     let namespace = parameters["namespace"].as_str();
-    errors.one_of("spec.parameters.scope", &parameters["scope"], &["Cluster", "Namespace"]);
+    match &parameters["scope"] {
+        Value::Null => return errors.required("spec.parameters.scope", ""),
+        scope => errors.known("spec.parameters.scope", scope, &["Cluster", "Namespace"]),
+    }
     match (text(&parameters["scope"]), namespace) {
+        ("Namespace", Some(name)) => errors.grammar("spec.parameters.namespace", name, dns_label(name)),
         ("Namespace", None) => {
             errors.required("spec.parameters.namespace", "`parameters.scope` is set to 'Namespace'");
         }
@@ -165,5 +169,93 @@ pub(super) fn check_class(class: &Value, errors: &mut Errors) {
             errors.forbidden("spec.parameters.namespace", "`parameters.scope` is set to 'Cluster'");
         }
         _ => {}
+    }
+}
+
+/// The addresses at which an Ingress is served.
+pub(super) fn check_status(ingress: &Value, errors: &mut Errors) {
+    for (at, point) in list(&ingress["status"]["loadBalancer"]["ingress"]).iter().enumerate() {
+        check_point(point, &index("status.loadBalancer.ingress", at), errors);
+    }
+}
+
+/// A place at which a load balancer is met: an address, or a name.
+fn check_point(point: &Value, path: &str, errors: &mut Errors) {
+    let (address, host) = (text(&point["ip"]), text(&point["hostname"]));
+    if !address.is_empty() {
+        errors.address(child(path, "ip"), address);
+    }
+    check_point_name(host, path, errors);
+}
+
+/// The name of a load balancer, which is no address.
+pub(super) fn check_point_name(host: &str, path: &str, errors: &mut Errors) {
+    if host.is_empty() {
+        return;
+    }
+    errors.grammar(&child(path, "hostname"), host, dns_subdomain(host));
+    if super::ip::read(host).is_some() {
+        errors.invalid_text(child(path, "hostname"), host, "must be a DNS name, not an IP address");
+    }
+}
+
+/// An address that Services were given, and what it was given to.
+pub(super) fn check_ip_address(address: &Value, errors: &mut Errors) {
+    let (name, parent, path) = (Meta::of(address).name(), &address["spec"]["parentRef"], "spec.parentRef");
+    if let Some(complaint) = super::ip::canonical_complaint(name) {
+        errors.invalid_text("metadata.name", name, &complaint);
+    }
+    if parent.is_null() {
+        return errors.required(path, "");
+    }
+    let group = text(&parent["group"]);
+    if !group.is_empty() {
+        errors.grammar(&child(path, "group"), group, dns_subdomain(group));
+    }
+    for field in ["resource", "name"] {
+        let value = text(&parent[field]);
+        if value.is_empty() {
+            errors.required(child(path, field), "");
+        } else {
+            errors.grammar(&child(path, field), value, path_segment(value));
+        }
+    }
+    let namespace = text(&parent["namespace"]);
+    errors.grammar(&child(path, "namespace"), namespace, path_segment(namespace));
+}
+
+/// The ranges out of which Services are given addresses.
+pub(super) fn check_service_cidr(ranges: &Value, errors: &mut Errors) {
+    let (all, path) = (list(&ranges["spec"]["cidrs"]), "spec.cidrs");
+    if all.is_empty() {
+        return errors.required(path, "at least one CIDR required");
+    }
+    if all.len() > 2 {
+        let shown = format!("{{\"CIDRs\":{}}}", ranges["spec"]["cidrs"]);
+        return errors.invalid_as(path, &shown, "may only hold up to 2 values");
+    }
+    for (at, range) in all.iter().enumerate() {
+        super::ip::check_canonical_range(&index(path, at), text(range), errors);
+    }
+    let families: Vec<_> = all.iter().filter_map(|range| super::ip::read_range(text(range))).collect();
+    if let [one, other] = families.as_slice()
+        && one.addr().is_ipv4() == other.addr().is_ipv4()
+    {
+        let told = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+        errors.invalid(path, &ranges["spec"]["cidrs"], told);
+    }
+}
+
+/// Ranges stay, but one of the other family may come.
+pub(super) fn check_service_cidr_update(new: &Value, old: &Value, errors: &mut Errors) {
+    let (now, before, path) = (list(&new["spec"]["cidrs"]), list(&old["spec"]["cidrs"]), "spec.cidrs");
+    if now.len() != before.len() && (before.len(), now.len()) != (1, 2) {
+        return errors.invalid(path, &new["spec"]["cidrs"], "field is immutable");
+    }
+    for (at, (new, old)) in now.iter().zip(before).enumerate() {
+        errors.immutable(index(path, at), new, old);
+    }
+    if now.len() != before.len() {
+        check_service_cidr(new, errors);
     }
 }

@@ -5,7 +5,9 @@ mod affinity;
 mod autoscaling;
 mod batch;
 mod certificates;
+mod claim;
 mod cluster;
+mod conditions;
 mod config;
 mod container;
 mod cron;
@@ -14,9 +16,11 @@ pub mod endpoints;
 mod environment;
 mod field;
 mod ingress;
+mod ip;
 mod job_policy;
 pub mod metadata;
 mod network_policy;
+mod persistent_volume;
 mod pod;
 mod pod_update;
 mod policy;
@@ -26,8 +30,11 @@ mod resources;
 mod security;
 mod selector;
 mod service;
+mod share;
+mod status;
 mod storage;
 mod volume;
+mod volume_sources;
 mod webhook;
 mod workload;
 
@@ -47,8 +54,21 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
         ("batch", "Job") => batch::check_new_job(object, &mut errors),
         ("batch", "CronJob") => batch::check_cron_job(object, None, &mut errors),
         ("networking.k8s.io", "Ingress") => ingress::check_create(object, &mut errors),
+        ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr(object, &mut errors),
+        ("networking.k8s.io", "IPAddress") => ingress::check_ip_address(object, &mut errors),
+        ("apps", "StatefulSet") => workload::check_new_stateful_set(object, &mut errors),
+        ("apps", "ControllerRevision") => workload::check_new_revision(object, &mut errors),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(object, None, &mut errors),
         _ => {}
     }
+    errors.into_causes()
+}
+
+/// What is wrong with a change of the status of an object of this kind.
+#[must_use]
+pub fn update_status(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
+    let mut errors = Errors::default();
+    status::check(group, kind, new, old, &mut errors);
     errors.into_causes()
 }
 
@@ -64,6 +84,8 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
             workload::check_update(kind, new, old, &mut errors);
         }
+        ("apps", "ControllerRevision") => errors.immutable("data", &new["data"], &old["data"]),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(new, Some(old), &mut errors),
         ("batch", "Job") => batch::check_job_update(new, old, &mut errors),
         ("batch", "CronJob") => batch::check_cron_job(new, Some(old), &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
@@ -71,17 +93,21 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, &mut errors),
         ("", "Node") => cluster::check_node_update(new, old, &mut errors),
-        ("", "PersistentVolume") => storage::check_volume_update(new, old, &mut errors),
-        ("", "PersistentVolumeClaim") => storage::check_claim_update(new, old, &mut errors),
+        ("", "PersistentVolume") => persistent_volume::check_update(new, old, &mut errors),
+        ("", "PersistentVolumeClaim") => claim::check_update(new, old, &mut errors),
         ("", "ResourceQuota") => policy::check_quota_update(new, old, &mut errors),
         ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, &mut errors),
         ("networking.k8s.io", "IngressClass") => {
             let controller = |class: &Value| class["spec"]["controller"].clone();
             errors.immutable("spec.controller", &controller(new), &controller(old));
         }
+        ("networking.k8s.io", "IPAddress") => {
+            errors.immutable("spec.parentRef", &new["spec"]["parentRef"], &old["spec"]["parentRef"]);
+        }
+        ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, &mut errors),
         ("node.k8s.io", "RuntimeClass") => errors.immutable("handler", &new["handler"], &old["handler"]),
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
-        ("storage.k8s.io", "StorageClass") => storage::check_class_update(new, old, &mut errors),
+        ("storage.k8s.io", _) => storage_update(kind, new, old, &mut errors),
         _ => {}
     }
     errors.into_causes()
@@ -95,6 +121,7 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("", "ConfigMap") => config::check_config_map(object, errors),
         ("", "Secret") => config::check_secret(object, errors),
         ("", "ReplicationController") => workload::check_replication_controller(object, errors),
+        ("apps", "ControllerRevision") => workload::check_revision(object, errors),
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => workload::check(kind, object, errors),
         ("batch", "Job") => batch::check_job(object, errors),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => rbac::check_role(kind, object, errors),
@@ -106,13 +133,12 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("", "LimitRange") => policy::check_limit_range(object, errors),
         ("", "Namespace") => cluster::check_namespace(object, errors),
         ("", "Node") => cluster::check_node(object, errors),
-        ("", "PersistentVolume") => storage::check_volume(object, errors),
-        ("", "PersistentVolumeClaim") => storage::check_claim(object, errors),
+        ("", "PersistentVolume") => persistent_volume::check(object, errors),
+        ("", "PersistentVolumeClaim") => claim::check(object, errors),
         ("", "ResourceQuota") => policy::check_quota(object, errors),
         ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
             webhook::check(object, errors);
         }
-        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(object, errors),
         ("certificates.k8s.io", "CertificateSigningRequest") => certificates::check(object, errors),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check(object, errors),
         ("coordination.k8s.io", "Lease") => cluster::check_lease(object, errors),
@@ -124,6 +150,23 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("policy", "PodDisruptionBudget") => policy::check_budget(object, errors),
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class(object, errors),
         ("storage.k8s.io", "StorageClass") => storage::check_class(object, errors),
+        ("storage.k8s.io", "VolumeAttributesClass") => storage::check_attributes_class(object, errors),
+        ("storage.k8s.io", "VolumeAttachment") => storage::check_attachment(object, errors),
+        ("storage.k8s.io", "CSIDriver") => storage::check_driver_object(object, errors),
+        ("storage.k8s.io", "CSINode") => storage::check_node(object, errors),
+        ("storage.k8s.io", "CSIStorageCapacity") => storage::check_storage_capacity(object, errors),
+        _ => {}
+    }
+}
+
+fn storage_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
+    match kind {
+        "StorageClass" => storage::check_class_update(new, old, errors),
+        "VolumeAttributesClass" => storage::check_attributes_class_update(new, old, errors),
+        "VolumeAttachment" => errors.immutable("spec", &new["spec"], &old["spec"]),
+        "CSIDriver" => storage::check_driver_update(new, old, errors),
+        "CSINode" => storage::check_node_update(new, old, errors),
+        "CSIStorageCapacity" => storage::check_storage_capacity_update(new, old, errors),
         _ => {}
     }
 }

@@ -2,13 +2,11 @@
 
 use super::container::port_name;
 use super::field::{Errors, child, index, list, text};
-use super::selector;
-use ipnet::IpNet;
+use super::{ip, selector};
 use serde_json::Value;
 
 const DIRECTIONS: [(&str, &str); 2] = [("ingress", "from"), ("egress", "to")];
-const TYPES: [&str; 2] = ["Egress", "Ingress"];
-const CIDR_MESSAGE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+const TYPES: [&str; 2] = ["Ingress", "Egress"];
 
 pub(super) fn check(policy: &Value, errors: &mut Errors) {
     let spec = &policy["spec"];
@@ -34,13 +32,13 @@ pub(super) fn check(policy: &Value, errors: &mut Errors) {
 }
 
 fn check_port(one: &Value, path: &str, errors: &mut Errors) {
-    errors.known(child(path, "protocol"), &one["protocol"], &["SCTP", "TCP", "UDP"]);
+    errors.known(child(path, "protocol"), &one["protocol"], &["TCP", "UDP", "SCTP"]);
     let (port, end, end_path) = (&one["port"], &one["endPort"], child(path, "endPort"));
     match port {
         Value::Number(_) => {
             errors.port(child(path, "port"), port);
             if end.as_i64().is_some_and(|end| Some(end) < port.as_i64()) {
-                errors.invalid(&end_path, end, "must be greater than or equal to `port`");
+                errors.invalid(&end_path, port, "must be greater than or equal to `port`");
             }
             errors.port(end_path, end);
         }
@@ -79,17 +77,15 @@ fn check_block(block: &Value, path: &str, errors: &mut Errors) {
     if text.is_empty() {
         return errors.required(child(path, "cidr"), "");
     }
-    let Ok(whole) = text.parse::<IpNet>() else {
-        return errors.invalid_text(child(path, "cidr"), text, CIDR_MESSAGE);
-    };
+    ip::check_range(&child(path, "cidr"), text, errors);
+    let Some(whole) = ip::read_range(text) else { return };
     for (at, except) in list(&block["except"]).iter().enumerate() {
-        let path = index(&child(path, "except"), at);
-        match except.as_str().unwrap_or_default().parse::<IpNet>() {
-            Err(_) => errors.invalid(path, except, CIDR_MESSAGE),
-            Ok(part) if !whole.contains(&part.network()) || whole.prefix_len() >= part.prefix_len() => {
-                errors.invalid(path, except, "must be a strict subset of `cidr`");
-            }
-            Ok(_) => {}
+        let (path, text) = (index(&child(path, "except"), at), except.as_str().unwrap_or_default());
+        ip::check_range(&path, text, errors);
+        if let Some(part) = ip::read_range(text)
+            && (!whole.contains(&part.network()) || whole.prefix_len() >= part.prefix_len())
+        {
+            errors.invalid(path, except, "must be a strict subset of `cidr`");
         }
     }
 }

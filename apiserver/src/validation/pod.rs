@@ -33,14 +33,19 @@ pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
 
 /// A template: its labels and annotations, which upstream tells of without `metadata`, and its spec.
 pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) {
-    check_labels(&template["metadata"]["labels"], &child(path, "labels"), errors);
-    for (name, _) in pairs(&template["metadata"]["annotations"]) {
-        errors.grammar(&child(path, "annotations"), name, qualified_name(&name.to_ascii_lowercase()));
-    }
+    check_template_metadata(template, path, errors);
     check_spec(&template["spec"], false, &child(path, "spec"), errors);
     let ephemeral = &template["spec"]["ephemeralContainers"];
     if !list(ephemeral).is_empty() {
         errors.forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
+    }
+}
+
+/// The labels and annotations of a template.
+pub(super) fn check_template_metadata(template: &Value, path: &str, errors: &mut Errors) {
+    check_labels(&template["metadata"]["labels"], &child(path, "labels"), errors);
+    for (name, _) in pairs(&template["metadata"]["annotations"]) {
+        errors.grammar(&child(path, "annotations"), name, qualified_name(&name.to_ascii_lowercase()));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::field::{Errors, child, index, key, list, text};
 use super::selector;
-use super::workload::check_share;
+use super::share::{at_most_whole, check_share};
 use crate::schema::quantity::Quantity;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::qualified_name;
 
@@ -35,14 +35,15 @@ pub(super) fn check_budget(budget: &Value, errors: &mut Errors) {
     let spec = &budget["spec"];
     if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
         // Go's internal type has no names for JSON.
-        let shown = json!({
-            "MinAvailable": spec["minAvailable"], "Selector": spec["selector"],
-            "MaxUnavailable": spec["maxUnavailable"], "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"],
-        });
-        errors.invalid("spec", &shown, "minAvailable and maxUnavailable cannot be both set");
+        let shown = format!(
+            "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
+            spec["minAvailable"], spec["selector"], spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]
+        );
+        errors.invalid_as("spec", &shown, "minAvailable and maxUnavailable cannot be both set");
     }
     for field in ["minAvailable", "maxUnavailable"] {
         check_share(&spec[field], &child("spec", field), errors);
+        at_most_whole(&spec[field], &child("spec", field), errors);
     }
     selector::check(&spec["selector"], "spec.selector", errors);
     let policies = ["AlwaysAllow", "IfHealthyBudget"];

@@ -67,7 +67,8 @@ fn check_amount(name: &str, amount: Quantity, shown: &str, path: &str, errors: &
     }
 }
 
-fn check_name(name: &str, path: &str, errors: &mut Errors) {
+/// What is wrong with the name of something that containers use.
+pub(super) fn check_name(name: &str, path: &str, errors: &mut Errors) {
     let complaints = qualified_name(name);
     if !complaints.is_empty() {
         return errors.grammar(path, name, complaints);

@@ -109,10 +109,7 @@ fn check_load_balancer(spec: &Value, kind: &str, errors: &mut Errors) {
     }
     for (at, range) in ranges.iter().enumerate() {
         let range = text(range).trim();
-        if range.parse::<ipnet::IpNet>().is_err() {
-            let told = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-            errors.invalid_text(index(path, at), range, told);
-        }
+        super::ip::check_range(&index(path, at), range, errors);
     }
     for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
         if !spec[field].is_null() && !balanced {

@@ -3,6 +3,8 @@
 mod batch;
 mod cluster_kinds;
 mod pods;
+mod volumes;
+mod workloads;
 
 use super::{create, update};
 use serde_json::{Value, json};

@@ -41,7 +41,8 @@ const SOURCES: [&str; 30] = [
     "ephemeral",
     "image",
 ];
-const HOST_PATHS: [&str; 8] =
+/// The kinds of what a path of the host may be.
+pub(super) const HOST_PATHS: [&str; 8] =
     ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 const FIELD_PATHS: [&str; 5] =
     ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];

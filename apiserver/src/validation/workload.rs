@@ -1,117 +1,267 @@
-//! Deployments, ReplicaSets, DaemonSets, StatefulSets, ReplicationControllers.
+//! Deployments, `ReplicaSet`s, `DaemonSet`s, `StatefulSet`s, `ReplicationController`s and `ControllerRevision`s.
 
-use super::field::{Errors, child, text};
-use super::pod;
-use serde_json::Value;
+use super::field::{Errors, child, index, list, same, shown, text};
+use super::share::{at_most_whole, check_share, is_nothing};
+use super::{claim, pod, selector};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tinyplane_wire::meta::dns_label;
 use tinyplane_wire::selector::LabelSelector;
 
 pub(super) fn check(kind: &str, object: &Value, errors: &mut Errors) {
     let spec = &object["spec"];
-    errors.non_negative("spec.replicas", &spec["replicas"]);
-    if check_selector(&spec["selector"], "spec.selector", errors) {
-        check_template(spec, errors);
+    match kind {
+        "Deployment" => check_deployment(spec, errors),
+        "ReplicaSet" => {
+            errors.non_negative("spec.replicas", &spec["replicas"]);
+            errors.non_negative("spec.minReadySeconds", &spec["minReadySeconds"]);
+            check_replicated(spec, errors);
+        }
+        "DaemonSet" => check_daemon_set(spec, errors),
+        _ => check_stateful_set(spec, errors),
     }
+}
+
+fn check_deployment(spec: &Value, errors: &mut Errors) {
+    errors.non_negative("spec.replicas", &spec["replicas"]);
+    check_replicated(spec, errors);
+    check_deployment_strategy(&spec["strategy"], errors);
     errors.non_negative("spec.minReadySeconds", &spec["minReadySeconds"]);
     errors.non_negative("spec.revisionHistoryLimit", &spec["revisionHistoryLimit"]);
-    match kind {
-        "Deployment" => check_strategy(spec, errors),
-        "DaemonSet" | "StatefulSet" => {
-            let known: &[&str] = &["RollingUpdate", "OnDelete"];
-            let strategy = text(&spec["updateStrategy"]["type"]);
-            if !known.contains(&strategy) && !strategy.is_empty() {
-                errors.unsupported("spec.updateStrategy.type", strategy, known);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// A selector has to be there and to select something; says whether the template can be held against it.
-fn check_selector(selector: &Value, path: &str, errors: &mut Errors) -> bool {
-    match LabelSelector::from_object(selector) {
-        Ok(None) => {
-            errors.required(path, "");
-            false
-        }
-        Ok(Some(read)) if read.is_empty() => {
-            errors.invalid(path, selector, "empty selector is invalid for deployment");
-            false
-        }
-        Ok(Some(_)) => {
-            pod::check_labels(&selector["matchLabels"], &child(path, "matchLabels"), errors);
-            true
-        }
-        Err(error) => {
-            errors.invalid(path, selector, &error.to_string());
-            false
+    if let Some(deadline) = spec["progressDeadlineSeconds"].as_i64() {
+        let path = "spec.progressDeadlineSeconds";
+        errors.non_negative(path, &spec["progressDeadlineSeconds"]);
+        if deadline <= spec["minReadySeconds"].as_i64().unwrap_or_default() {
+            errors.invalid(path, &spec["progressDeadlineSeconds"], "must be greater than minReadySeconds");
         }
     }
 }
 
-fn check_template(spec: &Value, errors: &mut Errors) {
-    let template = &spec["template"];
-    if let Ok(Some(selector)) = LabelSelector::from_object(&spec["selector"])
-        && !selector.selects(template)
-    {
-        let labels = &template["metadata"]["labels"];
-        let labels = if labels.is_null() { &Value::Null } else { labels };
+/// The selector and template of a Deployment or `ReplicaSet`, which upstream tells of in the same words.
+fn check_replicated(spec: &Value, errors: &mut Errors) {
+    let selector = check_selector(spec, "empty selector is invalid for deployment", "invalid label selector", errors);
+    if let Some(selector) = selector {
+        check_labels(spec, &selector, errors);
+        pod::check_template(&spec["template"], "spec.template", errors);
+        check_always(spec, "ReplicaSet", errors);
+    }
+}
+
+/// A selector has to be there and to select something. Gives it where the template can be held against it; upstream
+/// lets a missing one select nothing.
+fn check_selector(spec: &Value, if_empty: &str, if_odd: &str, errors: &mut Errors) -> Option<LabelSelector> {
+    let (value, path) = (&spec["selector"], "spec.selector");
+    if value.is_null() {
+        errors.required(path, "");
+    } else {
+        selector::check(value, path, errors);
+        if is_empty(value) {
+            errors.invalid_as(path, "{}", if_empty);
+        }
+    }
+    match LabelSelector::from_object(value) {
+        Ok(selector) => Some(selector.unwrap_or_default()),
+        Err(_) => {
+            errors.invalid(path, value, if_odd);
+            None
+        }
+    }
+}
+
+fn is_empty(selector: &Value) -> bool {
+    selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty)
+        && list(&selector["matchExpressions"]).is_empty()
+}
+
+fn check_labels(spec: &Value, selector: &LabelSelector, errors: &mut Errors) {
+    if !selector.is_empty() && !selector.selects(&spec["template"]) {
+        let labels = &spec["template"]["metadata"]["labels"];
         errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
     }
-    pod::check_template(template, "spec.template", errors);
-    let restart = text(&template["spec"]["restartPolicy"]);
-    if !restart.is_empty() && restart != "Always" {
-        errors.unsupported("spec.template.spec.restartPolicy", restart, &["Always"]);
+}
+
+/// Pods that are replaced when they end can't end by themselves.
+fn check_always(spec: &Value, kind: &str, errors: &mut Errors) {
+    let template = &spec["template"]["spec"];
+    if template["restartPolicy"] != "Always" {
+        errors.unsupported("spec.template.spec.restartPolicy", text(&template["restartPolicy"]), &["Always"]);
     }
-    if template["spec"]["activeDeadlineSeconds"].is_number() {
-        errors.forbidden(
-            "spec.template.spec.activeDeadlineSeconds",
-            "activeDeadlineSeconds in ReplicaSet is not Supported",
-        );
+    if template["activeDeadlineSeconds"].is_number() {
+        let told = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.forbidden("spec.template.spec.activeDeadlineSeconds", &told);
     }
 }
 
-fn check_strategy(spec: &Value, errors: &mut Errors) {
-    let strategy = &spec["strategy"];
-    let rolling = &strategy["rollingUpdate"];
+fn check_deployment_strategy(strategy: &Value, errors: &mut Errors) {
+    let (rolling, path) = (&strategy["rollingUpdate"], "spec.strategy.rollingUpdate");
     match text(&strategy["type"]) {
         "Recreate" if rolling.is_object() => {
-            errors.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
+            errors.forbidden(path, "may not be specified when strategy `type` is 'Recreate'");
+        }
+        "Recreate" => {}
+        "RollingUpdate" if !rolling.is_object() => {
+            errors.required(path, "this should be defaulted and never be nil");
         }
         "RollingUpdate" => {
-            for field in ["maxUnavailable", "maxSurge"] {
-                check_share(&rolling[field], &format!("spec.strategy.rollingUpdate.{field}"), errors);
+            let [unavailable, surge] =
+                ["maxUnavailable", "maxSurge"].map(|field| (&rolling[field], child(path, field)));
+            check_share(unavailable.0, &unavailable.1, errors);
+            check_share(surge.0, &surge.1, errors);
+            if is_nothing(unavailable.0) && is_nothing(surge.0) {
+                errors.invalid(&unavailable.1, unavailable.0, "may not be 0 when `maxSurge` is 0");
             }
-            let nothing = |value: &Value| value.as_i64() == Some(0) || value.as_str() == Some("0%");
-            if nothing(&rolling["maxUnavailable"]) && nothing(&rolling["maxSurge"]) {
-                let told = "may not be 0 when `maxSurge` is 0";
-                errors.invalid("spec.strategy.rollingUpdate.maxUnavailable", &rolling["maxUnavailable"], told);
-            }
+            at_most_whole(unavailable.0, &unavailable.1, errors);
         }
-        "Recreate" | "" => {}
-        other => errors.unsupported("spec.strategy.type", other, &["Recreate", "RollingUpdate"]),
-    }
-    if let Some(deadline) = spec["progressDeadlineSeconds"].as_i64() {
-        errors.non_negative("spec.progressDeadlineSeconds", &spec["progressDeadlineSeconds"]);
-        if deadline <= spec["minReadySeconds"].as_i64().unwrap_or_default() {
-            let told = "must be greater than minReadySeconds";
-            errors.invalid("spec.progressDeadlineSeconds", &spec["progressDeadlineSeconds"], told);
+        other => {
+            let told =
+                strategy_shown(other, rolling, &[("MaxUnavailable", "maxUnavailable"), ("MaxSurge", "maxSurge")]);
+            errors.unsupported_as("spec.strategy", &told, &["Recreate", "RollingUpdate"]);
         }
     }
 }
 
-/// A number, or a percentage.
-pub(super) fn check_share(value: &Value, path: &str, errors: &mut Errors) {
-    match value {
-        Value::Number(_) => errors.non_negative(path, value),
-        Value::String(text) => {
-            let percent = text.strip_suffix('%').and_then(|n| n.parse::<u32>().ok());
-            match percent {
-                None => errors.invalid(path, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"),
-                Some(percent) if percent > 100 => errors.invalid(path, value, "must not be greater than 100%"),
-                Some(_) => {}
+/// A strategy as Go shows it, whose internal type has no names for JSON.
+fn strategy_shown(kind: &str, rolling: &Value, fields: &[(&str, &str)]) -> String {
+    let rolling = if rolling.is_object() {
+        let parts: Vec<_> = fields.iter().map(|(name, field)| format!("\"{name}\":{}", rolling[*field])).collect();
+        format!("{{{}}}", parts.join(","))
+    } else {
+        "null".to_owned()
+    };
+    format!("{{\"Type\":{kind:?},\"RollingUpdate\":{rolling}}}")
+}
+
+fn check_daemon_set(spec: &Value, errors: &mut Errors) {
+    let path = "spec.selector";
+    selector::check(&spec["selector"], path, errors);
+    // Nothing matches a selector that is missing.
+    let fits = match LabelSelector::from_object(&spec["selector"]) {
+        Ok(Some(selector)) => selector.selects(&spec["template"]),
+        Ok(None) => false,
+        Err(_) => true,
+    };
+    if !fits {
+        let labels = &spec["template"]["metadata"]["labels"];
+        errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+    }
+    if spec["selector"].is_object() && is_empty(&spec["selector"]) {
+        errors.invalid_as(path, "{}", "empty selector is invalid for daemonset");
+    }
+    pod::check_template(&spec["template"], "spec.template", errors);
+    check_always(spec, "DaemonSet", errors);
+    errors.non_negative("spec.minReadySeconds", &spec["minReadySeconds"]);
+    check_daemon_strategy(&spec["updateStrategy"], errors);
+    errors.non_negative("spec.revisionHistoryLimit", &spec["revisionHistoryLimit"]);
+}
+
+fn check_daemon_strategy(strategy: &Value, errors: &mut Errors) {
+    let (rolling, path) = (&strategy["rollingUpdate"], "spec.updateStrategy.rollingUpdate");
+    match text(&strategy["type"]) {
+        "OnDelete" => {}
+        "RollingUpdate" if !rolling.is_object() => errors.required(path, ""),
+        "RollingUpdate" => {
+            let [unavailable, surge] =
+                ["maxUnavailable", "maxSurge"].map(|field| (&rolling[field], child(path, field)));
+            check_share(unavailable.0, &unavailable.1, errors);
+            check_share(surge.0, &surge.1, errors);
+            at_most_whole(unavailable.0, &unavailable.1, errors);
+            at_most_whole(surge.0, &surge.1, errors);
+            match (is_nothing(unavailable.0), is_nothing(surge.0)) {
+                (false, false) => errors.invalid(surge.1, surge.0, "may not be set when maxUnavailable is non-zero"),
+                (true, true) => errors.required(unavailable.1, "cannot be 0 when maxSurge is 0"),
+                _ => {}
             }
         }
-        _ => {}
+        other => {
+            let told =
+                strategy_shown(other, rolling, &[("MaxUnavailable", "maxUnavailable"), ("MaxSurge", "maxSurge")]);
+            errors.unsupported_as("spec.updateStrategy", &told, &["RollingUpdate", "OnDelete"]);
+        }
+    }
+}
+
+fn check_stateful_set(spec: &Value, errors: &mut Errors) {
+    match text(&spec["podManagementPolicy"]) {
+        "" => errors.required("spec.podManagementPolicy", ""),
+        "OrderedReady" | "Parallel" => {}
+        other => errors.invalid_text("spec.podManagementPolicy", other, "must be 'OrderedReady' or 'Parallel'"),
+    }
+    check_stateful_strategy(&spec["updateStrategy"], errors);
+    let policy = &spec["persistentVolumeClaimRetentionPolicy"];
+    for field in ["whenDeleted", "whenScaled"].into_iter().filter(|_| policy.is_object()) {
+        if !["Retain", "Delete"].contains(&text(&policy[field])) {
+            let path = child("spec.persistentVolumeClaimRetentionPolicy", field);
+            errors.unsupported(path, text(&policy[field]), &["Retain", "Delete"]);
+        }
+    }
+    errors.non_negative("spec.replicas", &spec["replicas"]);
+    errors.non_negative("spec.minReadySeconds", &spec["minReadySeconds"]);
+    errors.non_negative("spec.ordinals.start", &spec["ordinals"]["start"]);
+    let Some(selector) = check_selector(spec, "empty selector is invalid for statefulset", "", errors) else { return };
+    check_labels(spec, &selector, errors);
+    let template = with_claims(spec);
+    pod::check_template(&template, "spec.template", errors);
+    pod::check_template_metadata(&template, "spec.template", errors);
+    check_always(spec, "StatefulSet", errors);
+}
+
+/// The template as its controller completes it: with a volume for each claim, and named by the controller.
+fn with_claims(spec: &Value) -> Value {
+    let mut template = spec["template"].clone();
+    let claims: Vec<&str> = list(&spec["volumeClaimTemplates"]).iter().map(|c| text(&c["metadata"]["name"])).collect();
+    let Some(pod) = template.get_mut("spec").and_then(Value::as_object_mut) else { return template };
+    pod.remove("subdomain");
+    pod.remove("hostname");
+    if !claims.is_empty() {
+        let known: BTreeSet<&str> = claims.into_iter().collect();
+        let made = known.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+        let others = list(&spec["template"]["spec"]["volumes"]).iter();
+        let others = others.filter(|volume| !known.contains(text(&volume["name"]))).cloned();
+        let all: Vec<Value> = made.chain(others).collect();
+        pod.insert("volumes".into(), all.into());
+    }
+    template
+}
+
+fn check_stateful_strategy(strategy: &Value, errors: &mut Errors) {
+    let (rolling, path) = (&strategy["rollingUpdate"], "spec.updateStrategy");
+    let fields = [("Partition", "partition"), ("MaxUnavailable", "maxUnavailable")];
+    match text(&strategy["type"]) {
+        "" => errors.required(path, ""),
+        "OnDelete" if rolling.is_object() => {
+            let (partition, most) = (rolling["partition"].as_i64().unwrap_or_default(), &rolling["maxUnavailable"]);
+            let told = format!("{{\"Partition\":{partition},\"MaxUnavailable\":{}}}", shown(most));
+            errors.invalid_as(child(path, "rollingUpdate"), &told, "only allowed for updateStrategy 'RollingUpdate'");
+        }
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let most = &rolling["maxUnavailable"];
+            errors.non_negative(child(path, "rollingUpdate.partition"), &rolling["partition"]);
+            if !most.is_null() {
+                let path = child(path, "rollingUpdate.maxUnavailable");
+                check_share(most, &path, errors);
+                if is_nothing(most) {
+                    errors.invalid(&path, most, "cannot be 0");
+                }
+                at_most_whole(most, &path, errors);
+            }
+        }
+        other => {
+            let told = strategy_shown(other, rolling, &fields);
+            errors.invalid_as(path, &told, "must be 'RollingUpdate' or 'OnDelete'");
+        }
+    }
+}
+
+/// What is looked at in a new `StatefulSet` alone, as it can't change later.
+pub(super) fn check_new_stateful_set(set: &Value, errors: &mut Errors) {
+    for (at, claim) in list(&set["spec"]["volumeClaimTemplates"]).iter().enumerate() {
+        let path = child(&index("spec.volumeClaimTemplates", at), "spec");
+        claim::check_spec(&claim["spec"], &path, errors);
+    }
+    let service = text(&set["spec"]["serviceName"]);
+    if !service.is_empty() {
+        errors.grammar("spec.serviceName", service, dns_label(service));
     }
 }
 
@@ -122,17 +272,41 @@ pub(super) fn check_replication_controller(object: &Value, errors: &mut Errors) 
     if selector.is_empty() {
         errors.required("spec.selector", "");
     }
-    errors.non_negative("spec.replicas", &spec["replicas"]);
+    match spec["replicas"] {
+        Value::Null => errors.required("spec.replicas", ""),
+        _ => errors.non_negative("spec.replicas", &spec["replicas"]),
+    }
     if spec["template"].is_null() {
-        errors.required("spec.template", "");
-        return;
+        return errors.required("spec.template", "");
     }
-    if !selector.is_empty() && !selector.selects(&spec["template"]) {
-        let labels = &spec["template"]["metadata"]["labels"];
-        errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
-    }
+    check_labels(spec, &selector, errors);
     pod::check_template(&spec["template"], "spec.template", errors);
+    check_always(spec, "ReplicationController", errors);
 }
+
+pub(super) fn check_revision(revision: &Value, errors: &mut Errors) {
+    errors.non_negative("revision", &revision["revision"]);
+}
+
+/// Of a new revision the data are looked at too.
+pub(super) fn check_new_revision(revision: &Value, errors: &mut Errors) {
+    match &revision["data"] {
+        Value::Object(_) => {}
+        Value::Null => errors.required("data", "data is mandatory"),
+        _ => errors.required("data", "data must be a valid JSON object"),
+    }
+}
+
+/// What of a `StatefulSet` may change.
+const CHANGEABLE: [&str; 7] = [
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+];
 
 pub(super) fn check_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
     let (now, before) = (&new["spec"], &old["spec"]);
@@ -140,21 +314,9 @@ pub(super) fn check_update(kind: &str, new: &Value, old: &Value, errors: &mut Er
         errors.immutable("spec.selector", &now["selector"], &before["selector"]);
         return;
     }
-    let changeable = [
-        "replicas",
-        "ordinals",
-        "template",
-        "updateStrategy",
-        "revisionHistoryLimit",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-    ];
-    let fixed = |spec: &Value| {
-        let mut spec = spec.as_object().cloned().unwrap_or_default();
-        changeable.iter().for_each(|field| drop(spec.remove(*field)));
-        spec
-    };
-    if fixed(now) != fixed(before) {
+    let fields = now.as_object().into_iter().chain(before.as_object()).flat_map(|spec| spec.keys());
+    let mut fixed = fields.filter(|field| !CHANGEABLE.contains(&field.as_str()));
+    if !fixed.all(|field| same(&now[field], &before[field])) {
         errors.forbidden("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
     }
 }

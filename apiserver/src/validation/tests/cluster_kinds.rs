@@ -69,7 +69,7 @@ fn peers_of_a_network_policy_are_one_thing_each() {
     );
     assert_eq!(
         of(json!({"ports": [{"port": 80, "endPort": 70}]})),
-        ["spec.ingress[0].ports[0].endPort: Invalid value: 70: must be greater than or equal to `port`"]
+        ["spec.ingress[0].ports[0].endPort: Invalid value: 80: must be greater than or equal to `port`"]
     );
 }
 
@@ -91,14 +91,24 @@ fn a_disruption_budget_says_one_number() {
 #[test]
 fn an_autoscaler_needs_a_target_and_whole_metrics() {
     let of = |spec: Value| created("autoscaling", "HorizontalPodAutoscaler", &json!({"spec": spec}));
-    let target = json!({"kind": "Deployment", "name": "web"});
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
     let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}});
     assert_eq!(of(json!({"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 3, "metrics": [metric]})), NOTHING);
     assert_eq!(
-        of(json!({"scaleTargetRef": {"kind": "Deployment"}, "minReplicas": 5, "maxReplicas": 3})),
+        of(json!({"scaleTargetRef": {"apiVersion": "v1", "kind": "Deployment"}, "minReplicas": 5, "maxReplicas": 3})),
         [
             "spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`",
-            "spec.scaleTargetRef.name: Required value"
+            "spec.scaleTargetRef.name: Required value",
+            "spec.scaleTargetRef.apiVersion: Invalid value: \"v1\": apiVersion must specify API group"
+        ]
+    );
+    let behavior = json!({"scaleUp": {"stabilizationWindowSeconds": 3601, "selectPolicy": "Max", "policies": [{"type": "Pods", "value": 0, "periodSeconds": 15}]}});
+    assert_eq!(
+        of(json!({"scaleTargetRef": target, "maxReplicas": 0, "behavior": behavior})),
+        [
+            "spec.maxReplicas: Required value: must be set and greater than 0",
+            "spec.behavior.scaleUp.stabilizationWindowSeconds: Invalid value: 3601: must be less than or equal to 3600",
+            "spec.behavior.scaleUp.policies[0].value: Invalid value: 0: must be greater than zero"
         ]
     );
     let odd =
@@ -147,13 +157,17 @@ fn storage_keeps_what_it_was_made_of() {
     assert_eq!(created("storage.k8s.io", "StorageClass", &class("Delete")), NOTHING);
     assert_eq!(
         updated("storage.k8s.io", "StorageClass", &class("Retain"), &class("Delete")),
-        ["reclaimPolicy: Forbidden: updates to reclaimPolicy are forbidden."]
+        ["reclaimPolicy: Invalid value: \"Retain\": field is immutable"]
     );
     let volume = |path: &str| json!({"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": path}}});
     assert_eq!(created("", "PersistentVolume", &volume("/a")), NOTHING);
     assert_eq!(
         created("", "PersistentVolume", &json!({"spec": {"accessModes": ["ReadWriteOnce"]}})),
-        ["spec.capacity: Required value", "spec: Required value: must specify a volume type"]
+        [
+            "spec.capacity: Required value",
+            "spec.capacity: Unsupported value: null: supported values: \"storage\"",
+            "spec: Required value: must specify a volume type"
+        ]
     );
     assert_eq!(
         updated("", "PersistentVolume", &volume("/b"), &volume("/a")),
