@@ -167,7 +167,8 @@ async fn only_who_holds_the_signer_approves_and_signs() {
         approved.unwrap_err().message,
         "certificatesigningrequests.certificates.k8s.io \"r\" is forbidden: user not permitted to approve requests with signerName \"example.com/x\""
     );
-    let signed = place.change(id, "status", |request| request["status"]["certificate"] = json!("LS0t")).await;
+    let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+    let signed = place.change(id, "status", |request| request["status"]["certificate"] = json!(certificate)).await;
     assert!(signed.unwrap_err().message.contains("user not permitted to sign requests with signerName"));
 }
 

@@ -169,7 +169,7 @@ impl Registry {
             }
         }
         let mut causes = errors.into_causes();
-        causes.extend(validation::create(&resource.stored.group, &resource.stored.kind, &object));
+        causes.extend(validation::create(&resource.gvk.group, &resource.gvk.kind, &object));
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;

@@ -225,11 +225,10 @@ impl Registry {
             }
         }
         let mut causes = errors.into_causes();
-        let (group, kind) = (&resource.stored.group, &resource.stored.kind);
+        let (group, kind) = (&resource.gvk.group, &resource.gvk.kind);
         causes.extend(match target.part {
             Part::Main => validation::update(group, kind, new, old),
-            Part::Status => validation::update_status(group, kind, new, old),
-            Part::Other => Vec::new(),
+            Part::Status | Part::Other => validation::update_part(group, kind, target.subresource, new, old),
         });
         valid(resource, target.name, causes)
     }

@@ -1,16 +1,18 @@
-//! Small kinds that a cluster is run with: leases, priority and runtime classes, nodes, namespaces, events.
+//! Small kinds that a cluster is run with: leases and candidates for them, priority and runtime classes, namespaces.
 
 use super::field::{Errors, child, index, list, text};
-use super::pod;
+use super::{pod, resources};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tinyplane_wire::meta::{Meta, dns_label, label_value, qualified_name};
+use tinyplane_wire::meta::{Meta, dns_label, qualified_name};
 
 /// The greatest priority that is not the system's.
 const USER_PRIORITY_MAX: i64 = 1_000_000_000;
 /// The priority classes whose names begin with `system-`.
 const SYSTEM_CLASSES: [(&str, i64); 2] =
     [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+/// The way of choosing among candidates that has no domain in its name.
+const OLDEST: &str = "OldestEmulationVersion";
 
 pub(super) fn check_lease(lease: &Value, errors: &mut Errors) {
     let spec = &lease["spec"];
@@ -18,8 +20,21 @@ pub(super) fn check_lease(lease: &Value, errors: &mut Errors) {
         errors.invalid("spec.leaseDurationSeconds", &spec["leaseDurationSeconds"], "must be greater than 0");
     }
     errors.non_negative("spec.leaseTransitions", &spec["leaseTransitions"]);
+    if let Some(strategy) = spec["strategy"].as_str() {
+        check_strategy(strategy, errors);
+    }
     if !text(&spec["preferredHolder"]).is_empty() && text(&spec["strategy"]).is_empty() {
         errors.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined");
+    }
+}
+
+/// How a holder is chosen; upstream says the field's name twice in the path.
+fn check_strategy(strategy: &str, errors: &mut Errors) {
+    let path = "spec.strategy.strategy";
+    if strategy.contains('/') {
+        errors.grammar(path, strategy, qualified_name(strategy));
+    } else if strategy != OLDEST {
+        errors.unsupported(path, strategy, &[OLDEST]);
     }
 }
 
@@ -43,7 +58,10 @@ pub(super) fn check_priority_class(class: &Value, errors: &mut Errors) {
         let told = format!("maximum allowed value of a user defined priority is {USER_PRIORITY_MAX}");
         errors.forbidden("value", &told);
     }
-    errors.known("preemptionPolicy", &class["preemptionPolicy"], &["Never", "PreemptLowerPriority"]);
+    match &class["preemptionPolicy"] {
+        Value::String(policy) if policy.is_empty() => errors.required("preemptionPolicy", ""),
+        policy => errors.known("preemptionPolicy", policy, &["PreemptLowerPriority", "Never"]),
+    }
 }
 
 pub(super) fn check_priority_class_update(new: &Value, old: &Value, errors: &mut Errors) {
@@ -55,63 +73,58 @@ pub(super) fn check_priority_class_update(new: &Value, old: &Value, errors: &mut
 }
 
 pub(super) fn check_runtime_class(class: &Value, errors: &mut Errors) {
-    let handler = text(&class["handler"]);
-    errors.grammar("handler", handler, dns_label(handler));
+    match text(&class["handler"]) {
+        "" => errors.required("handler", ""),
+        handler => errors.grammar("handler", handler, dns_label(handler)),
+    }
+    if class["overhead"].is_object() {
+        resources::check(&json!({"limits": class["overhead"]["podFixed"]}), "overhead", errors);
+    }
     let scheduling = &class["scheduling"];
     pod::check_labels(&scheduling["nodeSelector"], "scheduling.nodeSelector", errors);
     pod::check_tolerations(&scheduling["tolerations"], "scheduling.tolerations", errors);
-}
-
-pub(super) fn check_node(node: &Value, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
-    for (at, taint) in list(&node["spec"]["taints"]).iter().enumerate() {
-        let path = index("spec.taints", at);
-        let (taint_key, value, effect) = (text(&taint["key"]), text(&taint["value"]), text(&taint["effect"]));
-        errors.grammar(&child(&path, "key"), taint_key, qualified_name(taint_key));
-        let complaints = label_value(value);
-        if !complaints.is_empty() {
-            errors.invalid_text(child(&path, "value"), value, &complaints.join(";"));
-        }
-        errors.one_of(&child(&path, "effect"), &taint["effect"], &["NoExecute", "NoSchedule", "PreferNoSchedule"]);
-        if !seen.insert((taint_key, effect)) {
-            // Go's internal type has no names for JSON.
-            let shown = json!({"Key": taint_key, "Value": value, "Effect": effect, "TimeAdded": taint["timeAdded"]});
-            errors.duplicate_because(&path, &shown, "taints must be unique by key and effect pair");
+    for (at, toleration) in list(&scheduling["tolerations"]).iter().enumerate() {
+        let fields = ["key", "operator", "value", "effect"].map(|field| text(&toleration[field]));
+        if !seen.insert(fields) {
+            let [key, operator, value, effect] = fields;
+            let shown = format!(
+                "{{\"Key\":{key:?},\"Operator\":{operator:?},\"Value\":{value:?},\"Effect\":{effect:?},\"TolerationSeconds\":{}}}",
+                toleration["tolerationSeconds"]
+            );
+            errors.duplicate_as(index("scheduling.tolerations", at), &shown, "");
         }
     }
 }
 
-/// What a node is called by its cloud and which addresses its pods have is said once.
-pub(super) fn check_node_update(new: &Value, old: &Value, errors: &mut Errors) {
-    let (now, before) = (&new["spec"], &old["spec"]);
-    if !list(&before["podCIDRs"]).is_empty() && now["podCIDRs"] != before["podCIDRs"] {
-        let told = "node updates may not change podCIDR except from \"\" to valid";
-        errors.forbidden("spec.podCIDRs", told);
-    }
-    if !text(&before["providerID"]).is_empty() && now["providerID"] != before["providerID"] {
-        errors.forbidden("spec.providerID", "node updates may not change providerID except from \"\" to valid");
-    }
-}
-
+/// The finalizers of a namespace, as it is created.
 pub(super) fn check_namespace(namespace: &Value, errors: &mut Errors) {
-    for (at, finalizer) in list(&namespace["spec"]["finalizers"]).iter().enumerate() {
-        let (path, name) = (index("spec.finalizers", at), text(finalizer));
-        let complaints = qualified_name(name);
-        if complaints.is_empty()
-            && !name.contains('/')
-            && !["kubernetes", "orphan", "foregroundDeletion"].contains(&name)
-        {
-            errors.invalid_text(&path, name, "name is neither a standard finalizer name nor is it fully qualified");
-        }
-        errors.grammar(&path, name, complaints);
+    for finalizer in list(&namespace["spec"]["finalizers"]) {
+        check_finalizer(text(finalizer), "spec.finalizers", errors);
     }
 }
 
-/// An event is where its object is; those about objects without a namespace are in `default`.
-pub(super) fn check_event(event: &Value, errors: &mut Errors) {
-    let (own, object) = (Meta::of(event).namespace(), text(&event["involvedObject"]["namespace"]));
-    let fits = if object.is_empty() { matches!(own, "" | "default") } else { own == object };
-    if !fits {
-        errors.invalid_text("involvedObject.namespace", object, "does not match event.namespace");
+fn check_finalizer(name: &str, path: &str, errors: &mut Errors) {
+    errors.grammar(path, name, qualified_name(name));
+    if !name.contains('/') && !["kubernetes", "orphan", "foregroundDeletion"].contains(&name) {
+        errors.invalid_text(path, name, "name is neither a standard finalizer name nor is it fully qualified");
+    }
+}
+
+pub(super) fn check_finalizers(namespace: &Value, errors: &mut Errors) {
+    for (at, finalizer) in list(&namespace["spec"]["finalizers"]).iter().enumerate() {
+        check_finalizer(text(finalizer), &index("spec.finalizers", at), errors);
+    }
+}
+
+pub(super) fn check_namespace_status(namespace: &Value, errors: &mut Errors) {
+    let phase = text(&namespace["status"]["phase"]);
+    let (right, when) = match Meta::of(namespace).is_deleting() {
+        false => ("Active", "empty"),
+        true => ("Terminating", "not empty"),
+    };
+    if phase != right {
+        let told = format!("may only be '{right}' if `deletionTimestamp` is {when}");
+        errors.invalid_text(child("status", "Phase"), phase, &told);
     }
 }

@@ -1,6 +1,8 @@
 //! ConfigMaps and Secrets: their keys, their size, and those that may not change.
 
-use super::field::{Errors, key};
+use super::field::{Errors, key, same};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// Most bytes of data in one object.
@@ -36,21 +38,53 @@ pub(super) fn check_secret(secret: &Value, errors: &mut Errors) {
     if total > DATA_BYTES_MAX {
         errors.too_long("data", DATA_BYTES_MAX);
     }
-    let needs: &[&str] = match secret["type"].as_str() {
-        Some("kubernetes.io/dockerconfigjson") => &[".dockerconfigjson"],
-        Some("kubernetes.io/dockercfg") => &[".dockercfg"],
-        Some("kubernetes.io/ssh-auth") => &["ssh-privatekey"],
-        Some("kubernetes.io/tls") => &["tls.crt", "tls.key"],
-        _ => &[],
-    };
-    for need in needs.iter().filter(|need| secret["data"].get(**need).is_none()) {
-        errors.required(key("data", need), "");
-    }
+    check_kind(secret, errors);
     let account = "kubernetes.io/service-account.name";
     if secret["type"] == "kubernetes.io/service-account-token"
         && secret["metadata"]["annotations"][account].as_str().is_none_or(str::is_empty)
     {
         errors.required(format!("metadata.annotations[{account}]"), "");
+    }
+}
+
+/// What a secret of a known kind has to hold.
+fn check_kind(secret: &Value, errors: &mut Errors) {
+    let value = |name: &str| secret["data"].get(name).map(|value| value.as_str().unwrap_or_default());
+    let missing = |needs: &[&str], errors: &mut Errors| {
+        for need in needs.iter().filter(|need| value(need).is_none()) {
+            errors.required(key("data", need), "");
+        }
+    };
+    match secret["type"].as_str().unwrap_or_default() {
+        "kubernetes.io/dockerconfigjson" => check_docker(value(".dockerconfigjson"), ".dockerconfigjson", errors),
+        "kubernetes.io/dockercfg" => check_docker(value(".dockercfg"), ".dockercfg", errors),
+        "kubernetes.io/basic-auth" if value("username").is_none() && value("password").is_none() => {
+            missing(&["username", "password"], errors);
+        }
+        "kubernetes.io/ssh-auth" if value("ssh-privatekey").is_none_or(str::is_empty) => {
+            errors.required(key("data", "ssh-privatekey"), "");
+        }
+        "kubernetes.io/tls" => missing(&["tls.crt", "tls.key"], errors),
+        _ => {}
+    }
+}
+
+/// A registry's credentials: a JSON object.
+fn check_docker(value: Option<&str>, name: &str, errors: &mut Errors) {
+    let Some(value) = value else { return errors.required(key("data", name), "") };
+    let bytes = STANDARD.decode(value).unwrap_or_default();
+    let complaint = match serde_json::from_slice::<Value>(&bytes) {
+        _ if bytes.is_empty() => Some("unexpected end of JSON input"),
+        Ok(Value::Object(_) | Value::Null) => None,
+        Ok(Value::Array(_)) => Some("json: cannot unmarshal array into Go value of type map[string]interface {}"),
+        Ok(Value::String(_)) => Some("json: cannot unmarshal string into Go value of type map[string]interface {}"),
+        Ok(Value::Number(_)) => Some("json: cannot unmarshal number into Go value of type map[string]interface {}"),
+        Ok(Value::Bool(_)) => Some("json: cannot unmarshal bool into Go value of type map[string]interface {}"),
+        Err(error) if error.is_eof() => Some("unexpected end of JSON input"),
+        Err(_) => Some("invalid character in JSON"),
+    };
+    if let Some(complaint) = complaint {
+        errors.invalid_text(key("data", name), "<secret contents redacted>", complaint);
     }
 }
 
@@ -63,24 +97,31 @@ fn decoded_bytes(value: &Value) -> usize {
 }
 
 fn check_key(path: &str, name: &str, errors: &mut Errors) {
+    errors.grammar(path, name, key_complaints(name));
+}
+
+/// What is wrong with a key of a `ConfigMap`.
+pub(super) fn key_complaints(name: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
     if name.len() > KEY_BYTES_MAX {
-        errors.invalid_text(path, name, &format!("must be no more than {KEY_BYTES_MAX} characters"));
+        wrong.push(format!("must be no more than {KEY_BYTES_MAX} bytes"));
     }
     let grammatical =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if !grammatical {
-        errors.invalid_text(path, name, KEY_MESSAGE);
+        wrong.push(KEY_MESSAGE.to_owned());
     }
     match name {
-        "." => errors.invalid_text(path, name, "must not be '.'"),
-        ".." => errors.invalid_text(path, name, "must not be '..'"),
-        _ if name.starts_with("..") => errors.invalid_text(path, name, "must not start with '..'"),
+        "." => wrong.push("must not be '.'".to_owned()),
+        ".." => wrong.push("must not be '..'".to_owned()),
+        _ if name.starts_with("..") => wrong.push("must not start with '..'".to_owned()),
         _ => {}
     }
+    wrong
 }
 
-pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
-    if new["kind"] == "Secret" {
+pub(super) fn check_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
+    if kind == "Secret" {
         errors.immutable("type", &new["type"], &old["type"]);
     }
     if old["immutable"].as_bool() != Some(true) {
@@ -90,7 +131,7 @@ pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
         errors.forbidden("immutable", "field is immutable when `immutable` is set");
     }
     for field in ["data", "binaryData"] {
-        if new[field] != old[field] {
+        if !same(&new[field], &old[field]) {
             errors.forbidden(field, "field is immutable when `immutable` is set");
         }
     }

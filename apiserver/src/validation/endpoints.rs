@@ -1,17 +1,24 @@
 //! Endpoints and `EndpointSlice`s. Which addresses they may tell of depends on the cluster: see [`addresses`].
 
 use super::field::{Errors, child, index, list, text};
+use super::{ip, pod};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use tinyplane_wire::meta::{dns_label, dns_subdomain, qualified_name};
+use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, qualified_name};
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::status::Cause;
 
 /// Most endpoints of one slice.
 const ENDPOINTS_MAX: usize = 1000;
-/// Most addresses of one endpoint, and most ports of one slice.
-const ENTRIES_MAX: usize = 100;
+/// Most addresses of one endpoint.
+const ADDRESSES_MAX: usize = 100;
+/// Most ports of one slice.
+const PORTS_MAX: usize = 20_000;
+/// Most labels of where an endpoint is.
+const TOPOLOGY_LABELS_MAX: usize = 16;
+/// Most zones, and most nodes, that an endpoint is meant for.
+const HINTS_MAX: usize = 8;
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 pub(super) fn check(endpoints: &Value, errors: &mut Errors) {
@@ -24,14 +31,7 @@ pub(super) fn check(endpoints: &Value, errors: &mut Errors) {
         for field in fields {
             for (at, address) in list(&subset[field]).iter().enumerate() {
                 let path = index(&child(&path, field), at);
-                let (ip, host) = (text(&address["ip"]), text(&address["hostname"]));
-                if ip.parse::<IpAddr>().is_err() {
-                    let told = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-                    errors.invalid_text(child(&path, "ip"), ip, told);
-                }
-                if !host.is_empty() {
-                    errors.grammar(&child(&path, "hostname"), host, dns_label(host));
-                }
+                check_address(address, &path, errors);
             }
         }
         let ports = list(&subset["ports"]);
@@ -44,24 +44,44 @@ pub(super) fn check(endpoints: &Value, errors: &mut Errors) {
             }
             errors.port(child(&path, "port"), &Value::from(port["port"].as_i64().unwrap_or_default()));
             errors.one_of(&child(&path, "protocol"), &port["protocol"], &PROTOCOLS);
+            if let Some(protocol) = port["appProtocol"].as_str() {
+                errors.grammar(&child(&path, "appProtocol"), protocol, qualified_name(protocol));
+            }
         }
+    }
+}
+
+fn check_address(address: &Value, path: &str, errors: &mut Errors) {
+    let (ip, host) = (text(&address["ip"]), text(&address["hostname"]));
+    errors.address(child(path, "ip"), ip);
+    if !host.is_empty() {
+        errors.grammar(&child(path, "hostname"), host, dns_label(host));
+    }
+    if let Some(node) = address["nodeName"].as_str() {
+        errors.grammar(&child(path, "nodeName"), node, dns_subdomain(node));
+    }
+    if ip::read(ip).is_none() {
+        errors.invalid_text(child(path, "ip"), ip, "must be a valid IP address");
     }
 }
 
 pub(super) fn check_slice(slice: &Value, errors: &mut Errors) {
     let family = text(&slice["addressType"]);
     errors.one_of("addressType", &slice["addressType"], &["FQDN", "IPv4", "IPv6"]);
+    check_ports(list(&slice["ports"]), errors);
     let endpoints = list(&slice["endpoints"]);
     if endpoints.len() > ENDPOINTS_MAX {
-        errors.too_many("endpoints", endpoints.len(), ENDPOINTS_MAX);
-    } else {
-        for (at, endpoint) in endpoints.iter().enumerate() {
-            check_endpoint(endpoint, family, &index("endpoints", at), errors);
-        }
+        return errors.too_many("endpoints", endpoints.len(), ENDPOINTS_MAX);
     }
-    let (ports, mut names) = (list(&slice["ports"]), BTreeSet::new());
-    if ports.len() > ENTRIES_MAX {
-        return errors.too_many("ports", ports.len(), ENTRIES_MAX);
+    for (at, endpoint) in endpoints.iter().enumerate() {
+        check_endpoint(endpoint, family, &index("endpoints", at), errors);
+    }
+}
+
+fn check_ports(ports: &[Value], errors: &mut Errors) {
+    let mut names = BTreeSet::new();
+    if ports.len() > PORTS_MAX {
+        return errors.too_many("ports", ports.len(), PORTS_MAX);
     }
     for (at, port) in ports.iter().enumerate() {
         let (path, name) = (index("ports", at), text(&port["name"]));
@@ -71,7 +91,10 @@ pub(super) fn check_slice(slice: &Value, errors: &mut Errors) {
         if !names.insert(name) {
             errors.duplicate(child(&path, "name"), &Value::from(name));
         }
-        errors.one_of(&child(&path, "protocol"), &port["protocol"], &PROTOCOLS);
+        match &port["protocol"] {
+            Value::Null => errors.required(child(&path, "protocol"), ""),
+            protocol => errors.known(child(&path, "protocol"), protocol, &PROTOCOLS),
+        }
         if let Some(protocol) = port["appProtocol"].as_str() {
             errors.grammar(&child(&path, "appProtocol"), protocol, qualified_name(protocol));
         }
@@ -82,25 +105,81 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, errors: &mut Error
     let (addresses, addresses_path) = (list(&endpoint["addresses"]), child(path, "addresses"));
     if addresses.is_empty() {
         errors.required(&addresses_path, "must contain at least 1 address");
-    } else if addresses.len() > ENTRIES_MAX {
-        errors.too_many(&addresses_path, addresses.len(), ENTRIES_MAX);
+    } else if addresses.len() > ADDRESSES_MAX {
+        errors.too_many(&addresses_path, addresses.len(), ADDRESSES_MAX);
     }
     for (at, address) in addresses.iter().enumerate() {
-        let (path, address) = (index(&addresses_path, at), text(address));
-        let parsed = address.parse::<IpAddr>().ok();
-        match family {
-            "IPv4" if !parsed.is_some_and(|ip| ip.is_ipv4()) => {
-                errors.invalid_text(path, address, "must be a valid IPv4 address");
-            }
-            "IPv6" if !parsed.is_some_and(|ip| ip.is_ipv6()) => {
-                errors.invalid_text(path, address, "must be a valid IPv6 address");
-            }
-            "FQDN" => errors.grammar(&path, address, dns_subdomain(address)),
-            _ => {}
-        }
+        check_of_family(text(address), family, &addresses_path, at, errors);
     }
+    if let Some(node) = endpoint["nodeName"].as_str() {
+        errors.grammar(&child(path, "nodeName"), node, dns_subdomain(node));
+    }
+    let (topology, topology_path) = (&endpoint["deprecatedTopology"], child(path, "deprecatedTopology"));
+    let labels = topology.as_object().map_or(0, serde_json::Map::len);
+    if labels > TOPOLOGY_LABELS_MAX {
+        errors.too_many(&topology_path, labels, TOPOLOGY_LABELS_MAX);
+    }
+    pod::check_labels(topology, &topology_path, errors);
     if let Some(host) = endpoint["hostname"].as_str() {
         errors.grammar(&child(path, "hostname"), host, dns_label(host));
+    }
+    check_hints(&endpoint["hints"], &child(path, "hints"), errors);
+}
+
+/// One address of an endpoint, of the family that the slice is for.
+fn check_of_family(address: &str, family: &str, addresses: &str, at: usize, errors: &mut Errors) {
+    let path = index(addresses, at);
+    let mut found = Errors::default();
+    match family {
+        "IPv4" => {
+            found.address(&path, address);
+            if found.is_empty() && ip::read(address).is_some_and(|ip| ip.is_ipv6()) {
+                found.invalid_text(addresses, address, "must be an IPv4 address");
+            }
+        }
+        "IPv6" => match ip::canonical_complaint(address) {
+            Some(told) => found.invalid_text(path, address, &told),
+            None if ip::read(address).is_some_and(|ip| ip.is_ipv4()) => {
+                found.invalid_text(addresses, address, "must be an IPv6 address");
+            }
+            None => {}
+        },
+        "FQDN" => check_domain(address, &path, &mut found),
+        _ => {}
+    }
+    errors.append(found);
+}
+
+/// A whole domain name, which may end with a dot.
+fn check_domain(name: &str, path: &str, errors: &mut Errors) {
+    if name.is_empty() {
+        return errors.required(path, "");
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let complaints = dns_subdomain(name);
+    if !complaints.is_empty() {
+        errors.invalid_text(path, name, &complaints.join(","));
+    } else if !name.contains('.') {
+        errors.invalid_text(path, name, "should be a domain with at least two segments separated by dots");
+    } else if let Some(label) = name.split('.').find(|label| !dns_label(label).is_empty()) {
+        errors.invalid_text(path, label, &dns_label(label).join(","));
+    }
+}
+
+/// For whom an endpoint is meant: zones, and nodes.
+fn check_hints(hints: &Value, path: &str, errors: &mut Errors) {
+    for (field, is_zone) in [("forZones", true), ("forNodes", false)] {
+        let (all, path, mut seen) = (list(&hints[field]), child(path, field), BTreeSet::new());
+        if all.len() > HINTS_MAX {
+            return errors.too_many(path, all.len(), HINTS_MAX);
+        }
+        for (at, hint) in all.iter().enumerate() {
+            let (path, name) = (child(&index(&path, at), "name"), text(&hint["name"]));
+            if !seen.insert(name) {
+                errors.duplicate(&path, &Value::from(name));
+            }
+            errors.grammar(&path, name, if is_zone { label_value(name) } else { dns_subdomain(name) });
+        }
     }
 }
 

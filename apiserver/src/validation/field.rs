@@ -105,9 +105,9 @@ impl Errors {
         self.push("FieldValueDuplicate", path, format!("Duplicate value: {}", shown(value)));
     }
 
-    /// One more entry of which its list has one already, in a way that has to be explained.
-    pub(crate) fn duplicate_because(&mut self, path: impl Into<String>, value: &Value, detail: &str) {
-        self.push("FieldValueDuplicate", path, with_detail(format!("Duplicate value: {}", shown(value)), detail));
+    /// One more entry that Go shows in another way than JSON has it.
+    pub(crate) fn duplicate_as(&mut self, path: impl Into<String>, shown: &str, detail: &str) {
+        self.push("FieldValueDuplicate", path, with_detail(format!("Duplicate value: {shown}"), detail));
     }
 
     pub(crate) fn too_many(&mut self, path: impl Into<String>, count: usize, most: usize) {

@@ -14,17 +14,20 @@ mod cron;
 mod definition;
 pub mod endpoints;
 mod environment;
+mod event;
 mod field;
 mod ingress;
 mod ip;
 mod job_policy;
 pub mod metadata;
 mod network_policy;
+mod node;
 mod persistent_volume;
 mod pod;
 mod pod_update;
 mod policy;
 mod probe;
+mod quota;
 mod rbac;
 mod resources;
 mod security;
@@ -56,6 +59,8 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
         ("networking.k8s.io", "Ingress") => ingress::check_create(object, &mut errors),
         ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr(object, &mut errors),
         ("networking.k8s.io", "IPAddress") => ingress::check_ip_address(object, &mut errors),
+        ("" | "events.k8s.io", "Event") => event::check_create(group, object, &mut errors),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class(object, &mut errors),
         ("apps", "StatefulSet") => workload::check_new_stateful_set(object, &mut errors),
         ("apps", "ControllerRevision") => workload::check_new_revision(object, &mut errors),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(object, None, &mut errors),
@@ -64,11 +69,19 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     errors.into_causes()
 }
 
-/// What is wrong with a change of the status of an object of this kind.
+/// What is wrong with a change of an object of this kind that was made at a subresource.
 #[must_use]
-pub fn update_status(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
+pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
-    status::check(group, kind, new, old, &mut errors);
+    match (group, kind, subresource) {
+        ("", "Namespace", "finalize") => cluster::check_finalizers(new, &mut errors),
+        ("certificates.k8s.io", "CertificateSigningRequest", _) => {
+            certificates::check(new, &mut errors);
+            certificates::check_update(subresource, new, old, &mut errors);
+        }
+        (_, _, "status") => status::check(group, kind, new, old, &mut errors),
+        _ => {}
+    }
     errors.into_causes()
 }
 
@@ -80,7 +93,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
     match (group, kind) {
         ("", "Pod") => pod_update::check(new, old, &mut errors),
         ("", "Service") => service::check_update(new, old, &mut errors),
-        ("", "ConfigMap" | "Secret") => config::check_update(new, old, &mut errors),
+        ("", "ConfigMap" | "Secret") => config::check_update(kind, new, old, &mut errors),
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
             workload::check_update(kind, new, old, &mut errors);
         }
@@ -92,10 +105,14 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
             rbac::check_update(new, old, &mut errors);
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, &mut errors),
-        ("", "Node") => cluster::check_node_update(new, old, &mut errors),
+        ("", "Node") => node::check_update(new, old, &mut errors),
+        ("" | "events.k8s.io", "Event") => event::check_update(group, new, old, &mut errors),
+        ("certificates.k8s.io", "CertificateSigningRequest") => {
+            certificates::check_update("", new, old, &mut errors);
+        }
         ("", "PersistentVolume") => persistent_volume::check_update(new, old, &mut errors),
         ("", "PersistentVolumeClaim") => claim::check_update(new, old, &mut errors),
-        ("", "ResourceQuota") => policy::check_quota_update(new, old, &mut errors),
+        ("", "ResourceQuota") => quota::check_update(new, old, &mut errors),
         ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, &mut errors),
         ("networking.k8s.io", "IngressClass") => {
             let controller = |class: &Value| class["spec"]["controller"].clone();
@@ -124,18 +141,22 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("apps", "ControllerRevision") => workload::check_revision(object, errors),
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => workload::check(kind, object, errors),
         ("batch", "Job") => batch::check_job(object, errors),
-        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => rbac::check_role(kind, object, errors),
+        ("rbac.authorization.k8s.io", "Role") => rbac::check_role(kind, object, errors),
+        ("rbac.authorization.k8s.io", "ClusterRole") => {
+            rbac::check_role(kind, object, errors);
+            rbac::check_aggregation(object, errors);
+        }
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_binding(kind, object, errors);
         }
         ("", "Endpoints") => endpoints::check(object, errors),
-        ("", "Event") => cluster::check_event(object, errors),
+        ("" | "events.k8s.io", "Event") => event::check(group, object, errors),
         ("", "LimitRange") => policy::check_limit_range(object, errors),
         ("", "Namespace") => cluster::check_namespace(object, errors),
-        ("", "Node") => cluster::check_node(object, errors),
+        ("", "Node") => node::check(object, errors),
         ("", "PersistentVolume") => persistent_volume::check(object, errors),
         ("", "PersistentVolumeClaim") => claim::check(object, errors),
-        ("", "ResourceQuota") => policy::check_quota(object, errors),
+        ("", "ResourceQuota") => quota::check(object, errors),
         ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
             webhook::check(object, errors);
         }
@@ -148,7 +169,6 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("networking.k8s.io", "NetworkPolicy") => network_policy::check(object, errors),
         ("node.k8s.io", "RuntimeClass") => cluster::check_runtime_class(object, errors),
         ("policy", "PodDisruptionBudget") => policy::check_budget(object, errors),
-        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class(object, errors),
         ("storage.k8s.io", "StorageClass") => storage::check_class(object, errors),
         ("storage.k8s.io", "VolumeAttributesClass") => storage::check_attributes_class(object, errors),
         ("storage.k8s.io", "VolumeAttachment") => storage::check_attachment(object, errors),

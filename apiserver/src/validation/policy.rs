@@ -1,35 +1,12 @@
-//! What limits disruption and use: `PodDisruptionBudget`s, `LimitRange`s, `ResourceQuota`s.
+//! What limits disruption and use: `PodDisruptionBudget`s and `LimitRange`s.
 
 use super::field::{Errors, child, index, key, list, text};
-use super::selector;
 use super::share::{at_most_whole, check_share};
+use super::{resources, selector};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::qualified_name;
-
-/// What a quota may limit without a group before its name, beside `count/…` and hugepages.
-const QUOTA_RESOURCES: [&str; 19] = [
-    "configmaps",
-    "cpu",
-    "ephemeral-storage",
-    "limits.cpu",
-    "limits.ephemeral-storage",
-    "limits.memory",
-    "memory",
-    "persistentvolumeclaims",
-    "pods",
-    "replicationcontrollers",
-    "requests.cpu",
-    "requests.ephemeral-storage",
-    "requests.memory",
-    "requests.storage",
-    "resourcequotas",
-    "secrets",
-    "services",
-    "services.loadbalancers",
-    "services.nodeports",
-];
 
 pub(super) fn check_budget(budget: &Value, errors: &mut Errors) {
     let spec = &budget["spec"];
@@ -76,77 +53,106 @@ pub(super) fn check_limit_range(range: &Value, errors: &mut Errors) {
 }
 
 fn check_limit(limit: &Value, kind: &str, path: &str, errors: &mut Errors) {
-    let (low, high) = (&limit["min"], &limit["max"]);
-    let (default, request) = (&limit["default"], &limit["defaultRequest"]);
-    if kind == "Pod" {
-        for field in ["default", "defaultRequest"].into_iter().filter(|field| !limit[field].is_null()) {
+    let mut names = BTreeSet::new();
+    let mut named = |field: &str, errors: &mut Errors| {
+        for name in limit[field].as_object().into_iter().flat_map(|amounts| amounts.keys()) {
+            check_name(kind, name, &key(&child(path, field), name), errors);
+            names.insert(name.clone());
+        }
+    };
+    named("max", errors);
+    named("min", errors);
+    for field in ["default", "defaultRequest"] {
+        if kind != "Pod" {
+            named(field, errors);
+        } else if limit[field].as_object().is_some_and(|amounts| !amounts.is_empty()) {
             errors.forbidden(child(path, field), "may not be specified when `type` is 'Pod'");
         }
     }
-    if kind == "PersistentVolumeClaim" && low["storage"].is_null() && high["storage"].is_null() {
+    if kind == "PersistentVolumeClaim" && limit["min"]["storage"].is_null() && limit["max"]["storage"].is_null() {
         let told = "either minimum or maximum storage value is required, but neither was provided";
         errors.required(child(path, "limits"), told);
     }
-    let fields = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
-    let names: BTreeSet<&String> =
-        fields.iter().flat_map(|field| limit[*field].as_object()).flat_map(serde_json::Map::keys).collect();
-    for name in names {
-        // The field that is told of, what is too great, and above what; each with the word for it.
-        let rules = [
-            ("min", (low, "min value"), (high, "max value")),
-            ("defaultRequest", (low, "min value"), (request, "default request value")),
-            ("defaultRequest", (request, "default request value"), (high, "max value")),
-            ("defaultRequest", (request, "default request value"), (default, "default limit value")),
-            ("default", (low, "min value"), (default, "default value")),
-            ("default", (default, "default value"), (high, "max value")),
-        ];
-        for (field, (small, small_word), (great, great_word)) in rules {
-            let Some((small, great)) = amount(&small[name]).zip(amount(&great[name])) else { continue };
-            if small > great {
-                let told = format!("{small_word} {small} is greater than {great_word} {great}");
-                errors.invalid(key(&child(path, field), name), &limit[field][name], &told);
-            }
-        }
-        let ratio = &limit["maxLimitRequestRatio"][name];
-        if let Some(least) = amount(ratio).filter(|ratio| ratio.milli() < 1000) {
-            let told = format!("ratio {least} is less than 1");
-            errors.invalid(key(&child(path, "maxLimitRequestRatio"), name), ratio, &told);
-        }
+    named("maxLimitRequestRatio", errors);
+    for name in &names {
+        check_resource(limit, kind, name, path, errors);
     }
 }
 
-pub(super) fn check_quota(quota: &Value, errors: &mut Errors) {
-    for (name, value) in quota["spec"]["hard"].as_object().into_iter().flatten() {
-        let path = key("spec.hard", name);
-        let complaints = qualified_name(name);
-        let known = QUOTA_RESOURCES.contains(&name.as_str())
-            || name.contains('/')
-            || name.starts_with("hugepages-")
-            || name.starts_with("requests.hugepages-");
-        if !complaints.is_empty() {
-            errors.grammar(&path, name, complaints);
-        } else if !known {
-            errors.invalid_text(&path, name, "must be a standard resource for quota");
+/// What upstream calls standard resources, beside hugepages.
+fn is_standard(name: &str) -> bool {
+    const OTHERS: [&str; 5] = ["cpu", "memory", "ephemeral-storage", "storage", "pods"];
+    const COUNTED: [&str; 7] = [
+        "configmaps",
+        "persistentvolumeclaims",
+        "replicationcontrollers",
+        "resourcequotas",
+        "secrets",
+        "services.loadbalancers",
+        "services.nodeports",
+    ];
+    let of_pods = name
+        .strip_prefix("requests.")
+        .or_else(|| name.strip_prefix("limits."))
+        .is_some_and(|rest| ["cpu", "memory", "ephemeral-storage"].contains(&rest) || name == "requests.storage");
+    let pages = name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
+    OTHERS.contains(&name) || COUNTED.contains(&name) || name == "services" || of_pods || pages
+}
+
+fn check_name(kind: &str, name: &str, path: &str, errors: &mut Errors) {
+    if ["Pod", "Container"].contains(&kind) {
+        return resources::check_name(name, path, errors);
+    }
+    let complaints = qualified_name(name);
+    if complaints.is_empty() && !name.contains('/') && !is_standard(name) {
+        errors.invalid_text(path, name, "must be a standard resource type or fully qualified");
+    }
+    errors.grammar(path, name, complaints);
+}
+
+/// How the limits of one thing go together.
+fn check_resource(limit: &Value, kind: &str, name: &str, path: &str, errors: &mut Errors) {
+    let nothing = Value::Null;
+    let of = |field: &str| if kind == "Pod" { &nothing } else { &limit[field] };
+    let (low, high, default, request) = (&limit["min"], &limit["max"], of("default"), of("defaultRequest"));
+    // The field that is told of, with which value; what is too great, and above what; each with the word for it.
+    let rules = [
+        ("min", low, (low, "min value"), (high, "max value")),
+        ("defaultRequest", request, (low, "min value"), (request, "default request value")),
+        ("defaultRequest", request, (request, "default request value"), (high, "max value")),
+        ("defaultRequest", request, (request, "default request value"), (default, "default limit value")),
+        ("default", low, (low, "min value"), (default, "default value")),
+        ("default", high, (default, "default value"), (high, "max value")),
+    ];
+    for (field, shown, (small, small_word), (great, great_word)) in rules {
+        let Some((small, great)) = amount(&small[name]).zip(amount(&great[name])) else { continue };
+        if small > great {
+            let told = format!("{small_word} {small} is greater than {great_word} {great}");
+            errors.invalid(key(&child(path, field), name), &shown[name], &told);
         }
-        let Some(amount) = amount(value) else { continue };
-        if amount.nanos() < 0 {
-            errors.invalid(&path, value, "must be greater than or equal to 0");
-        }
-        let whole =
-            ["configmaps", "persistentvolumeclaims", "pods", "replicationcontrollers", "resourcequotas", "secrets"];
-        if (whole.contains(&name.as_str()) || name.starts_with("services") || name.starts_with("count/"))
-            && amount.milli() % 1000 != 0
-        {
-            errors.invalid(&path, value, "must be an integer");
-        }
+    }
+    check_ratio(limit, name, &key(&child(path, "maxLimitRequestRatio"), name), errors);
+    let native = !name.contains('/') || name.contains("kubernetes.io/");
+    let exact = !native || name.starts_with("hugepages-");
+    if let Some((default, wished)) = amount(&default[name]).zip(amount(&request[name])).filter(|_| exact)
+        && default != wished
+    {
+        let told = format!("default value {default} must equal to defaultRequest value {wished} in {name}");
+        errors.invalid(key(&child(path, "defaultRequest"), name), &request[name], &told);
     }
 }
 
-pub(super) fn check_quota_update(new: &Value, old: &Value, errors: &mut Errors) {
-    let scopes = |quota: &Value| {
-        list(&quota["spec"]["scopes"]).iter().map(|scope| text(scope).to_owned()).collect::<BTreeSet<_>>()
-    };
-    if scopes(new) != scopes(old) {
-        errors.invalid("spec.scopes", &new["spec"]["scopes"], "field is immutable");
+/// How much greater a limit may be than its request: no less than one, and no more than the bounds allow.
+fn check_ratio(limit: &Value, name: &str, path: &str, errors: &mut Errors) {
+    let value = &limit["maxLimitRequestRatio"][name];
+    let Some(ratio) = amount(value) else { return };
+    if ratio.milli() < 1_000 {
+        errors.invalid(path, value, &format!("ratio {ratio} is less than 1"));
+    }
+    let Some((low, high)) = amount(&limit["min"][name]).zip(amount(&limit["max"][name])) else { return };
+    #[expect(clippy::cast_precision_loss, reason = "upstream compares the amounts as floats, too")]
+    let (bound, wished) = (high.milli() as f64 / low.milli() as f64, ratio.milli() as f64 / 1_000.0);
+    if wished > bound {
+        errors.invalid(path, value, &format!("ratio {ratio} is greater than max/min = {bound:.6}"));
     }
 }

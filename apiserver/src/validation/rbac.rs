@@ -1,7 +1,10 @@
 //! Roles and bindings.
 
 use super::field::{Errors, child, index, list, text};
+use super::selector;
 use serde_json::Value;
+use tinyplane_wire::meta::{dns_subdomain, path_segment};
+use tinyplane_wire::selector::LabelSelector;
 
 pub(super) fn check_role(kind: &str, role: &Value, errors: &mut Errors) {
     for (at, rule) in list(&role["rules"]).iter().enumerate() {
@@ -30,6 +33,25 @@ pub(super) fn check_role(kind: &str, role: &Value, errors: &mut Errors) {
     }
 }
 
+/// The roles whose rules a cluster role takes together.
+pub(super) fn check_aggregation(role: &Value, errors: &mut Errors) {
+    let (rule, path) = (&role["aggregationRule"], "aggregationRule.clusterRoleSelectors");
+    if !rule.is_object() {
+        return;
+    }
+    let selectors = list(&rule["clusterRoleSelectors"]);
+    if selectors.is_empty() {
+        let told = "at least one clusterRoleSelector required if aggregationRule is non-nil";
+        errors.required(path, told);
+    }
+    for (at, wished) in selectors.iter().enumerate() {
+        selector::check(wished, &index(path, at), errors);
+        if LabelSelector::from_object(wished).is_err() {
+            errors.invalid_as(index(path, at), "null", "invalid label selector.");
+        }
+    }
+}
+
 pub(super) fn check_binding(kind: &str, binding: &Value, errors: &mut Errors) {
     let role = &binding["roleRef"];
     let group = text(&role["apiGroup"]);
@@ -44,7 +66,7 @@ pub(super) fn check_binding(kind: &str, binding: &Value, errors: &mut Errors) {
     if name.is_empty() {
         errors.required("roleRef.name", "");
     } else {
-        errors.grammar("roleRef.name", name, tinyplane_wire::meta::path_segment(name));
+        errors.grammar("roleRef.name", name, path_segment(name));
     }
     for (at, subject) in list(&binding["subjects"]).iter().enumerate() {
         check_subject(kind, subject, &index("subjects", at), errors);
@@ -52,12 +74,14 @@ pub(super) fn check_binding(kind: &str, binding: &Value, errors: &mut Errors) {
 }
 
 fn check_subject(kind: &str, subject: &Value, path: &str, errors: &mut Errors) {
-    if text(&subject["name"]).is_empty() {
-        errors.required(child(path, "name"), "");
-    }
+    let name = text(&subject["name"]);
+    errors.needed(child(path, "name"), &subject["name"], "");
     let group = text(&subject["apiGroup"]);
     match text(&subject["kind"]) {
         "ServiceAccount" => {
+            if !name.is_empty() {
+                errors.grammar(&child(path, "name"), name, dns_subdomain(name));
+            }
             if !group.is_empty() {
                 errors.unsupported(child(path, "apiGroup"), group, &[""]);
             }
@@ -77,6 +101,9 @@ fn check_subject(kind: &str, subject: &Value, path: &str, errors: &mut Errors) {
 
 pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     if new["roleRef"] != old["roleRef"] {
-        errors.invalid("roleRef", &new["roleRef"], "cannot change roleRef");
+        // Go's internal type has no names for JSON.
+        let [group, kind, name] = ["apiGroup", "kind", "name"].map(|field| text(&new["roleRef"][field]));
+        let shown = format!("{{\"APIGroup\":{group:?},\"Kind\":{kind:?},\"Name\":{name:?}}}");
+        errors.invalid_as("roleRef", &shown, "cannot change roleRef");
     }
 }

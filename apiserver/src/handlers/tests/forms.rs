@@ -119,7 +119,10 @@ async fn both_versions_of_a_kind_are_served_from_one_object() {
     assert_eq!((&seen["apiVersion"], &seen["note"]), (&json!("events.k8s.io/v1"), &json!("hello")));
     let list = desk.get(&format!("{other}?fieldSelector=regarding.name%3Dp")).await.value;
     assert_eq!((&list["items"][0]["regarding"]["name"], list["items"].as_array().unwrap().len()), (&json!("p"), 1));
-    let patched = desk.patch(&format!("{other}/e"), MERGE, r#"{"note":"bye"}"#).await.value;
-    assert_eq!(patched["note"], "bye");
-    assert_eq!(desk.get(&format!("{core}/e")).await.value["message"], "bye");
+    let patched = desk.patch(&format!("{core}/e"), MERGE, r#"{"message":"bye"}"#).await.value;
+    assert_eq!(patched["message"], "bye");
+    assert_eq!(desk.get(&format!("{other}/e")).await.value["note"], "bye");
+    let refused = desk.patch(&format!("{other}/e"), MERGE, r#"{"note":"once more"}"#).await;
+    let told = "Event \"e\" is invalid: message: Invalid value: \"once more\": field is immutable";
+    assert_eq!((refused.code, &refused.value["message"]), (422, &json!(told)));
 }

@@ -53,9 +53,14 @@ fn condition(request: &Value) -> String {
     words.join(",")
 }
 
-/// Conditions that only the approval subresource writes.
-fn is_verdict(condition: &Value) -> bool {
-    condition["type"] == "Approved" || condition["type"] == "Denied"
+/// Puts the old conditions of a kind into the places of the new ones, where there are as many.
+fn keep(conditions: &mut Value, old: &Value, kind: &str) {
+    let before: Vec<Value> = items(old).filter(|one| one["type"] == kind).cloned().collect();
+    let now = conditions.as_array_mut().into_iter().flatten().filter(|one| one["type"] == kind);
+    let places: Vec<&mut Value> = now.collect();
+    if places.len() == before.len() {
+        places.into_iter().zip(before).for_each(|(place, condition)| *place = condition);
+    }
 }
 
 fn prepare(request: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
@@ -81,14 +86,17 @@ fn prepare(request: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
             request["spec"] = old["spec"].clone();
         }
         (Some(old), "status") => {
-            let own = items(&request["status"]["conditions"]).filter(|one| !is_verdict(one)).cloned();
-            let verdicts = items(&old["status"]["conditions"]).filter(|one| is_verdict(one)).cloned();
-            let all: Vec<Value> = verdicts.chain(own).collect();
-            let status = map_mut(&mut request["status"]);
-            match all.is_empty() {
-                true => drop(status.remove("conditions")),
-                false => drop(status.insert("conditions".into(), stamped(all.into(), scene.now))),
+            // What comes or goes of the verdicts here is refused later on; those that are there stay as they are.
+            let mut conditions = request["status"]["conditions"].clone();
+            for kind in ["Approved", "Denied"] {
+                keep(&mut conditions, &old["status"]["conditions"], kind);
             }
+            let status = map_mut(&mut request["status"]);
+            match conditions.as_array().is_none_or(Vec::is_empty) {
+                true => drop(status.remove("conditions")),
+                false => drop(status.insert("conditions".into(), stamped(conditions, scene.now))),
+            }
+            request["spec"] = old["spec"].clone();
         }
         (Some(old), _) => request["spec"] = old["spec"].clone(),
     }

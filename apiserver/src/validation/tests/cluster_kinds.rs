@@ -211,10 +211,7 @@ fn endpoints_are_addresses_that_others_can_reach() {
     let slice = |family: &str, address: &str| json!({"addressType": family, "endpoints": [{"addresses": [address]}], "ports": [{"name": "", "port": 80, "protocol": "TCP"}]});
     let of = |object: &Value| created("discovery.k8s.io", "EndpointSlice", object);
     assert_eq!(of(&slice("IPv4", "10.0.0.1")), NOTHING);
-    assert_eq!(
-        of(&slice("IPv4", "::1")),
-        ["endpoints[0].addresses[0]: Invalid value: \"::1\": must be a valid IPv4 address"]
-    );
+    assert_eq!(of(&slice("IPv4", "::1")), ["endpoints[0].addresses: Invalid value: \"::1\": must be an IPv4 address"]);
     assert_eq!(
         created("", "Endpoints", &json!({"subsets": [{"ports": [{"port": 80, "protocol": "TCP"}]}]})),
         ["subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"]
@@ -245,7 +242,7 @@ fn nodes_namespaces_and_events_are_checked_lightly() {
     assert_eq!(node(json!([taint])), NOTHING);
     let twice = node(json!([taint, taint]));
     assert!(twice[0].ends_with("taints must be unique by key and effect pair"), "{twice:?}");
-    assert_eq!(node(json!([{"key": "a"}])), ["spec.taints[0].effect: Required value"]);
+    assert_eq!(node(json!([{"key": "a"}])), ["metadata.taints[0].effect: Required value"]);
     let provided = |id: &str| json!({"spec": {"providerID": id}});
     assert_eq!(updated("", "Node", &provided("a"), &provided("")), NOTHING);
     assert_eq!(updated("", "Node", &provided("b"), &provided("a")).len(), 1);
@@ -255,7 +252,7 @@ fn nodes_namespaces_and_events_are_checked_lightly() {
     assert_eq!(
         namespace("mine"),
         [
-            "spec.finalizers[0]: Invalid value: \"mine\": name is neither a standard finalizer name nor is it fully qualified"
+            "spec.finalizers: Invalid value: \"mine\": name is neither a standard finalizer name nor is it fully qualified"
         ]
     );
     let event = json!({"metadata": {"namespace": "a"}, "involvedObject": {"namespace": "b"}});
@@ -276,7 +273,7 @@ fn a_signing_request_says_what_it_is_for() {
         [
             "spec.request: Invalid value: \"eA==\": PEM block type must be CERTIFICATE REQUEST",
             "spec.usages: Required value",
-            "spec.signerName: Invalid value: \"x\": must be a fully qualified domain and path of the form \"example.com/signer-name\"",
+            "spec.signerName: Invalid value: \"x\": must be a fully qualified domain and path of the form 'example.com/signer-name'",
             "spec.expirationSeconds: Invalid value: 1: may not specify a duration less than 600 seconds (10 minutes)"
         ]
     );
@@ -324,6 +321,19 @@ fn limits_and_quotas_fit_together() {
         range(json!({"type": "Pod", "default": {"cpu": "1"}})),
         ["spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'"]
     );
+    let wide = json!({"min": {"x": "1"}, "max": {"x": "2"}, "maxLimitRequestRatio": {"x": "3"}, "type": "Container"});
+    assert_eq!(
+        range(wide),
+        [
+            "spec.limits[0].max[x]: Invalid value: \"x\": must be a standard resource type or fully qualified",
+            "spec.limits[0].max[x]: Invalid value: \"x\": must be a standard resource for containers",
+            "spec.limits[0].min[x]: Invalid value: \"x\": must be a standard resource type or fully qualified",
+            "spec.limits[0].min[x]: Invalid value: \"x\": must be a standard resource for containers",
+            "spec.limits[0].maxLimitRequestRatio[x]: Invalid value: \"x\": must be a standard resource type or fully qualified",
+            "spec.limits[0].maxLimitRequestRatio[x]: Invalid value: \"x\": must be a standard resource for containers",
+            "spec.limits[0].maxLimitRequestRatio[x]: Invalid value: \"3\": ratio 3 is greater than max/min = 2.000000"
+        ]
+    );
     let quota = |hard: Value| json!({"spec": {"hard": hard}});
     assert_eq!(created("", "ResourceQuota", &quota(json!({"pods": "10", "count/jobs.batch": "1"}))), NOTHING);
     assert_eq!(
@@ -331,9 +341,24 @@ fn limits_and_quotas_fit_together() {
         [
             "spec.hard[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
             "spec.hard[pods]: Invalid value: \"1500m\": must be an integer",
+            "spec.hard[x]: Invalid value: \"x\": must be a standard resource type or fully qualified",
             "spec.hard[x]: Invalid value: \"x\": must be a standard resource for quota"
         ]
     );
+    let both = json!({"spec": {"hard": {"cpu": "1"}, "scopes": ["BestEffort", "NotBestEffort"]}});
+    assert_eq!(
+        created("", "ResourceQuota", &both),
+        [
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\"]: unsupported scope applied to resource",
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\"]: conflicting scopes"
+        ]
+    );
+    let by_value = json!({"scopeName": "PriorityClass", "operator": "In"});
+    let odd = json!({"scopeName": "Terminating", "operator": "In", "values": ["a"]});
+    let selected = json!({"spec": {"scopeSelector": {"matchExpressions": [by_value, odd]}}});
+    let causes = created("", "ResourceQuota", &selected);
+    assert_eq!(causes.len(), 2, "{causes:?}");
+    assert!(causes[0].starts_with("spec.scopeSelector.matchExpressions.values: Required value"), "{causes:?}");
     let scoped = json!({"spec": {"scopes": ["BestEffort"]}});
     assert_eq!(updated("", "ResourceQuota", &scoped, &quota(json!({}))).len(), 1);
 }

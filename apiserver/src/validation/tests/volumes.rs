@@ -1,6 +1,6 @@
 //! Mistakes in volumes, claims and what serves them, and what their authors are told.
 
-use super::super::{create, update, update_status};
+use super::super::{create, update, update_part};
 use super::told;
 use serde_json::{Value, json};
 
@@ -114,7 +114,7 @@ fn an_unbound_claim_keeps_its_class_of_attributes() {
     );
     let status = json!({"status": {"capacity": {"storage": "-1"}, "allocatedResources": {"cpu": "1"}}});
     assert_eq!(
-        told(&update_status("", "PersistentVolumeClaim", &status, &old)),
+        told(&update_part("", "PersistentVolumeClaim", "status", &status, &old)),
         [
             "status.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
             "status.allocatedResources: Unsupported value: \"cpu\": supported values: \"storage\""

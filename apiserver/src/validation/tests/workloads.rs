@@ -1,6 +1,6 @@
 //! Mistakes in workloads and in what they count, and what their authors are told.
 
-use super::super::{create, update, update_status};
+use super::super::{create, update, update_part};
 use super::{container, told};
 use serde_json::{Value, json};
 
@@ -183,7 +183,7 @@ fn revisions_keep_their_data() {
 #[test]
 fn no_part_is_greater_than_its_whole() {
     let of = |kind: &str, status: Value, old: Value| {
-        told(&update_status("apps", kind, &json!({"status": status}), &json!({"status": old})))
+        told(&update_part("apps", kind, "status", &json!({"status": status}), &json!({"status": old})))
     };
     let fine = json!({"replicas": 3, "readyReplicas": 2, "availableReplicas": 1, "collisionCount": 1});
     assert_eq!(of("Deployment", fine.clone(), json!({"collisionCount": 1})), NOTHING);
@@ -204,7 +204,7 @@ fn no_part_is_greater_than_its_whole() {
     );
     let budget = json!({"status": {"disruptionsAllowed": -1, "conditions": [{"type": "A", "status": "Maybe"}]}});
     assert_eq!(
-        told(&update_status("policy", "PodDisruptionBudget", &budget, &json!({}))),
+        told(&update_part("policy", "PodDisruptionBudget", "status", &budget, &json!({}))),
         [
             "status.conditions[0].status: Unsupported value: \"Maybe\": supported values: \"False\", \"True\", \"Unknown\"",
             "status.conditions[0].lastTransitionTime: Required value",
