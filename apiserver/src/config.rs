@@ -71,6 +71,8 @@ pub struct Config {
     pub egress_file: Option<PathBuf>,
     /// Where objects are kept (`--store`, `--store-dir`).
     pub storage: Storage,
+    /// How far back changes can be watched from (`--etcd-compaction-interval`); zero for as far as memory allows.
+    pub compaction_interval: Duration,
     /// Addresses of the cluster.
     pub cluster_net: ClusterNet,
     /// Address to dial from.

@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki;
 use tinyplane_wire::identity::serving::ServingFiles;
@@ -51,7 +52,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         tls::server_of(files, &ClientAuth::Offered, &tls::ALPN_HTTP).map_err(|e| MemberError::because(unserved, e))?;
     let catalog = builtin_catalog();
     let metrics = Arc::new(Metrics::default());
-    let store = measured(open(&config.storage, &catalog, &clock).await?, &metrics);
+    let store = measured(open(&config, &catalog, &clock).await?, &metrics);
     let settings = Settings { service_range: config.service_range, node_ports: config.node_ports.clone() };
     let registry = Arc::new(Registry::new(Arc::clone(&store), catalog, clock.clone(), settings));
     let server = Server::bind(config.bind)
@@ -95,13 +96,15 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
 }
 
 /// Opens the store. Sled blocks while it does.
-async fn open(storage: &Storage, catalog: &SharedCatalog, clock: &Clock) -> Result<Arc<dyn Store>, MemberError> {
-    let Storage::Sled(folder) = storage else {
-        return Ok(Arc::new(MemoryStore::new(Limits::default(), clock.clone())));
+async fn open(config: &Config, catalog: &SharedCatalog, clock: &Clock) -> Result<Arc<dyn Store>, MemberError> {
+    let interval = Some(config.compaction_interval).filter(|interval| !interval.is_zero());
+    let limits = Limits { history_age_max: interval.unwrap_or(Duration::MAX), ..Limits::default() };
+    let Storage::Sled(folder) = &config.storage else {
+        return Ok(Arc::new(MemoryStore::new(limits, clock.clone())));
     };
     let describe: Arc<dyn Describe> = Arc::new(Descriptions(Arc::clone(catalog)));
     let (folder, clock) = (folder.clone(), clock.clone());
-    let opened = tokio::task::spawn_blocking(move || sled::open(&folder, &describe, Limits::default(), clock)).await;
+    let opened = tokio::task::spawn_blocking(move || sled::open(&folder, &describe, limits, clock)).await;
     match opened {
         Ok(Ok(store)) => Ok(Arc::new(store)),
         Ok(Err(error)) => Err(MemberError::because("the store can't be opened", error)),

@@ -66,6 +66,7 @@ async fn start() -> Server {
         audit: None,
         request_limits: Default::default(),
         request_timeout: Duration::from_secs(60),
+        compaction_interval: Duration::from_secs(300),
     };
     let shutdown = Shutdown::new();
     let running = tinyplane_apiserver::start(config, clock, shutdown.clone()).await.unwrap();

@@ -7,8 +7,6 @@
 mod body;
 mod deadline;
 
-pub use deadline::parse_duration;
-
 use crate::audit::{AuditLog, Pending, Ticket};
 use crate::authn::{Authenticator, Peer, impersonate, strip_credentials};
 use crate::authz::{Authorizer, Permitted, permit};

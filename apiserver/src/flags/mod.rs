@@ -3,7 +3,6 @@
 mod audit;
 
 use crate::admission::Choice;
-use crate::chain::parse_duration;
 use crate::config::{AuthorizationMode, Config, Storage};
 use crate::egress::NodeConfig;
 use crate::flow_control::Limits;
@@ -13,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+use tinyplane_wire::clock::duration_flag;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::MemberError;
 
@@ -111,6 +111,9 @@ pub struct Flags {
     /// Folder of the store on disk
     #[arg(long, value_name = "DIR", required_if_eq("store", "sled"))]
     store_dir: Option<PathBuf>,
+    /// How far back changes can be watched from; 0 for as far as memory allows
+    #[arg(long, value_name = "DURATION", default_value = "5m0s", value_parser = duration_flag)]
+    etcd_compaction_interval: Duration,
     /// Ranges of the cluster in the loopback network, as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     cluster_net: ClusterNet,
@@ -160,6 +163,7 @@ impl TryFrom<Flags> for Config {
                 .map_err(MemberError::new)?,
             egress_file: flags.egress_selector_config_file,
             storage,
+            compaction_interval: flags.etcd_compaction_interval,
             cluster_net: flags.cluster_net,
             source_address: flags.source_address,
             audit: flags.audit.into(),
@@ -185,9 +189,8 @@ fn mode(text: &str) -> Result<AuthorizationMode, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .filter(|given| !given.is_zero())
-        .ok_or_else(|| format!("{text:?} is no duration such as 1m30s"))
+    let given = duration_flag(text)?;
+    if given.is_zero() { Err("it may not be 0".to_owned()) } else { Ok(given) }
 }
 
 fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
@@ -231,6 +234,8 @@ mod tests {
             &["--service-node-port-range=9-1"],
             &["--cluster-net=nonsense"],
             &["--request-timeout=10"],
+            &["--request-timeout=0"],
+            &["--etcd-compaction-interval=often"],
             &["--max-requests-inflight=0", "--max-mutating-requests-inflight=0"],
             &["--enable-admission-plugins=Nonsense"],
             &["--kubelet-client-certificate=c"],

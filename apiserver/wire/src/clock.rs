@@ -73,6 +73,40 @@ pub fn parse(text: &str) -> Option<SystemTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }
 
+/// The units of Go's durations, in nanoseconds.
+const UNITS: [(&str, f64); 7] =
+    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3_600e9)];
+
+/// A duration as Go writes them, in flags and in queries: `1m30s`, `500ms`, `0`. Negative ones are none.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let (mut rest, mut nanos) = (text.strip_prefix('+').unwrap_or(text), 0.0);
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let (_, unit) = UNITS.iter().find(|(name, _)| *name == &rest[..letters])?;
+        nanos += number * unit;
+        rest = &rest[letters..];
+    }
+    Duration::try_from_secs_f64(nanos / 1e9).ok()
+}
+
+/// A flag's duration, or the sentence that refuses it.
+///
+/// # Errors
+/// For what [`parse_duration`] does not read.
+pub fn duration_flag(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("{text:?} is no duration such as 1h, 1m30s or 500ms"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +118,17 @@ mod tests {
         assert_eq!(parse("2025-11-24T16:00:00Z"), Some(at));
         assert_eq!(parse("2025-11-24T17:00:00.000000+01:00"), Some(at));
         assert_eq!(format_nanos(at), "2025-11-24T16:00:00.000000000Z");
+    }
+
+    #[test]
+    fn durations_read_as_go_reads_them() {
+        for (text, millis) in
+            [("0", 0), ("30s", 30_000), ("1m30s", 90_000), ("1h0m10s", 3_610_000), ("1.5s", 1_500), ("250ms", 250)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "30", "s", "1x", "-1s", "1e300h", "1s2", "1..2s"] {
+            assert!(duration_flag(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! The agent's flags, named as upstream's.
 
 use super::{Config, CountSource, Leases};
-use crate::flag_values::{Unused, bind_address, duration, file, id, pair, port};
+use crate::flag_values::{Unused, bind_address, file, id, pair, port};
 use crate::identifiers::check;
 use crate::server::flags::OverflowFlag;
 use crate::{TlsFiles, leases};
 use clap::{ArgAction, Args, ValueEnum};
 use std::net::IpAddr;
 use std::time::Duration;
+use tinyplane_wire::clock::duration_flag;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::MemberError;
 
@@ -42,16 +43,16 @@ pub struct Flags {
     #[arg(long, default_value = "", value_parser = check)]
     agent_identifiers: String,
     /// The longest first wait before it connects again
-    #[arg(long, value_parser = duration, default_value = "1s")]
+    #[arg(long, value_parser = duration_flag, default_value = "1s")]
     sync_interval: Duration,
     /// The longest wait before it connects again
-    #[arg(long, value_parser = duration, default_value = "10s")]
+    #[arg(long, value_parser = duration_flag, default_value = "10s")]
     sync_interval_cap: Duration,
     /// Look for further servers although as many are found as there are
     #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     sync_forever: bool,
     /// How often upstream's agent looks whether its connections are ready; this one learns that at once
-    #[arg(long, value_parser = duration, default_value = "1s", hide = true)]
+    #[arg(long, value_parser = duration_flag, default_value = "1s", hide = true)]
     probe_interval: Duration,
     /// Count servers by their leases
     #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
@@ -69,7 +70,7 @@ pub struct Flags {
     #[arg(long, default_value = "")]
     kubeconfig: String,
     /// How often a silent server is asked whether it is there
-    #[arg(long, value_parser = duration, default_value = "1h")]
+    #[arg(long, value_parser = duration_flag, default_value = "1h")]
     keepalive_time: Duration,
     /// Address of /healthz, /readyz and /metrics; empty for all
     #[arg(long, default_value = "")]

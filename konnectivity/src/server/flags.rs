@@ -1,12 +1,13 @@
 //! The server's flags, named as upstream's.
 
 use super::{AgentTokens, Config, Frontend, Leases, Mode, Strategy};
-use crate::flag_values::{Unused, bind_address, duration, file, id, pair, port};
+use crate::flag_values::{Unused, bind_address, file, id, pair, port};
 use crate::{Overflow, TlsFiles, leases};
 use clap::{ArgAction, Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
+use tinyplane_wire::clock::duration_flag;
 use tinyplane_wire::identity::tls::TlsLimits;
 use tinyplane_wire::process::MemberError;
 
@@ -110,16 +111,16 @@ pub struct Flags {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     server_count: u32,
     /// How often a silent agent is asked whether it is there
-    #[arg(long, value_parser = duration, default_value = "1h")]
+    #[arg(long, value_parser = duration_flag, default_value = "1h")]
     keepalive_time: Duration,
     /// How often a silent frontend is asked whether it is there
-    #[arg(long, value_parser = duration, default_value = "1h")]
+    #[arg(long, value_parser = duration_flag, default_value = "1h")]
     frontend_keepalive_time: Duration,
     /// How long a dial may take; 0 for as long as its frontend waits
-    #[arg(long, value_parser = duration, default_value = "0")]
+    #[arg(long, value_parser = duration_flag, default_value = "0")]
     backend_dial_timeout: Duration,
     /// How long connections may go on when the server is told to end
-    #[arg(long, value_parser = duration, default_value = "0")]
+    #[arg(long, value_parser = duration_flag, default_value = "0")]
     graceful_shutdown_timeout: Duration,
     /// What happens to a slow reader behind an agent that knows no flow control (ours)
     #[arg(long, value_enum, default_value = "close-slow")]

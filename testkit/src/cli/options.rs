@@ -6,6 +6,8 @@ use crate::{Builder, Cluster, Egress, RunnerChoice, Storage};
 use clap::Args;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tinyplane_wire::clock::duration_flag;
 
 /// What kind of cluster to start.
 #[derive(Debug, Args)]
@@ -25,6 +27,9 @@ pub(super) struct Options {
     /// Where objects are kept: memory or sled [default: sled]
     #[arg(long, value_name = "STORE")]
     store: Option<Storage>,
+    /// How far back changes can be watched from; 0 for as far as memory allows [default: 5m0s]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag)]
+    etcd_compaction_interval: Option<Duration>,
     /// Run no controllers; with `--nodes 0` there is the API server alone
     #[arg(long)]
     no_controllers: bool,
@@ -59,6 +64,9 @@ impl Options {
         }
         if let Some(agents) = self.agents {
             builder = builder.agents(agents);
+        }
+        if let Some(interval) = self.etcd_compaction_interval {
+            builder = builder.compaction_interval(interval);
         }
         if self.no_controllers {
             builder = builder.controllers(false);

@@ -15,6 +15,8 @@ use tinyplane_wire::process::{MemberError, Shutdown};
 
 /// Nodes unless wished otherwise.
 const NODES: usize = 2;
+/// How often upstream has its store compacted.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
 /// Longest start, unless wished otherwise.
 const START_SECONDS_MAX: u64 = 60;
 
@@ -70,6 +72,7 @@ pub struct Builder {
     restart: bool,
     verbosity: u8,
     ledger: bool,
+    compaction_interval: Duration,
     give_up: Shutdown,
     patience: Duration,
     observer: Arc<dyn Fn(&Event) + Send + Sync>,
@@ -97,6 +100,7 @@ impl Default for Builder {
             restart: false,
             verbosity: 1,
             ledger: false,
+            compaction_interval: COMPACTION_INTERVAL,
             give_up: Shutdown::new(),
             patience: Duration::from_secs(START_SECONDS_MAX),
             observer: Arc::new(|_| {}),
@@ -198,6 +202,14 @@ impl Builder {
         self
     }
 
+    /// How far back changes can be watched from (`--etcd-compaction-interval`), five minutes if it is not said: a watch or
+    /// a list from before gets `410 Gone`, once something has been written since. Zero for as far as memory allows.
+    #[must_use]
+    pub fn compaction_interval(mut self, interval: Duration) -> Self {
+        self.compaction_interval = interval;
+        self
+    }
+
     /// Longest wait until everything is ready.
     #[must_use]
     pub fn patience(mut self, longest: Duration) -> Self {
@@ -265,6 +277,7 @@ impl Builder {
             restart: self.restart,
             verbosity: self.verbosity,
             ledger: self.ledger,
+            compaction_interval: self.compaction_interval,
             give_up: self.give_up.child_token(),
             observer: self.observer,
         };

@@ -38,6 +38,7 @@ pub(super) struct Ingredients {
     pub(super) restart: bool,
     pub(super) verbosity: u8,
     pub(super) ledger: bool,
+    pub(super) compaction_interval: Duration,
     pub(super) give_up: Shutdown,
     pub(super) observer: Observer,
 }
@@ -222,6 +223,7 @@ async fn start_members(
         ports: whereabouts.now(),
         verbosity: with.verbosity,
         ledger: with.ledger,
+        compaction_interval: with.compaction_interval,
         give_up: with.give_up.clone(),
     };
     let any = spec(Member::Apiserver);

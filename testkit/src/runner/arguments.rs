@@ -69,6 +69,7 @@ fn apiserver(spec: &Spec, line: &mut Line) {
     if plan.storage == Storage::Sled {
         line.file("store-dir", &folder.store());
     }
+    line.flag("etcd-compaction-interval", format_args!("{}ms", spec.compaction_interval.as_millis()));
     if plan.isolated() {
         line.file("egress-selector-config-file", &folder.file(EGRESS_FILE));
     }

@@ -149,6 +149,7 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
             Storage::Memory => config::Storage::Memory,
             Storage::Sled => config::Storage::Sled(folder.store()),
         },
+        compaction_interval: spec.compaction_interval,
         cluster_net: plan.division().cluster_net(),
         source_address: Some(address),
         audit: None,

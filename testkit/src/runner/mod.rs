@@ -39,6 +39,8 @@ pub(crate) struct Spec {
     pub(crate) verbosity: u8,
     /// Whether it is written down who connects to whom.
     pub(crate) ledger: bool,
+    /// How far back changes can be watched from.
+    pub(crate) compaction_interval: Duration,
     /// A start that has not come to its end yet is to be given up.
     pub(crate) give_up: Shutdown,
 }

@@ -3,7 +3,9 @@ package clients
 
 import (
 	"context"
+	"encoding/json"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -20,7 +22,12 @@ const patience = 60 * time.Second
 // config reads KUBECONFIG. Typed clients of it speak protobuf, as upstream's own components do.
 func config(t *testing.T) *rest.Config {
 	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+	return configOf(t, os.Getenv("KUBECONFIG"))
+}
+
+func configOf(t *testing.T, kubeconfig string) *rest.Config {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	must(t, err)
 	config.QPS, config.Burst = -1, -1
 	return config
@@ -35,9 +42,50 @@ func protobuf(config *rest.Config) *rest.Config {
 
 func clientset(t *testing.T) *kubernetes.Clientset {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(protobuf(config(t)))
+	return clientsetOf(t, os.Getenv("KUBECONFIG"))
+}
+
+func clientsetOf(t *testing.T, kubeconfig string) *kubernetes.Clientset {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(protobuf(configOf(t, kubeconfig)))
 	must(t, err)
 	return client
+}
+
+// program is the one that TINYPLANE names.
+func program(t *testing.T) string {
+	t.Helper()
+	found := os.Getenv("TINYPLANE")
+	if found == "" {
+		t.Fatal("TINYPLANE does not say where the program is")
+	}
+	return found
+}
+
+// aside is a cluster of a test's own.
+type aside struct {
+	Kubeconfig, DataDir string
+}
+
+// another starts a cluster beside the one that all tests share; it ends with the test.
+func another(t *testing.T, options ...string) aside {
+	t.Helper()
+	command := exec.Command(program(t), append([]string{"up", "--data-dir", t.TempDir() + "/cluster"}, options...)...)
+	command.Stderr = os.Stderr
+	told, err := command.StdoutPipe()
+	must(t, err)
+	must(t, command.Start())
+	t.Cleanup(func() {
+		if err := command.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
+		}
+		if err := command.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	var made aside
+	must(t, json.NewDecoder(told).Decode(&made))
+	return made
 }
 
 // inTime gives a context that ends with the test, or when patience does.

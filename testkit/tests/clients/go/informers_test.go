@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -80,14 +81,53 @@ func (s *story) has(states map[string]string) bool {
 // Twenty informers see every change, each once and in order, though the API server is started anew in between.
 func TestTwentyInformersResumeOverARestart(t *testing.T) {
 	client := clientset(t)
-	space := namespace(t, client)
+	followChanges(t, os.Getenv("KUBECONFIG"), namespace(t, client), func(round int) {
+		if round == 2 {
+			restart(t)
+		}
+	})
+}
+
+// The same where what was missed while the server was away has been compacted: they list again, and miss nothing.
+func TestTwentyInformersResumeOverCompaction(t *testing.T) {
+	const interval = "100ms"
+	cluster := another(t, "--nodes=0", "--no-controllers", "--etcd-compaction-interval="+interval)
+	client := clientsetOf(t, cluster.Kubeconfig)
+	maps := client.CoreV1().ConfigMaps("default")
+	before, err := maps.List(inTime(t), metav1.ListOptions{})
+	must(t, err)
+	followChanges(t, cluster.Kubeconfig, "default", func(round int) {
+		if round != 2 {
+			return
+		}
+		restart(t, "--data-dir", cluster.DataDir)
+		// Each write is a chance to compact: an hour of changes is a moment here.
+		until(t, "compaction", func(ctx context.Context) bool {
+			marker := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "marker-"}}
+			if _, err := maps.Create(ctx, marker, metav1.CreateOptions{}); err != nil {
+				return false
+			}
+			watch, err := maps.Watch(ctx, metav1.ListOptions{ResourceVersion: before.ResourceVersion})
+			if err != nil {
+				return apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
+			}
+			defer watch.Stop()
+			event := <-watch.ResultChan()
+			return event.Type == "ERROR" && apierrors.IsResourceExpired(apierrors.FromObject(event.Object))
+		})
+	})
+}
+
+// followChanges makes changes in a namespace, round by round, and holds what twenty informers see against them.
+func followChanges(t *testing.T, kubeconfig, space string, after func(round int)) {
+	t.Helper()
+	client := clientsetOf(t, kubeconfig)
 	stories := make([]*story, 20)
 	for i := range stories {
-		seen := &story{states: map[string]string{"kube-root-ca.crt": ""}}
-		delete(seen.states, "kube-root-ca.crt")
+		seen := &story{states: map[string]string{}}
 		stories[i] = seen
 		// Each with a client, and so a connection, of its own.
-		factory := informers.NewSharedInformerFactoryWithOptions(clientset(t), 0, informers.WithNamespace(space),
+		factory := informers.NewSharedInformerFactoryWithOptions(clientsetOf(t, kubeconfig), 0, informers.WithNamespace(space),
 			informers.WithTweakListOptions(func(options *metav1.ListOptions) { options.LabelSelector = "seen=yes" }))
 		informer := factory.Core().V1().ConfigMaps().Informer()
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -122,9 +162,7 @@ func TestTwentyInformersResumeOverARestart(t *testing.T) {
 	}
 	for round := range 6 {
 		change(round)
-		if round == 2 {
-			restart(t, "apiserver")
-		}
+		after(round)
 		must(t, client.CoreV1().ConfigMaps(space).Delete(inTime(t), "map-3", metav1.DeleteOptions{}))
 		delete(wished, "map-3")
 	}
@@ -136,14 +174,11 @@ func TestTwentyInformersResumeOverARestart(t *testing.T) {
 	}
 }
 
-// restart starts a member of the cluster anew, by the program that TINYPLANE names.
-func restart(t *testing.T, member string) {
+// restart starts the API server of a cluster anew.
+func restart(t *testing.T, options ...string) {
 	t.Helper()
-	program := os.Getenv("TINYPLANE")
-	if program == "" {
-		t.Fatal("TINYPLANE does not say which program restarts a member")
-	}
-	told, err := exec.CommandContext(inTime(t), program, "restart", member).CombinedOutput()
+	words := append([]string{"restart", "apiserver"}, options...)
+	told, err := exec.CommandContext(inTime(t), program(t), words...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, told)
 	}
