@@ -4,6 +4,8 @@ use ipnet::{IpNet, Ipv4Net};
 use rand::Rng;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+use tinyplane_wire::clock::Clock;
 use tinyplane_wire::net::{ClusterNet, Reserved, reserve};
 
 /// Prefix length of the smallest block. Larger ones hold several and reserve the first address of each.
@@ -18,6 +20,9 @@ const TRIAL: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
 const SENTINEL_PORTS: [u16; 4] = [40_443, 41_443, 42_443, 43_443];
 /// Blocks that are tried before giving up.
 const TRIES_MAX: usize = 512;
+/// How often a block that was given back is tried until it is somebody else's, and the wait between.
+const RELEASE_TRIES: u32 = 50;
+const RELEASE_POLL: Duration = Duration::from_millis(10);
 /// Most nodes that one block holds.
 pub(crate) const NODES_MAX: usize = 1_000;
 
@@ -65,12 +70,20 @@ impl Lease {
         Err(LeaseError::Full)
     }
 
-    /// Leases the block that a cluster had before.
+    /// Leases the block that a cluster had before. Waits a little: a socket that was closed lives on in a child of this
+    /// process between its fork and its exec.
     ///
     /// # Errors
     /// When another cluster has it.
-    pub(crate) fn again(block: Ipv4Net) -> Result<Self, LeaseError> {
-        Self::take(block.network(), block.prefix_len(), sentinel_port()?).ok_or(LeaseError::Taken(block))
+    pub(crate) async fn again(block: Ipv4Net) -> Result<Self, LeaseError> {
+        let port = sentinel_port()?;
+        for _ in 0..RELEASE_TRIES {
+            if let Some(lease) = Self::take(block.network(), block.prefix_len(), port) {
+                return Ok(lease);
+            }
+            Clock::system().sleep(RELEASE_POLL).await;
+        }
+        Err(LeaseError::Taken(block))
     }
 
     fn take(base: Ipv4Addr, prefix: u8, port: u16) -> Option<Self> {
@@ -181,8 +194,8 @@ impl Division {
 mod tests {
     use super::*;
 
-    #[test]
-    fn two_leases_never_overlap() {
+    #[tokio::test]
+    async fn two_leases_never_overlap() {
         let leases: Vec<Lease> = (0..8).map(|i| Lease::any(if i % 2 == 0 { 2 } else { 20 }).unwrap()).collect();
         for (i, a) in leases.iter().enumerate() {
             for b in &leases[i + 1..] {
@@ -190,9 +203,9 @@ mod tests {
             }
         }
         let block = leases[0].block();
-        assert!(matches!(Lease::again(block), Err(LeaseError::Taken(_))));
+        assert!(matches!(Lease::again(block).await, Err(LeaseError::Taken(_))));
         drop(leases);
-        assert_eq!(Lease::again(block).unwrap().block(), block);
+        assert_eq!(Lease::again(block).await.unwrap().block(), block);
     }
 
     #[test]

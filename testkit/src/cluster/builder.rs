@@ -250,7 +250,7 @@ impl Builder {
         let (plan, lease) = match known {
             Some(plan) => {
                 self.check_against(&plan, folder.root())?;
-                let lease = Lease::again(plan.block)?;
+                let lease = Lease::again(plan.block).await?;
                 // Before anything is started, and so before anything is written.
                 authority::check(&plan, &folder)?;
                 if plan.storage == Storage::Sled {

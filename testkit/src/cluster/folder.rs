@@ -81,7 +81,8 @@ pub(crate) struct Folder {
     root: PathBuf,
     /// A file outside that says what the administrator's kubeconfig says.
     kubeconfig_copy: Option<PathBuf>,
-    _lock: File,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is there to be held"))]
+    lock: Lock,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -98,7 +99,7 @@ impl Folder {
         let made = tempfile::Builder::new().prefix("tinyplane-").tempdir().map_err(io_at(&std::env::temp_dir()))?;
         let root = made.path().to_owned();
         let lock = lock(&root)?;
-        Ok(Self { root, kubeconfig_copy: None, _lock: lock, _temporary: Some(made) })
+        Ok(Self { root, kubeconfig_copy: None, lock, _temporary: Some(made) })
     }
 
     /// A folder that stays. Gives the plan of the cluster that was there before, if one was.
@@ -119,7 +120,7 @@ impl Folder {
             make_private(root)?;
         }
         let root = fs::canonicalize(root).map_err(io_at(root))?;
-        Ok((Self { _lock: lock(&root)?, root, kubeconfig_copy: None, _temporary: None }, known))
+        Ok((Self { lock: lock(&root)?, root, kubeconfig_copy: None, _temporary: None }, known))
     }
 
     /// The same folder, whose administrator's kubeconfig is written to a file outside as well.
@@ -233,11 +234,24 @@ impl Folder {
     }
 }
 
-fn lock(root: &Path) -> Result<File, FolderError> {
+/// A folder's lock.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said aloud: a lock that is only closed lives on in a child between its fork and its exec.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of the cluster's folder could not be given back");
+        }
+    }
+}
+
+fn lock(root: &Path) -> Result<Lock, FolderError> {
     let path = root.join("lock");
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io_at(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => Err(FolderError::InUse(root.to_owned())),
         Err(fs::TryLockError::Error(e)) => Err(io_at(&path)(e)),
     }
@@ -293,5 +307,10 @@ mod tests {
         assert!(known.is_none());
         first.write("pki/ca.crt", b"x").unwrap();
         assert!(Folder::kept(&root).is_err());
+        // As a child of this process has it before its exec.
+        let inherited = first.lock.0.try_clone().unwrap();
+        drop(first);
+        assert!(lock(&root).is_ok());
+        drop(inherited);
     }
 }
