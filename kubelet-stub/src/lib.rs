@@ -20,6 +20,8 @@ pub use start::start;
 
 /// The version that nodes tell.
 pub const KUBELET_VERSION: &str = "v1.36.0";
+/// The kernel that nodes and their containers tell of.
+pub const KERNEL_VERSION: &str = "6.12.0-tinyplane";
 /// Processors of a node, whatever the machine has.
 pub const CAPACITY_CPU: &str = "8";
 /// Memory of a node.

@@ -119,8 +119,8 @@ impl Handlers {
         } else {
             ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?.verbs
         };
+        ask.resource.deprecation().into_iter().for_each(|told| ask.call.warnings.add(told.to_owned()));
         if let Some(custom) = &ask.resource.custom {
-            custom.deprecation.iter().for_each(|told| ask.call.warnings.add(told.clone()));
             self.demand_conversion(ask, custom)?;
             if custom.terminating && ask.call.verb == Verb::Create {
                 let told = "create not allowed while custom resource definition is terminating";

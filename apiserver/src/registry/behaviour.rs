@@ -165,6 +165,8 @@ pub struct Behaviour {
     pub prepare: fn(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>),
     /// Says what its author should know. `old` is `None` when it is created.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// What every caller is told, where the kind is deprecated.
+    pub deprecation: Option<&'static str>,
     /// The columns of its Table.
     pub columns: &'static [Column],
     /// One object's cells, one a column.
@@ -187,6 +189,7 @@ impl Behaviour {
         main_resets: &[],
         prepare: |_, _, _| {},
         warnings: |_, _| Vec::new(),
+        deprecation: None,
         columns: &[NAME, AGE],
         cells: super::cells::name_and_age,
     };

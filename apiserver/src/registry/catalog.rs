@@ -74,6 +74,12 @@ impl Resource {
         schema::model().kind(&self.gvk.group, &self.gvk.version, &self.gvk.kind)
     }
 
+    /// What every caller is told, where this version of the kind is deprecated.
+    #[must_use]
+    pub fn deprecation(&self) -> Option<&str> {
+        self.custom.as_ref().map_or(self.behaviour.deprecation, |custom| custom.deprecation.as_deref())
+    }
+
     /// Whether objects are stored in the version in which this row serves them.
     #[must_use]
     pub fn is_stored_version(&self) -> bool {

@@ -109,7 +109,7 @@ pub(super) fn current(node: &Node, seen: &Value) -> Value {
         "daemonEndpoints": {"kubeletEndpoint": {"Port": node.kubelet_port}},
         "nodeInfo": {
             "machineID": machine.replace('-', ""), "systemUUID": machine, "bootID": machine,
-            "kernelVersion": "6.12.0-tinyplane",
+            "kernelVersion": crate::KERNEL_VERSION,
             "osImage": format!("Tinyplane {}", env!("CARGO_PKG_VERSION")),
             "containerRuntimeVersion": format!("tinyplane://{}", env!("CARGO_PKG_VERSION")),
             "kubeletVersion": crate::KUBELET_VERSION, "kubeProxyVersion": "",

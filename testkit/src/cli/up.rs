@@ -73,12 +73,18 @@ pub(super) async fn stop(cluster: Arc<Cluster>) {
 
 fn greet(cluster: &Cluster, kubeconfig: &Path) {
     let seconds = cluster.ready_in().as_secs_f64();
-    say(&format!("everything is ready, {} nodes among it, after {:.0} ms", cluster.plan().nodes.len(), seconds * 1e3));
+    let (nodes, millis) = (cluster.plan().nodes.len(), seconds * 1e3);
+    match nodes {
+        0 => say(&format!("everything is ready after {millis:.0} ms")),
+        nodes => say(&format!("everything is ready, {nodes} nodes among it, after {millis:.0} ms")),
+    }
     say("");
     say(&format!("  export KUBECONFIG={}", kubeconfig.display()));
-    say("  kubectl get nodes");
-    say("  kubectl create deployment web --image=nginx --replicas=3");
-    say("  kubectl get pods --watch");
+    let next = match nodes {
+        0 => ["get namespaces", "create configmap first --from-literal=key=value", "get configmaps --all-namespaces"],
+        _ => ["get nodes", "create deployment web --image=nginx --replicas=3", "get pods --watch"],
+    };
+    next.iter().for_each(|words| say(&format!("  kubectl {words}")));
     say("");
     let members: Vec<_> = cluster
         .members()

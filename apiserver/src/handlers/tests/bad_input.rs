@@ -82,6 +82,16 @@ async fn unknown_fields_are_refused_told_or_ignored_as_the_client_wants() {
 }
 
 #[tokio::test]
+async fn who_asks_for_a_deprecated_kind_is_told() {
+    let desk = Desk::new().await;
+    assert_eq!(desk.get(PODS).await.code, 200);
+    assert!(desk.warnings().is_empty());
+    assert_eq!(desk.get("/api/v1/namespaces/default/endpoints").await.code, 200);
+    let told = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+    assert_eq!(desk.warnings(), [format!("299 - \"{told}\"")]);
+}
+
+#[tokio::test]
 async fn queries_that_are_wrong_are_bad_requests() {
     let desk = Desk::new().await;
     let table = [

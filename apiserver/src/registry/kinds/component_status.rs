@@ -1,4 +1,4 @@
-//! `ComponentStatus`es, which are made up when they are asked for.
+//! `ComponentStatus`es, of which there are none: upstream makes them up by asking components that are not here.
 
 use crate::registry::behaviour::{Behaviour, NAME, column};
 use crate::registry::cells::{items, name};
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// `ComponentStatus`es.
 pub(super) static COMPONENT_STATUS: Behaviour = Behaviour {
+    deprecation: Some("v1 ComponentStatus is deprecated in v1.19+"),
     columns: &[
         NAME,
         column("Status", "Whether the component is healthy."),

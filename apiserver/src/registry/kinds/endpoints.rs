@@ -10,6 +10,7 @@ const SHOWN_MAX: usize = 3;
 pub(super) static ENDPOINTS: Behaviour = Behaviour {
     create_on_update: true,
     columns: &[NAME, column("Endpoints", "The ready addresses, with their ports."), AGE],
+    deprecation: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
     cells: |endpoints, now| vec![name(endpoints), addresses(endpoints), age(endpoints, now)],
     ..Behaviour::PLAIN
 };

@@ -60,7 +60,7 @@ pub(super) async fn uname(process: &mut Process) -> Outcome {
     let fields = [
         ('s', "Linux"),
         ('n', process.machine.sandbox.spec.hostname.as_str()),
-        ('r', "6.1.0-tinyplane"),
+        ('r', crate::KERNEL_VERSION),
         ('v', "#1 SMP"),
         ('m', machine),
         ('o', "GNU/Linux"),

@@ -125,7 +125,7 @@ impl Builder<'_> {
         self.text(&root, "etc/group", "root:x:0:\nnogroup:x:65534:\n", 0o644)?;
         self.text(&root, "etc/os-release", image.os_release, 0o644)?;
         self.text(&root, "proc/1/cmdline", &image.command_line(spec).join("\0"), 0o444)?;
-        self.text(&root, "proc/version", "Linux version 6.1.0-tinyplane (built-in)\n", 0o444)?;
+        self.text(&root, "proc/version", &format!("Linux version {} (built-in)\n", crate::KERNEL_VERSION), 0o444)?;
         self.text(&root, "proc/mounts", &mounts(spec), 0o444)?;
         for program in image.programs {
             let text = format!("{PROGRAM_MARK}{}\n", program.name);
