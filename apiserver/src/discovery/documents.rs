@@ -127,6 +127,16 @@ fn words(verbs: Verbs) -> Vec<&'static str> {
     verbs.words().collect()
 }
 
+/// What may be done to a resource: of a custom one in another order, as upstream tells it, and of one whose definition is
+/// going nothing that makes or changes objects, though changes are still taken.
+fn verbs(row: &Resource) -> Vec<&'static str> {
+    match &row.custom {
+        None => words(row.verbs),
+        Some(custom) if custom.terminating => vec!["delete", "deletecollection", "get", "list", "watch"],
+        Some(_) => vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
+    }
+}
+
 fn texts(texts: &[SmolStr]) -> Vec<&str> {
     texts.iter().map(SmolStr::as_str).collect()
 }
@@ -137,7 +147,7 @@ fn resource_list(group: &str, version: &str, rows: &[&Arc<Resource>]) -> (String
     for row in rows {
         let mut entry = json!({
             "name": row.plural.as_str(), "singularName": row.singular.as_str(), "namespaced": row.namespaced,
-            "kind": row.gvk.kind.as_str(), "verbs": words(row.verbs),
+            "kind": row.gvk.kind.as_str(), "verbs": verbs(row),
         });
         if !row.short_names.is_empty() {
             entry["shortNames"] = json!(texts(&row.short_names));
@@ -205,7 +215,7 @@ fn aggregated_resource(row: &Resource) -> Value {
     let mut entry = json!({
         "resource": row.plural.as_str(), "responseKind": kind(&row.gvk, false),
         "scope": if row.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": row.singular.as_str(), "verbs": words(row.verbs),
+        "singularResource": row.singular.as_str(), "verbs": verbs(row),
     });
     if !row.short_names.is_empty() {
         entry["shortNames"] = json!(texts(&row.short_names));

@@ -1,9 +1,9 @@
 //! Follows the definitions: names are accepted, rows come and go, and what is deleted is drained.
 
-use super::Custom;
 use super::drain::{drain, write};
 use super::names;
 use super::rows::{self, Forms};
+use super::{Custom, api_services};
 use crate::registry::Registry;
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
@@ -81,7 +81,8 @@ impl Definitions {
             }
         }
         // Whoever reads that a definition is established finds it served.
-        self.serve(&definitions);
+        let rows = self.serve(&definitions);
+        api_services::keep(&self.registry, &rows).await?;
         for at in judged {
             self.write_down(&definitions[at]).await?;
         }
@@ -115,8 +116,8 @@ impl Definitions {
         .await
     }
 
-    /// Puts the rows of all established definitions into the catalog, in the order of discovery.
-    fn serve(&mut self, definitions: &[Value]) {
+    /// Puts the rows of all established definitions into the catalog, in the order of discovery, and answers them.
+    fn serve(&mut self, definitions: &[Value]) -> Vec<Arc<Resource>> {
         let mut known = HashMap::new();
         let established = definitions.iter().filter(|one| names::is(&one["status"], "Established"));
         for definition in established {
@@ -154,5 +155,6 @@ impl Definitions {
                 |one: &Arc<Custom>| rows.iter().any(|row| row.custom.as_ref().is_some_and(|c| Arc::ptr_eq(c, one)));
             customs.filter(|one| !stays(one)).for_each(|one| one.gone.cancel());
         }
+        rows
     }
 }

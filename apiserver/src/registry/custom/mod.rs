@@ -1,5 +1,6 @@
 //! Custom resources: rows made of `CustomResourceDefinition`s, and what they know beyond those of built-in kinds.
 
+mod api_services;
 mod columns;
 mod drain;
 mod follow;

@@ -65,6 +65,12 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
         catalog.rows().filter(|row| row.custom.is_some()).map(|row| row.gvk.version.to_string()).collect()
     };
     assert_eq!(custom, ["v1", "v1beta1"]);
+    let service = |version: &str| {
+        let name = format!("{version}.g.example.com");
+        world.registry.find("apiregistration.k8s.io", "apiservices", "", &name).unwrap()
+    };
+    assert_eq!(service("v1").unwrap()["spec"]["groupPriorityMinimum"], 1_000);
+    assert_eq!(service("v1beta1").unwrap()["status"]["conditions"][0]["reason"], "Local");
     world
         .create(
             "g.example.com",
@@ -94,6 +100,7 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     assert!(found(&world, "foos.g.example.com").is_none());
     assert!(definitions.bring_up_to_date().await.unwrap());
     assert!(world.registry.resource(&Gvr::new("g.example.com", "v1", "foos")).is_err());
+    assert!(service("v1").is_none() && service("v1beta1").is_none());
 }
 
 #[tokio::test]
