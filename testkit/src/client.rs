@@ -2,15 +2,20 @@
 
 use crate::cluster::ClusterError;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use tinyplane_wire::client::{Client, ClientError};
+use tinyplane_wire::client::{Backoff, Client, ClientError};
+use tinyplane_wire::clock::Clock;
 use tinyplane_wire::gvr::Gvr;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::status::Status;
+use tinyplane_wire::watch::EventType;
 
 /// Longest wait unless said otherwise.
 const WAIT_SECONDS_MAX: u64 = 60;
+/// How soon a server is asked again that was away or too slow.
+const AGAIN: Backoff = Backoff { first: Duration::from_millis(5), most: Duration::from_secs(1) };
 
 /// A client with a user's rights.
 #[derive(Clone, Debug)]
@@ -99,7 +104,13 @@ impl Admin {
         let wish = Wish::parse(until)?;
         let (gvr, namespace, name) = self.locate(what).await?;
         let mut last = "nothing".to_owned();
-        let follow = self.follow(&gvr, namespace.as_deref(), &name, |object| {
+        let query = format!("fieldSelector=metadata.name%3D{name}");
+        let follow = self.follow(&gvr, namespace.as_deref(), &query, |sight| {
+            let object = match sight {
+                Sight::Listed(objects) => objects.first(),
+                Sight::Now(object) => Some(object),
+                Sight::Gone(_) => None,
+            };
             last = object.map_or_else(|| "no such object".into(), |o| o["status"].to_string());
             wish.holds(object)
         });
@@ -117,33 +128,27 @@ impl Admin {
                 self.client.connection().request(http_get(), "/readyz")?.send().await.map_err(ClientError::from)?;
                 return Ok(());
             }
-            let gvr = Gvr::new("", "v1", "nodes");
-            let ready = Wish::Condition("Ready".into(), "True".into());
-            loop {
-                let listed = match self.client.list(&gvr, None, "").await {
-                    Ok(listed) => listed,
-                    // The certificates and rights of the administrator are there from the first answer on; what is
-                    // not there yet is the rest of the start.
-                    Err(ClientError::Status(status)) if status.code >= 500 => continue,
-                    Err(error) => return Err(error.into()),
+            let wish = Wish::Condition("Ready".into(), "True".into());
+            let mut ready = BTreeSet::new();
+            self.follow(&Gvr::new("", "v1", "nodes"), None, "", |sight| {
+                let (seen, there) = match sight {
+                    Sight::Listed(all) => {
+                        ready.clear();
+                        (all, true)
+                    }
+                    Sight::Now(node) => (std::slice::from_ref(node), true),
+                    Sight::Gone(node) => (std::slice::from_ref(node), false),
                 };
-                let mut count = count_ready(&listed, &ready);
-                last = format!("{count} of {nodes} nodes are Ready");
-                if count >= nodes {
-                    return Ok(());
+                for node in seen {
+                    match there && wish.holds(Some(node)) {
+                        true => ready.insert(Meta::of(node).name().to_owned()),
+                        false => ready.remove(Meta::of(node).name()),
+                    };
                 }
-                let from = format!("resourceVersion={}", Meta::of(&listed).resource_version());
-                let mut frames = self.client.watch(&gvr, None, &from).await?;
-                while let Some(frame) = frames.next().await? {
-                    if ready.holds(Some(&frame.object)) {
-                        count = count_ready(&self.client.list(&gvr, None, "").await?, &ready);
-                        last = format!("{count} of {nodes} nodes are Ready");
-                    }
-                    if count >= nodes {
-                        return Ok(());
-                    }
-                }
-            }
+                last = format!("{} of {nodes} nodes are Ready", ready.len());
+                ready.len() >= nodes
+            })
+            .await
         };
         match tokio::time::timeout(longest, wait).await {
             Ok(outcome) => outcome,
@@ -151,34 +156,58 @@ impl Admin {
         }
     }
 
+    /// Tells of the objects there are and of what becomes of them, until that is what was waited for. A server that is
+    /// away for a while, or that takes too long for once, is asked again.
     async fn follow(
         &self,
         gvr: &Gvr,
         namespace: Option<&str>,
-        name: &str,
-        mut holds: impl FnMut(Option<&Value>) -> bool,
+        query: &str,
+        mut met: impl FnMut(Sight<'_>) -> bool,
     ) -> Result<(), ClusterError> {
+        let mut failures = 0;
         loop {
-            let query = format!("fieldSelector=metadata.name%3D{name}");
-            let listed = self.client.list(gvr, namespace, &query).await?;
-            if holds(listed["items"].get(0)) {
-                return Ok(());
-            }
-            let query = format!("{query}&resourceVersion={}", Meta::of(&listed).resource_version());
-            let mut frames = self.client.watch(gvr, namespace, &query).await?;
-            while let Some(frame) = frames.next().await? {
-                use tinyplane_wire::watch::EventType::{Added, Bookmark, Deleted, Error, Modified};
-                let met = match frame.event {
-                    Added | Modified => holds(Some(&frame.object)),
-                    Deleted => holds(None),
-                    Bookmark => false,
-                    Error => break,
-                };
-                if met {
-                    return Ok(());
+            match self.follow_once(gvr, namespace, query, &mut met).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => failures = 0,
+                Err(ClientError::Status(status)) if status.code < 500 && status.code != 410 => {
+                    return Err(ClientError::Status(status).into());
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::debug!(%error, resource = %gvr, failures, "what is waited for can't be watched");
+                    Clock::system().sleep(AGAIN.after(failures)).await;
                 }
             }
         }
+    }
+
+    /// A list and a watch. True when what was waited for was met, false when the server ended the watch before.
+    async fn follow_once(
+        &self,
+        gvr: &Gvr,
+        namespace: Option<&str>,
+        query: &str,
+        met: &mut impl FnMut(Sight<'_>) -> bool,
+    ) -> Result<bool, ClientError> {
+        let listed = self.client.list(gvr, namespace, query).await?;
+        if met(Sight::Listed(listed["items"].as_array().map_or(&[], Vec::as_slice))) {
+            return Ok(true);
+        }
+        let query = format!("{query}&resourceVersion={}", Meta::of(&listed).resource_version());
+        let mut frames = self.client.watch(gvr, namespace, query.trim_start_matches('&')).await?;
+        while let Some(frame) = frames.next().await? {
+            let done = match frame.event {
+                EventType::Added | EventType::Modified => met(Sight::Now(&frame.object)),
+                EventType::Deleted => met(Sight::Gone(&frame.object)),
+                EventType::Bookmark => false,
+                EventType::Error => return Ok(false),
+            };
+            if done {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn locate(&self, what: &str) -> Result<(Gvr, Option<String>, String), ClusterError> {
@@ -234,8 +263,14 @@ fn find_in(listed: &Value, word: &str) -> Option<Found> {
     Some(Found { gvr, namespaced: resource["namespaced"].as_bool().unwrap_or_default() })
 }
 
-fn count_ready(listed: &Value, ready: &Wish) -> usize {
-    listed["items"].as_array().into_iter().flatten().filter(|node| ready.holds(Some(node))).count()
+/// What a wait sees of a collection.
+enum Sight<'a> {
+    /// All that is there.
+    Listed(&'a [Value]),
+    /// One that came or changed.
+    Now(&'a Value),
+    /// One that went, as it was last.
+    Gone(&'a Value),
 }
 
 enum Wish {

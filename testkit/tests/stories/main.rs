@@ -4,6 +4,7 @@ mod applying;
 mod apps;
 mod bad_input;
 mod certificates;
+mod charts;
 mod crash;
 mod custom;
 mod endings;
