@@ -1,0 +1,30 @@
+//! What benches read of processes, and how they sum up.
+
+use std::time::Duration;
+
+/// Ticks of `/proc` in a second, on every Linux.
+const TICKS: u64 = 100;
+
+/// A field of `/proc/PID/status` in MiB: `VmRSS`, or `RssAnon`.
+pub(crate) fn resident_mib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u32 = line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or_default();
+    f64::from(kib) / 1024.0
+}
+
+/// The processor time that a process has taken so far.
+pub(crate) fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything; behind it the 12th and 13th fields are user's and system's ticks.
+    let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = behind.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1_000 / TICKS)
+}
+
+/// The time below which this share of all lies; 0.5 is the median.
+pub(crate) fn quantile(times: &mut [Duration], share: f64) -> Duration {
+    times.sort_unstable();
+    let at = (times.len() as f64 * share) as usize;
+    times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+}
