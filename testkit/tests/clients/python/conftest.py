@@ -18,3 +18,43 @@ def namespace(cluster):
     core.create_namespace({"metadata": {"name": name}})
     yield name
     core.delete_namespace(name)
+
+
+@pytest.fixture
+def widgets(cluster):
+    """A kind of one's own, served as `widgets` under a group that no other test has."""
+    group = f"g{uuid.uuid4().hex[:8]}.example.com"
+    schema = {
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object",
+                "required": ["size"],
+                "properties": {
+                    "size": {"type": "integer", "minimum": 0, "maximum": 9},
+                    "colour": {"type": "string", "default": "red"},
+                },
+            },
+            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+    }
+    subresources = {
+        "status": {},
+        "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"},
+    }
+    api = client.ApiextensionsV1Api()
+    name = f"widgets.{group}"
+    api.create_custom_resource_definition({
+        "metadata": {"name": name},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wg"]},
+            "versions": [{
+                "name": "v1", "served": True, "storage": True,
+                "schema": {"openAPIV3Schema": schema}, "subresources": subresources,
+            }],
+        },
+    })
+    yield group
+    api.delete_custom_resource_definition(name)
