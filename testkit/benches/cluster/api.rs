@@ -24,8 +24,12 @@ const SERIAL: usize = 200;
 const BURST: usize = 2_000;
 const MAPS: &str = "/api/v1/namespaces/bench/configmaps";
 
+/// Connections of the watchers: one takes a hundred streams, as upstream's.
+const WATCHER_CONNECTIONS: usize = 4;
+
 struct Bench {
     client: Client,
+    watchers: Vec<Client>,
     server: u32,
 }
 
@@ -34,7 +38,12 @@ pub(crate) async fn run() {
     let wishes = Cluster::builder().runner(RunnerChoice::ProcessesOf(binary)).storage(Storage::Sled);
     let cluster = wishes.nodes(0).controllers(false).start().await.expect("a cluster starts");
     let server = cluster.members().iter().find(|view| view.member == Member::Apiserver).and_then(|view| view.pid);
-    let bench = Bench { client: cluster.admin().client().clone(), server: server.expect("the server has a process") };
+    let open = |_| Client::from_kubeconfig(&cluster.kubeconfig("admin"), None, "bench").expect("a client");
+    let bench = Bench {
+        client: cluster.admin().client().clone(),
+        watchers: (0..WATCHER_CONNECTIONS).map(open).collect(),
+        server: server.expect("the server has a process"),
+    };
     // Without controllers somebody must make the account that pods are given.
     bench.make("/api/v1/namespaces", &json!({"metadata": {"name": "bench"}})).await;
     bench.make("/api/v1/namespaces/bench/serviceaccounts", &json!({"metadata": {"name": "default"}})).await;
@@ -148,8 +157,10 @@ impl Bench {
     async fn watches(&self) {
         let gvr = Gvr::new("", "v1", "configmaps");
         self.make(MAPS, &map("watched", "0")).await;
-        let watches =
-            (0..WATCHERS).map(|_| self.client.watch(&gvr, Some("bench"), "fieldSelector=metadata.name%3Dwatched"));
+        let watches = (0..WATCHERS).map(|number| {
+            let client = &self.watchers[number % WATCHER_CONNECTIONS];
+            client.watch(&gvr, Some("bench"), "fieldSelector=metadata.name%3Dwatched")
+        });
         let mut watches: Vec<WatchStream> =
             join_all(watches).await.into_iter().collect::<Result<_, _>>().expect("watches begin");
         join_all(watches.iter_mut().map(WatchStream::next)).await;

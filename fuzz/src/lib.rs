@@ -1,0 +1,53 @@
+//! Bodies of fuzz targets: each takes any bytes, and panics where something is not as it must be. `targets/` hands them
+//! to libFuzzer; the test here replays the corpora, so that what was found once stays mended.
+
+mod bodies;
+mod desk;
+mod packets;
+mod patches;
+mod requests;
+mod schemas;
+mod selectors;
+
+/// One target: its name, which is its corpus' as well, and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 6] = [
+    ("bodies", bodies::run),
+    ("packets", packets::run),
+    ("patches", patches::run),
+    ("requests", requests::run),
+    ("schemas", schemas::run),
+    ("selectors", selectors::run),
+];
+
+/// Runs the body of a target.
+///
+/// # Panics
+/// When there is none of this name, or when something is not as it must be.
+pub fn run(target: &str, bytes: &[u8]) {
+    let found = TARGETS.iter().find(|(name, _)| *name == target);
+    let (_, body) = found.expect("a target of TARGETS");
+    body(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_corpora_are_replayed() {
+        for (name, body) in TARGETS {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+            let mut files = 0;
+            for entry in std::fs::read_dir(&folder).expect("every target has a corpus") {
+                let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
+                body(&bytes);
+                files += 1;
+            }
+            assert!(files > 2, "{name} has {files} files");
+        }
+    }
+}
