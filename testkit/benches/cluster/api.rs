@@ -156,7 +156,8 @@ impl Bench {
 
     async fn watches(&self) {
         let gvr = Gvr::new("", "v1", "configmaps");
-        self.make(MAPS, &map("watched", "0")).await;
+        // A change that changes nothing is no event.
+        self.make(MAPS, &map("watched", "as it was made")).await;
         let watches = (0..WATCHERS).map(|number| {
             let client = &self.watchers[number % WATCHER_CONNECTIONS];
             client.watch(&gvr, Some("bench"), "fieldSelector=metadata.name%3Dwatched")
