@@ -137,6 +137,7 @@ impl Chain {
                 waited: trail.waited,
                 answer_bytes: response.body().size_hint().exact(),
                 long_running: trail.long_running,
+                terminated: trail.terminated,
             };
             self.metrics.requests.count(&labels, counted);
         }
@@ -157,8 +158,9 @@ impl Chain {
         let labels = trail.labels.insert(RequestLabels::of(&call, self.is_served(&call))).clone();
         let long_running = call.is_long_running();
         trail.long_running = long_running;
+        let asked = Instant::now();
         let caller = self.authenticator.caller(&call);
-        self.metrics.authentication.count(caller.is_ok());
+        self.metrics.callers.count(caller.as_ref().ok().map(|caller| caller.name.as_str()), asked.elapsed());
         if let Some(log) = &self.audit {
             let nobody = Arc::default();
             trail.audit = log.begin(&call, request.uri(), caller.as_ref().unwrap_or(&nobody))?;
@@ -176,7 +178,10 @@ impl Chain {
         let leave = self.flow_control.admit(&call, &caller, &mut trail.class).await;
         trail.waited = asked.elapsed();
         // It is given back when the answer is known, or a watch has begun.
-        let Ok(_leave) = leave else { return Ok(respond::too_many_requests()) };
+        let Ok(_leave) = leave else {
+            trail.terminated = true;
+            return Ok(respond::too_many_requests());
+        };
         strip_credentials(&mut call.headers);
         strip_credentials(request.headers_mut());
         let permitted = permit(call, caller, Arc::clone(&self.authorizer));
@@ -195,10 +200,11 @@ impl Chain {
         tokio::select! {
             biased;
             served = self.serve(call, request) => served,
-            () = self.clock.sleep(call_timeout) => Err(Status::failure(
-                Reason::Timeout,
-                "Timeout: request did not complete within the allotted timeout",
-            )),
+            () = self.clock.sleep(call_timeout) => {
+                trail.terminated = true;
+                let told = "Timeout: request did not complete within the allotted timeout";
+                Err(Status::failure(Reason::Timeout, told))
+            }
         }
     }
 
@@ -224,6 +230,7 @@ struct Trail {
     audit: Option<Pending>,
     waited: Duration,
     long_running: bool,
+    terminated: bool,
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

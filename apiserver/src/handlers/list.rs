@@ -22,6 +22,8 @@ impl Handlers {
     pub(super) fn list(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
         let accept = ask.accept()?;
         let page = self.registry.list(&ask.resource, &selection(ask)?, &options::list(&ask.call.query)?)?;
+        let gvk = &ask.resource.gvk;
+        self.metrics.lists.count(&gvk.group, &ask.resource.plural, page.entries.len());
         let metadata = metadata(&page);
         let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
         let pieces = match (accept.form, accept.media) {

@@ -119,7 +119,12 @@ impl Handlers {
         } else {
             ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?.verbs
         };
-        ask.resource.deprecation().into_iter().for_each(|told| ask.call.warnings.add(told.to_owned()));
+        if let Some(told) = ask.resource.deprecation() {
+            ask.call.warnings.add(told.to_owned());
+            let gvk = &ask.resource.gvk;
+            let labels = [gvk.group.as_str(), gvk.version.as_str(), ask.resource.plural.as_str(), subresource];
+            self.metrics.deprecated.series(&labels.map(str::to_owned));
+        }
         if let Some(custom) = &ask.resource.custom {
             self.demand_conversion(ask, custom)?;
             if custom.terminating && ask.call.verb == Verb::Create {

@@ -42,6 +42,8 @@ impl Handlers {
             let (shutdown, gone, sent) = (shutdown.clone(), gone.clone(), Arc::clone(&sent));
             async move {
                 let seen = tokio::select! {
+                    // What has happened is told before the end.
+                    biased;
                     seen = watch.next() => seen?,
                     () = shutdown.cancelled() => return None,
                     () = gone.cancelled() => return None,

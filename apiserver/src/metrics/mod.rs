@@ -3,16 +3,20 @@
 //! Counting takes no lock: a series is found in a map that is replaced and never changed, and is made of atomics.
 
 mod admission;
+mod callers;
 mod family;
 mod histogram;
+mod lists;
 mod objects;
 mod process;
 mod requests;
 mod text;
 
 pub use admission::{AdmissionSeries, PluginSeries, Step};
+pub use callers::Callers;
 pub use family::Family;
 pub use histogram::Histogram;
+pub use lists::Lists;
 pub use objects::StoredObjects;
 pub use process::Process;
 pub use requests::{Counted, InFlight, LongRunning, RequestLabels, RequestSeries, Requests};
@@ -58,8 +62,14 @@ pub struct Metrics {
     pub requests: Requests,
     /// Admission, by plugin and step.
     pub admission: AdmissionSeries,
-    /// Whether callers were known.
-    pub authentication: Outcomes,
+    /// Whether callers were known, and who they were.
+    pub callers: Callers,
+    /// Lists, by resource.
+    pub lists: Lists,
+    /// Deprecated kinds that somebody asked for: group, version, resource and subresource.
+    pub deprecated: Family<[String; 4], ()>,
+    /// Handshakes of TLS that failed.
+    pub handshake_failures: AtomicU64,
     /// Whether callers were allowed.
     pub authorization: Outcomes,
     /// Events that were sent to watchers, by group, version and resource.
@@ -134,8 +144,7 @@ impl Source for Metrics {
                 text.sample(name, &[("result", word)], counter.load(Ordering::Relaxed) as f64);
             }
         };
-        text.family("authentication_attempts", Kind::Counter, "[ALPHA] Callers, by whether they were known.");
-        outcomes(text, "authentication_attempts", &self.authentication, "success", "failure");
+        self.callers.tell(text);
         text.family("authorization_attempts_total", Kind::Counter, "[ALPHA] Questions to authorization, by answer.");
         outcomes(text, "authorization_attempts_total", &self.authorization, "allowed", "no-opinion");
         text.family("apiserver_audit_event_total", Kind::Counter, "[ALPHA] Events that were sent to the audit log.");
@@ -143,6 +152,22 @@ impl Source for Metrics {
         let help = "[ALPHA] Events that the audit log could not take.";
         text.family("apiserver_audit_requests_rejected_total", Kind::Counter, help);
         text.sample("apiserver_audit_requests_rejected_total", &[], self.audit.lost.load(Ordering::Relaxed) as f64);
+        let name = "apiserver_requested_deprecated_apis";
+        text.family(name, Kind::Gauge, "[STABLE] Deprecated kinds that somebody asked for.");
+        for ([group, version, resource, subresource], _) in self.deprecated.all() {
+            let labels = [
+                ("group", group.as_str()),
+                ("removed_release", ""),
+                ("resource", resource.as_str()),
+                ("subresource", subresource.as_str()),
+                ("version", version.as_str()),
+            ];
+            text.sample(name, &labels, 1.0);
+        }
+        let name = "apiserver_tls_handshake_errors_total";
+        text.family(name, Kind::Counter, "[ALPHA] Handshakes of TLS that failed.");
+        text.sample(name, &[], self.handshake_failures.load(Ordering::Relaxed) as f64);
+        self.lists.tell(text);
         self.tell_watches(text);
         self.tell_store(text);
     }

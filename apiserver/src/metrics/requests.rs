@@ -19,6 +19,8 @@ const CODES: [u16; 26] = [
     200, 201, 202, 101, 204, 206, 301, 302, 304, 307, 400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422, 429, 500,
     502, 503, 504,
 ];
+/// The codes of requests that the server ends to protect itself.
+const TERMINATED: [u16; 2] = [429, 504];
 /// Paths that are no resource and are counted under their own name.
 const PATHS: [&str; 9] =
     ["/healthz", "/livez", "/readyz", "/version", "/metrics", "/api", "/apis", "/openapi/v2", "/openapi/v3"];
@@ -113,6 +115,8 @@ pub struct RequestSeries {
     served_seconds: Histogram,
     answer_bytes: Histogram,
     long_running: AtomicI64,
+    /// Refused because too much ran, and given up because they took too long.
+    terminated: [AtomicU64; TERMINATED.len()],
 }
 
 impl Default for RequestSeries {
@@ -123,6 +127,7 @@ impl Default for RequestSeries {
             served_seconds: Histogram::new(SECONDS),
             answer_bytes: Histogram::new(ANSWER_BYTES),
             long_running: AtomicI64::new(0),
+            terminated: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }
@@ -148,6 +153,8 @@ pub struct Counted {
     pub answer_bytes: Option<u64>,
     /// Whether it lasts as long as its caller wants: its time says nothing then.
     pub long_running: bool,
+    /// Whether the server ended it to protect itself.
+    pub terminated: bool,
 }
 
 impl Requests {
@@ -159,6 +166,9 @@ impl Requests {
             if !counted.long_running {
                 series.seconds.record(counted.took);
                 series.served_seconds.record(counted.took.saturating_sub(counted.waited));
+            }
+            if let Some(at) = TERMINATED.iter().position(|code| counted.terminated && *code == counted.code) {
+                series.terminated[at].fetch_add(1, Ordering::Relaxed);
             }
             if let Some(bytes) = counted.answer_bytes.filter(|_| matches!(labels.verb, "GET" | "LIST")) {
                 series.answer_bytes.record_units(bytes);
@@ -243,6 +253,18 @@ impl Requests {
         histograms("apiserver_request_sli_duration_seconds", help, false, |series| &series.served_seconds);
         let help = "[STABLE] Bytes of answers to reading requests.";
         histograms("apiserver_response_sizes", help, false, |series| &series.answer_bytes);
+        let name = "apiserver_request_terminations_total";
+        text.family(name, Kind::Counter, "[ALPHA] Requests that the server ended to protect itself.");
+        for (labels, series) in &all {
+            for (code, counter) in TERMINATED.iter().zip(&series.terminated) {
+                let (count, code) = (counter.load(Ordering::Relaxed), code.to_string());
+                if count > 0 {
+                    let mut pairs = labels.pairs(false);
+                    pairs.insert(0, ("code", &code));
+                    text.sample(name, &pairs, count as f64);
+                }
+            }
+        }
         let name = "apiserver_current_inflight_requests";
         text.family(name, Kind::Gauge, "[STABLE] Requests under way.");
         for (kind, counter) in [("mutating", &self.mutating), ("readOnly", &self.read_only)] {

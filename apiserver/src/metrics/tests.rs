@@ -23,8 +23,15 @@ fn a_request_is_counted_under_its_labels() {
         waited: Duration::from_millis(28),
         answer_bytes: Some(2_000),
         long_running: false,
+        terminated: false,
     };
     metrics.requests.count(&labels, counted);
+    metrics.requests.count(&labels, Counted { code: 429, terminated: true, ..counted });
+    metrics.callers.count(Some("jane@example.com"), Duration::ZERO);
+    metrics.callers.count(Some("system:kube-scheduler"), Duration::ZERO);
+    metrics.callers.count(Some("jane"), Duration::ZERO);
+    metrics.lists.count("", "pods", 3);
+    metrics.deprecated.series(&["", "v1", "endpoints", ""].map(str::to_owned));
     let _open = metrics.requests.open(&RequestLabels::of(&call("GET", "/api/v1/pods?watch=1"), true));
     let _under_way = InFlight::begin(Arc::clone(&metrics), true);
     let mut text = Text::default();
@@ -34,9 +41,16 @@ fn a_request_is_counted_under_its_labels() {
     for line in [
         format!("apiserver_request_total{{code=\"200\",component=\"apiserver\",dry_run=\"\",{labels}}} 1"),
         format!("apiserver_request_duration_seconds_bucket{{component=\"apiserver\",dry_run=\"\",{labels},le=\"0.025\"}} 0"),
-        format!("apiserver_request_duration_seconds_bucket{{component=\"apiserver\",dry_run=\"\",{labels},le=\"0.05\"}} 1"),
-        format!("apiserver_request_sli_duration_seconds_bucket{{component=\"apiserver\",{labels},le=\"0.005\"}} 1"),
-        format!("apiserver_response_sizes_sum{{component=\"apiserver\",{labels}}} 2000"),
+        format!("apiserver_request_duration_seconds_bucket{{component=\"apiserver\",dry_run=\"\",{labels},le=\"0.05\"}} 2"),
+        format!("apiserver_request_sli_duration_seconds_bucket{{component=\"apiserver\",{labels},le=\"0.005\"}} 2"),
+        format!("apiserver_response_sizes_sum{{component=\"apiserver\",{labels}}} 4000"),
+        format!("apiserver_request_terminations_total{{code=\"429\",component=\"apiserver\",{labels}}} 1"),
+        "authentication_attempts{result=\"success\"} 3".to_owned(),
+        "authenticated_user_requests{username=\"email_id\"} 1".to_owned(),
+        "authenticated_user_requests{username=\"other\"} 1".to_owned(),
+        "authenticated_user_requests{username=\"system:kube-scheduler\"} 1".to_owned(),
+        "apiserver_cache_list_returned_objects_total{group=\"\",resource=\"pods\"} 3".to_owned(),
+        "apiserver_requested_deprecated_apis{group=\"\",removed_release=\"\",resource=\"endpoints\",subresource=\"\",version=\"v1\"} 1".to_owned(),
         "apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1".to_owned(),
         "apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"WATCH\",version=\"v1\"} 1".to_owned(),
     ] {

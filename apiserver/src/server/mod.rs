@@ -8,6 +8,7 @@ use connection::Protocol;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tinyplane_wire::net::{Listener, Sources, bind};
 use tinyplane_wire::process::Shutdown;
@@ -55,10 +56,11 @@ impl Server {
                     connections.spawn(async move {
                         let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.stream));
                         match handshake.await {
-                            Ok(Ok(stream)) => protocol.serve(stream, accepted.peer, chain, shutdown).await,
+                            Ok(Ok(stream)) => return protocol.serve(stream, accepted.peer, chain, shutdown).await,
                             Ok(Err(error)) => tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed"),
                             Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake took too long"),
                         }
+                        chain.metrics.handshake_failures.fetch_add(1, Ordering::Relaxed);
                     });
                 }
                 Some(_) = connections.join_next() => {}

@@ -46,3 +46,21 @@ async fn nests_and_anchors_and_numbers_are_bounded() {
         assert_eq!(desk.ask("POST", MAPS, &[("content-type", JSON)], sent).await.code, 400);
     }
 }
+
+#[tokio::test]
+async fn ten_thousand_requirements_are_judged_like_one() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, json!({"metadata": {"name": "labelled", "labels": {"a": "b"}}})).await;
+    let same = ["a%3Db"; 10_000].join(",");
+    let found = desk.get(&format!("{MAPS}?labelSelector={same}")).await;
+    assert_eq!((found.code, found.value["items"].as_array().map(Vec::len)), (200, Some(1)));
+    let none = desk.get(&format!("{MAPS}?labelSelector={same},a%3Dc")).await;
+    assert_eq!(none.value["items"], json!([]));
+    let open = ["a%20in%20("; 6_000].join("");
+    assert_eq!(desk.get(&format!("{MAPS}?labelSelector={open}")).await.code, 400);
+    let one = json!({"key": "a", "operator": "In", "values": ["b"]});
+    let policy =
+        json!({"metadata": {"name": "many"}, "spec": {"podSelector": {"matchExpressions": vec![one; 10_000]}}});
+    let made = desk.post("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", &policy).await;
+    assert_eq!(made.code, 201, "{}", made.value["message"]);
+}

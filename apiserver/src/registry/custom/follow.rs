@@ -1,9 +1,9 @@
 //! Follows the definitions: names are accepted, rows come and go, and what is deleted is drained.
 
+use super::api_services;
 use super::drain::{drain, write};
 use super::names;
 use super::rows::{self, Forms};
-use super::{Custom, api_services};
 use crate::registry::Registry;
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
@@ -20,13 +20,24 @@ pub use super::drain::mark_terminating;
 
 /// How soon a definition is looked at again whose objects are held by finalizers, or that could not be written.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long watches of a definition that changed or is gone last on.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// The definitions, as far as they were looked at.
 pub struct Definitions {
     registry: Arc<Registry>,
     forms: Forms,
-    /// By name: what the rows were made of, and the rows.
-    known: HashMap<String, (Value, Vec<Arc<Resource>>)>,
+    known: HashMap<String, Known>,
+}
+
+/// A definition as it is served.
+struct Known {
+    /// What makes watches begin anew when it changes: who it is, its spec, its names.
+    made_of: Value,
+    terminating: bool,
+    /// Told when its watches are to end.
+    gone: Shutdown,
+    rows: Vec<Arc<Resource>>,
 }
 
 impl Definitions {
@@ -88,7 +99,7 @@ impl Definitions {
         }
         let mut done = true;
         for definition in definitions.iter().filter(|one| Meta::of(one).is_deleting()) {
-            let row = self.known.get(Meta::of(definition).name()).and_then(|(_, rows)| rows.first().cloned());
+            let row = self.known.get(Meta::of(definition).name()).and_then(|known| known.rows.first().cloned());
             done &= drain(&self.registry, definition, row.as_deref()).await?;
         }
         Ok(done)
@@ -122,20 +133,29 @@ impl Definitions {
         let established = definitions.iter().filter(|one| names::is(&one["status"], "Established"));
         for definition in established {
             let name = Meta::of(definition).name().to_owned();
-            let made_of = json!([
-                Meta::of(definition).uid(),
-                definition["spec"],
-                definition["status"]["acceptedNames"],
-                names::is(&definition["status"], "Terminating"),
-            ]);
-            let rows = match self.known.remove(&name) {
-                Some((before, rows)) if before == made_of => rows,
-                _ => rows::of(definition, &mut self.forms),
+            let status = &definition["status"];
+            let made_of = json!([Meta::of(definition).uid(), definition["spec"], status["acceptedNames"]]);
+            let terminating = names::is(status, "Terminating");
+            let gone = match self.known.remove(&name) {
+                Some(before) if before.made_of == made_of && before.terminating == terminating => {
+                    known.insert(name, before);
+                    continue;
+                }
+                // Its objects are about to go: who watches them is to see that.
+                Some(before) if before.made_of == made_of => before.gone,
+                Some(before) => {
+                    self.end_watches(before.gone);
+                    Shutdown::new()
+                }
+                None => Shutdown::new(),
             };
-            known.insert(name, (made_of, rows));
+            let rows = rows::of(definition, &gone, &mut self.forms);
+            known.insert(name, Known { made_of, terminating, gone, rows });
         }
-        self.known = known;
-        let mut rows: Vec<_> = self.known.values().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+        for (_, before) in std::mem::replace(&mut self.known, known) {
+            self.end_watches(before.gone);
+        }
+        let mut rows: Vec<_> = self.known.values().flat_map(|known| known.rows.iter().cloned()).collect();
         rows.sort_by(|one, other| {
             let key = |row: &Resource| {
                 (row.gvk.group.clone(), std::cmp::Reverse(rows::priority(&row.gvk.version)), row.plural.clone())
@@ -148,13 +168,18 @@ impl Definitions {
             served.len() == rows.len() && served.iter().zip(&rows).all(|(one, other)| Arc::ptr_eq(one, other))
         };
         if !same {
-            let before = self.registry.catalog();
             self.registry.change_catalog(|catalog| catalog.replace_custom(&rows));
-            let customs = before.rows().filter_map(|row| row.custom.as_ref());
-            let stays =
-                |one: &Arc<Custom>| rows.iter().any(|row| row.custom.as_ref().is_some_and(|c| Arc::ptr_eq(c, one)));
-            customs.filter(|one| !stays(one)).for_each(|one| one.gone.cancel());
         }
         rows
+    }
+
+    /// Ends the watches of a definition that changed or is gone; as upstream does it, not before what has happened so far
+    /// has had its time to be told.
+    fn end_watches(&self, gone: Shutdown) {
+        let clock = self.registry.clock().clone();
+        tokio::spawn(async move {
+            clock.sleep(LAST_EVENTS).await;
+            gone.cancel();
+        });
     }
 }

@@ -40,8 +40,8 @@ fn texts(value: &Value) -> Vec<SmolStr> {
     items(value).filter_map(Value::as_str).map(SmolStr::from).collect()
 }
 
-/// The rows of an established definition, the most stable and newest version first.
-pub(super) fn of(definition: &Value, forms: &mut Forms) -> Vec<Arc<Resource>> {
+/// The rows of an established definition, the most stable and newest version first. Their watches end with `gone`.
+pub(super) fn of(definition: &Value, gone: &Shutdown, forms: &mut Forms) -> Vec<Arc<Resource>> {
     let spec = &definition["spec"];
     let Some(stored) = items(&spec["versions"]).find(|version| version["storage"] == true) else { return Vec::new() };
     let paths = |version: &Value| -> Vec<SmolStr> {
@@ -56,7 +56,7 @@ pub(super) fn of(definition: &Value, forms: &mut Forms) -> Vec<Arc<Resource>> {
     let mut served: Vec<&Value> = items(&spec["versions"]).filter(|version| version["served"] == true).collect();
     served.sort_by_key(|version| Reverse(priority(text(&version["name"]))));
     let one = |version: &&Value| {
-        let custom = custom(definition, version, paths(version), Arc::clone(&selected));
+        let custom = custom(definition, version, (paths(version), Arc::clone(&selected)), gone);
         Arc::new(row(definition, version, text(&stored["name"]), custom, forms))
     };
     served.iter().map(one).collect()
@@ -84,7 +84,12 @@ pub(super) fn priority(version: &str) -> (u8, u64, u64, Reverse<String>) {
     }
 }
 
-fn custom(definition: &Value, version: &Value, offered: Vec<SmolStr>, selected: Arc<[SmolStr]>) -> Custom {
+fn custom(
+    definition: &Value,
+    version: &Value,
+    (offered, selected): (Vec<SmolStr>, Arc<[SmolStr]>),
+    gone: &Shutdown,
+) -> Custom {
     let spec = &definition["spec"];
     let schema = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object());
     let structural = Structural::compile(schema);
@@ -102,7 +107,7 @@ fn custom(definition: &Value, version: &Value, offered: Vec<SmolStr>, selected: 
             .then(|| told.unwrap_or_else(|| format!("{} is deprecated", name()))),
         webhook: (spec["conversion"]["strategy"] == "Webhook").then(|| text(&definition["metadata"]["name"]).into()),
         terminating: is(&definition["status"], "Terminating"),
-        gone: Shutdown::new(),
+        gone: gone.clone(),
     }
 }
 

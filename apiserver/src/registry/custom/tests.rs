@@ -3,11 +3,13 @@
 use super::rows::priority;
 use super::{Definitions, Scale};
 use crate::registry::behaviour::Part;
+use crate::registry::catalog::Resource;
 use crate::registry::delete::Options;
 use crate::registry::tests::World;
 use crate::validation::Errors;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tinyplane_wire::gvr::Gvr;
 
 fn definition(name: &str, names: &Value, versions: &Value) -> Value {
@@ -90,6 +92,9 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
         .await
         .unwrap();
     assert!(!definitions.bring_up_to_date().await.unwrap(), "an object is held");
+    let going_row = world.registry.resource(&Gvr::new("g.example.com", "v1", "foos")).unwrap();
+    let custom = going_row.custom.as_ref().unwrap();
+    assert!(custom.terminating && !custom.gone.is_cancelled(), "who watches is to see the objects go");
     let going = found(&world, "foos.g.example.com").unwrap();
     assert_eq!(condition(&going, "Terminating"), ("True".into(), "InstanceDeletionInProgress".into()));
     assert!(!definitions.bring_up_to_date().await.unwrap(), "it is still held");
@@ -101,6 +106,12 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     assert!(definitions.bring_up_to_date().await.unwrap());
     assert!(world.registry.resource(&Gvr::new("g.example.com", "v1", "foos")).is_err());
     assert!(service("v1").is_none() && service("v1beta1").is_none());
+    end_of_watches(&row).await;
+}
+
+async fn end_of_watches(row: &Resource) {
+    let gone = row.custom.as_ref().unwrap().gone.cancelled();
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("watches end");
 }
 
 #[tokio::test]
@@ -129,7 +140,7 @@ async fn old_objects_are_read_by_the_schema_of_today_and_watches_of_yesterday_en
         .await
         .unwrap();
     definitions.bring_up_to_date().await.unwrap();
-    assert!(before.custom.as_ref().unwrap().gone.is_cancelled());
+    end_of_watches(&before).await;
     let (after, spec) = read();
     assert_eq!(spec, json!({"color": "red"}));
     definitions.bring_up_to_date().await.unwrap();

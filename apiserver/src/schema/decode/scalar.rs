@@ -40,6 +40,9 @@ pub(super) fn time(text: &str) -> Result<Value, String> {
     Ok(Value::String(seconds(moment) + "Z"))
 }
 
+/// The fraction in the layout of a `MicroTime`.
+const MICROS: &str = ".000000";
+
 /// Checks a time and writes it in UTC with six digits of a second.
 pub(super) fn micro_time(text: &str) -> Result<Value, String> {
     let moment = parse(text, "2006-01-02T15:04:05.000000Z07:00")?;
@@ -66,7 +69,7 @@ fn parse(text: &str, layout: &str) -> Result<OffsetDateTime, String> {
     let minute = reader.digits(2, "04")?;
     reader.literal(":")?;
     let second = reader.digits(2, "05")?;
-    let nanosecond = reader.fraction();
+    let nanosecond = if layout.contains(MICROS) { reader.micros()? * 1_000 } else { reader.fraction() };
     let offset = reader.zone()?;
     if !reader.rest.is_empty() {
         return Err(format!("parsing time {text:?}: extra text: {:?}", reader.rest));
@@ -128,6 +131,18 @@ impl Reader<'_> {
         let nanoseconds = nanoseconds.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
         self.rest = &after[count..];
         nanoseconds
+    }
+
+    /// A point and six digits, neither more nor fewer: what stands behind them is no zone.
+    fn micros(&mut self) -> Result<u32, String> {
+        let fraction = self.rest.get(..MICROS.len()).and_then(|part| part.strip_prefix(['.', ',']));
+        match fraction.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) {
+            Some(digits) => {
+                self.rest = &self.rest[MICROS.len()..];
+                Ok(digits.bytes().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
+            }
+            None => self.wrong(MICROS),
+        }
     }
 
     fn zone(&mut self) -> Result<UtcOffset, String> {

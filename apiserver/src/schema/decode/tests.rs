@@ -171,9 +171,14 @@ fn quantities_and_times_take_their_canonical_form() {
         "spec": {"containers": [{"resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "2"}}}]},
     });
     assert_eq!(decoded(POD, body).unwrap().value, expected);
-    let lease = r#"{"spec":{"renewTime":"2024-01-01T00:00:00.1234567Z"}}"#;
-    let lease = decoded(("coordination.k8s.io", "v1", "Lease"), lease).unwrap();
-    assert_eq!(lease.value["spec"]["renewTime"], "2024-01-01T00:00:00.123456Z");
+    let lease = |time: &str| {
+        let body = json!({"spec": {"renewTime": time}}).to_string();
+        decoded(("coordination.k8s.io", "v1", "Lease"), &body).map(|lease| lease.value["spec"]["renewTime"].clone())
+    };
+    assert_eq!(lease("2024-01-01T01:00:00.123456+01:00").unwrap(), "2024-01-01T00:00:00.123456Z");
+    for odd in ["00Z", "00.1Z", "00.1234567Z", "00.12345+01:00"] {
+        assert!(lease(&format!("2024-01-01T00:00:{odd}")).is_err(), "{odd}");
+    }
 }
 
 #[test]
