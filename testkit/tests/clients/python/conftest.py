@@ -20,10 +20,8 @@ def namespace(cluster):
     core.delete_namespace(name)
 
 
-@pytest.fixture
-def widgets(cluster):
-    """A kind of one's own, served as `widgets` under a group that no other test has."""
-    group = f"g{uuid.uuid4().hex[:8]}.example.com"
+def define(group):
+    """Defines the kind Widget of this group, and gives the definition's name."""
     schema = {
         "type": "object",
         "properties": {
@@ -56,5 +54,13 @@ def widgets(cluster):
             }],
         },
     })
+    return name
+
+
+@pytest.fixture
+def widgets(cluster):
+    """A kind of one's own, served as `widgets` under a group that no other test has."""
+    group = f"g{uuid.uuid4().hex[:8]}.example.com"
+    name = define(group)
     yield group
-    api.delete_custom_resource_definition(name)
+    client.ApiextensionsV1Api().delete_custom_resource_definition(name)
