@@ -8,6 +8,15 @@ use tinyplane_wire::status::{self, Reason, Status};
 /// Most operations of one patch, as upstream has it.
 const OPERATIONS_MAX: usize = 10_000;
 
+/// Bytes that all copies of one patch may have together, as upstream has it.
+const COPIED_BYTES_MAX: usize = 3 << 20;
+
+/// How deep a patch may leave an object: what is stored, its managers' fields among it, is read again.
+const DEPTH_MAX: usize = 100;
+
+/// How much deeper the operations of a patch may have put things before it is looked how deep they are.
+const GROWTH_MAX: usize = 300;
+
 /// Reads a patch, and what a strict reader says of it.
 pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<String>)> {
     let patch: json_patch::Patch = serde_json::from_slice(bytes).map_err(|error| unreadable(bytes, &error))?;
@@ -31,12 +40,46 @@ fn strict(bytes: &[u8]) -> Vec<String> {
 }
 
 pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {
+    let (mut copied, mut grown) = (0, 0);
     for operation in patch.iter() {
+        if let json_patch::PatchOperation::Copy(copy) = operation {
+            copied += copy.from.resolve(&current).map_or(0, |value| value.to_string().len());
+        }
+        grown += growth(operation);
+        // The depth is looked at only where much may have come to it.
+        if grown > GROWTH_MAX {
+            grown = 0;
+            if depth(&current) > DEPTH_MAX {
+                return Err(rejected());
+            }
+        }
+        if copied > COPIED_BYTES_MAX {
+            return Err(rejected());
+        }
         if !tests_for_nothing(operation, &current) {
             json_patch::patch(&mut current, std::slice::from_ref(operation)).map_err(|_| rejected())?;
         }
     }
-    Ok(current)
+    if depth(&current) > DEPTH_MAX { Err(rejected()) } else { Ok(current) }
+}
+
+/// How much deeper an operation puts what is there already: done again and again, it would nest without end.
+fn growth(operation: &json_patch::PatchOperation) -> usize {
+    use json_patch::PatchOperation::{Copy, Move};
+    let steps = |path: &str| path.matches('/').count();
+    match operation {
+        Copy(copy) => steps(copy.path.as_str()).saturating_sub(steps(copy.from.as_str())),
+        Move(moved) => steps(moved.path.as_str()).saturating_sub(steps(moved.from.as_str())),
+        _ => 0,
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// Whether an operation asks for null where no field is: in upstream's library that holds.
@@ -81,6 +124,30 @@ fn word(value: &Value) -> &'static str {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn copies_of_copies_and_nests_of_nests_are_bounded() {
+        let patched = |operations: Vec<Value>, object: Value| {
+            apply(&serde_json::from_value(operations.into()).unwrap(), object).map_err(|status| status.code)
+        };
+        let copy = |at: i32| json!({"op": "copy", "from": "/a", "path": format!("/a/c{at}")});
+        let object = json!({"a": {"text": "x".repeat(1_000)}});
+        assert_eq!(patched((0..40).map(copy).collect(), object.clone()), Err(422));
+        assert!(patched((0..4).map(copy).collect(), object).is_ok());
+        let nest = |at: i32| {
+            let (holder, moved) = (format!("/y{at}"), if at == 0 { "/x".to_owned() } else { format!("/y{}", at - 1) });
+            [
+                json!({"op": "add", "path": holder, "value": {}}),
+                json!({"op": "move", "from": moved, "path": format!("{holder}/x")}),
+            ]
+        };
+        assert_eq!(patched((0..3_000).flat_map(nest).collect(), json!({"x": {}})), Err(422));
+        assert!(patched((0..50).flat_map(nest).collect(), json!({"x": {}})).is_ok());
+        // A value that is already deep, put below something that is deep as well.
+        let deep = |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({"a": inner}));
+        let add = json!({"op": "add", "path": "/a".repeat(80), "value": deep(80)});
+        assert_eq!(patched(vec![add], deep(80)), Err(422));
+    }
 
     #[test]
     fn a_test_that_fails_rejects_the_patch() {
