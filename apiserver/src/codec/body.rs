@@ -218,6 +218,9 @@ pub fn complete(gvk: &Gvk, custom: Option<&Custom>, value: Value) -> Result<Valu
 /// An object of a custom resource: its metadata as every kind has it, and without the fields that its schema does not
 /// know. Whether its values fit is asked later, as upstream has it.
 fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode::Decoded, String> {
+    if !value.is_object() {
+        return Err("json: cannot unmarshal into Go value of type map[string]interface {}".to_owned());
+    }
     let mut decoded = decode::Decoded { unknown: strict, ..decode::Decoded::default() };
     if let Some(metadata) = value.get_mut("metadata") {
         let model = schema::model();

@@ -1,5 +1,6 @@
 //! JSON and YAML whose keys may stand there twice: the last one counts, and each is told.
 
+use crate::schema::decode::TOLD_BYTES_MAX;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
@@ -116,8 +117,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
             self.0.path.push_str(&key);
             let (path, doubles) = (&self.0.path, &mut self.0.doubles);
-            if out.contains_key(&key) && doubles.len() < TOLD_MAX && !doubles.contains(path) {
-                doubles.push(path.clone());
+            if doubles.len() < TOLD_MAX && out.contains_key(&key) {
+                let told = &path[..path.floor_char_boundary(TOLD_BYTES_MAX)];
+                if !doubles.iter().any(|known| known == told) {
+                    doubles.push(told.to_owned());
+                }
             }
             let value = map.next_value_seed(Seed(&mut *self.0))?;
             self.0.path.truncate(length);

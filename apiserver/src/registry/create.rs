@@ -6,6 +6,7 @@ use super::catalog::Resource;
 use super::managers::{self, Versions, Writer};
 use super::update::Target;
 use super::{Registry, encoding, failure, metadata, services};
+use crate::codec::depth;
 use crate::schema;
 use crate::store::contract::{CommitError, Expect, Write};
 use crate::store::entry::Entry;
@@ -173,6 +174,7 @@ impl Registry {
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;
+        depth::demand(&object)?;
         if intent.dry_run {
             return Ok(Object::Value(object));
         }

@@ -201,13 +201,13 @@ impl Registry {
 
 /// Less time than was given at first.
 fn shorten(object: &mut Value, grace: i64, left: i64) {
-    let metadata = metadata_mut(object);
-    let at = metadata.get("deletionTimestamp").and_then(Value::as_str).and_then(tinyplane_wire::clock::parse);
+    let fields = metadata_mut(object);
+    let at = fields.get("deletionTimestamp").and_then(Value::as_str).and_then(tinyplane_wire::clock::parse);
     if let Some(at) = at {
-        let earlier = at - std::time::Duration::from_secs(u64::try_from(left - grace).unwrap_or_default());
-        metadata.insert("deletionTimestamp".into(), tinyplane_wire::clock::format_seconds(earlier).into());
+        let earlier = at - metadata::grace(left).saturating_sub(metadata::grace(grace));
+        fields.insert("deletionTimestamp".into(), tinyplane_wire::clock::format_seconds(earlier).into());
     }
-    metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
+    fields.insert("deletionGracePeriodSeconds".into(), grace.into());
 }
 
 /// Sets or removes the finalizers that propagation stands for. True when they changed.

@@ -85,9 +85,17 @@ pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>)
     }
 }
 
+/// Longest grace that is counted: 1,000 years. What is told of it is what was asked.
+const GRACE_SECONDS_MAX: u64 = 1_000 * 365 * 86_400;
+
+/// The time that a grace stands for.
+pub(super) fn grace(seconds: i64) -> std::time::Duration {
+    std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or_default().min(GRACE_SECONDS_MAX))
+}
+
 /// Marks an object as being deleted, from now on with this much time left.
 pub(super) fn mark_deleting(object: &mut Value, clock: &Clock, grace_seconds: i64) {
-    let at = clock.now() + std::time::Duration::from_secs(u64::try_from(grace_seconds).unwrap_or_default());
+    let at = clock.now() + grace(grace_seconds);
     let generation = Meta::of(object).generation();
     let metadata = metadata_mut(object);
     metadata.insert("deletionTimestamp".into(), tinyplane_wire::clock::format_seconds(at).into());

@@ -6,6 +6,7 @@ use super::catalog::Resource;
 use super::create::{Object, default, valid, warn};
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
+use crate::codec::depth;
 use crate::store::contract::{CommitError, Expect, Write};
 use crate::store::entry::Entry;
 use crate::validation;
@@ -129,6 +130,7 @@ impl Registry {
         }
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
+        depth::demand(&new)?;
         if intent.dry_run {
             return Ok(Attempt::Done(Object::Value(new)));
         }

@@ -189,7 +189,7 @@ fn scaled(whole: &str, fraction: &str, base: i128, exponent: i32) -> i128 {
         // A mantissa of 30 digits is beyond what is kept: the rest only shifts it.
         if mantissa >= 10_i128.pow(28) {
             inexact |= digit != 0;
-            scale += 1;
+            scale = scale.saturating_add(1);
         } else {
             mantissa = mantissa * 10 + i128::from(digit);
         }
@@ -261,6 +261,8 @@ mod tests {
         assert_eq!(Quantity::parse("1e2147483647").unwrap().units(), i128::from(i64::MAX));
         assert_eq!(Quantity::parse("1e-2147483648").unwrap().nanos(), 1);
         assert_eq!(Quantity::parse("1e99999999999"), Err(QuantityError::Suffix));
+        let long = format!("{}e2147483647", "1".repeat(40));
+        assert_eq!(Quantity::parse(&long).unwrap().units(), i128::from(i64::MAX));
     }
 
     #[test]

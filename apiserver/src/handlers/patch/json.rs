@@ -1,7 +1,10 @@
 //! JSON patches (RFC 6902).
 
+use crate::codec::depth::{LEVELS_MAX, fits};
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
+use json_patch::PatchOperation;
+use json_patch::jsonptr::Pointer;
 use serde_json::Value;
 use tinyplane_wire::status::{self, Reason, Status};
 
@@ -10,12 +13,6 @@ const OPERATIONS_MAX: usize = 10_000;
 
 /// Bytes that all copies of one patch may have together, as upstream has it.
 const COPIED_BYTES_MAX: usize = 3 << 20;
-
-/// How deep a patch may leave an object: what is stored, its managers' fields among it, is read again.
-const DEPTH_MAX: usize = 100;
-
-/// How much deeper the operations of a patch may have put things before it is looked how deep they are.
-const GROWTH_MAX: usize = 300;
 
 /// Reads a patch, and what a strict reader says of it.
 pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<String>)> {
@@ -40,51 +37,39 @@ fn strict(bytes: &[u8]) -> Vec<String> {
 }
 
 pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {
-    let (mut copied, mut grown) = (0, 0);
+    let mut copied = 0;
     for operation in patch.iter() {
-        if let json_patch::PatchOperation::Copy(copy) = operation {
+        if let PatchOperation::Copy(copy) = operation {
             copied += copy.from.resolve(&current).map_or(0, |value| value.to_string().len());
         }
-        grown += growth(operation);
-        // The depth is looked at only where much may have come to it.
-        if grown > GROWTH_MAX {
-            grown = 0;
-            if depth(&current) > DEPTH_MAX {
-                return Err(rejected());
-            }
-        }
-        if copied > COPIED_BYTES_MAX {
+        if copied > COPIED_BYTES_MAX || !stays_shallow(operation, &current) {
             return Err(rejected());
         }
         if !tests_for_nothing(operation, &current) {
             json_patch::patch(&mut current, std::slice::from_ref(operation)).map_err(|_| rejected())?;
         }
     }
-    if depth(&current) > DEPTH_MAX { Err(rejected()) } else { Ok(current) }
+    Ok(current)
 }
 
-/// How much deeper an operation puts what is there already: done again and again, it would nest without end.
-fn growth(operation: &json_patch::PatchOperation) -> usize {
-    use json_patch::PatchOperation::{Copy, Move};
-    let steps = |path: &str| path.matches('/').count();
-    match operation {
-        Copy(copy) => steps(copy.path.as_str()).saturating_sub(steps(copy.from.as_str())),
-        Move(moved) => steps(moved.path.as_str()).saturating_sub(steps(moved.from.as_str())),
-        _ => 0,
-    }
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
-        _ => 0,
-    }
+/// Whether what an operation puts somewhere is no deeper there than an object may be: operation by operation, for one below
+/// the other they would nest without end.
+fn stays_shallow(operation: &PatchOperation, object: &Value) -> bool {
+    let steps = |path: &Pointer| path.as_str().matches('/').count();
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => (&add.path, Some(&add.value)),
+        PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value)),
+        PatchOperation::Copy(copy) => (&copy.path, copy.from.resolve(object).ok()),
+        PatchOperation::Move(moved) => (&moved.path, moved.from.resolve(object).ok()),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return true,
+    };
+    // A value that is not there fails later on.
+    value.is_none_or(|value| LEVELS_MAX.checked_sub(steps(path)).is_some_and(|left| fits(value, left)))
 }
 
 /// Whether an operation asks for null where no field is: in upstream's library that holds.
-fn tests_for_nothing(operation: &json_patch::PatchOperation, object: &Value) -> bool {
-    let json_patch::PatchOperation::Test(test) = operation else { return false };
+fn tests_for_nothing(operation: &PatchOperation, object: &Value) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
     let holder = test.path.parent().and_then(|holder| holder.resolve(object).ok());
     test.value.is_null() && holder.is_some_and(Value::is_object) && test.path.resolve(object).is_err()
 }
@@ -147,6 +132,9 @@ mod tests {
         let deep = |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({"a": inner}));
         let add = json!({"op": "add", "path": "/a".repeat(80), "value": deep(80)});
         assert_eq!(patched(vec![add], deep(80)), Err(422));
+        let chain = |at: usize| json!({"op": "add", "path": "/a".repeat(40 * at + 1), "value": deep(40)});
+        assert_eq!(patched((0..200).map(chain).collect(), json!({})), Err(422));
+        assert!(patched((0..2).map(chain).collect(), json!({})).is_ok());
     }
 
     #[test]

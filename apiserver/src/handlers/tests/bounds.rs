@@ -64,3 +64,35 @@ async fn ten_thousand_requirements_are_judged_like_one() {
     let made = desk.post("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", &policy).await;
     assert_eq!(made.code, 201, "{}", made.value["message"]);
 }
+
+#[tokio::test]
+async fn what_is_stored_can_be_read_however_deep_it_is() {
+    let desk = Desk::new().await;
+    let revisions = "/apis/apps/v1/namespaces/default/controllerrevisions";
+    let nest = |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({"a": inner}));
+    let mut codes = Vec::new();
+    for depth in [60, 110, 114, 116, 118, 120, 122, 124, 126] {
+        let revision = json!({"metadata": {"name": format!("r{depth}")}, "revision": 1, "data": nest(depth)});
+        let uri = format!("{revisions}/r{depth}");
+        codes.push(desk.post(revisions, &revision).await.code);
+        if codes.last() != Some(&201) {
+            continue;
+        }
+        assert_eq!(desk.patch(&uri, MERGE, r#"{"metadata":{"labels":{"a":"b"}}}"#).await.code, 200, "{depth}");
+        assert_eq!(desk.get(revisions).await.value["items"].as_array().map(Vec::len), Some(1), "{depth}");
+        assert_eq!(desk.ask("DELETE", &uri, &[], "").await.code, 200, "{depth}");
+    }
+    assert!(codes[..2] == [201, 201] && codes[6..] == [400, 400, 400], "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_grace_without_end_ends_nothing() {
+    let desk = Desk::new().await;
+    let container = json!({"name": "c", "image": "i"});
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [container]}});
+    desk.made(PODS, pod).await;
+    for seconds in [i64::MAX, i64::MAX - 1, 1_000_000_000_000, 30] {
+        let gone = desk.ask("DELETE", &format!("{PODS}/p?gracePeriodSeconds={seconds}"), &[], "").await;
+        assert_eq!((gone.code, &gone.value["metadata"]["deletionGracePeriodSeconds"]), (200, &json!(seconds)));
+    }
+}

@@ -11,6 +11,8 @@ use serde::de::DeserializeSeed;
 use serde_json::Value;
 use std::fmt::Write as _;
 
+/// Most bytes of a path that are told.
+pub(crate) const TOLD_BYTES_MAX: usize = 1_024;
 /// No more unknown and duplicate fields than this are told.
 const STRICT_ERRORS_MAX: usize = 100;
 
@@ -119,6 +121,9 @@ impl<'m> State<'m> {
         }
         let mut path = String::new();
         for segment in &self.path {
+            if path.len() > TOLD_BYTES_MAX {
+                break;
+            }
             let name = match segment {
                 Segment::Index(index) => {
                     let _ = write!(path, "[{index}]");
@@ -130,12 +135,13 @@ impl<'m> State<'m> {
             if !path.is_empty() {
                 path.push('.');
             }
-            path.push_str(name);
+            path.push_str(&name[..name.floor_char_boundary(TOLD_BYTES_MAX)]);
         }
         if !path.is_empty() {
             path.push('.');
         }
-        path.push_str(name);
+        path.push_str(&name[..name.floor_char_boundary(TOLD_BYTES_MAX)]);
+        path.truncate(path.floor_char_boundary(TOLD_BYTES_MAX));
         let message = format!("{what} field {path:?}");
         if !self.strict.contains(&message) {
             self.strict.push(message);

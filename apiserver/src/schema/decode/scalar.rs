@@ -85,7 +85,8 @@ fn parse(text: &str, layout: &str) -> Result<OffsetDateTime, String> {
         "second"
     };
     let time = Time::from_hms_nano(hour as u8, minute as u8, second as u8, nanosecond).map_err(|_| range(unit))?;
-    Ok(PrimitiveDateTime::new(date, time).assume_offset(offset).to_offset(UtcOffset::UTC))
+    let moment = PrimitiveDateTime::new(date, time).assume_offset(offset);
+    moment.checked_to_offset(UtcOffset::UTC).ok_or_else(|| range("year"))
 }
 
 struct Reader<'a> {
