@@ -4,6 +4,7 @@ mod apply;
 mod bad_input;
 mod bounds;
 mod forms;
+mod hostile;
 mod options;
 mod parts;
 mod protobuf;

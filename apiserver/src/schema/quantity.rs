@@ -206,15 +206,24 @@ fn scaled(whole: &str, fraction: &str, base: i128, exponent: i32) -> i128 {
     }
     if base == 1024 {
         for _ in 0..exponent {
+            // Of a long fraction, its last digits make room.
+            while scale < 0 && mantissa > i128::MAX / 1024 {
+                shorten(&mut mantissa, &mut scale, &mut inexact);
+            }
             mantissa = mantissa.saturating_mul(1024);
         }
     }
     while scale < 0 && mantissa > 0 {
-        inexact |= mantissa % 10 != 0;
-        mantissa /= 10;
-        scale += 1;
+        shorten(&mut mantissa, &mut scale, &mut inexact);
     }
     (mantissa + i128::from(inexact)).min(MAX)
+}
+
+/// Drops the last digit, and remembers whether it said anything.
+fn shorten(mantissa: &mut i128, scale: &mut i32, inexact: &mut bool) {
+    *inexact |= *mantissa % 10 != 0;
+    *mantissa /= 10;
+    *scale += 1;
 }
 
 /// Division rounded away from zero.
@@ -263,6 +272,13 @@ mod tests {
         assert_eq!(Quantity::parse("1e99999999999"), Err(QuantityError::Suffix));
         let long = format!("{}e2147483647", "1".repeat(40));
         assert_eq!(Quantity::parse(&long).unwrap().units(), i128::from(i64::MAX));
+    }
+
+    #[test]
+    fn a_long_fraction_of_a_binary_suffix_keeps_its_amount() {
+        let third = Quantity::parse(&format!("0.{}Pi", "3".repeat(40))).unwrap();
+        assert_eq!(third.units(), (1_i128 << 50) / 3 + 1);
+        assert_eq!(Quantity::parse(&format!("1.{}Ei", "0".repeat(40))).unwrap().units(), 1 << 60);
     }
 
     #[test]

@@ -4,10 +4,15 @@ use serde_json::Value;
 use tinyplane_wire::meta::dns_subdomain;
 use tinyplane_wire::status::Cause;
 
-/// The causes found so far, in order.
+/// How many bytes of causes are told at most. A body of 3 MiB that is wrong all over would make a hundred times as much.
+const TOLD_BYTES_MAX: usize = 4 << 20;
+
+/// The causes found so far, in order, as many as are told.
 #[derive(Debug, Default)]
 pub struct Errors {
     causes: Vec<Cause>,
+    /// The bytes of their texts.
+    bytes: usize,
 }
 
 /// A path one step further: `spec.containers[0]` and `name` give `spec.containers[0].name`.
@@ -40,11 +45,20 @@ impl Errors {
 
     /// Takes another's causes over, behind its own.
     pub(crate) fn append(&mut self, other: Self) {
-        self.causes.extend(other.causes);
+        for cause in other.causes {
+            self.take(cause);
+        }
     }
 
     fn push(&mut self, reason: &str, path: impl Into<String>, message: String) {
-        self.causes.push(Cause { reason: reason.into(), message, field: path.into() });
+        self.take(Cause { reason: reason.into(), message, field: path.into() });
+    }
+
+    fn take(&mut self, cause: Cause) {
+        if self.bytes < TOLD_BYTES_MAX {
+            self.bytes += cause.message.len() + cause.field.len();
+            self.causes.push(cause);
+        }
     }
 
     pub(crate) fn required(&mut self, path: impl Into<String>, detail: &str) {

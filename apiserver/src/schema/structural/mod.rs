@@ -9,6 +9,7 @@ mod format;
 mod lists;
 mod model;
 mod number;
+pub(crate) mod pattern;
 mod prune;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ mod tests;
 pub use model::Modelled;
 
 use super::model::{ListType, MapType};
-use regex::Regex;
+use pattern::Pattern;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
@@ -87,14 +88,6 @@ pub(super) struct Limits {
 pub(super) struct Bounds {
     pub(super) least: Option<usize>,
     pub(super) most: Option<usize>,
-}
-
-/// A regular expression, as it was written.
-#[derive(Debug)]
-pub(super) struct Pattern {
-    pub(super) text: String,
-    /// Why it is none, where it can't be compiled.
-    pub(super) compiled: Result<Regex, String>,
 }
 
 impl Structural {
@@ -196,10 +189,7 @@ impl Limits {
         let kind = schema["type"].as_str().unwrap_or_default();
         Self {
             format: if format::is_known(kind, format) { format.into() } else { SmolStr::default() },
-            pattern: schema["pattern"].as_str().filter(|pattern| !pattern.is_empty()).map(|text| Pattern {
-                text: text.to_owned(),
-                compiled: Regex::new(text).map_err(|error| error.to_string()),
-            }),
+            pattern: schema["pattern"].as_str().filter(|pattern| !pattern.is_empty()).map(Pattern::new),
             choices: schema["enum"].as_array().filter(|choices| !choices.is_empty()).cloned(),
             required: texts(&schema["required"]).map(SmolStr::from).collect(),
             length: bounds(schema, "minLength", "maxLength"),

@@ -1,6 +1,6 @@
 //! The schema of a version: what `OpenAPI` allows and definitions do not, and what makes a schema structural.
 
-use crate::schema::structural::Structural;
+use crate::schema::structural::{Structural, pattern};
 use crate::validation::field::{Errors, child, index, key, list, text};
 use serde_json::Value;
 
@@ -210,7 +210,7 @@ fn structural(path: &str, schema: &Value, place: Place, depth: usize, errors: &m
         }
         check_metadata(path, &schema["properties"]["metadata"], errors);
     }
-    pattern(path, schema, errors);
+    check_pattern(path, schema, errors);
     for name in ["allOf", "anyOf", "oneOf"] {
         for (at, one) in list(&schema[name]).iter().enumerate() {
             nested(&index(&child(path, name), at), one, is(schema, "x-kubernetes-int-or-string"), depth + 1, errors);
@@ -245,9 +245,9 @@ fn check_metadata(path: &str, metadata: &Value, errors: &mut Errors) {
     }
 }
 
-fn pattern(path: &str, schema: &Value, errors: &mut Errors) {
+fn check_pattern(path: &str, schema: &Value, errors: &mut Errors) {
     let written = text(&schema["pattern"]);
-    if let Err(error) = regex::Regex::new(written) {
+    if let Err(error) = pattern::compile(written) {
         let why = format!("must be a valid regular expression, but isn't: {error}");
         errors.invalid_text(format!("{path}.pattern"), written, &why);
     }
@@ -284,7 +284,7 @@ fn nested(path: &str, schema: &Value, of_int_or_string: bool, depth: usize, erro
         let path = key(&child(path, "properties"), "metadata");
         errors.forbidden(path, "must not be specified in a nested context");
     }
-    pattern(path, schema, errors);
+    check_pattern(path, schema, errors);
     for name in ["allOf", "anyOf", "oneOf"] {
         for (at, one) in list(&schema[name]).iter().enumerate() {
             nested(&index(&child(path, name), at), one, of_int_or_string, depth + 1, errors);
