@@ -79,10 +79,23 @@ fn sources() -> Vec<Source> {
     found
 }
 
-/// The lines that are code, without those of tests at the end of the file.
-fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
-    let product = source.text.split("#[cfg(test)]").next().unwrap_or_default();
-    product.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+/// The lines that are code, without comments and what is there in tests only.
+fn code(source: &Source) -> Vec<(usize, &str)> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut lines = source.text.lines().enumerate();
+    let mut found = Vec::new();
+    while let Some((at, line)) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            // The item that follows: one line, or all up to the end of its block.
+            let depth = indent(line);
+            let ends =
+                |line: &str| indent(line) == depth && (line.ends_with(';') || line.trim_start().starts_with('}'));
+            lines.by_ref().map(|(_, line)| line).find(|line| ends(line));
+        } else if !line.trim_start().starts_with("//") {
+            found.push((at, line));
+        }
+    }
+    found
 }
 
 fn report(what: &str, broken: &[String]) {
@@ -115,7 +128,7 @@ fn what_has_a_keeper_is_used_by_its_keeper_alone() {
             if keepers.iter().any(|keeper| source.path.starts_with(keeper)) {
                 continue;
             }
-            let lines = code(source).filter(|(_, line)| line.contains(word));
+            let lines = code(source).into_iter().filter(|(_, line)| line.contains(word));
             broken.extend(lines.map(|(at, _)| format!("{}:{}: {word} belongs to {keepers:?}", source.path, at + 1)));
         }
     }

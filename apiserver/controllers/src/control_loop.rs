@@ -1,7 +1,9 @@
 //! The shape of every control loop: keys in a queue, and one function that brings a key into its wished state.
 
 use crate::context::Context;
+use futures_util::FutureExt;
 use serde_json::Value;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::{Cache, Change, ClientError, WorkQueue};
@@ -47,7 +49,12 @@ pub(crate) fn run<R: Reconcile>(context: &Context, queue: &Arc<WorkQueue>, reads
 }
 
 async fn work<R: Reconcile>(reconciler: &R, queue: &WorkQueue, key: &str) {
-    match reconciler.reconcile(key).await {
+    let Ok(reconciled) = AssertUnwindSafe(reconciler.reconcile(key)).catch_unwind().await else {
+        // One object that nobody foresaw takes no worker along.
+        tracing::error!(controller = R::NAME, key, "a key could not be reconciled: the loop panicked");
+        return queue.failed(key);
+    };
+    match reconciled {
         Ok(After::Rest) => queue.done(key),
         Ok(After::Again(wait)) => {
             queue.done(key);

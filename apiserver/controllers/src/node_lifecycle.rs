@@ -208,7 +208,7 @@ impl Watcher {
             match (toleration["tolerationSeconds"].as_i64(), since) {
                 (Some(seconds), Some(since)) => {
                     let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-                    self.context.clock.now() < since + seconds
+                    since.checked_add(seconds).is_none_or(|end| self.context.clock.now() < end)
                 }
                 _ => true,
             }

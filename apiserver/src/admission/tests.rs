@@ -4,10 +4,8 @@ use super::{Choice, Means, Plugins};
 use crate::authn::{Caller, GROUP_MASTERS};
 use crate::authz::Authorizers;
 use crate::registry::admit::Intent;
-use crate::registry::behaviour::Part;
 use crate::registry::delete::Options;
 use crate::registry::tests::World;
-use crate::registry::update::Target;
 use crate::request::Warnings;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -58,33 +56,11 @@ impl Place {
 
     pub(super) async fn change(
         &self,
-        (group, plural, name): (&str, &str, &str),
+        id: (&str, &str, &str),
         subresource: &str,
-        mut change: impl FnMut(&mut Value) + Send,
+        change: impl FnMut(&mut Value) + Send,
     ) -> status::Result<Value> {
-        let row = self.world.registry.builtin(group, plural);
-        let namespace = if row.namespaced { "default" } else { "" };
-        let part = match subresource {
-            "" => Part::Main,
-            "status" => Part::Status,
-            _ => Part::Other,
-        };
-        let target = Target {
-            resource: &row,
-            namespace,
-            name,
-            subresource,
-            part,
-            replaces: false,
-            creates: false,
-            manages: false,
-        };
-        let mut change = |current: Option<&Value>| {
-            let mut new = current.cloned().unwrap_or_default();
-            change(&mut new);
-            Ok(new)
-        };
-        self.world.registry.update(&target, &self.intent(), &mut change).await?.object.value()
+        self.world.change_by(&self.intent(), id, subresource, change).await
     }
 
     pub(super) async fn delete(&self, group: &str, plural: &str, name: &str) -> status::Result<()> {

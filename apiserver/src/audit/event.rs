@@ -7,16 +7,21 @@ use crate::codec::body;
 use crate::request::{Call, ResourcePath, Target, Verb};
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::stream::once;
 use http::{HeaderMap, Response, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tinyplane_wire::meta::Meta;
+
+/// The most of a long-running request's failure that is read, in bytes: a Status has room, and a backend's page waits not.
+const FAILURE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A request that is logged.
 pub struct Pending {
@@ -162,7 +167,10 @@ impl Pending {
             let closing = Closing(self);
             return response.map(|inner| Body::new(Held { inner, _closing: closing }));
         }
-        let wants_body = self.rule.level == Level::RequestResponse || code >= 400;
+        // What a backend answers may have no end, and is not ours to keep.
+        let bytes = response.body().size_hint().exact();
+        let is_bounded = bytes.is_some_and(|bytes| !long_running || bytes <= FAILURE_BYTES_MAX);
+        let wants_body = is_bounded && (self.rule.level == Level::RequestResponse || code >= 400);
         let response = if wants_body { self.read(response, code).await } else { response };
         self.log(Stage::ResponseComplete);
         response
@@ -199,8 +207,10 @@ impl Pending {
 
     async fn read(&mut self, response: Response<Body>, code: u16) -> Response<Body> {
         let (head, body) = response.into_parts();
-        let Ok(bytes) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
-            return Response::from_parts(head, Body::empty());
+        let bytes = match body.collect().await {
+            Ok(collected) => collected.to_bytes(),
+            // As broken as it was.
+            Err(error) => return Response::from_parts(head, Body::from_stream(once(ready(Err::<Bytes, _>(error))))),
         };
         if let Some(object) = decoded_answer(&head.headers, &bytes) {
             if object["kind"] == "Status" {

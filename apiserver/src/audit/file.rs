@@ -103,11 +103,16 @@ fn write_all(waiting: &Receiver<String>, mut file: Rotated, metrics: &Metrics) {
     }
 }
 
+/// Where lines go.
+enum Target {
+    Stdout,
+    File(File),
+}
+
 /// A file that is put aside when it has grown.
 struct Rotated {
     path: PathBuf,
-    /// `None` for standard output.
-    file: Option<File>,
+    target: Target,
     bytes: u64,
     bytes_max: u64,
     backups_max: usize,
@@ -118,42 +123,35 @@ struct Rotated {
 impl Rotated {
     fn open(config: &Config, clock: Clock) -> io::Result<Self> {
         let mebibytes = if config.size_mebibytes_max == 0 { SIZE_MEBIBYTES } else { config.size_mebibytes_max };
-        let mut rotated = Self {
+        let (target, bytes) = if config.log_path == Path::new("-") {
+            (Target::Stdout, 0)
+        } else {
+            let (file, bytes) = begin(&config.log_path)?;
+            (Target::File(file), bytes)
+        };
+        Ok(Self {
             path: config.log_path.clone(),
-            file: None,
-            bytes: 0,
+            target,
+            bytes,
             bytes_max: mebibytes << 20,
             backups_max: config.backups_max,
             age_days_max: config.age_days_max,
             clock,
-        };
-        if rotated.path != Path::new("-") {
-            rotated.begin()?;
-        }
-        Ok(rotated)
-    }
-
-    fn begin(&mut self) -> io::Result<()> {
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        // What others do is nobody else's business.
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&self.path)?;
-        self.bytes = file.metadata()?.len();
-        self.file = Some(file);
-        Ok(())
+        })
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.file.is_some() && self.bytes > 0 && self.bytes + line.len() as u64 > self.bytes_max {
-            self.rotate()?;
+        let is_full = self.bytes > 0 && self.bytes + line.len() as u64 > self.bytes_max;
+        if is_full
+            && matches!(self.target, Target::File(_))
+            && let Err(error) = self.rotate()
+        {
+            // The file at hand takes what comes, until the next line finds a new one.
+            tracing::error!(%error, "the audit log can't be put aside");
         }
-        match &mut self.file {
-            Some(file) => file.write_all(line)?,
-            None => io::stdout().lock().write_all(line)?,
+        match &mut self.target {
+            Target::File(file) => file.write_all(line)?,
+            Target::Stdout => io::stdout().lock().write_all(line)?,
         }
         self.bytes += line.len() as u64;
         Ok(())
@@ -165,10 +163,14 @@ impl Rotated {
         let stamp: String = now.chars().take_while(|c| *c != 'Z').map(|c| if c == ':' { '-' } else { c }).collect();
         let (stem, extension) = (self.part(Path::file_stem), self.part(Path::extension));
         let dot = if extension.is_empty() { "" } else { "." };
-        std::fs::rename(&self.path, self.path.with_file_name(format!("{stem}-{stamp}{dot}{extension}")))?;
-        self.file = None;
-        self.begin()?;
-        self.tidy(&stem, &extension);
+        match std::fs::rename(&self.path, self.path.with_file_name(format!("{stem}-{stamp}{dot}{extension}"))) {
+            // Put aside before, when no new one could be opened; or taken away by somebody.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
+        let (file, bytes) = begin(&self.path)?;
+        (self.target, self.bytes) = (Target::File(file), bytes);
+        self.tidy(&stem, &stamp, &extension);
         Ok(())
     }
 
@@ -176,8 +178,8 @@ impl Rotated {
         of(&self.path).map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Removes old files. One that can't be removed is left for the next time.
-    fn tidy(&self, stem: &str, extension: &str) {
+    /// Removes old files of ours, which have a time in their names. One that can't be removed is left for the next time.
+    fn tidy(&self, stem: &str, stamp: &str, extension: &str) {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let begins = format!("{stem}-");
         let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
@@ -186,7 +188,7 @@ impl Rotated {
             .filter(|path| {
                 let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 let ends = path.extension().map(|end| end.to_string_lossy().into_owned()).unwrap_or_default();
-                name.starts_with(&begins) && ends == extension
+                name.strip_prefix(&begins).is_some_and(|time| is_like(time, stamp)) && ends == extension
             })
             .collect();
         // The time stands in the name, so that the newest comes last.
@@ -201,4 +203,24 @@ impl Rotated {
             }
         }
     }
+}
+
+/// Opens a log, and tells how long it is.
+fn begin(path: &Path) -> io::Result<(File, u64)> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    // What others do is nobody else's business.
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    let bytes = file.metadata()?.len();
+    Ok((file, bytes))
+}
+
+/// Whether a text is one of the same form: digits where there are digits.
+fn is_like(text: &str, form: &str) -> bool {
+    let alike = |(one, other): (u8, u8)| one == other || (one.is_ascii_digit() && other.is_ascii_digit());
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
 }

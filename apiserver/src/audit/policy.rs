@@ -137,7 +137,8 @@ impl Policy {
             if of_resources && !rule.urls.is_empty() {
                 return Err(PolicyError::Both { at });
             }
-            let is_url = |url: &str| url == "*" || (url.starts_with('/') && !url[..url.len() - 1].contains('*'));
+            let is_url =
+                |url: &str| url == "*" || (url.starts_with('/') && !url.strip_suffix('*').unwrap_or(url).contains('*'));
             if let Some(url) = rule.urls.iter().find(|url| !is_url(url)) {
                 return Err(PolicyError::Url { at, url: url.clone() });
             }

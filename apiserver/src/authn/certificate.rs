@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tinyplane_wire::identity::subject::Subject;
 use tinyplane_wire::identity::tls::{TlsError, judge_client, root_store};
+use tinyplane_wire::process::told;
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::UnixTime;
 
@@ -68,15 +69,4 @@ impl Certificates {
         caller.extra.insert(CREDENTIAL_ID.into(), vec![format!("X509SHA256={}", subject.fingerprint)]);
         (Ok(Some(Arc::new(caller))), subject.not_after)
     }
-}
-
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, WARNING};
 use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tinyplane_wire::clock::Clock;
@@ -217,8 +217,22 @@ impl Chain {
         match &call.target {
             Target::Path => self.endpoints.serve(&call).await,
             Target::Resource(path) if !self.handlers.knows(&path.group, &path.version) => Ok(respond::page_not_found()),
-            Target::Resource(_) => self.handlers.serve(call, request).await,
+            Target::Resource(_) if call.verb.is_read_only() || call.is_long_running() => {
+                self.handlers.serve(call, request).await
+            }
+            Target::Resource(_) => self.write(call, request).await,
         }
+    }
+
+    /// A write goes on to its end when its client goes away or its time is over, as upstream's does: nothing that belongs
+    /// together is left half done.
+    async fn write(&self, call: Permitted<Call>, request: Request<Body>) -> status::Result<Response<Body>> {
+        let handlers = Arc::clone(&self.handlers);
+        let written = tokio::spawn(async move { handlers.serve(call, request).await }).await;
+        written.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(error) => Err(Status::internal(error.to_string())),
+        })
     }
 }
 

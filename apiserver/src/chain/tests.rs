@@ -13,6 +13,7 @@ use crate::store::memory::MemoryStore;
 use arc_swap::ArcSwap;
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 /// Serves by telling what it was asked; some names make it fail.
 pub(crate) struct Teller;
@@ -335,4 +336,38 @@ async fn the_audit_log_tells_what_authorization_said() {
         "RBAC: allowed by ClusterRoleBinding \"system:discovery\" of ClusterRole \"system:discovery\" to Group \"system:authenticated\""
     );
     assert_eq!(events.len(), 8);
+}
+
+/// Writes when it may.
+#[derive(Default)]
+struct Slow {
+    begun: Notify,
+    may: Notify,
+    written: Notify,
+}
+
+#[async_trait]
+impl Serve for Slow {
+    async fn serve(&self, _: Permitted<Call>, _: Request<Body>) -> status::Result<Response<Body>> {
+        self.begun.notify_one();
+        self.may.notified().await;
+        self.written.notify_one();
+        Ok(respond::text(http::StatusCode::OK, "written"))
+    }
+
+    fn knows(&self, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_write_goes_on_when_its_client_goes_away() {
+    let slow = Arc::new(Slow::default());
+    let chain = Chain { handlers: slow.clone(), ..chain() };
+    tokio::select! {
+        _ = chain.answer(request("POST", "/api/v1/nodes", "admin"), Peer::nobody()) => unreachable!("it waits"),
+        () = slow.begun.notified() => {}
+    }
+    slow.may.notify_one();
+    tokio::time::timeout(Duration::from_secs(10), slow.written.notified()).await.unwrap();
 }

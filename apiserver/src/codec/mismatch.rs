@@ -1,6 +1,7 @@
 //! What is told of a body that says to be another kind of object, or of another version, than its path asks for.
 
 use crate::schema;
+use crate::schema::go::json_word;
 use serde_json::Value;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::Status;
@@ -50,24 +51,13 @@ pub(super) fn unreadable(body: &Value) -> Option<String> {
         let into =
             r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
         return (!body.is_null())
-            .then(|| format!("json: cannot unmarshal {} into Go value of type {into}", word(body)));
+            .then(|| format!("json: cannot unmarshal {} into Go value of type {into}", json_word(body)));
     };
     let (name, value) = ["apiVersion", "kind"]
         .into_iter()
         .filter_map(|name| Some((name, fields.get(name)?)))
         .find(|(_, value)| !value.is_null() && !value.is_string())?;
-    Some(format!("json: cannot unmarshal {} into Go struct field .{name} of type string", word(value)))
-}
-
-fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
+    Some(format!("json: cannot unmarshal {} into Go struct field .{name} of type string", json_word(value)))
 }
 
 fn is_registered(gvk: &Gvk) -> bool {

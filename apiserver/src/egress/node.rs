@@ -4,7 +4,8 @@ use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tinyplane_konnectivity_client::join_host_port;
 use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsError, Trust};
 use tinyplane_wire::net::{Dial, Stream};
 use tokio_rustls::TlsConnector;
@@ -13,6 +14,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The port of a kubelet that tells no other in `status.daemonEndpoints`.
 pub const KUBELET_PORT: u16 = 10250;
+
+/// How long a kubelet may take to prove who it is, as Go's transports have it.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How kubelets are reached.
 #[derive(Clone, Debug, Default)]
@@ -48,14 +52,8 @@ impl Target {
     /// `host:port`, with brackets where they are needed.
     #[must_use]
     pub fn authority(&self) -> String {
-        authority(&self.host, self.port)
+        join_host_port(&self.host, self.port)
     }
-}
-
-/// `host:port`, with brackets where they are needed.
-#[must_use]
-pub fn authority(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Why a node can't be reached. The texts are upstream's, and reach the user.
@@ -138,8 +136,10 @@ impl Nodes {
         let config = if insecurely { loaded.trusting } else { loaded.verifying };
         let stream = self.dial.dial(&target.host, target.port).await.map_err(NodeError::Dial)?;
         let name = ServerName::try_from(target.host.clone()).map_err(|e| NodeError::Tls(io::Error::other(e)))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(NodeError::Tls)?;
-        Ok(Box::new(stream))
+        let handshake = TlsConnector::from(config).connect(name, stream);
+        let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await;
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "net/http: TLS handshake timeout");
+        Ok(Box::new(shaken.map_err(|_| NodeError::Tls(late()))?.map_err(NodeError::Tls)?))
     }
 
     /// The settings, made anew when a file has changed.

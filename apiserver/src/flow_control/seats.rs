@@ -14,7 +14,7 @@ pub(super) struct Seats {
     state: Mutex<State>,
 }
 
-/// The levels as of now. Levels that went away stay, empty, under their place: seats remember it.
+/// The levels as of now. A level that went away keeps its place until nobody sits or waits there: seats remember it.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) levels: Vec<Row>,
@@ -28,6 +28,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) level: Level,
+    /// Whether there is no such level any more: those who sit or wait are the last.
+    pub(super) retired: bool,
     /// Its own seats; those of them that others never get; the most that it may have.
     pub(super) nominal: u32,
     pub(super) lower: u32,
@@ -114,28 +116,31 @@ impl Seats {
     ) -> HashMap<String, (usize, HeaderValue)> {
         let mut state = self.lock();
         let levels: Vec<&Level> = levels.collect();
-        let shares: u32 = levels.iter().map(|level| level.shares).sum();
+        let shares: u64 = levels.iter().map(|level| u64::from(level.shares)).sum();
+        let total = u64::from(self.total);
         let mut places = HashMap::new();
         for level in levels {
-            let nominal = (self.total * level.shares).div_ceil(shares.max(1));
-            let lower = nominal - (nominal * level.lendable + 50) / 100;
-            let upper = level.borrowing.map_or(self.total, |per_cent| nominal + nominal * per_cent / 100);
-            let at = match state.levels.iter().position(|row| row.level.name == level.name) {
-                Some(at) => at,
-                None => {
-                    state.levels.push(Row::new(level.clone()));
-                    state.levels.len() - 1
-                }
-            };
+            // In 64 bits: an object's numbers may be as large as 31 bits hold.
+            let nominal = (total * u64::from(level.shares)).div_ceil(shares.max(1));
+            let lower = nominal - (nominal * u64::from(level.lendable) + 50) / 100;
+            let upper = level.borrowing.map_or(total, |per_cent| nominal + nominal * u64::from(per_cent) / 100);
+            let at = state.place_of(level);
             let row = &mut state.levels[at];
             row.level = level.clone();
-            (row.nominal, row.lower, row.upper) = (nominal, lower, upper);
+            row.retired = false;
+            let seats = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+            (row.nominal, row.lower, row.upper) = (seats(nominal), seats(lower), seats(upper));
             // A queue with somebody in it stays; a new one is asked for at once.
             let count = level.queues.map_or(0, |queues| queues.count as usize);
             if row.queues.len() < count || row.waiting == 0 {
                 row.queues.resize_with(count, VecDeque::new);
             }
             places.insert(level.name.clone(), (at, level.uid.clone()));
+        }
+        for row in state.levels.iter_mut().filter(|row| !places.contains_key(&row.level.name)) {
+            // One seat at a time for those who wait still; nothing to lend.
+            let seats = u32::from(row.waiting > 0);
+            (row.retired, row.nominal, row.lower, row.upper) = (true, seats, seats, seats);
         }
         places
     }
@@ -212,6 +217,26 @@ impl Seats {
 }
 
 impl State {
+    /// The levels that there are, and those that went away and are not empty yet.
+    pub(super) fn told(&self) -> impl Iterator<Item = &Row> {
+        self.levels.iter().filter(|row| !(row.retired && row.is_empty()))
+    }
+
+    /// Where a level is: its place, or that of one which went away and is empty, or a new one.
+    fn place_of(&mut self, level: &Level) -> usize {
+        let known = self.levels.iter().position(|row| row.level.name == level.name);
+        if let Some(at) = known {
+            return at;
+        }
+        let row = Row::new(level.clone());
+        if let Some(at) = self.levels.iter().position(|row| row.retired && row.is_empty()) {
+            self.levels[at] = row;
+            return at;
+        }
+        self.levels.push(row);
+        self.levels.len() - 1
+    }
+
     /// Whether a level may let one more sit: on its own seats, or on what others lend and do not use.
     fn has_seat(&self, level: usize) -> bool {
         let row = &self.levels[level];
@@ -236,6 +261,7 @@ impl Row {
     fn new(level: Level) -> Self {
         Self {
             level,
+            retired: false,
             nominal: 0,
             lower: 0,
             upper: 0,
@@ -245,6 +271,10 @@ impl Row {
             next: 0,
             counts: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sitting == 0 && self.waiting == 0
     }
 
     /// The shortest of the queues that a flow was dealt; `None` where even that is full.
@@ -275,19 +305,21 @@ impl Row {
 
 /// Deals a hand of different queues by a flow's number: the same flow is always dealt the same hand.
 fn deal(flow: u64, queues: usize, hand: usize) -> impl Iterator<Item = usize> {
+    let hand = hand.min(queues);
     let mut left = flow;
-    let mut dealt: Vec<usize> = Vec::with_capacity(hand);
-    for taken in 0..hand.min(queues) {
+    let mut dealt = Vec::with_capacity(hand);
+    // In their order, so that a card moves past each of those before it that it reaches.
+    let mut gone: Vec<usize> = Vec::with_capacity(hand);
+    for taken in 0..hand {
         let rest = (queues - taken) as u64;
         let mut card = usize::try_from(left % rest).unwrap_or_default();
         left /= rest;
-        let mut before: Vec<usize> = dealt.clone();
-        before.sort_unstable();
-        for other in before {
-            if card >= other {
-                card += 1;
-            }
+        let mut at = 0;
+        while at < gone.len() && gone[at] <= card {
+            card += 1;
+            at += 1;
         }
+        gone.insert(at, card);
         dealt.push(card);
     }
     dealt.into_iter()

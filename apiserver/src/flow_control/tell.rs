@@ -9,7 +9,7 @@ impl Source for FlowControl {
         let state = self.seats.lock();
         let mut gauge = |name: &str, help: &str, of: &dyn Fn(&super::seats::Row) -> f64| {
             text.family(name, Kind::Gauge, help);
-            for row in &state.levels {
+            for row in state.told() {
                 text.sample(name, &[("priority_level", &row.level.name)], of(row));
             }
         };
@@ -25,7 +25,7 @@ impl Source for FlowControl {
         gauge(name, "[BETA] Requests that have a seat.", &|row| f64::from(row.sitting));
         let name = "apiserver_flowcontrol_dispatched_requests_total";
         text.family(name, Kind::Counter, "[BETA] Requests that got a seat.");
-        for row in &state.levels {
+        for row in state.told() {
             for (schema, counts) in &row.counts {
                 let labels = [("flow_schema", schema.as_str()), ("priority_level", &row.level.name)];
                 text.sample(name, &labels, counts.dispatched as f64);
@@ -35,7 +35,7 @@ impl Source for FlowControl {
         if rejected + state.gave_up > 0 {
             let name = "apiserver_flowcontrol_rejected_requests_total";
             text.family(name, Kind::Counter, "[BETA] Requests that were sent away.");
-            for row in &state.levels {
+            for row in state.told() {
                 for (schema, counts) in row.counts.iter().filter(|(_, counts)| counts.rejected > 0) {
                     let reason = if row.level.queues.is_some() { "queue-full" } else { "concurrency-limit" };
                     let labels =

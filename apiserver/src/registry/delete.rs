@@ -114,7 +114,7 @@ impl Registry {
     ) -> status::Result<Step> {
         let old = encoding::parse(entry)?;
         let (namespace, name) = names_in(resource, &entry.key);
-        preconditions(resource, name, &old, options)?;
+        options.admit(resource, name, &old)?;
         let question = Question {
             operation: Operation::Delete,
             resource,
@@ -230,22 +230,26 @@ fn set_finalizers(object: &mut Value, options: &Options) -> bool {
     changed
 }
 
-fn preconditions(resource: &Resource, name: &str, old: &Value, options: &Options) -> status::Result<()> {
-    let conflict = |what: &str, wanted: &str, found: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(Status::conflict(&resource.gvk.group, &resource.plural, name, &why))
-    };
-    let meta = Meta::of(old);
-    match (&options.uid, &options.resource_version) {
-        (Some(uid), _) if uid != meta.uid() => conflict("UID", uid, meta.uid()),
-        (_, Some(version)) if version != meta.resource_version() => {
-            conflict("ResourceVersion", version, meta.resource_version())
-        }
-        _ => Ok(()),
-    }
-}
-
 impl Options {
+    /// Refuses an object that is not the one which is to be deleted, or not as it was.
+    ///
+    /// # Errors
+    /// 409, with what differs.
+    pub(crate) fn admit(&self, resource: &Resource, name: &str, object: &Value) -> status::Result<()> {
+        let conflict = |what: &str, wanted: &str, found: &str| {
+            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+            Err(Status::conflict(&resource.gvk.group, &resource.plural, name, &why))
+        };
+        let meta = Meta::of(object);
+        match (&self.uid, &self.resource_version) {
+            (Some(uid), _) if uid != meta.uid() => conflict("UID", uid, meta.uid()),
+            (_, Some(version)) if version != meta.resource_version() => {
+                conflict("ResourceVersion", version, meta.resource_version())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads `metav1.DeleteOptions`.
     ///
     /// # Errors

@@ -49,13 +49,33 @@ impl World {
 
     pub(crate) async fn change(
         &self,
-        (group, plural, name): (&str, &str, &str),
+        id: (&str, &str, &str),
         part: Part,
+        change: impl FnMut(&mut Value) + Send,
+    ) -> status::Result<Value> {
+        let subresource = match part {
+            Part::Main => "",
+            Part::Status => "status",
+            Part::Other => "other",
+        };
+        self.change_by(&self.intent(), id, subresource, change).await
+    }
+
+    /// A change of an object, or of what a subresource is of it, that is meant in this way.
+    pub(crate) async fn change_by(
+        &self,
+        intent: &Intent<'_>,
+        (group, plural, name): (&str, &str, &str),
+        subresource: &str,
         mut change: impl FnMut(&mut Value) + Send,
     ) -> status::Result<Value> {
         let row = self.row(group, plural);
         let namespace = if row.namespaced { "default" } else { "" };
-        let subresource = if part == Part::Status { "status" } else { "" };
+        let part = match subresource {
+            "" => Part::Main,
+            "status" => Part::Status,
+            _ => Part::Other,
+        };
         let target = Target {
             resource: &row,
             namespace,
@@ -71,7 +91,7 @@ impl World {
             change(&mut new);
             Ok(new)
         };
-        self.registry.update(&target, &self.intent(), &mut change).await?.object.value()
+        self.registry.update(&target, intent, &mut change).await?.object.value()
     }
 
     pub(crate) async fn delete(

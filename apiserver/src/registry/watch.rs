@@ -22,6 +22,8 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 const LASTS_AT_LEAST: Duration = Duration::from_secs(1800);
 /// How many objects of the beginning are handed out at once.
 const INITIAL_BATCH: usize = 512;
+/// And of how many bytes these are, one object aside.
+const INITIAL_BYTES: usize = 1 << 20;
 
 /// What a watch is to be like.
 #[derive(Clone, Debug, Default)]
@@ -192,7 +194,12 @@ impl Watch {
             return Some(Told::Own(vec![Seen::Failed(status)]));
         }
         if !self.initial.is_empty() {
-            let many = self.initial.len().min(INITIAL_BATCH);
+            let mut bytes = 0;
+            let fits = |entry: &&Arc<Entry>| {
+                bytes += entry.bytes.len();
+                bytes <= INITIAL_BYTES
+            };
+            let many = self.initial.iter().take(INITIAL_BATCH).take_while(fits).count().max(1);
             let added = |entry| Seen::Object { event: EventType::Added, entry, at: None };
             return Some(Told::Own(self.initial.drain(..many).map(added).collect()));
         }

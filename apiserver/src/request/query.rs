@@ -81,15 +81,16 @@ fn strconv(text: &str, error: &std::num::ParseIntError) -> String {
     format!("strconv.ParseInt: parsing {text:?}: {what}")
 }
 
+/// Whether each `%` stands before two hexadecimal digits.
+pub(super) fn escapes_hold(bytes: &[u8]) -> bool {
+    let digits_follow = |at| bytes.get(at + 1..at + 3).is_some_and(|two: &[u8]| two.iter().all(u8::is_ascii_hexdigit));
+    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| digits_follow(at))
+}
+
 fn decode(text: &str) -> Option<String> {
     let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
     let bytes = spaced.as_bytes();
-    let escapes_hold = bytes
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'%')
-        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
-    if !escapes_hold {
+    if !escapes_hold(bytes) {
         return None;
     }
     Some(percent_decode(bytes).decode_utf8_lossy().into_owned())

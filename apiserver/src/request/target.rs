@@ -1,10 +1,12 @@
 //! What a path is about: a resource, or a path of its own (health, version, discovery).
 
-use super::{Query, Verb};
+use super::Verb;
+use super::query::{Query, escapes_hold};
 use http::Method;
 use percent_encoding::percent_decode_str;
 use smol_str::SmolStr;
 use tinyplane_wire::gvr::Gvr;
+use tinyplane_wire::selector::FieldSelector;
 use tinyplane_wire::status::{self, Status};
 
 /// What a call is about.
@@ -99,11 +101,8 @@ pub(super) fn parse(method: &Method, path: &str, query: &Query) -> status::Resul
 
 /// The name in a field selector that asks for one name.
 fn selected_by_name(selector: &str) -> Option<SmolStr> {
-    let name = selector
-        .split(',')
-        .filter(|term| !term.contains("!="))
-        .filter_map(|term| term.split_once("==").or_else(|| term.split_once('=')))
-        .find_map(|(field, value)| (field.trim() == "metadata.name").then_some(value.trim()))?;
+    let selector = FieldSelector::parse(selector).ok()?;
+    let name = selector.required("metadata.name")?;
     let is_segment = !name.is_empty() && tinyplane_wire::meta::path_segment(name).is_empty();
     is_segment.then(|| name.into())
 }
@@ -164,13 +163,7 @@ impl<'a> Segments<'a> {
 
 fn decode(segment: &str) -> status::Result<String> {
     let bad = || Status::bad_request(format!("the path segment {segment:?} has an invalid escape"));
-    let bytes = segment.as_bytes();
-    let escapes_hold = bytes
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'%')
-        .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
-    if !escapes_hold {
+    if !escapes_hold(segment.as_bytes()) {
         return Err(bad());
     }
     Ok(percent_decode_str(segment).decode_utf8().map_err(|_| bad())?.into_owned())

@@ -3,6 +3,7 @@
 pub mod decode;
 pub mod default;
 pub mod fields;
+pub(crate) mod go;
 pub mod model;
 pub mod openapi;
 mod parse;

@@ -4,9 +4,9 @@ mod list;
 #[cfg(test)]
 mod tests;
 
+use super::go;
 use super::model::{Field, Model, Shape, Strategy, TypeId};
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -89,7 +89,7 @@ pub enum MergeError {
 pub fn merge(model: &Model, id: TypeId, current: Value, patch: Value) -> Result<Value, MergeError> {
     let patch = match patch {
         Value::Object(patch) => patch,
-        other => return Err(MergeError::NotAnObject(kind(&other))),
+        other => return Err(MergeError::NotAnObject(go::type_name(&other))),
     };
     if model.get(id).open {
         return Err(MergeError::Unsupported);
@@ -303,60 +303,14 @@ fn directive_field(name: &str, directive: &str) -> Option<String> {
 fn list(value: Value) -> Result<Vec<Value>, MergeError> {
     match value {
         Value::Array(items) => Ok(items),
-        other => Err(MergeError::NotAList(kind(&other))),
+        other => Err(MergeError::NotAList(go::type_name(&other))),
     }
 }
 
 fn no_merge_key(one: &Object, key: &str) -> MergeError {
-    MergeError::NoMergeKey { map: go_text(&Value::Object(one.clone())), key: key.to_owned() }
+    MergeError::NoMergeKey { map: go::text(&Value::Object(one.clone())), key: key.to_owned() }
 }
 
 fn unknown_directive(directive: &Value, map: Object) -> MergeError {
-    MergeError::UnknownDirective { directive: go_text(directive), map: go_text(&Value::Object(map)) }
-}
-
-/// The Go type of a decoded value.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nil",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
-/// The value as Go's `%v` prints it.
-fn go_text(value: &Value) -> String {
-    let mut text = String::new();
-    write_go(value, &mut text);
-    text
-}
-
-fn write_go(value: &Value, text: &mut String) {
-    match value {
-        Value::Null => text.push_str("<nil>"),
-        Value::String(string) => text.push_str(string),
-        Value::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { " " });
-                write_go(item, text);
-            }
-            text.push(']');
-        }
-        Value::Object(entries) => {
-            text.push_str("map[");
-            for (index, (name, value)) in entries.iter().enumerate() {
-                let _ = write!(text, "{}{name}:", if index == 0 { "" } else { " " });
-                write_go(value, text);
-            }
-            text.push(']');
-        }
-        other => {
-            let _ = write!(text, "{other}");
-        }
-    }
+    MergeError::UnknownDirective { directive: go::text(directive), map: go::text(&Value::Object(map)) }
 }

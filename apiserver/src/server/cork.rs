@@ -26,6 +26,8 @@ struct Bottle<S> {
     held: Vec<u8>,
     /// How much of what is held was sent.
     sent: usize,
+    /// Whether the stream may have kept some of what it was given: TLS takes more than the socket does.
+    unflushed: bool,
     is_in: bool,
     /// Why what was held could not be sent; the next write fails by it.
     failed: Option<io::Error>,
@@ -33,7 +35,8 @@ struct Bottle<S> {
 
 /// A stream, and its cork, which is out.
 pub(super) fn corked<S: AsyncWrite + Unpin>(stream: S) -> (Corked<S>, Cork<S>) {
-    let bottle = Arc::new(Mutex::new(Bottle { stream, held: Vec::new(), sent: 0, is_in: false, failed: None }));
+    let bottle = Bottle { stream, held: Vec::new(), sent: 0, unflushed: false, is_in: false, failed: None };
+    let bottle = Arc::new(Mutex::new(bottle));
     (Corked(Arc::clone(&bottle)), Cork(bottle))
 }
 
@@ -65,24 +68,26 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Bottle<S> {
-    /// Sends what is held.
+    /// Sends what is held, and what the stream kept of it.
     fn poll_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.held.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
         while self.sent < self.held.len() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.held[self.sent..]))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.sent += written;
+            self.unflushed = true;
         }
         self.sent = 0;
         self.held.clear();
         if self.held.capacity() > KEPT_BYTES_MAX {
             self.held = Vec::new();
         }
-        Pin::new(&mut self.stream).poll_flush(context)
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Makes room for more.
@@ -204,5 +209,43 @@ mod tests {
         stream.write_all(b"end").await.unwrap();
         stream.shutdown().await.unwrap();
         assert_eq!(reading.await.unwrap(), taken + 3);
+    }
+
+    /// Takes what it is given, as TLS does, and keeps it until a flush, of which the first one finds no room.
+    #[derive(Default)]
+    struct Keeping {
+        kept: Vec<u8>,
+        flushed: Vec<u8>,
+        was_full: bool,
+    }
+
+    impl AsyncWrite for Keeping {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.kept.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if !std::mem::replace(&mut self.was_full, true) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let kept = std::mem::take(&mut self.kept);
+            self.flushed.extend(kept);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_flush(context)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_stream_kept_goes_with_the_next_poll() {
+        let (mut stream, cork) = corked(Keeping::default());
+        assert_eq!(write(&mut stream, &cork, &[b"all of it"]).await, 9);
+        assert_eq!(open(&cork.0).stream.flushed, b"", "there was no room");
+        assert_eq!(write(&mut stream, &cork, &[]).await, 0);
+        assert_eq!(open(&cork.0).stream.flushed, b"all of it");
     }
 }

@@ -12,12 +12,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tinyplane_wire::net::{Listener, Sources, bind};
 use tinyplane_wire::process::Shutdown;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 /// How long calls that are under way may take after the member was told to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(600);
+/// Connections at the same time. Who comes later waits in the kernel's queue.
+const CONNECTIONS_MAX: usize = 65_536;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,12 +51,18 @@ impl Server {
         let tls = TlsAcceptor::from(tls);
         let protocol = Protocol::new();
         let mut connections = JoinSet::new();
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let accept = async || {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (place, self.listener.accept().await)
+        };
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => {
+                (place, accepted) = accept() => {
                     let (tls, chain) = (tls.clone(), Arc::clone(&chain));
                     let (protocol, shutdown) = (protocol.clone(), shutdown.clone());
                     connections.spawn(async move {
+                        let _place = place;
                         let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.stream));
                         match handshake.await {
                             Ok(Ok(stream)) => return protocol.serve(stream, accepted.peer, chain, shutdown).await,

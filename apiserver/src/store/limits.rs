@@ -19,6 +19,8 @@ pub struct Limits {
     pub form_bytes_max: usize,
     /// How many events a watcher is handed at once.
     pub watch_batch_events_max: usize,
+    /// How many bytes of objects a watcher is handed at once, one event aside: each is encoded with the others.
+    pub watch_batch_bytes_max: usize,
     /// How many writes share one flush.
     pub commit_batch_max: usize,
     /// How many writes may wait; more wait before the queue.
@@ -35,6 +37,7 @@ impl Default for Limits {
             history_bytes_max: 32 << 20,
             form_bytes_max: 16 << 20,
             watch_batch_events_max: 512,
+            watch_batch_bytes_max: 1 << 20,
             commit_batch_max: 256,
             commit_queue_max: 4_096,
         }

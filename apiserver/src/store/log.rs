@@ -60,21 +60,34 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// The next events above `after`, as far as they are visible: the group that another watcher was handed, if it is
-    /// the same.
-    pub(super) fn between(&mut self, after: Revision, visible: Revision, most: usize) -> Option<Arc<Events>> {
+    /// The next events above `after`, as far as they are visible and the limits of a batch allow: the group that another
+    /// watcher was handed, if it is the same. And whether there are more.
+    pub(super) fn between(
+        &mut self,
+        after: Revision,
+        visible: Revision,
+        limits: &Limits,
+    ) -> Option<(Arc<Events>, bool)> {
         let first = self.events.partition_point(|event| event.revision <= after);
-        let end = self.events.partition_point(|event| event.revision <= visible).min(first.saturating_add(most));
-        if first >= end {
+        let all = self.events.partition_point(|event| event.revision <= visible);
+        let mut bytes = 0;
+        let mut fits = |event: &Arc<Event>| {
+            let is_first = bytes == 0;
+            bytes += event.entry.bytes.len();
+            is_first || bytes <= limits.watch_batch_bytes_max
+        };
+        let most = all.min(first.saturating_add(limits.watch_batch_events_max));
+        if first >= most {
             return None;
         }
+        let end = first + self.events.range(first..most).take_while(|event| fits(event)).count();
         let span = (self.events[first].revision, self.events[end - 1].revision);
         if let Some(latest) = self.latest.as_ref().filter(|latest| latest.span() == Some(span)) {
-            return Some(Arc::clone(latest));
+            return Some((Arc::clone(latest), end < all));
         }
         let group = Arc::new(Events::new(self.events.range(first..end).cloned().collect()));
         self.latest = Some(Arc::clone(&group));
-        Some(group)
+        Some((group, end < all))
     }
 }
 

@@ -117,17 +117,16 @@ impl Watcher {
     pub fn ready(&mut self) -> Result<Option<Batch>, WatchError> {
         // Read before the story: every event up to here is in it.
         let visible = self.published.revision();
-        let most = self.published.limits.watch_batch_events_max;
         let mut story = self.topic.story();
         if story.forgotten > self.cursor {
             drop(story);
             return Err(WatchError::Compacted { compacted: self.published.floor() });
         }
-        let events = story.between(self.cursor, visible, most);
+        let group = story.between(self.cursor, visible, &self.published.limits);
         drop(story);
-        let last = events.as_ref().filter(|events| events.len() == most).and_then(|events| events.last());
+        let last = group.as_ref().filter(|(_, more)| *more).and_then(|(events, _)| events.last());
         self.cursor = last.map_or(visible.max(self.cursor), |last| last.revision);
-        Ok(events.map(|events| Batch { events, reached: self.cursor }))
+        Ok(group.map(|(events, _)| Batch { events, reached: self.cursor }))
     }
 
     /// A revision up to which the watcher has been handed everything: for bookmarks. Moves on with the store while

@@ -91,12 +91,7 @@ fn version_complaint(version: &str, groups: Groups) -> Option<String> {
 
 fn check_reference(reference: &Value, groups: Groups, path: &str, errors: &mut Errors) {
     for field in ["kind", "name"] {
-        let value = text(&reference[field]);
-        if value.is_empty() {
-            errors.required(child(path, field), "");
-        } else {
-            errors.grammar(&child(path, field), value, path_segment(value));
-        }
+        errors.path_segment(child(path, field), &reference[field]);
     }
     let version = text(&reference["apiVersion"]);
     if let Some(told) = version_complaint(version, groups) {

@@ -1,7 +1,7 @@
 //! Causes against an object, each with the path of its field: upstream's `field.Error`s.
 
 use serde_json::Value;
-use tinyplane_wire::meta::dns_subdomain;
+use tinyplane_wire::meta::{dns_subdomain, path_segment};
 use tinyplane_wire::status::Cause;
 
 /// How many bytes of causes are told at most. A body of 3 MiB that is wrong all over would make a hundred times as much.
@@ -160,6 +160,14 @@ impl Errors {
             None | Some("") => self.required(path, ""),
             Some(word) if known.contains(&word) => {}
             Some(word) => self.unsupported(path, word, known),
+        }
+    }
+
+    /// A name that has to be there, and to be a segment of a path.
+    pub(crate) fn path_segment(&mut self, path: impl Into<String>, value: &Value) {
+        match text(value) {
+            "" => self.required(path, ""),
+            name => self.grammar(&path.into(), name, path_segment(name)),
         }
     }
 

@@ -213,12 +213,7 @@ pub(super) fn check_ip_address(address: &Value, errors: &mut Errors) {
         errors.grammar(&child(path, "group"), group, dns_subdomain(group));
     }
     for field in ["resource", "name"] {
-        let value = text(&parent[field]);
-        if value.is_empty() {
-            errors.required(child(path, field), "");
-        } else {
-            errors.grammar(&child(path, field), value, path_segment(value));
-        }
+        errors.path_segment(child(path, field), &parent[field]);
     }
     let namespace = text(&parent["namespace"]);
     errors.grammar(&child(path, "namespace"), namespace, path_segment(namespace));

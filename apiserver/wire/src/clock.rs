@@ -1,9 +1,9 @@
 //! Time, as every member asks for it. Later a test moves it; today it is the system's.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 /// Where a member gets the time from. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -67,10 +67,11 @@ pub fn format_nanos(at: SystemTime) -> String {
         .unwrap_or_default()
 }
 
-/// Reads a `metav1.Time` or `metav1.MicroTime`.
+/// Reads a `metav1.Time` or `metav1.MicroTime`, which can be said in UTC as well: no year beyond 9999.
 #[must_use]
 pub fn parse(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
+    let utc = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
+    (utc.year() >= 0).then(|| utc.into())
 }
 
 /// The units of Go's durations, in nanoseconds.

@@ -133,8 +133,8 @@ impl Session {
         Ok(Self { server_id, server_count, shared, from, to, outgoing, pings, connection })
     }
 
-    /// Serves the server until the session ends. Gives the server's name back.
-    pub(super) async fn run(self, state: &Arc<State>) -> String {
+    /// Serves the server until the session ends.
+    pub(super) async fn run(self, state: &Arc<State>) {
         let Self { server_id, shared, mut from, mut to, outgoing, pings, connection, .. } = self;
         let _counted = state.numbers.servers.hold();
         // However this ends, its dials and connections end with it.
@@ -166,7 +166,6 @@ impl Session {
             Err(error) => tracing::info!(server = server_id, ?error, "the connection to a server was lost"),
         }
         drop(connection);
-        server_id
     }
 }
 

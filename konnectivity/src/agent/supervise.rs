@@ -3,17 +3,17 @@
 use super::backoff::Backoff;
 use super::session::Session;
 use super::{CountSource, State};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 /// Sessions at the same time, however many servers are claimed.
 const SESSIONS_MAX: usize = 1024;
 
 /// Connects, and connects again, for as long as the agent runs.
 pub(super) async fn run(state: &Arc<State>) {
-    let mut sessions: JoinSet<String> = JoinSet::new();
-    let mut connected: HashSet<String> = HashSet::new();
+    let mut sessions = JoinSet::new();
+    let mut connected: HashMap<Id, String> = HashMap::new();
     let mut told = 1;
     let mut backoff = Backoff::new(state.config.sync_interval, state.config.sync_interval_cap);
     loop {
@@ -22,17 +22,17 @@ pub(super) async fn run(state: &Arc<State>) {
         if searching {
             match Session::open(state).await {
                 // Behind one address for several servers: the next try leads to another.
-                Ok(session) if connected.contains(&session.server_id) => {
+                Ok(session) if connected.values().any(|server| *server == session.server_id) => {
                     told = session.server_count;
                     tracing::debug!(server = session.server_id, "reached a server that is connected already");
                 }
                 Ok(session) => {
                     told = session.server_count;
                     tracing::info!(server = session.server_id, servers = told, "connected");
-                    connected.insert(session.server_id.clone());
                     backoff.reset();
-                    let state = Arc::clone(state);
-                    sessions.spawn(async move { session.run(&state).await });
+                    let (state, server) = (Arc::clone(state), session.server_id.clone());
+                    let task = sessions.spawn(async move { session.run(&state).await });
+                    connected.insert(task.id(), server);
                     continue;
                 }
                 Err(error) => tracing::info!(error = error.told(), "no connection to a server"),
@@ -42,14 +42,18 @@ pub(super) async fn run(state: &Arc<State>) {
             if searching { state.clock.sleep(backoff.wait()).await } else { until_leases_change(state).await }
         };
         tokio::select! {
-            Some(ended) = sessions.join_next() => {
-                match ended {
-                    Ok(server_id) => {
-                        connected.remove(&server_id);
+            Some(ended) = sessions.join_next_with_id() => {
+                let task = match ended {
+                    Ok((task, ())) => {
                         backoff.reset();
+                        task
                     }
-                    Err(error) => tracing::error!(%error, "a session ended in an unforeseen way"),
-                }
+                    Err(error) => {
+                        tracing::error!(%error, "a session ended in an unforeseen way");
+                        error.id()
+                    }
+                };
+                connected.remove(&task);
             }
             () = wait => {}
             () = state.drain.cancelled(), if searching => {}

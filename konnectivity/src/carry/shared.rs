@@ -138,7 +138,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 enum Slot {
     Open(QueueSender),
-    /// Closed at this end, and the other has not confirmed it: what still comes is thrown away.
+    /// Closed at one end, and the other has not confirmed it: what still comes is thrown away.
     Closing,
 }
 
@@ -210,9 +210,12 @@ impl Shared {
                 None => return false,
             },
             // The server's wish is answered once everything before it is delivered.
-            Side::Agent => match table.get(&connect_id) {
-                Some(Slot::Open(queue)) => queue.end(end),
-                Some(Slot::Closing) => {}
+            Side::Agent => match table.get_mut(&connect_id) {
+                Some(slot) => {
+                    if let Slot::Open(queue) = std::mem::replace(slot, Slot::Closing) {
+                        queue.end(end);
+                    }
+                }
                 None => return false,
             },
         }

@@ -3,106 +3,87 @@
 use super::State;
 use super::backends::Backend;
 use super::pending::Pending;
-use crate::TlsFiles;
+use super::port::{self, Port};
 use crate::carry::shared::{Outgoing, Shared, Side, outbox};
 use crate::carry::{End, lane};
 use crate::identifiers::Identifiers;
 use crate::keepalive;
-use crate::tls::Reloaded;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::HeaderName;
 use http::{HeaderValue, Request};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::Packet;
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
-use tinyplane_konnectivity_client::{grpc, link};
-use tinyplane_wire::identity::tls::{self, ALPN_HTTP2, ClientAuth, TlsLimits};
-use tinyplane_wire::net::{Accepted, Sources, bind};
+use tinyplane_wire::identity::tls::ALPN_HTTP2;
 use tinyplane_wire::process::{MemberError, told};
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
-/// Agents' connections at the same time.
-const CONNECTIONS_MAX: usize = 16_384;
-
-/// How long an agent may take to prove who it is.
-pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an agent may take, once its connection is there, to be admitted: by a review of its token, maybe.
+const ADMISSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Binds the port and takes agents in.
 pub(super) fn listen(state: &Arc<State>) -> Result<SocketAddr, MemberError> {
-    let at = state.config.agents;
-    let limits = state.config.tls_limits.clone();
-    let make = move |files: &TlsFiles| server_tls(files, &ALPN_HTTP2, &limits);
-    let tls = Reloaded::open(state.config.agent_tls.clone(), make)?;
-    let bound = bind(at, Sources::any())
-        .map_err(|source| MemberError::because(format!("the agent address {at} can't be bound"), source))?;
-    let (shared, room) = (Arc::clone(state), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
-    state.tasks.spawn_acceptor(async move {
-        while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-            let Accepted { stream, peer } = bound.listener.accept().await;
-            let (state, tls) = (Arc::clone(&shared), TlsAcceptor::from(tls.now()));
-            shared.tasks.spawn(async move {
-                match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(&state, stream, peer).await,
-                    Ok(Err(error)) => tracing::info!(%peer, %error, "refused an agent"),
-                    Err(_) => tracing::info!(%peer, "an agent did not finish its TLS handshake in time"),
-                }
-                drop(place);
-            });
-        }
-    });
-    Ok(bound.address)
-}
-
-/// Settings of a listener: clients show a certificate where there is an authority for them.
-pub(super) fn server_tls(files: &TlsFiles, alpn: &[&[u8]], limits: &TlsLimits) -> Result<ServerConfig, MemberError> {
-    let pair = files.read_pair()?.ok_or_else(|| MemberError::new("a listener needs a certificate and its key"))?;
-    let clients = files.read_authority()?.map_or(ClientAuth::None, ClientAuth::Required);
-    tls::server_within(&pair, &clients, alpn, limits).map_err(|source| files.unusable(source))
+    let (at, files) = (state.config.agents, &state.config.agent_tls);
+    port::listen(state, Port { peers: "agent", at, files, alpn: &ALPN_HTTP2 }, connection)
 }
 
 /// Serves one connection: its streams are the agent's call and, with our agents, one lane for each dial.
-async fn connection(
-    state: &Arc<State>,
-    stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
-    peer: SocketAddr,
-) {
-    let mut connection = match link::server().handshake::<_, Bytes>(stream).await {
-        Ok(connection) => connection,
-        Err(error) => return tracing::info!(%peer, %error, "an agent speaks no HTTP/2"),
-    };
-    let agent: Arc<OnceLock<Arc<Backend>>> = Arc::default();
+async fn connection(state: Arc<State>, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+    let Some(mut connection) = port::http2(stream, "agent").await else { return };
+    let agent: Arc<Called> = Arc::default();
+    let mut stranger = std::pin::pin!(stays_a_stranger(&state, &agent));
     let pings = connection.ping_pong();
     let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.keepalive, &state.clock));
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
             () = &mut silent => return tracing::info!(%peer, "an agent does not answer any more"),
+            () = &mut stranger => return tracing::info!(%peer, "an agent did not say in time who it is"),
         };
         match accepted {
-            Some(Ok((request, respond))) => called(state, &agent, request, respond),
+            Some(Ok((request, respond))) => called(&state, &agent, request, respond),
             Some(Err(error)) => return tracing::debug!(%peer, %error, "an agent's connection broke"),
             None => return,
         }
     }
 }
 
-fn called(
-    state: &Arc<State>,
-    agent: &Arc<OnceLock<Arc<Backend>>>,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-) {
-    match (request.uri().path(), agent.get()) {
+/// The one call of a connection by which an agent says who it is.
+#[derive(Debug, Default)]
+struct Called {
+    /// Whether one is under way or was admitted: others are refused, so that a stranger is asked about once at a time.
+    taken: AtomicBool,
+    admitted: OnceLock<Arc<Backend>>,
+}
+
+/// Ends when the agent is not admitted in time.
+async fn stays_a_stranger(state: &State, agent: &Called) {
+    state.clock.sleep(ADMISSION_TIMEOUT).await;
+    if agent.admitted.get().is_some() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn called(state: &Arc<State>, agent: &Arc<Called>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    match (request.uri().path(), agent.admitted.get()) {
         (grpc::LANE_PATH, Some(backend)) if backend.lanes => open_lane(backend, request, respond),
-        (grpc::CONNECT_PATH, None) => {
+        (grpc::CONNECT_PATH, _) if agent.taken.swap(true, Ordering::Relaxed) => {
+            let told = "one call for each connection";
+            drop(respond.send_response(grpc::refusal(grpc::Code::InvalidArgument, told), true));
+        }
+        (grpc::CONNECT_PATH, _) => {
             let (state, agent) = (Arc::clone(state), Arc::clone(agent));
-            Arc::clone(&state).tasks.spawn(async move { serve(&state, &agent, request, respond).await });
+            Arc::clone(&state).tasks.spawn(async move {
+                serve(&state, &agent.admitted, request, respond).await;
+                agent.taken.store(agent.admitted.get().is_some(), Ordering::Relaxed);
+            });
         }
         (path, _) => {
             let told = format!("unknown service or method {path}");
@@ -149,10 +130,7 @@ async fn serve(
     let shared = Shared::new(Side::Server, state.config.overflow, outbox.clone(), state.numbers.flow.clone());
     let pending = Pending::new(state.numbers.pending_dials.clone());
     let backend = Arc::new(Backend::new((agent_id, identifiers), lanes, outbox, pending, shared));
-    if agent.set(Arc::clone(&backend)).is_err() {
-        let told = "one call for each connection";
-        return drop(respond.send_response(grpc::refusal(grpc::Code::InvalidArgument, told), true));
-    }
+    let backend = Arc::clone(agent.get_or_init(|| backend));
     let to = match respond.send_response(greeting(state, lanes), false) {
         Ok(to) => to,
         Err(error) => return tracing::debug!(%error, "an agent left at once"),

@@ -8,6 +8,7 @@ mod frontend;
 mod lease;
 mod numbers;
 mod pending;
+mod port;
 mod strategy;
 mod tokens;
 

@@ -123,7 +123,7 @@ impl Sender {
     async fn run(mut self, mut waiting: mpsc::Receiver<Told>) {
         while let Some(told) = waiting.recv().await {
             if let Err(error) = self.send(told).await {
-                tracing::debug!(error = %super::told(&error), "an event was not recorded");
+                tracing::debug!(error = %tinyplane_wire::process::told(&error), "an event was not recorded");
             }
         }
     }

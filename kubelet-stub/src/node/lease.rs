@@ -22,7 +22,7 @@ pub(super) async fn renew(node: &Node, uid: &str) {
             }
             Err(error) => {
                 failures += 1;
-                tracing::debug!(node = node.name(), failures, error = %super::told(&error), "the lease was not renewed");
+                tracing::debug!(node = node.name(), failures, error = %tinyplane_wire::process::told(&error), "the lease was not renewed");
                 node.clock.sleep(REACH.after(failures)).await;
             }
         }

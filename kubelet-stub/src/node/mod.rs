@@ -54,15 +54,3 @@ pub(crate) fn keep(node: &Arc<Node>) {
         tokio::join!(lease::renew(&node, &uid), status::report(&node));
     });
 }
-
-/// An error with its causes on one line.
-pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
-}

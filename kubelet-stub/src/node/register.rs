@@ -13,7 +13,7 @@ pub(super) async fn register(node: &Node) -> String {
             Ok(uid) => return uid,
             Err(error) => {
                 failures += 1;
-                tracing::debug!(node = node.name(), failures, error = %super::told(&error), "could not register yet");
+                tracing::debug!(node = node.name(), failures, error = %tinyplane_wire::process::told(&error), "could not register yet");
                 node.clock.sleep(REACH.after(failures)).await;
             }
         }

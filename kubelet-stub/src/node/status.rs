@@ -47,7 +47,7 @@ pub(super) async fn report(node: &Arc<Node>) {
             }
             Err(error) => {
                 failures += 1;
-                tracing::debug!(node = node.name(), failures, error = %super::told(&error), "could not tell the status");
+                tracing::debug!(node = node.name(), failures, error = %tinyplane_wire::process::told(&error), "could not tell the status");
             }
         }
     }

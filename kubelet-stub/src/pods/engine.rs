@@ -10,7 +10,7 @@ use crate::server::PodAccess;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use tinyplane_wire::client::{Change, Selection, reflect};
 use tinyplane_wire::meta::Meta;
 use tokio::sync::{mpsc, watch};
@@ -55,6 +55,20 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
     /// By uid.
     pods: RwLock<HashMap<String, Entry>>,
+}
+
+/// Takes a pod from the list when its worker ends, however that comes.
+struct Left {
+    engine: Weak<Engine>,
+    uid: String,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.pods.write().unwrap_or_else(PoisonError::into_inner).remove(&self.uid);
+        }
+    }
 }
 
 impl fmt::Debug for Engine {
@@ -122,10 +136,8 @@ impl Engine {
                 let changes = entry.desired.subscribe();
                 pods.insert(uid.clone(), entry);
                 self.shared.node.tasks.spawn(async move {
+                    let _left = Left { engine, uid };
                     Box::pin(worker.run(changes, happened)).await;
-                    if let Some(engine) = engine.upgrade() {
-                        engine.pods.write().unwrap_or_else(PoisonError::into_inner).remove(&uid);
-                    }
                 });
             }
             Err(error) => {

@@ -1,6 +1,5 @@
 //! Tells a pod's status to the API server: the newest one, in order, until it is there.
 
-use crate::node::told;
 use crate::tasks::Tasks;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -77,7 +76,7 @@ async fn send_all(
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::debug!(namespace, name, failures, error = %told(&error), "a pod's status was not told");
+                    tracing::debug!(namespace, name, failures, error = %tinyplane_wire::process::told(&error), "a pod's status was not told");
                     tokio::time::sleep(RETRY.after(failures)).await;
                 }
             }

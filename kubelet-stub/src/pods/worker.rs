@@ -237,7 +237,7 @@ impl Worker {
     }
 
     fn deadline(&self) -> Option<SystemTime> {
-        self.spec.active_deadline_seconds.map(|seconds| self.since + Duration::from_secs(seconds))
+        self.spec.active_deadline_seconds.and_then(|seconds| self.since.checked_add(Duration::from_secs(seconds)))
     }
 
     fn start(&mut self, index: usize, now: SystemTime) {

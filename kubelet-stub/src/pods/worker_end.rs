@@ -83,7 +83,7 @@ impl Worker {
             Err(error) => {
                 self.delete_failures += 1;
                 self.delete_due = Some(self.now() + RETRY.after(self.delete_failures));
-                tracing::debug!(error = %crate::node::told(&error), "a pod was not deleted");
+                tracing::debug!(error = %tinyplane_wire::process::told(&error), "a pod was not deleted");
             }
         }
     }

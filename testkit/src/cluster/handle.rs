@@ -138,7 +138,7 @@ impl Cluster {
         self.runtime.path()
     }
 
-    /// The log of a member, while members are processes.
+    /// The log of a member: what it says from level info on.
     #[must_use]
     pub fn log(&self, member: Member) -> PathBuf {
         self.folder.log(&member.to_string())

@@ -17,7 +17,13 @@ impl Report {
     pub(super) fn new(ends: Vec<String>, plan: &Plan, folder: &Folder) -> Self {
         let mut errors = Vec::new();
         for member in plan.members() {
-            let log = std::fs::read_to_string(folder.log(&member.to_string())).unwrap_or_default();
+            let log = match std::fs::read(folder.log(&member.to_string())) {
+                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                Err(error) => {
+                    errors.push(format!("{member}: its log can't be read: {error}"));
+                    continue;
+                }
+            };
             let bad = log.lines().filter(|line| line.contains(" ERROR ") || line.contains("panicked at"));
             errors.extend(bad.take(LINES_MAX - errors.len().min(LINES_MAX)).map(|line| format!("{member}: {line}")));
         }

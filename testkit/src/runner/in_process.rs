@@ -1,6 +1,7 @@
 //! Members as tasks of this process: each on a runtime of its own, so that killing one leaves nothing of it behind.
 //! They meet over the same sockets as processes do.
 
+use super::member_log::MemberLog;
 use super::{Runner, Spec, Started, configs};
 use async_trait::async_trait;
 use std::thread;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::process::{MemberError, ReadyLine, Running, Shutdown};
 use tokio::sync::{oneshot, watch};
+use tracing::dispatcher::{self, Dispatch};
 
 /// Longest wait for the tasks of a member that was killed to be dropped.
 const DROP_SECONDS_MAX: u64 = 2;
@@ -19,15 +21,17 @@ pub(crate) struct InProcess;
 #[async_trait]
 impl Runner for InProcess {
     async fn start(&self, spec: &Spec) -> Result<Box<dyn Started>, MemberError> {
+        let name = spec.member.to_string();
+        let log = MemberLog::open(&spec.folder.log(&name))
+            .map_err(|e| MemberError::because(format!("the log of {name} can't be written"), e))?;
         let (shutdown, kill) = (Shutdown::new(), Shutdown::new());
         let (ready, starting) = oneshot::channel();
         let (end, ended) = watch::channel(None);
         let (lived, life) = (spec.clone(), Life { shutdown: shutdown.clone(), kill: kill.clone() });
-        let name = spec.member.to_string();
         thread::Builder::new()
             .name(name.clone())
             .spawn(move || {
-                let how = live(&lived, &life, ready);
+                let how = dispatcher::with_default(&log, || live(&lived, &life, ready));
                 end.send_replace(Some(how));
             })
             .map_err(|e| MemberError::because(format!("no thread for {name}"), e))?;
@@ -57,9 +61,12 @@ type Addresses = std::collections::BTreeMap<String, std::net::SocketAddr>;
 
 /// Runs a member from its start to its end, and says how it ended. All its tasks are gone when this returns.
 fn live(spec: &Spec, life: &Life, ready: oneshot::Sender<Result<Addresses, MemberError>>) -> String {
+    let log = dispatcher::get_default(Dispatch::clone);
     let built = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name(spec.member.to_string())
+        // The thread is the member's alone, and ends with it: nothing is to be put back.
+        .on_thread_start(move || std::mem::forget(dispatcher::set_default(&log)))
         .enable_all()
         .build();
     let runtime = match built {

@@ -3,6 +3,7 @@
 mod arguments;
 mod configs;
 mod in_process;
+mod member_log;
 mod processes;
 mod supervisor;
 
@@ -18,7 +19,9 @@ use crate::cluster::plan::{Member, Plan};
 use crate::cluster::ports::Ports;
 use async_trait::async_trait;
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::process::{MemberError, ReadyLine, Shutdown};
@@ -76,4 +79,12 @@ pub(crate) trait Started: Send + Debug {
     async fn kill(&mut self);
     /// Asks it to end, and kills it when it does not within the time.
     async fn stop(&mut self, within: Duration);
+}
+
+/// Opens the log of a member, behind what an earlier one of this name has written.
+fn open_log(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
 }

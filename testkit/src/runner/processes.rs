@@ -1,8 +1,7 @@
 //! Members as processes: spawned from one binary, told apart by subcommand, held by a lifeline.
 
-use super::{Runner, Spec, Started, arguments};
+use super::{Runner, Spec, Started, arguments, open_log};
 use async_trait::async_trait;
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -113,13 +112,6 @@ impl Runner for Processes {
             }
         }
     }
-}
-
-fn open_log(path: &Path) -> std::io::Result<std::fs::File> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    OpenOptions::new().create(true).append(true).open(path)
 }
 
 /// Keeps the pipe open and empty: a member that prints must neither block nor meet a broken pipe.

@@ -1,7 +1,6 @@
 //! Certificates are exchanged under a running cluster: new connections meet the new ones, open streams go on.
 
-use crate::scene::{Kubectl, end, wishes};
-use std::io::{Read, Write};
+use crate::scene::{Kubectl, Running, end, wishes};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -22,20 +21,8 @@ async fn new_certificates_are_used_and_open_streams_go_on() {
     let kubectl = Kubectl::of(&cluster);
     kubectl.run("run web --image=nginx");
     kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
-    let mut cat = kubectl
-        .command(&["exec", "-i", "web", "--", "cat"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("kubectl can be run");
-    let (mut say, mut hear) = (cat.stdin.take().expect("a pipe"), cat.stdout.take().expect("a pipe"));
-    let mut echoed = |text: &str| {
-        say.write_all(text.as_bytes()).expect("it listens");
-        let mut heard = vec![0; text.len()];
-        hear.read_exact(&mut heard).expect("it answers");
-        assert_eq!(String::from_utf8_lossy(&heard), text);
-    };
-    echoed("before\n");
+    let mut cat = Running::of(kubectl.command(&["exec", "-i", "web", "--", "cat"]).stdin(Stdio::piped()));
+    cat.echoes("before");
 
     let pki = cluster.data_dir().join("pki");
     let read = |file: &str| std::fs::read_to_string(pki.join(file)).expect("it is there");
@@ -54,12 +41,11 @@ async fn new_certificates_are_used_and_open_streams_go_on() {
         exchange(&pki, name, &stranger, &leaf);
         let told = kubectl.fails("exec web -- echo hello");
         assert!(told.contains(complaint), "{name}: {told}");
-        echoed("meanwhile\n");
+        cat.echoes("meanwhile");
         exchange(&pki, name, &authority, &leaf);
         assert_eq!(kubectl.run("exec web -- echo hello"), "hello\n", "{name}");
-        echoed("after\n");
+        cat.echoes("after");
     }
-    drop(say);
-    assert!(cat.wait().expect("it ends").success());
+    assert!(cat.ends().success());
     end(cluster).await;
 }

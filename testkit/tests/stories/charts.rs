@@ -31,7 +31,8 @@ async fn a_chart_of_many_kinds_is_applied_twice_from_either_side() {
         kubectl.run("wait --for=condition=Complete job/migrate -n shop --timeout=60s");
         kubectl.run("wait --for=condition=Established crd/carts.shop.example.com --timeout=60s");
         kubectl.create(
-            "{apiVersion: shop.example.com/v1, kind: Cart, metadata: {name: one, namespace: shop}, spec: {size: 2, items: [{name: a}]}}",
+            r#"{"apiVersion": "shop.example.com/v1", "kind": "Cart", "metadata": {"name": "one", "namespace": "shop"},
+                "spec": {"size": 2, "items": [{"name": "a"}]}}"#,
         );
         assert_eq!(
             kubectl.run_with(&["get", "ct", "one", "-n", "shop", "-o=jsonpath={.spec.colour} {.spec.items[0].count}"]),

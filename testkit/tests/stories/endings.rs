@@ -1,8 +1,7 @@
 //! However a cluster or its start ends, no member is left; and what a member does when it is asked twice.
 
 use crate::foreground::{Up, alive, processes_on, signal, until, up};
-use crate::scene::{Kubectl, binary};
-use std::io::{Read, Write};
+use crate::scene::{Kubectl, Running, binary};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -93,33 +92,20 @@ fn the_first_signal_drains_an_agent_and_the_second_ends_it() {
     let kubectl = Kubectl::with(&cluster.kubeconfig());
     kubectl.run("run web --image=nginx");
     kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
-    let mut cat = kubectl
-        .command(&["exec", "-i", "web", "--", "cat"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("kubectl can be run");
-    let (mut say, mut hear) = (cat.stdin.take().expect("a pipe"), cat.stdout.take().expect("a pipe"));
-    let mut echoed = |text: &str| {
-        say.write_all(text.as_bytes()).expect("it listens");
-        let mut heard = vec![0; text.len()];
-        hear.read_exact(&mut heard).expect("it answers");
-        assert_eq!(String::from_utf8_lossy(&heard), text);
-    };
-    echoed("before\n");
+    let mut cat = Running::of(kubectl.command(&["exec", "-i", "web", "--", "cat"]).stdin(Stdio::piped()));
+    cat.echoes("before");
     let agent = cluster.member("konnectivity-agent")["pid"].as_u64().expect("a process");
     let log = cluster.data_dir().join("logs").join("konnectivity-agent.log");
     let logged = |text: &str| std::fs::read_to_string(&log).unwrap_or_default().contains(text);
     signal(agent, "-TERM");
     until("the agent's asking for no further dials", || logged("asking for no further dials"));
     // What is open goes on, and while there is no other agent, new connections are taken as well.
-    echoed("while it drains\n");
+    cat.echoes("while it drains");
     assert_eq!(kubectl.run("exec web -- echo hello"), "hello\n");
     assert!(alive(agent));
     signal(agent, "-TERM");
     until("the end of the agent", || !alive(agent));
-    drop(say);
-    assert!(!cat.wait().expect("it ends").success(), "the stream was cut");
+    assert!(!cat.ends().success(), "the stream was cut");
     let told = kubectl.fails("exec web -- echo hello");
     assert!(told.contains("No agent available"), "{told}");
     cluster.end();

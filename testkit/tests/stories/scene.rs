@@ -182,6 +182,13 @@ impl Running {
         input.write_all(text.as_bytes()).and_then(|()| input.flush()).expect("the command reads");
     }
 
+    /// Sends a line, and waits until it comes back.
+    #[track_caller]
+    pub(crate) fn echoes(&mut self, line: &str) {
+        self.types(&format!("{line}\n"));
+        assert_eq!(self.sees(line), line);
+    }
+
     /// Waits for a line with a text in it, and gives it.
     #[track_caller]
     pub(crate) fn sees(&mut self, text: &str) -> String {
@@ -195,9 +202,10 @@ impl Running {
         }
     }
 
-    /// Waits for its end, while what it prints is taken.
+    /// Says no more to it and waits for its end, while what it prints is taken.
     #[track_caller]
     pub(crate) fn ends(mut self) -> ExitStatus {
+        self.input = None;
         let until = Instant::now() + PATIENCE;
         while self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
         assert!(Instant::now() < until, "the command does not end");

@@ -86,7 +86,7 @@ impl CronJobs {
         let again = || next.map_or(After::Rest, |next| self.after(next));
         let Some(due) = self.missed(cron, &plan, now) else { return Ok(again()) };
         let deadline = cron["spec"]["startingDeadlineSeconds"].as_i64();
-        if deadline.is_some_and(|seconds| due + seconds < now) {
+        if deadline.is_some_and(|seconds| now.saturating_sub(due) > seconds) {
             self.warn(cron, "MissSchedule", format!("Missed scheduled time to start a job: {}", stamp(due)));
             return Ok(again());
         }

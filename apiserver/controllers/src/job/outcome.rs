@@ -60,7 +60,9 @@ impl Jobs {
     pub(super) fn deadline(&self, job: &Value) -> Option<Duration> {
         let seconds = job["spec"]["activeDeadlineSeconds"].as_u64()?;
         let started = job["status"]["startTime"].as_str().and_then(clock::parse)?;
-        Some((started + Duration::from_secs(seconds)).duration_since(self.context.clock.now()).unwrap_or_default())
+        // Some ask for more seconds than time has: these have no deadline.
+        let over = started.checked_add(Duration::from_secs(seconds))?;
+        Some(over.duration_since(self.context.clock.now()).unwrap_or_default())
     }
 
     /// Writes the status where it changed, with its events.

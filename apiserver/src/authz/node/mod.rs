@@ -8,6 +8,7 @@ use crate::authn::Caller;
 use graph::Graph;
 pub use graph::Object;
 use std::sync::{Mutex, PoisonError};
+use tinyplane_wire::selector::FieldSelector;
 
 /// Decides about callers that are nodes.
 pub struct NodeAuthorizer {
@@ -179,8 +180,5 @@ impl Asked<'_> {
 
 /// Whether a field selector asks for the pods of this node alone.
 fn selects_node(selector: &str, node: &str) -> bool {
-    let terms = selector.split(',').filter(|term| !term.contains("!="));
-    terms
-        .filter_map(|term| term.split_once("==").or_else(|| term.split_once('=')))
-        .any(|(field, value)| field.trim() == "spec.nodeName" && value.trim() == node)
+    FieldSelector::parse(selector).is_ok_and(|selector| selector.required("spec.nodeName") == Some(node))
 }

@@ -21,7 +21,7 @@ pub(super) fn read(bytes: &[u8]) -> status::Result<Config> {
     if object.is_object() {
         return Ok(Config { object, strict });
     }
-    let what = super::merge::go_name(&object);
+    let what = crate::schema::go::json_word(&object);
     Err(Status::bad_request(format!(
         "error decoding patch: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
     )))

@@ -3,6 +3,7 @@
 use crate::codec::depth::{LEVELS_MAX, fits};
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
+use crate::schema::go::json_word;
 use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 use serde_json::Value;
@@ -85,24 +86,13 @@ fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Box<Status> {
         Err(_) => not_json(bytes, error),
         Ok(Value::Array(operations)) => match operations.iter().find(|operation| !operation.is_object()) {
             Some(operation) => {
-                format!("json: cannot unmarshal {} into Go value of type jsonpatch.Operation", word(operation))
+                format!("json: cannot unmarshal {} into Go value of type jsonpatch.Operation", json_word(operation))
             }
             None => return rejected(),
         },
-        Ok(other) => format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", word(&other)),
+        Ok(other) => format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", json_word(&other)),
     };
     Status::bad_request(why)
-}
-
-fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 #[cfg(test)]

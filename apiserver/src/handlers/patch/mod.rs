@@ -73,7 +73,7 @@ impl Patch {
         };
         // Upstream tells of a strategic patch itself, and of the others what they made.
         let shown = || match self {
-            Self::Strategic(patch, _) => schema::fields::go_value(patch),
+            Self::Strategic(patch, _) => schema::go::text(patch),
             _ => self.made(gvk, current).map(|made| made.to_string()).unwrap_or_default(),
         };
         body::decode_value(

@@ -5,6 +5,7 @@ use super::super::delete::of_eviction;
 use super::super::{Ask, Handlers};
 use crate::registry::admit::{Intent, Unasked};
 use crate::registry::behaviour::Part;
+use crate::registry::delete::Options;
 use crate::registry::encoding;
 use crate::registry::update::Target;
 use axum::body::Body;
@@ -16,6 +17,8 @@ use tinyplane_wire::status::{self, Cause, Details, Reason, Status};
 
 /// Seconds after which an eviction may be tried again that came before the budget was worked out.
 const RETRY_SECONDS: u32 = 10;
+/// How often an eviction is tried that others' writes to the pod get in the way of.
+const TRIES_MAX: u32 = 20;
 /// Most evictions that a budget may wait for.
 const DISRUPTED_PODS_MAX: usize = 2_000;
 
@@ -28,31 +31,54 @@ impl Handlers {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
         let options = of_eviction(eviction)?;
-        let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
-        let pod = encoding::parse(&entry)?;
         let mut intent = self.intent(ask);
         intent.dry_run |= eviction["deleteOptions"]["dryRun"].as_array().is_some_and(|words| !words.is_empty());
-        let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"));
-        if !ended && !Meta::of(&pod).is_deleting() {
-            self.ask_budgets(ask, &pod, &intent).await?;
-            if !intent.dry_run {
-                self.tell_disruption(ask, &intent).await?;
+        for attempt in 1.. {
+            match self.try_to_evict(ask, options.clone(), &intent).await {
+                Err(Refusal::Changed(_)) if attempt < TRIES_MAX => {}
+                Err(Refusal::Changed(status) | Refusal::Final(status)) => return Err(status),
+                Ok(()) => break,
             }
         }
-        self.registry.delete(&ask.resource, ask.namespace, ask.name, &options, &intent).await?;
         let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         value(ask, StatusCode::CREATED, &success)
     }
 
-    /// Takes one disruption from the budget that guards the pod, if one does.
-    async fn ask_budgets(&self, ask: &Ask<'_>, pod: &Value, intent: &Intent<'_>) -> status::Result<()> {
+    async fn try_to_evict(&self, ask: &Ask<'_>, mut options: Options, intent: &Intent<'_>) -> Result<(), Refusal> {
+        let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
+        let pod = encoding::parse(&entry)?;
+        let phase = pod["status"]["phase"].as_str().unwrap_or_default();
+        let is_over = matches!(phase, "Succeeded" | "Failed") || Meta::of(&pod).is_deleting();
+        let is_pending = phase == "Pending" && !is_over;
+        let unready_of = if is_over || is_pending { None } else { self.ask_budgets(ask, &pod, intent).await? };
+        // What goes without counting may become ready, and count, until it is deleted.
+        let guarded = (is_pending || unready_of.is_some()) && options.resource_version.is_none();
+        if guarded {
+            options.resource_version = Some(Meta::of(&pod).resource_version().to_owned());
+        }
+        let deleted = async {
+            if !intent.dry_run {
+                self.tell_disruption(ask, &mut options, intent).await?;
+            }
+            self.registry.delete(&ask.resource, ask.namespace, ask.name, &options, intent).await.map(drop)
+        };
+        deleted.await.map_err(|status| match unready_of {
+            _ if !guarded || status.code != 409 => Refusal::Final(status),
+            Some(budget) => Refusal::Final(being_processed(&budget)),
+            None => Refusal::Changed(status),
+        })
+    }
+
+    /// Takes one disruption from the budget that guards the pod, if one does. The name of the budget which lets a pod go
+    /// that is not ready.
+    async fn ask_budgets(&self, ask: &Ask<'_>, pod: &Value, intent: &Intent<'_>) -> status::Result<Option<String>> {
         let budgets = self.registry.find_all("policy", "poddisruptionbudgets", ask.namespace)?;
         let selects = |budget: &&Value| {
             LabelSelector::from_object(&budget["spec"]["selector"]).ok().flatten().is_some_and(|s| s.selects(pod))
         };
         let concerned: Vec<&Value> = budgets.iter().map(|budget| &**budget).filter(selects).collect();
         let budget = match concerned.as_slice() {
-            [] => return Ok(()),
+            [] => return Ok(None),
             [budget] => *budget,
             _ => {
                 return Err(Status::failure(
@@ -62,7 +88,7 @@ impl Handlers {
             }
         };
         if !is_ready(pod) && lets_unready_go(budget) {
-            return Ok(());
+            return Ok(Some(Meta::of(budget).name().to_owned()));
         }
         let resource = self.registry.builtin("policy", "poddisruptionbudgets");
         let target = Target {
@@ -81,11 +107,12 @@ impl Handlers {
             allow_one(budget, ask.name, &now)
         };
         let own = Intent { admission: &Unasked, manager: None, ..*intent };
-        self.registry.update(&target, &own, &mut change).await.map(drop)
+        self.registry.update(&target, &own, &mut change).await.map(|_| None)
     }
 
-    /// Writes into the pod's status why it is about to go.
-    async fn tell_disruption(&self, ask: &Ask<'_>, intent: &Intent<'_>) -> status::Result<()> {
+    /// Writes into the pod's status why it is about to go. A resource version that the deletion demands becomes that of
+    /// this write.
+    async fn tell_disruption(&self, ask: &Ask<'_>, options: &mut Options, intent: &Intent<'_>) -> status::Result<()> {
         let target = Target {
             resource: &ask.resource,
             namespace: ask.namespace,
@@ -103,6 +130,7 @@ impl Handlers {
         });
         let mut change = |pod: Option<&Value>| {
             let mut pod = pod.ok_or_else(crate::registry::no_such_resource)?.clone();
+            options.admit(&ask.resource, ask.name, &pod)?;
             let conditions = map_mut(&mut pod["status"]).entry("conditions").or_insert_with(|| json!([]));
             if let Some(conditions) = conditions.as_array_mut() {
                 conditions.retain(|one| one["type"] != "DisruptionTarget");
@@ -111,7 +139,24 @@ impl Handlers {
             Ok(pod)
         };
         let own = Intent { admission: &Unasked, manager: None, ..*intent };
-        self.registry.update(&target, &own, &mut change).await.map(drop)
+        let told = self.registry.update(&target, &own, &mut change).await?.object.value()?;
+        if let Some(version) = &mut options.resource_version {
+            Meta::of(&told).resource_version().clone_into(version);
+        }
+        Ok(())
+    }
+}
+
+/// Why a pod was not evicted.
+enum Refusal {
+    /// It is not what it was when it was looked at.
+    Changed(Box<Status>),
+    Final(Box<Status>),
+}
+
+impl From<Box<Status>> for Refusal {
+    fn from(status: Box<Status>) -> Self {
+        Self::Final(status)
     }
 }
 
@@ -133,8 +178,7 @@ fn allow_one(budget: &Value, pod: &str, now: &str) -> status::Result<Value> {
     let number = |field: &str| budget["status"][field].as_i64().unwrap_or_default();
     let forbidden = |why: &str| Err(Status::forbidden("policy", "poddisruptionbudget", meta.name(), why));
     if number("observedGeneration") < meta.generation() {
-        let why = format!("The disruption budget {} is still being processed by the server.", meta.name());
-        return Err(refused(why, RETRY_SECONDS));
+        return Err(being_processed(meta.name()));
     }
     let allowed = number("disruptionsAllowed");
     if allowed < 0 {
@@ -163,6 +207,10 @@ fn allow_one(budget: &Value, pod: &str, now: &str) -> status::Result<Value> {
         }
     }
     Ok(less)
+}
+
+fn being_processed(budget: &str) -> Box<Status> {
+    refused(format!("The disruption budget {budget} is still being processed by the server."), RETRY_SECONDS)
 }
 
 fn refused(why: String, retry_after_seconds: u32) -> Box<Status> {

@@ -1,5 +1,6 @@
 //! Where the replicas of a custom resource are, and what may stand there.
 
+use crate::schema::go;
 use crate::validation::Errors;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
@@ -70,15 +71,7 @@ fn dotted(path: &[SmolStr]) -> String {
 
 /// What Go's helpers say of a value of another type.
 fn accessor(path: &[SmolStr], found: &Value, wanted: &str) -> String {
-    let kind = match found {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    };
+    let kind = go::type_name(found);
     let shown = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
     format!("{} accessor error: {shown} is of the type {kind}, expected {wanted}", dotted(path))
 }

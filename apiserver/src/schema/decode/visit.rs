@@ -1,6 +1,7 @@
 //! The single pass over a body, steered by the shape that is expected at each place.
 
 use super::{Segment, State, scalar};
+use crate::schema::default::empty;
 use crate::schema::model::{Field, Model, Scalar, Shape, Type, TypeId};
 use serde::{
     Deserialize,
@@ -167,7 +168,7 @@ fn items<'de, A: SeqAccess<'de>>(
         let seed = Seed { state: &mut *state, shape: item, element, whole: None };
         let Some(value) = list.next_element_seed(seed)? else { break };
         state.path.pop();
-        out.push(if value.is_null() { zero(item) } else { value });
+        out.push(if value.is_null() { empty(item, false) } else { value });
     }
     state.path.pop();
     Ok(Value::Array(out))
@@ -193,7 +194,7 @@ fn entries<'de, A: MapAccess<'de>>(
         if named {
             state.path.pop();
         }
-        out.insert(key, if value.is_null() { zero(shape) } else { value });
+        out.insert(key, if value.is_null() { empty(shape, false) } else { value });
     }
     Ok(Value::Object(out))
 }
@@ -278,18 +279,6 @@ fn says_something(field: &Field, value: &Value) -> bool {
         (_, Value::Array(items)) => !items.is_empty(),
         (_, Value::Object(entries)) => !entries.is_empty(),
         (_, Value::Null) => false,
-    }
-}
-
-/// What a null becomes as an item of a list or map.
-fn zero(shape: &Shape) -> Value {
-    match shape {
-        Shape::Object(_) => Value::Object(Map::new()),
-        Shape::Scalar(Scalar::String) => Value::String(String::new()),
-        Shape::Scalar(Scalar::Bool) => Value::Bool(false),
-        Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double | Scalar::IntOrString) => Value::from(0),
-        Shape::Scalar(Scalar::Quantity) => Value::from("0"),
-        _ => Value::Null,
     }
 }
 

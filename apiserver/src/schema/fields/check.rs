@@ -2,7 +2,7 @@
 
 use super::element::Element;
 use super::place::{Form, Place, item_element};
-use super::text::{go_syntax, go_type, go_value};
+use crate::schema::go;
 use crate::schema::model::Scalar;
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -48,10 +48,10 @@ fn at(place: Place<'_>, value: &Value, path: &mut String, wrong: &mut Vec<String
             }
         }
         (Form::Struct(_) | Form::Map(_), other) => {
-            wrong.push(told(path, &format!("expected map, got &{{{}}}", go_value(other))));
+            wrong.push(told(path, &format!("expected map, got &{{{}}}", go::text(other))));
         }
         (Form::List(keys, item), Value::Array(items)) => list(keys, item, items, path, wrong),
-        (Form::List(..), other) => wrong.push(told(path, &format!("expected list, got &{{{}}}", go_value(other)))),
+        (Form::List(..), other) => wrong.push(told(path, &format!("expected list, got &{{{}}}", go::text(other)))),
     }
 }
 
@@ -105,13 +105,13 @@ fn scalar_fault(scalar: Scalar, value: &Value) -> Option<String> {
         | (Scalar::Bool, Value::Bool(_))
         | (Scalar::Int32 | Scalar::Int64 | Scalar::Double, Value::Number(_)) => None,
         (Scalar::String | Scalar::Bytes, other) => {
-            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(other)))
+            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::syntax(other)))
         }
-        (Scalar::Bool, other) => Some(format!("expected boolean, got &{{{}}}", go_value(other))),
+        (Scalar::Bool, other) => Some(format!("expected boolean, got &{{{}}}", go::text(other))),
         (Scalar::Int32 | Scalar::Int64 | Scalar::Double, other) => {
-            Some(format!("expected numeric (int or float), got {}", go_type(other)))
+            Some(format!("expected numeric (int or float), got {}", go::type_name(other)))
         }
-        (_, Value::Array(_) | Value::Object(_)) => Some(format!("expected any scalar, got &{{{}}}", go_value(value))),
+        (_, Value::Array(_) | Value::Object(_)) => Some(format!("expected any scalar, got &{{{}}}", go::text(value))),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! One step of a path: a field, or how an item of a list is told from the others.
 
-use super::text::quoted;
+use crate::schema::go::quoted;
 use serde_json::{Number, Value};
 use smol_str::SmolStr;
 use std::cmp::Ordering;

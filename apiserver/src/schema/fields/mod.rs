@@ -14,7 +14,6 @@ mod remove;
 mod set;
 #[cfg(test)]
 mod tests;
-mod text;
 mod wire;
 mod zero;
 
@@ -27,6 +26,5 @@ pub use merge::merge;
 pub use place::Place;
 pub use remove::remove;
 pub use set::{Filter, Path, Set};
-pub use text::go_value;
 pub use wire::NotASet;
 pub use zero::zero;

@@ -1,6 +1,7 @@
 //! The lists of a strategic merge: what is in them, what a patch takes out, and in which order the rest stands.
 
-use super::{DIRECTIVE, MergeError, go_text, kind, no_merge_key, unknown_directive};
+use super::{DIRECTIVE, MergeError, no_merge_key, unknown_directive};
+use crate::schema::go;
 use serde_json::Value;
 
 /// A list and a patch for it without its directives.
@@ -12,13 +13,13 @@ pub(super) struct Split {
 /// The one Go type of all items; none where there are no items.
 pub(super) fn item_kind(current: &[Value], patch: &[Value]) -> Result<Option<&'static str>, MergeError> {
     let mut items = current.iter().chain(patch);
-    let Some(first) = items.next().map(kind) else { return Ok(None) };
+    let Some(first) = items.next().map(go::type_name) else { return Ok(None) };
     if first == "[]interface {}" {
         return Err(MergeError::ListOfLists);
     }
-    if items.any(|item| kind(item) != first) {
+    if items.any(|item| go::type_name(item) != first) {
         let both = Value::Array(vec![Value::Array(current.to_vec()), Value::Array(patch.to_vec())]);
-        return Err(MergeError::MixedItems(go_text(&both)));
+        return Err(MergeError::MixedItems(go::text(&both)));
     }
     Ok(Some(first))
 }
@@ -77,8 +78,8 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -
         loop {
             let Some(place) = places.next() else {
                 return Err(MergeError::OrderMismatch {
-                    patch: go_text(&Value::Array(patch.to_vec())),
-                    order: go_text(&Value::Array(order.to_vec())),
+                    patch: go::text(&Value::Array(patch.to_vec())),
+                    order: go::text(&Value::Array(order.to_vec())),
                 });
             };
             if identity(place, key)? == id {

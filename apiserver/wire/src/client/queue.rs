@@ -1,10 +1,13 @@
 //! A work queue: each key once, however often it is added, and again later when its work failed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// The longest that a key waits, 100 years: an object may ask for more seconds than a clock counts.
+const WAIT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// How long to wait before work that failed is tried again: doubling, with a top.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,9 @@ struct State {
     waiting: BTreeSet<String>,
     working: BTreeSet<String>,
     again: BTreeSet<String>,
-    later: BTreeMap<(Instant, String), ()>,
+    /// Keys that come again, by when, and when each does: one time a key.
+    later: BTreeSet<(Instant, String)>,
+    due: HashMap<String, Instant>,
     failures: HashMap<String, u32>,
 }
 
@@ -65,10 +70,10 @@ impl WorkQueue {
         self.changed.notify_one();
     }
 
-    /// Adds a key after a while.
+    /// Adds a key after a while, or sooner where it was to come sooner already.
     pub fn add_after(&self, key: impl Into<String>, wait: Duration) {
         {
-            self.lock().later.insert((Instant::now() + wait, key.into()), ());
+            self.lock().delay(key.into(), wait);
         }
         self.changed.notify_one();
     }
@@ -87,7 +92,7 @@ impl WorkQueue {
                     }
                     return key;
                 }
-                state.later.keys().next().map(|(due, _)| *due)
+                state.later.first().map(|(due, _)| *due)
             };
             match due {
                 Some(due) => tokio::select! {
@@ -116,7 +121,7 @@ impl WorkQueue {
             if failed {
                 let failures = state.failures.entry(key.to_owned()).and_modify(|n| *n += 1).or_insert(1);
                 let wait = self.backoff.after(*failures);
-                state.later.insert((Instant::now() + wait, key.to_owned()), ());
+                state.delay(key.to_owned(), wait);
             } else {
                 state.failures.remove(key);
             }
@@ -141,9 +146,22 @@ impl State {
         }
     }
 
+    fn delay(&mut self, key: String, wait: Duration) {
+        let at = Instant::now() + wait.min(WAIT_MAX);
+        match self.due.get(&key) {
+            Some(sooner) if *sooner <= at => return,
+            Some(later) => drop(self.later.remove(&(*later, key.clone()))),
+            None => {}
+        }
+        self.due.insert(key.clone(), at);
+        self.later.insert((at, key));
+    }
+
     fn wake(&mut self, now: Instant) {
-        while let Some(entry) = self.later.first_entry().filter(|e| e.key().0 <= now) {
-            let (_, key) = entry.remove_entry().0;
+        while self.later.first().is_some_and(|(due, _)| *due <= now)
+            && let Some((_, key)) = self.later.pop_first()
+        {
+            self.due.remove(&key);
             self.enqueue(key);
         }
     }
@@ -165,6 +183,19 @@ mod tests {
         assert!(queue.lock().ready.is_empty(), "a is in work and must wait");
         queue.done("a");
         assert_eq!(queue.next().await, "a");
+    }
+
+    #[tokio::test]
+    async fn a_key_comes_again_at_one_time_the_soonest() {
+        let queue = WorkQueue::new();
+        for wait in [60, 30, 90] {
+            queue.add_after("a", Duration::from_secs(wait));
+        }
+        queue.add_after("b", Duration::MAX);
+        let state = queue.lock();
+        let soonest = state.due["a"].duration_since(Instant::now());
+        assert!(soonest <= Duration::from_secs(30), "{soonest:?}");
+        assert_eq!((state.later.len(), state.due.len()), (2, 2));
     }
 
     #[tokio::test]

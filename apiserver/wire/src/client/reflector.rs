@@ -100,10 +100,12 @@ impl Cache {
     /// Calls `listener` for each change from now on, in order, and for each object that is there now. It must be
     /// quick: it is called where the watch is read. Adding a key to a [`super::WorkQueue`] is what it is for.
     pub fn on_change(&self, listener: impl Fn(&Change) + Send + Sync + 'static) {
+        // Held from before the look at what is there: a change meanwhile is in that, or is told when this is let go.
+        let mut listeners = self.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         for object in self.all() {
             listener(&Change::Applied(object, None));
         }
-        self.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(listener));
+        listeners.push(Box::new(listener));
     }
 
     /// Waits until the first list is in.
@@ -173,27 +175,32 @@ async fn keep_in_step(client: &Client, selection: &Selection, cache: &Cache) {
     let backoff = Backoff { first: std::time::Duration::from_millis(20), most: std::time::Duration::from_secs(5) };
     loop {
         match follow(client, selection, cache, &mut version).await {
-            Ok(()) => failures = 0,
+            Ok(true) => {
+                failures = 0;
+                continue;
+            }
+            Ok(false) => tracing::debug!(resource = %selection.gvr, "a watch ended before it told of anything"),
             Err(error) => {
                 if error.is_expired() {
                     version = None;
                 }
-                failures += 1;
                 tracing::debug!(%error, resource = %selection.gvr, failures, "a watch ended");
-                tokio::time::sleep(backoff.after(failures)).await;
             }
         }
+        failures += 1;
+        tokio::time::sleep(backoff.after(failures)).await;
     }
 }
 
-/// Lists if it has to, then watches until the server ends the watch.
+/// Lists if it has to, then watches until the server ends the watch. Whether that told of anything.
 async fn follow(
     client: &Client,
     selection: &Selection,
     cache: &Cache,
     version: &mut Option<String>,
-) -> Result<(), ClientError> {
+) -> Result<bool, ClientError> {
     let namespace = selection.namespace.as_deref();
+    let mut was_told = false;
     let from = match version.take() {
         Some(from) => from,
         None => {
@@ -206,6 +213,7 @@ async fn follow(
     let query = join(&format!("resourceVersion={from}&allowWatchBookmarks=true"), &selection.query);
     let mut frames = client.watch(&selection.gvr, namespace, &query).await?;
     while let Some(Frame { event, object }) = frames.next().await? {
+        was_told = true;
         if event == EventType::Error {
             let status = serde_json::from_value::<Status>(object)?;
             return Err(ClientError::Status(Box::new(status)));
@@ -217,7 +225,7 @@ async fn follow(
             EventType::Bookmark | EventType::Error => {}
         }
     }
-    Ok(())
+    Ok(was_told)
 }
 
 async fn list(client: &Client, selection: &Selection) -> Result<(Vec<Value>, String), ClientError> {

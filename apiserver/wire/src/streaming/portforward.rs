@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the second stream of a pair may follow the first.
 const PAIR_SECONDS_MAX: u64 = 30;
+/// Ports of one WebSocket: each has two channels, and these are numbered by a byte.
+const PORTS_MAX: usize = 127;
 /// Pairs of which one stream is there.
 const HALF_PAIRS_MAX: usize = 256;
 
@@ -49,6 +51,9 @@ pub fn parse_ports<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Vec<
     let texts: Vec<&str> = values.into_iter().flat_map(|v| v.split(',')).collect();
     if texts.is_empty() {
         return Err("query parameter \"port\" is required".into());
+    }
+    if texts.len() > PORTS_MAX {
+        return Err(format!("at most {PORTS_MAX} ports can be forwarded at once"));
     }
     let parse = |text: &str| match text.parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
@@ -245,6 +250,7 @@ mod tests {
     fn ports_are_repeated_or_listed() {
         assert_eq!(parse_ports(["80,81", "82"]).unwrap(), [80, 81, 82]);
         assert!(parse_ports(["http"]).is_err());
+        assert!(parse_ports(["80"; PORTS_MAX]).is_ok() && parse_ports(["80"; PORTS_MAX + 1]).is_err());
         assert!(parse_ports([]).is_err());
     }
 }

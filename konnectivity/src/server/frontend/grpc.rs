@@ -1,7 +1,7 @@
 //! Frontends that speak gRPC: a stream is a dial, and then the connection that came of it.
 
-use super::super::State;
 use super::super::backends::DialError;
+use super::super::{State, port};
 use super::authority::Sayable;
 use crate::carry::{FrontendCounts, Leg, packets, pump_timed};
 use crate::keepalive;
@@ -11,17 +11,14 @@ use h2::server::SendResponse;
 use http::Request;
 use std::sync::Arc;
 use std::time::Instant;
+use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::{CloseResponse, DialRequest, DialResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
-use tinyplane_konnectivity_client::{grpc, link};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Serves one frontend's connection.
 pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-    let mut connection = match link::server().handshake::<_, Bytes>(Sayable::new(stream)).await {
-        Ok(connection) => connection,
-        Err(error) => return tracing::debug!(%error, "a frontend speaks no HTTP/2"),
-    };
+    let Some(mut connection) = port::http2(Sayable::new(stream), "frontend").await else { return };
     let pings = connection.ping_pong();
     let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.frontend_keepalive, &state.clock));
     loop {

@@ -317,6 +317,9 @@ impl Decoder {
         loop {
             let before = self.inflate.total_in();
             let outcome = self.inflate.decompress_vec(input, &mut out, FlushDecompress::Sync);
+            if out.len() > HEADER_BYTES_MAX {
+                return Err(FrameError::TooLarge(HEADER_BYTES_MAX));
+            }
             let moved = taken(before, self.inflate.total_in());
             input = input.get(moved..).unwrap_or_default();
             match outcome {
@@ -326,7 +329,6 @@ impl Decoder {
                 Err(_) | Ok(Status::StreamEnd) => return Err(FrameError::Headers),
                 Ok(_) if input.is_empty() && out.len() < out.capacity() => return Ok(out),
                 Ok(_) if moved == 0 && out.len() < out.capacity() => return Err(FrameError::Headers),
-                Ok(_) if out.len() >= HEADER_BYTES_MAX => return Err(FrameError::TooLarge(HEADER_BYTES_MAX)),
                 Ok(_) => out.reserve(4096),
             }
         }
@@ -345,7 +347,8 @@ fn parse_headers(mut block: &[u8]) -> Result<HeaderMap, FrameError> {
     for _ in 0..count {
         let name = HeaderName::from_bytes(take_text(&mut block)?).map_err(|_| FrameError::Headers)?;
         for value in take_text(&mut block)?.split(|byte| *byte == 0) {
-            headers.append(&name, HeaderValue::from_bytes(value).map_err(|_| FrameError::Headers)?);
+            let value = HeaderValue::from_bytes(value).map_err(|_| FrameError::Headers)?;
+            headers.try_append(&name, value).map_err(|_| FrameError::Headers)?;
         }
     }
     Ok(headers)

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 /// A stream takes no more bytes while so many are unread. SPDY's peers in Kubernetes do not heed windows, so the whole
 /// connection then waits for the reader of this stream, as theirs does.
 pub(super) const UNREAD_BYTES_MAX: usize = 256 * 1024;
+/// What a piece that nobody has read counts beside its bytes: it keeps the buffer alive that it came in.
+const PIECE_BYTES: usize = 256;
 
 /// The receiving half of one stream.
 #[derive(Debug, Default)]
@@ -57,7 +59,7 @@ impl Inbound {
                     return;
                 }
                 if state.unread_bytes < UNREAD_BYTES_MAX {
-                    state.unread_bytes += bytes.len();
+                    state.unread_bytes += bytes.len() + PIECE_BYTES;
                     state.unread.push_back(bytes);
                     return wake(state);
                 }
@@ -126,6 +128,7 @@ impl Inbound {
             taken += part;
             if first.is_empty() {
                 state.unread.pop_front();
+                taken += PIECE_BYTES;
             }
         }
         if taken > 0 || to.remaining() == 0 {

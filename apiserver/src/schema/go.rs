@@ -1,9 +1,9 @@
-//! Values as Go prints them in the messages of server-side apply.
+//! Values as Go prints them, in messages.
 
 use serde_json::Value;
 
 /// As `%v` prints it, with texts in quotation marks.
-pub(super) fn quoted(value: &Value) -> String {
+pub(crate) fn quoted(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
         other => other.to_string(),
@@ -11,14 +11,13 @@ pub(super) fn quoted(value: &Value) -> String {
 }
 
 /// As `%v` prints it: `map[a:1 b:[x y]]`.
-#[must_use]
-pub fn go_value(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" ")),
+        Value::String(string) => string.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(" ")),
         Value::Object(fields) => {
-            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}:{}", go_value(value))).collect();
+            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}:{}", text(value))).collect();
             format!("map[{}]", fields.join(" "))
         }
         other => other.to_string(),
@@ -26,7 +25,7 @@ pub fn go_value(value: &Value) -> String {
 }
 
 /// The name of its Go type, as `%T` prints it.
-pub(super) fn go_type(value: &Value) -> &'static str {
+pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",
@@ -38,16 +37,28 @@ pub(super) fn go_type(value: &Value) -> &'static str {
     }
 }
 
+/// What `encoding/json` calls what stands in a document.
+pub(crate) fn json_word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// As `%#v` prints what is inside of it.
-pub(super) fn go_syntax(value: &Value) -> String {
+pub(super) fn syntax(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
         Value::String(text) => format!("{text:?}"),
         Value::Array(items) => {
-            format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
+            format!("[]interface {{}}{{{}}}", items.iter().map(syntax).collect::<Vec<_>>().join(", "))
         }
         Value::Object(fields) => {
-            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name:?}:{}", go_syntax(value))).collect();
+            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name:?}:{}", syntax(value))).collect();
             format!("map[string]interface {{}}{{{}}}", fields.join(", "))
         }
         other => other.to_string(),
