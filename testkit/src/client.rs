@@ -125,8 +125,7 @@ impl Admin {
         let mut last = "no answer".to_owned();
         let wait = async {
             if nodes == 0 {
-                self.client.connection().request(http_get(), "/readyz")?.send().await.map_err(ClientError::from)?;
-                return Ok(());
+                return self.server_ready(&mut last).await;
             }
             let wish = Wish::Condition("Ready".into(), "True".into());
             let mut ready = BTreeSet::new();
@@ -154,6 +153,19 @@ impl Admin {
             Ok(outcome) => outcome,
             Err(_) => Err(ClusterError::Deadline { what: "every node".into(), seconds: longest.as_secs(), last }),
         }
+    }
+
+    /// Asks until the API server says that it is ready.
+    async fn server_ready(&self, last: &mut String) -> Result<(), ClusterError> {
+        for failures in 1.. {
+            match self.client.connection().request(http_get(), "/readyz")?.send().await {
+                Ok(answer) if answer.status().is_success() => break,
+                Ok(answer) => *last = format!("/readyz says {}", answer.status()),
+                Err(error) => *last = error.to_string(),
+            }
+            Clock::system().sleep(AGAIN.after(failures)).await;
+        }
+        Ok(())
     }
 
     /// Tells of the objects there are and of what becomes of them, until that is what was waited for. A server that is

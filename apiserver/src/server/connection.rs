@@ -10,14 +10,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tinyplane_wire::net::FirstCall;
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio_rustls::server::TlsStream;
 
 /// Calls that one HTTP/2 connection may have under way. Go's clients share one connection for all their watches.
@@ -63,10 +63,10 @@ impl Protocol {
         shutdown: Shutdown,
     ) {
         let peer = Peer::new(address, stream.get_ref().1.peer_certificates());
-        let called = Arc::new(Notify::new());
-        let calls = Arc::clone(&called);
+        let first_call = FirstCall::default();
+        let calls = first_call.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            calls.notify_one();
+            calls.came();
             let (chain, peer) = (Arc::clone(&chain), peer.clone());
             // Boxed: the task of a watch then holds its stream alone, and not the place of all that led to it.
             let answer = Box::pin(async move { chain.answer(request.map(Body::new), peer).await });
@@ -80,18 +80,11 @@ impl Protocol {
                 connection.as_mut().graceful_shutdown();
                 poll_fn(|context| cork.poll(context, |context| connection.as_mut().poll(context))).await
             }
-            () = stays_silent(&called) => return tracing::debug!(peer = %address, "a connection was never used"),
+            () = first_call.is_late(HEADERS_TIMEOUT) => return tracing::debug!(peer = %address, "a connection was never used"),
         };
         cork.emptied().await;
         if let Err(error) = ended {
             tracing::debug!(peer = %address, %error, "a connection ended early");
         }
-    }
-}
-
-/// Ends when the first call is late; hyper waits for a version and a preface without end.
-async fn stays_silent(called: &Notify) {
-    if tokio::time::timeout(HEADERS_TIMEOUT, called.notified()).await.is_ok() {
-        pending::<()>().await;
     }
 }

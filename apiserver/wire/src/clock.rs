@@ -1,4 +1,4 @@
-//! Time, as every member asks for it. Later a test moves it; today it is the system's.
+//! Time, as every member asks for it: the wall clock is read here alone.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::format_description::well_known::Rfc3339;
@@ -45,24 +45,32 @@ impl Clock {
     /// The time as `metav1.MicroTime`: `2026-11-22T10:00:00.000000Z`.
     #[must_use]
     pub fn timestamp_micro(&self) -> String {
-        OffsetDateTime::from(self.now())
+        utc(self.now())
             .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"))
             .unwrap_or_default()
+    }
+}
+
+/// A time in UTC. What the calendar does not reach, a file's time for one, is its first or its last moment.
+#[must_use]
+pub fn utc(at: SystemTime) -> OffsetDateTime {
+    let span = |span: Duration| time::Duration::try_from(span).unwrap_or(time::Duration::MAX);
+    match at.duration_since(UNIX_EPOCH) {
+        Ok(since) => OffsetDateTime::UNIX_EPOCH.saturating_add(span(since)),
+        Err(before) => OffsetDateTime::UNIX_EPOCH.saturating_sub(span(before.duration())),
     }
 }
 
 /// `metav1.Time`: RFC 3339 in UTC, whole seconds.
 #[must_use]
 pub fn format_seconds(at: SystemTime) -> String {
-    OffsetDateTime::from(at)
-        .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"))
-        .unwrap_or_default()
+    utc(at).format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z")).unwrap_or_default()
 }
 
 /// RFC 3339 with nine digits of a second, as container logs carry it.
 #[must_use]
 pub fn format_nanos(at: SystemTime) -> String {
-    OffsetDateTime::from(at)
+    utc(at)
         .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:9]Z"))
         .unwrap_or_default()
 }

@@ -34,7 +34,7 @@ use std::time::Duration;
 use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::tls::TlsError;
-use tinyplane_wire::net::{Bound, Listener};
+use tinyplane_wire::net::{Bound, FirstCall, Listener};
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -133,15 +133,25 @@ impl Server {
         };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
         let chain: Arc<[CertificateDer<'static>]> = chain.into();
+        let first_call = FirstCall::default();
+        let calls = first_call.clone();
         let service = service_fn(move |request| {
+            calls.came();
             let (server, chain) = (Arc::clone(&self), Arc::clone(&chain));
             async move { Ok::<_, Infallible>(server.respond(request, &chain).await) }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(CONCURRENT_STREAMS_MAX);
-        if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
-            tracing::debug!(%error, "a connection broke");
+        tokio::select! {
+            served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service) => {
+                if let Err(error) = served {
+                    tracing::debug!(%error, "a connection broke");
+                }
+            }
+            () = first_call.is_late(Duration::from_secs(HEAD_SECONDS_MAX)) => {
+                tracing::debug!("a connection was never used");
+            }
         }
     }
 

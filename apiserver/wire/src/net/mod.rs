@@ -2,12 +2,14 @@
 
 mod cluster_net;
 mod dial;
+mod first_call;
 mod listen;
 mod reserve;
 mod unix;
 
 pub use cluster_net::{ClusterNet, ClusterNetError};
 pub use dial::{Dial, Stream, TcpDial};
+pub use first_call::FirstCall;
 pub use listen::{Accepted, Bound, Listener, PORT_ALIAS_OFFSET, Sources, bind, port_alias};
 pub use reserve::{Reserved, reserve};
 pub use unix::{UnixDial, UnixListener, bind_unix};

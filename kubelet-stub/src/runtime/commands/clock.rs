@@ -3,7 +3,6 @@
 use super::options;
 use crate::runtime::machine::{Outcome, Process};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use time::OffsetDateTime;
 
 /// `1.5`, `2m`, `infinity`. `None`: not a duration.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -43,7 +42,7 @@ pub(super) async fn sleep(process: &mut Process) -> Outcome {
 /// `@seconds`, or a date with or without a time.
 pub(super) fn parse_date(text: &str) -> Option<SystemTime> {
     if let Some(seconds) = text.strip_prefix('@') {
-        return Some(UNIX_EPOCH + Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?);
+        return UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds.parse().ok()?).ok()?);
     }
     let text = text.replace(' ', "T");
     let whole = match text.len() {
@@ -87,7 +86,7 @@ pub(super) async fn date(process: &mut Process) -> Outcome {
 
 /// Formats a time in UTC.
 pub(super) fn strftime(format: &str, at: SystemTime) -> String {
-    let date = OffsetDateTime::from(at);
+    let date = tinyplane_wire::clock::utc(at);
     let mut text = String::new();
     let mut chars = format.chars();
     while let Some(c) = chars.next() {
@@ -134,6 +133,9 @@ pub(super) fn strftime(format: &str, at: SystemTime) -> String {
     text
 }
 
+/// Digits behind the point that `seq` writes at most: more than a number of 64 bits has.
+const PLACES_MAX: usize = 64;
+
 pub(super) async fn seq(process: &mut Process) -> Outcome {
     let mut operands = process.operands();
     let (mut separator, mut width) = ("\n".to_owned(), false);
@@ -160,6 +162,7 @@ pub(super) async fn seq(process: &mut Process) -> Outcome {
     }
     let places =
         operands.iter().filter_map(|text| text.split_once('.')).map(|(_, digits)| digits.len()).max().unwrap_or(0);
+    let places = places.min(PLACES_MAX);
     let render = |value: f64| format!("{value:.places$}");
     let widest = if width { render(first).len().max(render(last).len()) } else { 0 };
     let (mut text, mut index, mut any) = (String::new(), 0_u32, false);

@@ -4,7 +4,6 @@ use super::options;
 use crate::runtime::files::{Kind, Stat, join};
 use crate::runtime::machine::{Outcome, Process, Stop};
 use std::time::SystemTime;
-use time::OffsetDateTime;
 use time::macros::format_description;
 
 /// A name and what is at it; for a link, where it leads.
@@ -173,7 +172,7 @@ pub(super) fn human(bytes: u64) -> String {
 fn date(at: SystemTime, now: SystemTime) -> String {
     const HALF_YEAR_SECONDS: u64 = 182 * 86_400;
     let near = now.duration_since(at).is_ok_and(|age| age.as_secs() < HALF_YEAR_SECONDS);
-    let at = OffsetDateTime::from(at);
+    let at = tinyplane_wire::clock::utc(at);
     let text = if near {
         at.format(format_description!("[month repr:short] [day padding:space] [hour]:[minute]"))
     } else {

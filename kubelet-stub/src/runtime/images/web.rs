@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio_util::sync::CancellationToken;
 
@@ -150,7 +149,7 @@ impl Documents {
     }
 
     async fn log(&self, asked: &Asked, status: StatusCode, length: usize) {
-        let now = OffsetDateTime::from(self.process.machine.clock.now());
+        let now = tinyplane_wire::clock::utc(self.process.machine.clock.now());
         let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
         let time = now.format(format).unwrap_or_default();
         let request = &asked.request;
