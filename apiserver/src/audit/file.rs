@@ -224,3 +224,52 @@ fn is_like(text: &str, form: &str) -> bool {
     let alike = |(one, other): (u8, u8)| one == other || (one.is_ascii_digit() && other.is_ascii_digit());
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_full_is_put_aside_and_only_our_own_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let (file, bytes) = begin(&path).unwrap();
+        let mut log = Rotated {
+            path: path.clone(),
+            target: Target::File(file),
+            bytes,
+            bytes_max: 10,
+            backups_max: 1,
+            age_days_max: 0,
+            clock: Clock::system(),
+        };
+        let notes = folder.path().join("audit-notes-of-somebody-else.log");
+        std::fs::write(&notes, "mine").unwrap();
+        for line in ["one line\n", "another\n", "a third\n"] {
+            log.write(line.as_bytes()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a third\n");
+        assert_eq!(std::fs::read_to_string(notes).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "the log, one backup, the notes");
+    }
+
+    #[test]
+    fn what_can_not_be_put_aside_goes_on_in_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let (file, bytes) = begin(&path).unwrap();
+        let mut log = Rotated {
+            // Nothing can be opened below a file.
+            path: path.join("none"),
+            target: Target::File(file),
+            bytes,
+            bytes_max: 10,
+            backups_max: 1,
+            age_days_max: 0,
+            clock: Clock::system(),
+        };
+        log.write(b"one line\n").unwrap();
+        log.write(b"another\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one line\nanother\n");
+    }
+}

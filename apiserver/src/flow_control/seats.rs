@@ -243,17 +243,18 @@ impl State {
         if row.sitting < row.lower {
             return true;
         }
-        let all: u32 = self.levels.iter().map(|row| row.nominal).sum();
+        let sitting = u64::from(self.sitting);
+        let all: u64 = self.levels.iter().map(|row| u64::from(row.nominal)).sum();
         if row.sitting < row.nominal {
-            return self.sitting < all;
+            return sitting < all;
         }
         if row.sitting >= row.upper {
             return false;
         }
         let limited = || self.levels.iter().filter(|row| !row.level.exempt);
-        let lent: u32 = limited().map(|row| row.sitting.saturating_sub(row.nominal)).sum();
-        let idle = |row: &Row| row.nominal.saturating_sub(row.sitting.max(row.lower));
-        lent < limited().map(idle).sum::<u32>() && self.sitting < all
+        let lent: u64 = limited().map(|row| u64::from(row.sitting.saturating_sub(row.nominal))).sum();
+        let idle = |row: &Row| u64::from(row.nominal.saturating_sub(row.sitting.max(row.lower)));
+        lent < limited().map(idle).sum::<u64>() && sitting < all
     }
 }
 

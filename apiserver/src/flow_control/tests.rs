@@ -71,6 +71,36 @@ async fn who_waits_gets_the_next_seat_and_full_queues_send_away() {
 }
 
 #[tokio::test]
+async fn a_level_that_goes_away_lends_nothing_and_lets_who_waits_in() {
+    let seats = Arc::new(Seats::new(4));
+    let queues = Queues { count: 2, hand: 1, length_max: 2 };
+    let (a, b) = (level("a", 1, 0, None), level("b", 1, 100, Some(queues)));
+    seats.configure([a.clone(), b].iter());
+    let held: Vec<Seat> = (0..2).map(|_| now(ask(&seats, 1))).collect();
+    let _others: Vec<Seat> = (0..2).map(|_| now(ask(&seats, 0))).collect();
+    let Turn::Later(waiting) = ask(&seats, 1) else { panic!("it waits") };
+    seats.configure([a.clone()].iter());
+    drop(held);
+    drop(waiting.seat().await.unwrap());
+    let _more: Vec<Seat> = (0..2).map(|_| now(ask(&seats, 0))).collect();
+    assert!(matches!(ask(&seats, 0), Turn::Never), "all seats are its own, and no more");
+    // Its place is another's now.
+    let places = seats.configure([a, level("c", 1, 0, None)].iter());
+    assert_eq!((places["c"].0, seats.lock().levels.len()), (1, 2));
+}
+
+#[test]
+fn numbers_of_any_size_make_levels() {
+    let seats = Arc::new(Seats::new(u32::MAX));
+    let mut large = level("a", u32::MAX, 100, Some(Queues { count: 4, hand: u32::MAX, length_max: u32::MAX }));
+    large.borrowing = Some(u32::MAX);
+    seats.configure([large, level("b", u32::MAX, 0, None)].iter());
+    let held = now(ask(&seats, 0));
+    assert_eq!(seats.lock().levels[0].upper, u32::MAX);
+    drop(held);
+}
+
+#[tokio::test]
 async fn requests_are_classified_as_a_fresh_cluster_classifies_them() {
     let world = World::new().await;
     let control = FlowControl::new(&world.registry, Limits::default());

@@ -45,6 +45,7 @@ macro_rules! suite {
             a_write_is_in_every_later_snapshot,
             compaction_forgets_what_came_before,
             a_slow_watcher_is_ended_and_not_thinned,
+            a_batch_of_a_watch_is_bounded_in_bytes,
             a_watcher_of_a_quiet_range_outlives_compaction_and_moves_on,
             the_history_is_bounded_by_count_and_bytes_and_age,
             objects_up_to_the_limit_are_stored_whole,

@@ -126,6 +126,23 @@ pub(in crate::store) async fn a_slow_watcher_is_ended_and_not_thinned(open: Open
     assert_eq!(slow.progress(), Revision(5));
 }
 
+pub(in crate::store) async fn a_batch_of_a_watch_is_bounded_in_bytes(open: Open<'_>) {
+    let Fixture { store, dir: _dir } = open(Limits { watch_batch_bytes_max: 2_500, ..Limits::default() });
+    let mut watcher = store.watch(Range::under("/pods"), Revision(0)).unwrap();
+    for name in ["a", "b", "c"] {
+        put(&store, &format!("/pods/{name}"), &"x".repeat(1_000)).await;
+    }
+    put(&store, "/pods/d", &"x".repeat(10_000)).await;
+    let last = put(&store, "/pods/e", "").await;
+    let mut sizes = Vec::new();
+    while watcher.progress() < last {
+        let batch = watcher.next().await.unwrap();
+        assert_eq!(batch.events.last().map(|event| event.revision), Some(batch.reached));
+        sizes.push(batch.events.len());
+    }
+    assert_eq!(sizes, [2, 1, 1, 1], "what is too large goes alone");
+}
+
 pub(in crate::store) async fn a_watcher_of_a_quiet_range_outlives_compaction_and_moves_on(open: Open<'_>) {
     let Fixture { store, dir: _dir } = open(Limits { history_events_max: 10, ..Limits::default() });
     put(&store, "/maps/a", "").await;
