@@ -1,9 +1,10 @@
 //! What all nodes of the process share: the cluster's addresses, its Services, and its names.
 
 use serde_json::Value;
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_wire::client::{Cache, Client, Selection, reflect};
 use tinyplane_wire::clock::Clock;
@@ -27,6 +28,8 @@ pub(crate) struct Cluster {
     pub(crate) domain: String,
     pub(crate) services: Arc<Cache>,
     pub(crate) slices: Arc<Cache>,
+    /// Ports that are served elsewhere, since somebody holds them on every address: who dials from here goes there.
+    moved: Mutex<HashMap<SocketAddr, SocketAddr>>,
     /// Who came, where it is to be written down.
     pub(crate) ledger: Option<Ledger>,
 }
@@ -60,6 +63,7 @@ impl Cluster {
             domain: config.cluster_domain.clone(),
             services: reflect(client, Selection::all(crate::resources::services()), shutdown),
             slices: reflect(client, Selection::all(crate::resources::endpoint_slices()), shutdown),
+            moved: Mutex::default(),
             ledger: ledger.transpose()?,
         })
     }
@@ -70,7 +74,20 @@ impl Cluster {
     /// When it can't be listened on, not even at another port.
     pub(crate) fn listen(&self, at: SocketAddr) -> io::Result<Bound> {
         let Bound { listener, address } = net::bind(at, self.sources())?;
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        if address == at {
+            moved.remove(&at)
+        } else {
+            moved.insert(at, address)
+        };
+        drop(moved);
         Ok(Bound { listener: listener.recording(self.ledger.clone()), address })
+    }
+
+    /// Where an address is really served. Behind a port that was taken stands somebody who is no part of the cluster.
+    pub(crate) fn real(&self, to: SocketAddr) -> SocketAddr {
+        let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.get(&to).copied().unwrap_or(to)
     }
 
     /// Whom a listener of a node, a pod or a Service serves.

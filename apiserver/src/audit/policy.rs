@@ -3,6 +3,7 @@
 use crate::authn::Caller;
 use crate::request::{Call, Target};
 use serde::{Deserialize, Serialize};
+use tinyplane_wire::yaml::{self, YamlError};
 
 /// How much of a request is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ pub enum Stage {
 pub enum PolicyError {
     /// It can't be read.
     #[error("{0}")]
-    Syntax(String),
+    Syntax(YamlError),
     /// It is of another kind or version.
     #[error("{found} is not audit.k8s.io/v1, Kind=Policy")]
     Kind {
@@ -125,7 +126,7 @@ impl Policy {
     /// # Errors
     /// It is no policy.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let policy: Self = serde_saphyr::from_str(text).map_err(|error| PolicyError::Syntax(error.to_string()))?;
+        let policy: Self = yaml::read(text.as_bytes()).map_err(PolicyError::Syntax)?;
         if policy.api_version != "audit.k8s.io/v1" || policy.kind != "Policy" {
             return Err(PolicyError::Kind { found: format!("{}, Kind={}", policy.api_version, policy.kind) });
         }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::io::Read;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
+use tinyplane_wire::yaml;
 
 /// Most bytes of a body, as upstream has it.
 pub const BODY_BYTES_MAX: usize = 3 << 20;
@@ -89,7 +90,7 @@ pub fn as_json(content_type: &str, bytes: Bytes) -> status::Result<Bytes> {
     match content_type.split(';').next().unwrap_or_default().trim() {
         "" | "application/json" => Ok(bytes),
         "application/yaml" => {
-            let value: Value = serde_saphyr::from_slice(&bytes)
+            let value: Value = yaml::read(&bytes)
                 .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
             Ok(value.to_string().into())
         }
@@ -238,7 +239,7 @@ fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode:
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// 422 for a patch: upstream names neither kind nor object.
-fn bad_patch(shown: &str, why: &str) -> Box<Status> {
+pub(crate) fn bad_patch(shown: &str, why: &str) -> Box<Status> {
     let cause = status::Cause {
         reason: "FieldValueInvalid".into(),
         message: format!("Invalid value: {shown:?}: {why}"),

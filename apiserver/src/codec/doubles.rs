@@ -3,8 +3,8 @@
 use crate::schema::decode::TOLD_BYTES_MAX;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::options::DuplicateKeyPolicy;
 use std::fmt;
+use tinyplane_wire::yaml::{self, YamlError};
 
 /// No more double keys than this are told.
 const TOLD_MAX: usize = 100;
@@ -25,7 +25,7 @@ pub fn json(bytes: &[u8]) -> serde_json::Result<(Value, Vec<String>)> {
 ///
 /// # Errors
 /// It is no YAML.
-pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), serde_saphyr::Error> {
+pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), YamlError> {
     // JSON is YAML, and what most clients send.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
         && let Ok((value, doubles)) = json(bytes)
@@ -33,11 +33,10 @@ pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), serde_saphyr::Error
     {
         return Ok((value, None));
     }
-    match serde_saphyr::from_slice(bytes) {
+    match yaml::read(bytes) {
         Ok(value) => Ok((value, None)),
         Err(strict) => {
-            let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
-            let value = serde_saphyr::from_slice_with_options(bytes, options)?;
+            let value = yaml::read_leniently(bytes)?;
             Ok((value, Some(format!("error converting YAML to JSON: yaml: {strict}"))))
         }
     }

@@ -22,27 +22,38 @@ const RETIRED: [(&str, &[&str]); 6] = [
 /// 400 for an object that says to be `given` where `wanted` is asked for. Upstream reads it as what it says to be, and
 /// then makes of it what is wanted: each step has its own complaint.
 pub(super) fn refused(wanted: &Gvk, given: &Gvk) -> Box<Status> {
-    let (expected, said) = (wanted.api_version(), given.api_version());
-    let built_in = is_registered(wanted);
-    let why = if built_in && !is_registered(given) {
-        format!("no kind {:?} is registered for version {said:?} in scheme {SCHEME:?}", given.kind)
-    } else if given.kind == wanted.kind && (home(given) == home(wanted) || !built_in) {
+    let Some(why) = not_convertible(wanted, given) else {
+        let (expected, said) = (wanted.api_version(), given.api_version());
         return Status::bad_request(format!(
             "the API version in the data ({said}) does not match the expected API version ({expected})"
         ));
-    } else {
-        format!(
-            "converting ({}.{}) to ({}.{}): unknown conversion",
-            given.version,
-            given.kind,
-            home(wanted),
-            wanted.kind
-        )
     };
     Status::bad_request(format!(
         "{} in version {:?} cannot be handled as a {}: {why}",
         given.kind, given.version, wanted.kind
     ))
+}
+
+/// Why an object that says to be `given` can't be made into what is wanted, where it can't.
+fn not_convertible(wanted: &Gvk, given: &Gvk) -> Option<String> {
+    let built_in = is_registered(wanted);
+    if built_in && !is_registered(given) {
+        let said = given.api_version();
+        return Some(format!("no kind {:?} is registered for version {said:?} in scheme {SCHEME:?}", given.kind));
+    }
+    let same = given.kind == wanted.kind && (home(given) == home(wanted) || !built_in);
+    let target = home(wanted);
+    (!same).then(|| {
+        format!("converting ({}.{}) to ({target}.{}): unknown conversion", given.version, given.kind, wanted.kind)
+    })
+}
+
+/// Why what a JSON or merge patch made of a built-in object is no such object any more, by its own words.
+pub(crate) fn of_patched(wanted: &Gvk, made: &Value) -> Option<String> {
+    let said = |field: &str| made[field].as_str().filter(|text| !text.is_empty());
+    let version = wanted.api_version();
+    let given = Gvk::parse(said("apiVersion").unwrap_or(&version), said("kind").unwrap_or(&wanted.kind));
+    if given == *wanted { None } else { not_convertible(wanted, &given) }
 }
 
 /// Why kind and version of a body that is JSON can't be read: they are no texts, or it is no object.

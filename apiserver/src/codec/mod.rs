@@ -5,7 +5,7 @@ pub mod body;
 pub mod depth;
 pub mod doubles;
 pub mod gzip;
-mod mismatch;
+pub(crate) mod mismatch;
 pub mod partial;
 pub mod pieces;
 pub mod protobuf;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use std::path::PathBuf;
+use tinyplane_wire::yaml;
 
 /// Largest configuration that is read.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -134,8 +135,7 @@ impl Configuration {
 
     fn parse(text: &str) -> Result<Self, Failure> {
         // YAML's reader takes JSON as well.
-        let mut read: Self =
-            serde_saphyr::from_str(text).map_err(|error| Failure::Decode(first_line(&error.to_string())))?;
+        let mut read: Self = yaml::read(text.as_bytes()).map_err(|error| Failure::Decode(error.to_string()))?;
         if read.kind != "EgressSelectorConfiguration" {
             return Err(Failure::Decode(format!("its kind is {:?}", read.kind)));
         }
@@ -163,10 +163,6 @@ impl Configuration {
 enum Failure {
     Decode(String),
     Invalid(String, String),
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 impl Selection {

@@ -3,8 +3,8 @@
 use super::answer::value;
 use super::list::selection;
 use super::{Ask, Handlers};
-
 use crate::registry::delete::{Options, Propagation};
+use crate::schema::decode::not_json;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -56,8 +56,10 @@ async fn options(ask: &Ask<'_>, body: Body) -> status::Result<(Options, bool)> {
 }
 
 fn read(json: &[u8]) -> status::Result<Value> {
-    let value: Value = serde_json::from_slice(json)
-        .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?;
+    let value: Value = serde_json::from_slice(json).map_err(|error| {
+        let why = not_json(json, &error);
+        Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
+    })?;
     let kind = value["kind"].as_str().unwrap_or("DeleteOptions");
     if kind != "DeleteOptions" {
         return Err(Status::bad_request(format!("decoded object cannot be converted to DeleteOptions: {kind}")));

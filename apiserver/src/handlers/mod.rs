@@ -81,6 +81,9 @@ impl Serve for Handlers {
         let path = call.resource()?;
         let resource = self.registry.resource(&path.gvr())?;
         let subresource = path.subresource.as_deref().unwrap_or_default();
+        if subresource != "proxy" && !path.subpath.trim_matches('/').is_empty() {
+            return Err(crate::registry::no_such_resource());
+        }
         if path.group.is_empty() && connect::serves(&path.resource, subresource) {
             return connect::serve(&self.connect, call, request).await;
         }
@@ -138,7 +141,8 @@ impl Handlers {
         {
             return Err(crate::registry::no_such_resource());
         }
-        let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && ask.call.verb == Verb::Create;
+        let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
+        let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;
         let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
         if unnamed
             || !verbs.has(ask.call.verb.as_str())
@@ -249,11 +253,15 @@ impl Ask<'_> {
     }
 
     /// Insists that an object has the path's name.
-    fn named(&self, object: &mut Value) -> status::Result<()> {
+    fn named(&self, object: &Value) -> status::Result<()> {
         let given = Meta::of(object).name();
         if given.is_empty() {
-            tinyplane_wire::meta::metadata_mut(object).insert("name".into(), self.name.into());
-        } else if given != self.name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.name
+            )));
+        }
+        if given != self.name {
             return Err(Status::bad_request(format!(
                 "the name of the object ({given}) does not match the name on the URL ({})",
                 self.name

@@ -61,7 +61,7 @@ impl Handlers {
         let sent = if ask.call.verb == Verb::Update {
             let mut object = ask.object(view.gvk, body).await?;
             ask.place(&mut object)?;
-            ask.named(&mut object)?;
+            ask.named(&object)?;
             Sent::Whole(object)
         } else {
             Sent::Patch(Patch::read(ask, body).await?)
@@ -141,7 +141,7 @@ impl Handlers {
         };
         if matches!(sent, Sent::Patch(_)) {
             ask.place(&mut new)?;
-            ask.named_alike(&mut new)?;
+            ask.named(&new)?;
         }
         match (&view.other, view.take, old) {
             (Some(shown), _, Some(old)) => {
@@ -195,20 +195,4 @@ fn applied(
         let of = managers::named(&config.object);
         Status::failure(Reason::Unknown, format!("failed to convert new object ({of}) to proper version: {error}"))
     })
-}
-
-impl Ask<'_> {
-    /// Insists that what a patch made has the path's name.
-    fn named_alike(&self, object: &mut Value) -> status::Result<()> {
-        if Meta::of(object).name() == self.name {
-            return Ok(());
-        }
-        if Meta::of(object).name().is_empty() {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({} based on URL) was undeterminable: name must be provided",
-                self.name
-            )));
-        }
-        self.named(object)
-    }
 }

@@ -3,6 +3,7 @@
 use super::patch;
 use crate::codec::body::Validation;
 use crate::request::{Call, Verb};
+use crate::schema::go;
 use http::header::USER_AGENT;
 use serde_json::json;
 use smol_str::SmolStr;
@@ -91,17 +92,12 @@ fn judge_manager(manager: &str, causes: &mut Vec<Cause>) {
         let told = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
         causes.push(cause("FieldValueTooLong", &told, "fieldManager"));
     }
-    for (place, one) in manager.char_indices().filter(|(_, one)| !is_printable(*one)) {
+    for (place, one) in manager.char_indices().filter(|(_, one)| !go::is_printable(*one)) {
         let code = u32::from(one);
-        let told = format!("Invalid value: {manager:?}: invalid character U+{code:04X} (at position {place})");
+        let told =
+            format!("Invalid value: {}: invalid character U+{code:04X} (at position {place})", go::quote(manager));
         causes.push(cause("FieldValueInvalid", &told, "fieldManager"));
     }
-}
-
-/// What Go's `unicode.IsPrint` lets through, as far as that needs no table: no control, and no space but the plain one.
-fn is_printable(one: char) -> bool {
-    let joins = matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
-    one == ' ' || !(one.is_control() || one.is_whitespace() || joins || one == '\u{feff}')
 }
 
 /// The program's name in the user agent: what stands before the first slash.
@@ -110,7 +106,7 @@ fn agent(call: &Call) -> SmolStr {
     let agent = agent.unwrap_or_default();
     let name = agent.split('/').next().unwrap_or_default();
     let mut out = String::with_capacity(name.len().min(MANAGER_BYTES_MAX));
-    for one in name.chars().filter(|one| is_printable(*one)) {
+    for one in name.chars().filter(|one| go::is_printable(*one)) {
         if out.len() + one.len_utf8() > MANAGER_BYTES_MAX {
             break;
         }

@@ -7,6 +7,7 @@ use super::create::Object;
 use super::selection::{Selection, names_in};
 use super::update::is_to_go;
 use super::{Registry, encoding, failure, metadata, services};
+use crate::schema::go;
 use crate::store::contract::{CommitError, Expect, Write};
 use crate::store::entry::Entry;
 use serde_json::{Value, json};
@@ -258,9 +259,10 @@ impl Options {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let orphan = value["orphanDependents"].as_bool();
         let word = value["propagationPolicy"].as_str();
-        if orphan.is_some() && word.is_some() {
-            let message = "Invalid value: \"\": orphanDependents and deletionPropagation cannot be both set";
-            return Err(wrong_options("propagationPolicy", "FieldValueInvalid", message));
+        if let (Some(_), Some(word)) = (orphan, word) {
+            let word = go::quote(word);
+            let message = format!("Invalid value: {word}: orphanDependents and deletionPropagation cannot be both set");
+            return Err(wrong_options("propagationPolicy", "FieldValueInvalid", &message));
         }
         let propagation = match (word, orphan) {
             (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),

@@ -1,9 +1,9 @@
 //! One connection: HTTP/1.1 with upgrades or HTTP/2, whichever the client speaks.
 
 use super::cork::corked;
+use super::lent::lend;
 use crate::authn::Peer;
 use crate::chain::Chain;
-use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -69,7 +69,12 @@ impl Protocol {
             calls.came();
             let (chain, peer) = (Arc::clone(&chain), peer.clone());
             // Boxed: the task of a watch then holds its stream alone, and not the place of all that led to it.
-            let answer = Box::pin(async move { chain.answer(request.map(Body::new), peer).await });
+            let answer = Box::pin(async move {
+                let (request, lent) = lend(request);
+                let answer = chain.answer(request, peer).await;
+                lent.read_to_end().await;
+                answer
+            });
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let (stream, cork) = corked(stream);

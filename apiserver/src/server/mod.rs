@@ -2,6 +2,7 @@
 
 mod connection;
 mod cork;
+mod lent;
 
 use crate::chain::Chain;
 use connection::Protocol;
@@ -12,10 +13,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tinyplane_wire::net::{Listener, Sources, bind};
 use tinyplane_wire::process::Shutdown;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 /// How long calls that are under way may take after the member was told to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(600);
@@ -23,6 +27,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(600);
 const CONNECTIONS_MAX: usize = 65_536;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How plain HTTP begins, where TLS has its first record.
+const PLAIN_BEGINNINGS: [&[u8]; 5] = [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"];
+const PLAIN_ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// The server: bound, not yet accepting.
 pub struct Server {
@@ -63,7 +71,7 @@ impl Server {
                     let (protocol, shutdown) = (protocol.clone(), shutdown.clone());
                     connections.spawn(async move {
                         let _place = place;
-                        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.stream));
+                        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(&tls, accepted.stream));
                         match handshake.await {
                             Ok(Ok(stream)) => return protocol.serve(stream, accepted.peer, chain, shutdown).await,
                             Ok(Err(error)) => tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed"),
@@ -83,6 +91,18 @@ impl Server {
         }
         connections.shutdown().await;
     }
+}
+
+/// Begins TLS. Who speaks plain HTTP is told so, in the words of Go's servers.
+async fn shake_hands(tls: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0; 5];
+    let seen = stream.peek(&mut first).await?;
+    if PLAIN_BEGINNINGS.contains(&&first[..seen]) {
+        stream.write_all(PLAIN_ANSWER).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is plain HTTP"));
+    }
+    tls.accept(stream).await
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tinyplane_wire::identity::pki::{Authority, Issued, Leaf};
 use tinyplane_wire::identity::serving::ServingFiles;
 use tinyplane_wire::identity::tls::{self, ALPN_HTTP1, ALPN_HTTP2, ClientAuth, KeyPairPem, Trust};
 use tinyplane_wire::net::TcpDial;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -70,7 +71,7 @@ fn issue(authority: &Authority, folder: &Path) -> (PathBuf, PathBuf) {
     (certificate, key)
 }
 
-async fn connect(running: &Running, client: Option<&KeyPairPem>, alpn: &[&[u8]]) -> TlsStream<tokio::net::TcpStream> {
+async fn connect(running: &Running, client: Option<&KeyPairPem>, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
     let trust = Trust::Roots(running.authority.certificate_pem().to_owned());
     let settings = tls::client(&trust, client, alpn).unwrap();
     let stream = TcpDial::from(None).connect(running.address).await.unwrap();
@@ -153,6 +154,45 @@ async fn a_changed_certificate_is_served_and_open_connections_go_on() {
     issue(&running.authority, running.files.path());
     assert_ne!(shown(&connect(&running, None, &ALPN_HTTP1).await), first);
     assert_eq!(sender.send_request(request("/healthz")).await.unwrap().status(), StatusCode::OK);
+    running.shutdown.cancel();
+    running.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_overtake_a_short_body() {
+    let running = start();
+    let handshake = hyper::client::conn::http2::handshake(
+        TokioExecutor::new(),
+        TokioIo::new(connect(&running, None, &ALPN_HTTP2).await),
+    );
+    let (mut sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let (feed, fed) = tokio::sync::mpsc::channel::<bytes::Bytes>(1);
+    let pieces = futures_util::stream::unfold(fed, |mut fed| async move {
+        let piece = fed.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(hyper::body::Frame::data(piece)), fed))
+    });
+    let body = http_body_util::StreamBody::new(Box::pin(pieces));
+    let request = Request::post("https://api/api/v1/nodes").header("authorization", "Bearer wrong").body(body);
+    let answer = tokio::spawn(sender.send_request(request.unwrap()));
+    for _ in 0..20 {
+        feed.send(vec![b' '; 1_000].into()).await.expect("the server reads it");
+    }
+    drop(feed);
+    assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
+    running.shutdown.cancel();
+    running.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_speaks_plain_http_is_told_so() {
+    let running = start();
+    let mut plain = TcpDial::from(None).connect(running.address).await.unwrap();
+    plain.write_all(b"GET /version HTTP/1.1\r\nHost: api\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    // The rest of the request was not read, so that a reset may follow.
+    drop(plain.read_to_string(&mut told).await);
+    assert!(told.starts_with("HTTP/1.0 400 ") && told.contains("HTTP request to an HTTPS server"), "{told}");
     running.shutdown.cancel();
     running.task.await.unwrap();
 }

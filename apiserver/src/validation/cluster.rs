@@ -106,9 +106,7 @@ pub(super) fn check_namespace(namespace: &Value, errors: &mut Errors) {
 
 fn check_finalizer(name: &str, path: &str, errors: &mut Errors) {
     errors.grammar(path, name, qualified_name(name));
-    if !name.contains('/') && !["kubernetes", "orphan", "foregroundDeletion"].contains(&name) {
-        errors.invalid_text(path, name, "name is neither a standard finalizer name nor is it fully qualified");
-    }
+    super::metadata::finalizer_name(path, name, errors);
 }
 
 pub(super) fn check_finalizers(namespace: &Value, errors: &mut Errors) {

@@ -25,7 +25,8 @@ pub(super) fn check_config_map(map: &Value, errors: &mut Errors) {
         total += decoded_bytes(value);
     }
     if total > DATA_BYTES_MAX {
-        errors.too_long("", DATA_BYTES_MAX);
+        // Upstream names a field without a name.
+        errors.too_long("[]", DATA_BYTES_MAX);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Causes against an object, each with the path of its field: upstream's `field.Error`s.
 
+use crate::schema::go;
 use serde_json::Value;
 use tinyplane_wire::meta::{dns_subdomain, path_segment};
 use tinyplane_wire::status::Cause;
@@ -223,7 +224,7 @@ fn with_detail(told: String, detail: &str) -> String {
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
-        Value::String(text) => format!("{text:?}"),
+        Value::String(text) => go::quote(text),
         other => other.to_string(),
     }
 }

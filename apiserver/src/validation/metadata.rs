@@ -2,6 +2,7 @@
 
 use super::field::{Errors, child, index, list, text};
 use crate::registry::behaviour::Grammar;
+use crate::schema;
 use serde_json::Value;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, label_value, pairs, path_segment, qualified_name};
 
@@ -126,6 +127,33 @@ fn finalizers(finalizers: &Value, errors: &mut Errors) {
     }
 }
 
+/// Groups of which upstream checks metadata as it does for custom resources.
+const PLAIN_GROUPS: [&str; 3] = ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
+
+/// Finalizers without a domain are few. Custom resources are not asked.
+pub(super) fn check_finalizer_names(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
+    let names = list(&object["metadata"]["finalizers"]);
+    let version = text(&object["apiVersion"]).rsplit('/').next().unwrap_or_default();
+    let is_asked = !PLAIN_GROUPS.contains(&group) && kind != "Event";
+    if names.is_empty() || !is_asked || schema::model().kind(group, version, kind).is_none() {
+        return;
+    }
+    for (at, name) in names.iter().map(text).enumerate() {
+        finalizer_name(&index("metadata.finalizers", at), name, errors);
+    }
+}
+
+/// A finalizer is one of the standard ones, or has a domain.
+pub(super) fn finalizer_name(path: &str, name: &str, errors: &mut Errors) {
+    if !is_known_finalizer(name) {
+        errors.invalid_text(path, name, "name is neither a standard finalizer name nor is it fully qualified");
+    }
+}
+
+fn is_known_finalizer(name: &str) -> bool {
+    name.contains('/') || ["orphan", "foregroundDeletion", "kubernetes"].contains(&name)
+}
+
 /// What of an object's metadata changed though it may not.
 pub(crate) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     let (new_meta, old_meta) = (&new["metadata"], &old["metadata"]);
@@ -150,7 +178,7 @@ pub(crate) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
 /// What an author of finalizers should know.
 pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
     let known = old.map(|old| list(&old["metadata"]["finalizers"])).unwrap_or_default();
-    let odd = |name: &&str| !name.contains('/') && !["orphan", "foregroundDeletion", "kubernetes"].contains(name);
+    let odd = |name: &&str| !is_known_finalizer(name);
     let added = list(&new["metadata"]["finalizers"]).iter().filter(|name| !known.contains(name)).map(text);
     added
         .filter(odd)

@@ -51,6 +51,7 @@ use tinyplane_wire::status::Cause;
 #[must_use]
 pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
+    metadata::check_finalizer_names(group, kind, object, &mut errors);
     check(group, kind, object, &mut errors);
     match (group, kind) {
         ("", "Pod") => pod::check_create(object, &mut errors),
@@ -89,6 +90,7 @@ pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old:
 #[must_use]
 pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
+    metadata::check_finalizer_names(group, kind, new, &mut errors);
     check(group, kind, new, &mut errors);
     match (group, kind) {
         ("", "Pod") => pod_update::check(new, old, &mut errors),

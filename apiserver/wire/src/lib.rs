@@ -12,3 +12,4 @@ pub mod selector;
 pub mod status;
 pub mod streaming;
 pub mod watch;
+pub mod yaml;

@@ -40,7 +40,7 @@ impl Downward<'_> {
     /// One resource of a container, divided and rounded up; what is not limited is the node's.
     pub(crate) fn resource(&self, reference: &ResourceFieldRef, default_container: &str) -> Result<String, String> {
         let name = if reference.container_name.is_empty() { default_container } else { &reference.container_name };
-        let all = self.spec.containers.iter().chain(&self.spec.init_containers);
+        let all = self.spec.all();
         let container = all.into_iter().find(|c| c.name == name).ok_or(format!("container {name} not found"))?;
         let (section, resource) = reference
             .resource

@@ -104,7 +104,7 @@ impl Network {
     pub(crate) async fn dial_from_node(&self, uid: &str, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         let dial =
             TcpDial::from(Some(self.node.address())).with_timeout(timeout).in_cluster(self.node.cluster.net.clone());
-        dial.connect(self.real(uid, to)).await
+        dial.connect(self.node.cluster.real(self.real(uid, to))).await
     }
 
     /// Where a pod's port really is.
@@ -143,6 +143,7 @@ impl PodNetwork for Network {
     async fn dial(&self, pod: &SandboxSpec, to: SocketAddr) -> io::Result<Box<dyn Duplex>> {
         let dial = TcpDial::from(Some(pod.pod_ip)).in_cluster(self.node.cluster.net.clone());
         let to = if to.ip() == pod.pod_ip || to.ip().is_unspecified() { self.real(&pod.uid, to) } else { to };
+        let to = self.node.cluster.real(to);
         Ok(Box::new(dial.connect(to).await?))
     }
 

@@ -15,7 +15,11 @@ const LOST_CODE: i32 = 255;
 pub(crate) fn restored(pod: &Value, spec: &PodSpec, now: SystemTime) -> (Vec<Container>, Option<Verdict>) {
     let mut containers = records(spec);
     for container in &mut containers {
-        let list = if container.kind == Kind::Main { "containerStatuses" } else { "initContainerStatuses" };
+        let list = match container.kind {
+            Kind::Init | Kind::Sidecar => "initContainerStatuses",
+            Kind::Main => "containerStatuses",
+            Kind::Ephemeral => "ephemeralContainerStatuses",
+        };
         let statuses = pod["status"][list].as_array().into_iter().flatten();
         let Some(told) = statuses.into_iter().find(|status| status["name"] == container.name.as_str()) else {
             continue;

@@ -19,6 +19,8 @@ pub(crate) enum RestartPolicy {
 pub(crate) struct PodSpec {
     pub(crate) init_containers: Vec<Container>,
     pub(crate) containers: Vec<Container>,
+    /// `v1.EphemeralContainer`s, which are added while the pod runs.
+    pub(crate) ephemeral_containers: Vec<Container>,
     pub(crate) restart_policy: RestartPolicy,
     pub(crate) termination_grace_period_seconds: Option<u64>,
     pub(crate) active_deadline_seconds: Option<u64>,
@@ -337,6 +339,11 @@ pub(crate) struct ReadinessGate {
 }
 
 impl PodSpec {
+    /// All containers: those of the beginning, those that the pod is for, those that were added later.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Container> {
+        self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
+    }
+
     /// Reads the spec of a pod. Explicit nulls count as absent, as everywhere in Kubernetes.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Sidecar,
     /// What the pod is for.
     Main,
+    /// Somebody looks at the pod with it: it runs once, whatever the others are at.
+    Ephemeral,
 }
 
 /// A container that ended.
@@ -90,6 +92,8 @@ pub(crate) struct Container {
     /// The policy that holds for this one.
     pub(crate) policy: RestartPolicy,
     pub(crate) state: State,
+    /// What it runs has changed since it was started: it comes back, whatever its policy.
+    pub(crate) redefined: bool,
     /// How it ended the time before.
     pub(crate) last: Option<Ended>,
     pub(crate) restarts: u32,
@@ -123,6 +127,7 @@ impl Container {
 
     fn comes_back(&self, code: i32) -> bool {
         match self.policy {
+            _ if self.redefined => true,
             RestartPolicy::Always => self.kind != Kind::Init || code != 0,
             RestartPolicy::OnFailure => code != 0,
             RestartPolicy::Never => false,
@@ -130,24 +135,37 @@ impl Container {
     }
 }
 
-/// The records of a new pod's containers, init containers first.
+/// The records of a new pod's containers, in the order of [`PodSpec::all`].
 pub(crate) fn records(spec: &PodSpec) -> Vec<Container> {
-    let record = |container: &super::spec::Container, kind: Kind| Container {
-        name: container.name.clone(),
-        kind,
-        policy: container.restart_policy.unwrap_or(spec.restart_policy),
-        state: State::Waiting,
-        last: None,
-        restarts: 0,
-        back_off: BackOff::default(),
-        started: false,
-        ready: false,
+    let record = |container: &super::spec::Container, kind| {
+        record(container, kind, container.restart_policy.unwrap_or(spec.restart_policy))
     };
     let init = spec.init_containers.iter().map(|container| {
         let sidecar = container.restart_policy == Some(RestartPolicy::Always);
         record(container, if sidecar { Kind::Sidecar } else { Kind::Init })
     });
-    init.chain(spec.containers.iter().map(|container| record(container, Kind::Main))).collect()
+    let mains = spec.containers.iter().map(|container| record(container, Kind::Main));
+    init.chain(mains).chain(spec.ephemeral_containers.iter().map(ephemeral)).collect()
+}
+
+/// The record of a new ephemeral container.
+pub(crate) fn ephemeral(container: &super::spec::Container) -> Container {
+    record(container, Kind::Ephemeral, RestartPolicy::Never)
+}
+
+fn record(container: &super::spec::Container, kind: Kind, policy: RestartPolicy) -> Container {
+    Container {
+        name: container.name.clone(),
+        kind,
+        policy,
+        state: State::Waiting,
+        redefined: false,
+        last: None,
+        restarts: 0,
+        back_off: BackOff::default(),
+        started: false,
+        ready: false,
+    }
 }
 
 /// What is to be done with one container.
@@ -179,7 +197,7 @@ pub(crate) fn is_initialized(containers: &[Container]) -> bool {
     containers.iter().all(|container| match container.kind {
         Kind::Init => container.succeeded(),
         Kind::Sidecar => container.started,
-        Kind::Main => true,
+        Kind::Main | Kind::Ephemeral => true,
     })
 }
 
@@ -190,7 +208,11 @@ pub(crate) fn next(containers: &[Container], initialized: bool, now: SystemTime)
     if phase(containers, false).is_over() {
         return steps;
     }
+    let mut held_up = false;
     for (index, container) in containers.iter().enumerate() {
+        if held_up && container.kind != Kind::Ephemeral {
+            continue;
+        }
         let step = match &container.state {
             State::Waiting => Some(Step::Start(index)),
             State::Held { until, .. } if now >= *until => Some(Step::Start(index)),
@@ -198,14 +220,11 @@ pub(crate) fn next(containers: &[Container], initialized: bool, now: SystemTime)
             _ => None,
         };
         steps.extend(step);
-        let through = match container.kind {
-            Kind::Init => container.succeeded(),
-            Kind::Sidecar => initialized || container.started,
-            Kind::Main => true,
+        held_up |= match container.kind {
+            Kind::Init => !container.succeeded(),
+            Kind::Sidecar => !(initialized || container.started),
+            Kind::Main | Kind::Ephemeral => false,
         };
-        if !through {
-            break;
-        }
     }
     steps
 }
@@ -240,7 +259,7 @@ pub(crate) fn phase(containers: &[Container], ending: bool) -> Phase {
     let init_open = containers.iter().any(|c| match c.kind {
         Kind::Init => !c.succeeded(),
         Kind::Sidecar => !c.started && c.last.is_none() && !matches!(c.state, State::Terminated(_)),
-        Kind::Main => false,
+        Kind::Main | Kind::Ephemeral => false,
     });
     if mains().any(waits) || (init_open && mains().all(|c| matches!(c.state, State::Waiting))) {
         return Phase::Pending;

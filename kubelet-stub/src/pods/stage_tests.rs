@@ -115,3 +115,19 @@ fn a_sidecar_that_ends_later_comes_back_beside_the_others() {
     assert_eq!(next(&all, true, at(9)), [Step::Start(1)]);
     assert_eq!(phase(&all, false), Phase::Running);
 }
+
+#[test]
+fn an_ephemeral_container_runs_once_whatever_the_others_are_at() {
+    let pod = json!({"spec": {
+        "initContainers": [{"name": "first"}],
+        "containers": [{"name": "web"}],
+        "ephemeralContainers": [{"name": "look"}],
+    }});
+    let mut all = records(&PodSpec::of(&pod).unwrap());
+    assert_eq!(next(&all, false, at(0)), [Step::Start(0), Step::Start(2)], "nobody is waited for");
+    all[2].state = ended(1, at(0));
+    assert_eq!(next(&all, false, at(0)), [Step::Start(0)], "it does not come back");
+    all[0].state = ended(0, at(0));
+    all[1].state = running();
+    assert_eq!((phase(&all, false), is_initialized(&all)), (Phase::Running, true));
+}

@@ -65,8 +65,13 @@ pub(crate) fn status(observed: &Observed<'_>) -> Value {
         status["podIP"] = json!(ip);
         status["podIPs"] = json!([{"ip": ip}]);
     }
-    if observed.containers.iter().any(|container| container.kind != Kind::Main) {
-        status["initContainerStatuses"] = json!(statuses(observed, |kind| kind != Kind::Main));
+    for (list, kinds) in [
+        ("initContainerStatuses", &[Kind::Init, Kind::Sidecar][..]),
+        ("ephemeralContainerStatuses", &[Kind::Ephemeral][..]),
+    ] {
+        if observed.containers.iter().any(|container| kinds.contains(&container.kind)) {
+            status[list] = json!(statuses(observed, |kind| kinds.contains(&kind)));
+        }
     }
     status
 }
@@ -124,7 +129,7 @@ fn initialized(observed: &Observed<'_>, phase: Phase) -> Judged {
             let open = observed.containers.iter().filter(|c| match c.kind {
                 Kind::Init => !matches!(&c.state, State::Terminated(ended) if ended.code == 0),
                 Kind::Sidecar => !c.started,
-                Kind::Main => false,
+                Kind::Main | Kind::Ephemeral => false,
             });
             (
                 false,
@@ -136,7 +141,8 @@ fn initialized(observed: &Observed<'_>, phase: Phase) -> Judged {
 }
 
 fn containers_ready(observed: &Observed<'_>, phase: Phase) -> Judged {
-    let unready = || observed.containers.iter().filter(|c| c.kind != Kind::Init && !(c.is_running() && c.ready));
+    let counts = |c: &&Container| matches!(c.kind, Kind::Main | Kind::Sidecar);
+    let unready = || observed.containers.iter().filter(counts).filter(|c| !(c.is_running() && c.ready));
     match phase {
         Phase::Succeeded => (false, Some("PodCompleted"), None),
         Phase::Failed => (false, Some("PodFailed"), None),
@@ -169,11 +175,10 @@ fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
 }
 
 fn statuses(observed: &Observed<'_>, wanted: impl Fn(Kind) -> bool) -> Vec<Value> {
-    let specs = || observed.spec.init_containers.iter().chain(&observed.spec.containers);
     let mut statuses: Vec<Value> = observed
         .containers
         .iter()
-        .zip(specs())
+        .zip(observed.spec.all())
         .filter(|(container, _)| wanted(container.kind))
         .map(|(container, spec)| container_status(container, spec, waiting_reason(observed)))
         .collect();

@@ -77,7 +77,7 @@ pub(crate) fn hold_all(spec: &PodSpec, namespace: &str, sources: &Sources) -> Ve
             names.extend(source.secret.iter().map(|secret| (Kind::Secret, &secret.name)));
         }
     }
-    for container in spec.init_containers.iter().chain(&spec.containers) {
+    for container in spec.all() {
         for from in &container.env_from {
             names.extend(from.config_map_ref.iter().map(|map| (Kind::ConfigMap, &map.name)));
             names.extend(from.secret_ref.iter().map(|secret| (Kind::Secret, &secret.name)));

@@ -153,16 +153,20 @@ impl Worker {
     }
 
     fn field_path(&self, index: usize) -> String {
-        let list = if self.containers[index].kind == Kind::Main { "containers" } else { "initContainers" };
+        let list = match self.containers[index].kind {
+            Kind::Init | Kind::Sidecar => "initContainers",
+            Kind::Main => "containers",
+            Kind::Ephemeral => "ephemeralContainers",
+        };
         format!("spec.{list}{{{}}}", self.containers[index].name)
     }
 
     fn container_spec(&self, index: usize) -> &super::spec::Container {
-        let init = self.spec.init_containers.len();
-        if index < init { &self.spec.init_containers[index] } else { &self.spec.containers[index - init] }
+        self.spec.all().nth(index).expect("a record stands for each container of the spec")
     }
 
-    /// Hears what the pod is to be. Of a running pod's spec only images and the deadline may change.
+    /// Hears what the pod is to be. Of a running pod's spec only images and the deadline may change, and ephemeral
+    /// containers are added.
     fn take(&mut self, desired: Desired) {
         self.gone = desired.gone;
         let old = Arc::clone(&self.spec);
@@ -172,11 +176,15 @@ impl Worker {
             Ok(_) => tracing::warn!("a pod's containers can't change; the new spec is not used"),
             Err(error) => tracing::error!(%error, "a pod's spec can't be read"),
         }
-        let before = old.init_containers.iter().chain(&old.containers);
-        let after = self.spec.init_containers.iter().chain(&self.spec.containers);
-        let changed = before.zip(after).enumerate().filter(|(_, (a, b))| a.image != b.image);
+        for added in self.spec.ephemeral_containers.iter().skip(old.ephemeral_containers.len()) {
+            self.containers.push(stage::ephemeral(added));
+            self.lives.push(Lives::default());
+            self.held = volumes::hold_all(&self.spec, Meta::of(&self.pod).namespace(), &self.shared.sources);
+        }
+        let changed = old.all().zip(self.spec.all()).enumerate().filter(|(_, (a, b))| a.image != b.image);
         let running = changed.map(|(index, _)| index).filter(|index| self.containers[*index].is_running());
         for index in running.collect::<Vec<_>>() {
+            self.containers[index].redefined = true;
             let name = self.containers[index].name.clone();
             self.kill(index, self.grace(), format!("Container {name} definition changed, will be restarted"));
         }
@@ -245,6 +253,7 @@ impl Worker {
         let spec = Arc::new(self.container_spec(index).clone());
         let field_path = self.field_path(index);
         let container = &mut self.containers[index];
+        container.redefined = false;
         match std::mem::replace(&mut container.state, State::Starting) {
             State::Terminated(ended) => {
                 container.back_off.restarted(ended.finished.unwrap_or(now), now);

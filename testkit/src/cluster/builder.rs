@@ -4,6 +4,7 @@ use super::authority;
 use super::folder::Folder;
 use super::handle::{Cluster, Ingredients};
 use super::plan::{Egress, Mode, NodePlan, Plan, Security, Storage, TUNNEL_ENDS_MAX};
+use super::ports::Ports;
 use super::{ClusterError, RuntimeFolder};
 use crate::address::{Division, Lease};
 use crate::runner::{Event, InProcess, Processes, Program, Runner};
@@ -253,6 +254,7 @@ impl Builder {
                 let lease = Lease::again(plan.block).await?;
                 // Before anything is started, and so before anything is written.
                 authority::check(&plan, &folder)?;
+                Ports::kept(&folder)?;
                 if plan.storage == Storage::Sled {
                     folder.check_store()?;
                 }

@@ -1,6 +1,6 @@
 //! The folder of a cluster: what lies where, who has it, and whether it is one of ours.
 
-use super::plan::Plan;
+use super::plan::{Plan, Storage};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io;
@@ -150,7 +150,11 @@ impl Folder {
     /// # Errors
     /// When it is damaged.
     pub(crate) fn check_store(&self) -> Result<(), FolderError> {
-        store::check(&self.store()).map_err(|error| FolderError::Store(self.root.clone(), error))
+        let store = self.store();
+        if !store.exists() {
+            return Err(self.damaged(&store, "it is missing".into()));
+        }
+        store::check(&store).map_err(|error| FolderError::Store(self.root.clone(), error))
     }
 
     /// Writes the plan, which makes the folder ours. Everything else has to be there before: a start that is cut
@@ -159,6 +163,10 @@ impl Folder {
     /// # Errors
     /// When it can't be written.
     pub(crate) fn keep(&self, plan: &Plan) -> Result<(), FolderError> {
+        if plan.storage == Storage::Sled {
+            // Where there is none later on, somebody has taken it away.
+            make_private(&self.store())?;
+        }
         let marker = Marker { format: FORMAT, plan: plan.clone() };
         let text = serde_json::to_vec_pretty(&marker)
             .map_err(|source| FolderError::Damaged { path: self.root.clone(), source })?;

@@ -27,11 +27,19 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    /// Those that the cluster had before, if it ran before.
+    pub(crate) fn kept(folder: &Folder) -> Result<Option<Self>, FolderError> {
+        let file = folder.file(FILE);
+        match std::fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| folder.damaged(&file, error.to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(folder.damaged(&file, error.to_string())),
+        }
+    }
+
     /// The ports that the cluster had before, as far as they can be had; else upstream's, as far as those can.
     fn choose(plan: &Plan, folder: &Folder) -> Result<Self, ClusterError> {
-        let before: Option<Self> =
-            std::fs::read(folder.file(FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let wished = before.unwrap_or(Self { apiserver: plan.apiserver().port(), agents: AGENTS });
+        let wished = Self::kept(folder)?.unwrap_or(Self { apiserver: plan.apiserver().port(), agents: AGENTS });
         let at = |member, port| free(SocketAddr::from((plan.address(member), port)));
         let no_port = |e| MemberError::because("no port is free on the cluster's own addresses", e);
         Ok(Self {

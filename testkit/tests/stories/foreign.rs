@@ -106,6 +106,16 @@ fn container_port_is_taken(kubectl: &Kubectl) {
     kubectl.run(&format!("expose pod web --port=9000 --target-port={CONTAINER}"));
     kubectl.until("get endpoints web", |text| text.contains(&format!(":{alias}")));
     assert!(page("/api/v1/namespaces/default/services/web:9000/proxy/hostname").contains("web"));
+    // Others dial the port that is meant, of the pod and of a Service, and meet those and not the stranger.
+    kubectl.run(&format!("expose pod web --name=same --port={CONTAINER} --target-port={CONTAINER}"));
+    kubectl.until("get endpoints same", |text| text.contains(&format!(":{alias}")));
+    kubectl.run("run peer --image=busybox --command -- sleep 3600");
+    kubectl.run("wait pod/peer --for=condition=Ready --timeout=60s");
+    let pod_ip = pod["status"]["podIP"].as_str().expect("an address");
+    for host in [pod_ip, "same"] {
+        let asked = format!("exec peer -- wget -T 10 -qO- http://{host}:{CONTAINER}/hostname");
+        assert!(kubectl.until(&asked, |text| !text.is_empty()).contains("web"), "{host}");
+    }
 }
 
 /// Starts in a row, each of which meets the listeners at other moments.

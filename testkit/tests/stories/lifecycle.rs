@@ -78,6 +78,7 @@ fn a_damaged_folder_is_refused_and_left_as_it_is() {
         ("pki/service-account.pub", None),
         ("kubeconfig/node-1", Some("{}")),
         ("tinyplane.json", Some("{")),
+        ("ports.json", Some("junk")),
     ] {
         let path = folder.join(file);
         let sound = std::fs::read(&path).expect("it is there");
@@ -93,10 +94,18 @@ fn a_damaged_folder_is_refused_and_left_as_it_is() {
         let named = file.strip_prefix("store/").map_or(file, |_| "store");
         assert!(told.contains(named) && output.stdout.is_empty(), "{file}: {told}");
         files(&folder, &mut after);
-        let changed: Vec<_> = before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).collect();
+        let changed = before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).map(|(path, _)| path);
+        let changed: Vec<_> = changed.collect();
         assert!(changed.is_empty() && before.len() == after.len(), "{file}: {changed:?} of {:?}", after.keys());
         std::fs::write(&path, sound).expect("it can be written");
     }
+    let (store, aside) = (folder.join("store"), place.path().join("aside"));
+    std::fs::rename(&store, &aside).expect("it can be moved");
+    let output = Command::new(binary()).arg("up").args(options).output().expect("tinyplane can be run");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && told.contains("store: it is missing"), "{told}");
+    assert!(!store.exists(), "no empty cluster takes its place");
+    std::fs::rename(aside, store).expect("it can be moved back");
     up(&options).end();
 }
 

@@ -35,6 +35,7 @@ async fn streams_work_over_every_egress_with_every_kubectl() {
             exec(&kubectl);
             attach(&kubectl);
             terminals(&kubectl);
+            debug(&kubectl);
             kubectl.run("expose pod web --port=8080 --target-port=80");
             forward(&kubectl, "pod/web", 80);
             forward(&kubectl, "service/web", 8080);
@@ -76,6 +77,28 @@ fn attach(kubectl: &Kubectl) {
     }
     assert!(kubectl.run("logs echoes").ends_with("got first\ngot second\n"));
     assert!(kubectl.fails("attach nobody").contains("not found"));
+}
+
+/// A container that is added to a running pod, to look at it from within.
+fn debug(kubectl: &Kubectl) {
+    let told = kubectl.run_with(&[
+        "debug",
+        "web",
+        "-i",
+        "--quiet",
+        "--image=busybox",
+        "--container=look",
+        "--",
+        "echo",
+        "I see",
+    ]);
+    assert_eq!(told, "I see\n");
+    kubectl
+        .until("get pod web -o jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.exitCode}", |code| {
+            code == "0"
+        });
+    assert_eq!(kubectl.run("logs web -c look"), "I see\n");
+    kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
 }
 
 /// `-it` on a real terminal, which util-linux's `script` lends.

@@ -6,7 +6,7 @@ mod merge;
 mod strategic;
 
 use super::Ask;
-use crate::codec::body;
+use crate::codec::{body, mismatch};
 use crate::request::Call;
 use crate::schema;
 use axum::body::Body;
@@ -76,15 +76,15 @@ impl Patch {
             Self::Strategic(patch, _) => schema::go::text(patch),
             _ => self.made(gvk, current).map(|made| made.to_string()).unwrap_or_default(),
         };
-        body::decode_value(
-            gvk,
-            ask.custom(gvk),
-            self.made(gvk, current)?,
-            shown,
-            strict,
-            ask.options.validation,
-            &ask.call.warnings,
-        )
+        let (custom, made) = (ask.custom(gvk), self.made(gvk, current)?);
+        // A strategic patch is laid over the type itself, which has no other kind.
+        if custom.is_none()
+            && !matches!(self, Self::Strategic(..))
+            && let Some(why) = mismatch::of_patched(gvk, &made)
+        {
+            return Err(body::bad_patch(&shown(), &why));
+        }
+        body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings)
     }
 
     /// What the patch makes, not decoded.

@@ -124,6 +124,14 @@ async fn paths_and_methods_that_are_not_served_are_told_so() {
         assert_eq!(desk.get(uri).await.told(), not_found, "{uri}");
     }
     assert_eq!(desk.ask("DELETE", "/api/v1/namespaces", &[], "").await.told(), not_allowed);
+    desk.made(MAPS, map("kept")).await;
+    assert_eq!(desk.ask("DELETE", "/api/v1/configmaps", &[], "").await.told(), not_allowed);
+    assert_eq!(desk.get(&format!("{MAPS}/kept")).await.code, 200);
+    let unnamed = desk.ask("PUT", &format!("{MAPS}/kept"), &[("content-type", JSON)], "{}").await;
+    let told = "the name of the object (kept based on URL) was undeterminable: name must be provided";
+    assert_eq!(unnamed.told(), (400, told));
+    desk.made(DEPLOYMENTS, deployment("deep")).await;
+    assert_eq!(desk.get(&format!("{DEPLOYMENTS}/deep/scale/x")).await.told(), not_found);
     assert_eq!(desk.post("/api/v1/pods", &pod("a")).await.told(), not_allowed);
     assert_eq!(desk.ask("PUT", PODS, &[("content-type", JSON)], "{}").await.told(), not_allowed);
     assert_eq!(desk.patch(PODS, MERGE, "{}").await.told(), not_allowed);
@@ -159,6 +167,17 @@ async fn patches_that_are_wrong_are_refused_and_change_nothing() {
             "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"
         )
     );
+    let scheme = "in scheme \"pkg/api/legacyscheme/scheme.go:30\"";
+    for (patch, why) in [
+        (r#"{"kind":"Pod"}"#, format!("no kind \"Pod\" is registered for version \"apps/v1\" {scheme}")),
+        (r#"{"kind":"ReplicaSet"}"#, "converting (v1.ReplicaSet) to (apps.Deployment): unknown conversion".to_owned()),
+    ] {
+        let other = desk.patch(&uri, MERGE, patch).await;
+        assert!(other.code == 422 && other.told().1.ends_with(&why), "{}", other.value["message"]);
+    }
+    let bare = desk.patch(&uri, MERGE, r#"{"metadata":{"finalizers":["bad"]}}"#).await;
+    let why = "metadata.finalizers[0]: Invalid value: \"bad\": name is neither a standard finalizer name nor is it fully qualified";
+    assert!(bare.code == 422 && bare.told().1.ends_with(why), "{}", bare.value["message"]);
     let stale = desk.patch(&uri, MERGE, r#"{"metadata":{"resourceVersion":"1"}}"#).await;
     assert_eq!(stale.code, 409);
     let named = desk.patch(&uri, MERGE, r#"{"metadata":{"name":"e"}}"#).await;

@@ -1,10 +1,8 @@
 //! ConfigMaps, Secrets and ServiceAccounts.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, Scene, column, count};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, column, count};
 use crate::registry::cells::{age, name, size};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(super) static CONFIG_MAP: Behaviour = Behaviour {
     columns: &[NAME, column("Data", "How many entries there are."), AGE],
@@ -14,7 +12,6 @@ pub(super) static CONFIG_MAP: Behaviour = Behaviour {
 
 pub(super) static SECRET: Behaviour = Behaviour {
     fields: &[FieldLabel::Path("type")],
-    prepare: take_texts,
     columns: &[NAME, column("Type", "What the secret is for."), column("Data", "How many entries there are."), AGE],
     cells: |secret, now| vec![name(secret), secret["type"].clone(), json!(size(&secret["data"])), age(secret, now)],
     ..Behaviour::PLAIN
@@ -26,13 +23,3 @@ pub(super) static SERVICE_ACCOUNT: Behaviour = Behaviour {
     cells: |account, now| vec![name(account), json!(size(&account["secrets"])), age(account, now)],
     ..Behaviour::PLAIN
 };
-
-/// What was written as plain texts becomes data.
-fn take_texts(secret: &mut Value, _: Option<&Value>, _: &Scene<'_>) {
-    let Some(Value::Object(texts)) = secret.as_object_mut().and_then(|fields| fields.remove("stringData")) else {
-        return;
-    };
-    for (key, text) in texts {
-        secret["data"][key] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
-    }
-}

@@ -46,6 +46,7 @@ fn prepare(service: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
         return;
     }
     if let Some(old) = old {
+        follow_address(service, old);
         keep_allocated(service, old);
         drop_of_old_type(service, old);
     }
@@ -63,6 +64,18 @@ fn prepare(service: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     if spec["ipFamilyPolicy"].is_null() {
         spec["ipFamilyPolicy"] = json!("SingleStack");
     }
+}
+
+/// A client that knows the one address only, and changes it, means the list of them as well.
+fn follow_address(service: &mut Value, old: &Value) {
+    let (now, before) = (&service["spec"]["clusterIP"], &old["spec"]["clusterIP"]);
+    if now == before || service["spec"]["clusterIPs"] != old["spec"]["clusterIPs"] {
+        return;
+    }
+    service["spec"]["clusterIPs"] = match now.as_str() {
+        None | Some("") => Value::Null,
+        Some(address) => json!([address]),
+    };
 }
 
 /// An update that leaves out what was allocated keeps it.

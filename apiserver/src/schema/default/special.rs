@@ -1,6 +1,8 @@
 //! The few defaults that are more than a value and a condition.
 
 use crate::schema::quantity::Quantity;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 /// A rule in code: completes an object of the type that it is declared for.
@@ -21,6 +23,7 @@ pub(in crate::schema) fn named(name: &str) -> Option<Special> {
         "requests_from_limits" => requests_from_limits,
         "resource_names" => resource_names,
         "scaling_behavior" => scaling_behavior,
+        "string_data" => string_data,
         _ => return None,
     })
 }
@@ -78,6 +81,16 @@ fn pull_policy(holder: &mut Map<String, Value>, image: &str, policy: &str) {
 fn empty_dir(volume: &mut Map<String, Value>) {
     if volume.iter().all(|(name, value)| name == "name" || value.is_null()) {
         volume.insert("emptyDir".to_owned(), json!({}));
+    }
+}
+
+/// What was written as plain texts becomes data, before anybody asks who owns which field.
+fn string_data(secret: &mut Map<String, Value>) {
+    let Some(Value::Object(texts)) = secret.remove("stringData") else { return };
+    for (key, text) in texts {
+        if let Some(data) = entry(secret, "data") {
+            data.insert(key, STANDARD.encode(text.as_str().unwrap_or_default()).into());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Kubeconfig files: what kubectl and every member read to find the API server and to be known there.
 
 use super::tls::{KeyPairPem, Trust};
+use crate::yaml;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -161,7 +162,7 @@ pub fn write(
 /// When a file or a reference is missing or can't be understood.
 pub fn load(path: &Path) -> Result<Credentials, KubeconfigError> {
     let text = read(path)?;
-    let file: File = serde_saphyr::from_str(&text).map_err(|e| KubeconfigError::Parse(Box::new(e)))?;
+    let file: File = yaml::read(text.as_bytes()).map_err(|e| KubeconfigError::Parse(Box::new(e)))?;
     let context = &find(&file.contexts, |c| c.name == file.current_context)
         .ok_or(KubeconfigError::Missing("current context"))?
         .context;

@@ -58,7 +58,11 @@ pub(super) async fn kill(process: &mut Process) -> Outcome {
         match process.machine.processes().get(&pid) {
             // As Linux has it, the container's first process is never killed from within.
             Some(_) if pid == 1 && signal == 9 => {}
-            Some(entry) => entry.signals.send(signal),
+            Some(entry) => {
+                entry.signals.send(signal);
+                // Who kills itself comes no further.
+                tokio::task::yield_now().await;
+            }
             None => {
                 process.complain(format!("can't kill pid {pid}: No such process")).await;
                 status = 1;
