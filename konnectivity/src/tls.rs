@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use tinyplane_wire::identity::stamp::{Stamp, stamp};
 use tinyplane_wire::identity::tls::{KeyPairPem, TlsError};
 use tinyplane_wire::process::MemberError;
 
@@ -54,14 +54,6 @@ impl TlsFiles {
     fn stamps(&self) -> Vec<Stamp> {
         self.files().map(stamp).collect()
     }
-}
-
-/// What tells a file that was written from one that was not: when, and its length.
-type Stamp = Option<(SystemTime, u64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
 }
 
 fn read(path: &Path) -> Result<String, MemberError> {

@@ -4,8 +4,9 @@ use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tinyplane_konnectivity_client::join_host_port;
+use tinyplane_wire::identity::stamp::{Stamp, stamp};
 use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsError, Trust};
 use tinyplane_wire::net::{Dial, Stream};
 use tokio_rustls::TlsConnector;
@@ -92,7 +93,7 @@ pub struct Nodes {
 /// TLS settings, and the state of the files that they were made of.
 #[derive(Clone, Debug)]
 struct Loaded {
-    stamps: Vec<Option<SystemTime>>,
+    stamps: Vec<Stamp>,
     verifying: Arc<ClientConfig>,
     trusting: Arc<ClientConfig>,
 }
@@ -145,7 +146,7 @@ impl Nodes {
     /// The settings, made anew when a file has changed.
     fn load(&self) -> Result<Loaded, NodeError> {
         let files = [&self.config.certificate_file, &self.config.key_file, &self.config.authority_file];
-        let stamps: Vec<_> = files.iter().map(|file| file.as_deref().and_then(modified)).collect();
+        let stamps: Vec<_> = files.iter().map(|file| file.as_deref().and_then(stamp)).collect();
         let mut loaded = self.loaded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(known) = loaded.as_ref().filter(|known| known.stamps == stamps) {
             return Ok(known.clone());
@@ -163,10 +164,6 @@ impl Nodes {
         *loaded = Some(made.clone());
         Ok(made)
     }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|m| m.modified()).ok()
 }
 
 fn read(path: &Path) -> Result<String, NodeError> {

@@ -1,13 +1,14 @@
 //! The connection behind a client: credentials that are read anew when their files change.
 
 use super::ClientError;
+use crate::identity::stamp::{Stamp, stamp};
 use crate::identity::{kubeconfig, tls};
 use arc_swap::ArcSwap;
 use http::Method;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How often the files are looked at.
 const LOOK_SECONDS: u64 = 1;
@@ -29,7 +30,7 @@ struct Opened {
     http: reqwest::Client,
     server: String,
     token: Option<String>,
-    stamps: Vec<(PathBuf, Option<SystemTime>)>,
+    stamps: Vec<(PathBuf, Stamp)>,
 }
 
 impl Connection {
@@ -80,7 +81,7 @@ impl Connection {
             }
             *looked = Instant::now();
         }
-        if self.current.load().stamps.iter().all(|(path, stamp)| modified(path) == *stamp) {
+        if self.current.load().stamps.iter().all(|(path, known)| stamp(path) == *known) {
             return;
         }
         match Opened::read(&self.path, self.source, &self.user_agent, self.known) {
@@ -96,7 +97,7 @@ impl Opened {
         if !known {
             (credentials.pair, credentials.token) = (None, None);
         }
-        let stamps = credentials.files.iter().map(|file| (file.clone(), modified(file))).collect();
+        let stamps = credentials.files.iter().map(|file| (file.clone(), stamp(file))).collect();
         let config = tls::client(&credentials.trust, credentials.pair.as_ref(), &tls::ALPN_HTTP)?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(config)
@@ -111,8 +112,4 @@ impl Opened {
             .build()?;
         Ok(Self { http, server: credentials.server, token: credentials.token, stamps })
     }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|m| m.modified()).ok()
 }

@@ -1,12 +1,12 @@
 //! A serving certificate in files, which is read again when they change: connections that are open stay as they are.
 
+use super::stamp::{Stamp, stamp};
 use super::tls::{KeyPairPem, TlsError, chain, key, provider};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 /// Why a serving certificate can't be had from its files.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +48,6 @@ struct Current {
     certified: Arc<CertifiedKey>,
 }
 
-/// What tells a file that was written from one that was not: when, and its length.
-type Stamp = Option<(SystemTime, u64)>;
-
 impl ServingFiles {
     /// Reads the files for the first time.
     ///
@@ -90,11 +87,6 @@ impl ResolvesServerCert for ServingFiles {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current())
     }
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, ServingError> {
