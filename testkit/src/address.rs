@@ -158,6 +158,7 @@ impl Division {
             nodes: Some(IpNet::V4(self.nodes)),
             pods: Some(IpNet::V4(self.pods)),
             services: Some(IpNet::V4(self.services)),
+            relay: None,
         }
     }
 

@@ -3,6 +3,8 @@
 mod address;
 mod client;
 mod cluster;
+mod fault;
+mod relay;
 mod runner;
 
 #[cfg(feature = "cli")]
@@ -14,5 +16,7 @@ pub use cluster::{
     AuthorityError, Builder, Cluster, ClusterError, Egress, FolderError, Member, MemberView, Mode, NodePlan, Plan,
     Report, RunnerChoice, Security, Storage, TUNNEL_ENDS_MAX,
 };
+pub use fault::{Direction, Fault, FaultError, Healed, Injected};
+pub use relay::{Link, MiddleError};
 pub use runner::{Event, Program};
 pub use tinyplane_wire::ledger::{Hop, Outcome};

@@ -6,6 +6,7 @@ pub mod direct;
 pub mod konnectivity;
 pub mod node;
 pub mod select;
+mod verdict;
 
 pub use config::ConfigError;
 pub use node::{NodeConfig, NodeError, Nodes, Target};

@@ -78,7 +78,7 @@ pub enum NodeError {
     #[error("{0}")]
     Dial(io::Error),
     /// The kubelet's certificate is not believed, or it speaks no TLS.
-    #[error("tls: {0}")]
+    #[error("{}", super::verdict::told(.0))]
     Tls(io::Error),
 }
 

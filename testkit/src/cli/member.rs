@@ -20,6 +20,8 @@ pub(super) enum Command {
     KonnectivityServer(With<tinyplane_konnectivity::server::flags::Flags>),
     /// The Konnectivity agent
     KonnectivityAgent(With<tinyplane_konnectivity::agent::flags::Flags>),
+    /// Relays before other listeners, whose links can be hurt
+    Relay(With<super::relay::Flags>),
 }
 
 /// The flags of a member, and those that every member has.
@@ -44,6 +46,7 @@ pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Controllers(with) => serve("controllers", with, tinyplane_controllers::start),
         Command::Kubelet(with) => serve("kubelet", with, tinyplane_kubelet_stub::start),
         Command::KonnectivityServer(with) => serve("konnectivity-server", with, tinyplane_konnectivity::server::start),
+        Command::Relay(with) => serve("relay", with, super::relay::start),
         Command::KonnectivityAgent(with) => {
             let drain = Shutdown::new();
             let draining = drain.clone();

@@ -1,9 +1,11 @@
 //! The command line of `tinyplane`: a sandbox, a runner for other projects' tests, and every member by itself.
 
 mod control;
+mod fault;
 mod member;
 mod options;
 mod progress;
+mod relay;
 mod run;
 mod up;
 
@@ -37,6 +39,10 @@ enum Command {
     Restart(control::Arguments),
     /// Print a member's log
     Logs(control::LogArguments),
+    /// Change what a running cluster checks on the way to its nodes
+    Secure(control::SecureArguments),
+    /// Hurt the links of a running cluster that was started with --links, and heal them
+    Fault(fault::Arguments),
     #[command(flatten)]
     Member(Box<member::Command>),
 }
@@ -79,6 +85,8 @@ pub fn main() -> ExitCode {
         Command::Kill(arguments) => in_runtime(control::ask("kill", arguments)),
         Command::Restart(arguments) => in_runtime(control::ask("restart", arguments)),
         Command::Logs(arguments) => in_runtime(control::logs(arguments)),
+        Command::Secure(arguments) => in_runtime(control::secure(arguments)),
+        Command::Fault(arguments) => in_runtime(fault::run(arguments)),
     };
     match outcome {
         Ok(code) => code,

@@ -30,6 +30,9 @@ pub(super) struct Options {
     /// How far back changes can be watched from; 0 for as far as memory allows [default: 5m0s]
     #[arg(long, value_name = "DURATION", value_parser = duration_flag)]
     etcd_compaction_interval: Option<Duration>,
+    /// Put a relay on every link, for `tinyplane fault`
+    #[arg(long)]
+    links: bool,
     /// Run no controllers; with `--nodes 0` there is the API server alone
     #[arg(long)]
     no_controllers: bool,
@@ -51,8 +54,11 @@ impl Options {
     pub(super) fn builder(&self) -> Result<Builder, Failure> {
         let this =
             std::env::current_exe().map_err(|e| Failure::later(format!("this program does not find itself: {e}")))?;
-        let mut builder =
-            Cluster::builder().runner(RunnerChoice::ProcessesOf(this)).restart(!self.no_restart).verbosity(self.v);
+        let mut builder = Cluster::builder()
+            .runner(RunnerChoice::ProcessesOf(this))
+            .restart(!self.no_restart)
+            .verbosity(self.v)
+            .links(self.links);
         if let Some(nodes) = self.nodes {
             builder = builder.nodes(nodes);
         }

@@ -18,6 +18,8 @@ use tinyplane_wire::process::{MemberError, Shutdown};
 const NODES: usize = 2;
 /// How often upstream has its store compacted.
 const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
+/// How long upstream lets a node be silent.
+const NODE_MONITOR_GRACE_PERIOD: Duration = Duration::from_secs(50);
 /// Longest start, unless wished otherwise.
 const START_SECONDS_MAX: u64 = 60;
 
@@ -73,7 +75,9 @@ pub struct Builder {
     restart: bool,
     verbosity: u8,
     ledger: bool,
+    links: bool,
     compaction_interval: Duration,
+    node_monitor_grace_period: Duration,
     give_up: Shutdown,
     patience: Duration,
     observer: Arc<dyn Fn(&Event) + Send + Sync>,
@@ -101,7 +105,9 @@ impl Default for Builder {
             restart: false,
             verbosity: 1,
             ledger: false,
+            links: false,
             compaction_interval: COMPACTION_INTERVAL,
+            node_monitor_grace_period: NODE_MONITOR_GRACE_PERIOD,
             give_up: Shutdown::new(),
             patience: Duration::from_secs(START_SECONDS_MAX),
             observer: Arc::new(|_| {}),
@@ -203,11 +209,26 @@ impl Builder {
         self
     }
 
+    /// Puts a relay on every link, for [`Cluster::inject`]. Without it nobody stands between members.
+    #[must_use]
+    pub fn links(mut self, relayed: bool) -> Self {
+        self.links = relayed;
+        self
+    }
+
     /// How far back changes can be watched from (`--etcd-compaction-interval`), five minutes if it is not said: a watch or
     /// a list from before gets `410 Gone`, once something has been written since. Zero for as far as memory allows.
     #[must_use]
     pub fn compaction_interval(mut self, interval: Duration) -> Self {
         self.compaction_interval = interval;
+        self
+    }
+
+    /// How long a node may be silent before the controllers mark it (`--node-monitor-grace-period`), 50 s if it is not
+    /// said. Nodes beat every 10 s.
+    #[must_use]
+    pub fn node_monitor_grace_period(mut self, longest: Duration) -> Self {
+        self.node_monitor_grace_period = longest;
         self
     }
 
@@ -279,7 +300,9 @@ impl Builder {
             restart: self.restart,
             verbosity: self.verbosity,
             ledger: self.ledger,
+            links: self.links,
             compaction_interval: self.compaction_interval,
+            node_monitor_grace_period: self.node_monitor_grace_period,
             give_up: self.give_up.child_token(),
             observer: self.observer,
         };

@@ -2,13 +2,17 @@
 
 use super::builder::Builder;
 use super::folder::Folder;
-use super::plan::{Member, Plan};
+use super::links::{self, Links};
+use super::plan::{Member, Plan, Security};
 use super::ports::Whereabouts;
 use super::report::Report;
-use super::spread::Spread;
 use super::{ClusterError, RuntimeFolder};
 use crate::address::Lease;
 use crate::client::Admin;
+use crate::fault::{Fault, Injected};
+#[cfg(feature = "cli")]
+use crate::fault::{Order, Outcome};
+use crate::relay::Link;
 use crate::runner::{
     EGRESS_FILE, Event, KUBELET_LEDGER, Kept, NODES_FILE, Observer, Runner, Spec, Start, egress_configuration,
     nodes_file,
@@ -23,7 +27,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tinyplane_wire::ledger::{Hop, Ledger};
 use tinyplane_wire::process::{MemberError, Shutdown};
-use tokio_util::task::AbortOnDropHandle;
 
 /// Longest wait for a member that was asked to end, before it is killed.
 const STOP_MILLIS_MAX: u64 = 800;
@@ -38,7 +41,9 @@ pub(super) struct Ingredients {
     pub(super) restart: bool,
     pub(super) verbosity: u8,
     pub(super) ledger: bool,
+    pub(super) links: bool,
     pub(super) compaction_interval: Duration,
+    pub(super) node_monitor_grace_period: Duration,
     pub(super) give_up: Shutdown,
     pub(super) observer: Observer,
 }
@@ -66,8 +71,10 @@ pub struct Cluster {
     give_up: Shutdown,
     runtime: RuntimeFolder,
     folder: Arc<Folder>,
-    /// Leads agents to the Konnectivity servers, where there are several.
-    _spread: Option<AbortOnDropHandle<()>>,
+    /// Relays before its members, where there are any.
+    relays: Option<Links>,
+    /// Whether every link is relayed.
+    links: bool,
     _lease: Lease,
 }
 
@@ -81,7 +88,7 @@ impl Cluster {
     pub(super) async fn start(with: Ingredients, patience: Duration) -> Result<Self, ClusterError> {
         let began = Instant::now();
         let ends = Arc::new(Mutex::new(Vec::new()));
-        let (members, spread) = start_members(&with, &ends).await?;
+        let (members, relays) = start_members(&with, &ends).await?;
         let admin = Admin::open(&with.folder.kubeconfig("admin"))?;
         let cluster = Self {
             plan: with.plan,
@@ -92,7 +99,8 @@ impl Cluster {
             give_up: with.give_up,
             runtime: with.runtime,
             folder: with.folder,
-            _spread: spread,
+            relays,
+            links: with.links,
             _lease: with.lease,
         };
         let ready = tokio::select! {
@@ -196,14 +204,49 @@ impl Cluster {
         Ok(self.member(member)?.restart().await?)
     }
 
+    /// Changes what is checked on the way to a node, from now on and until the cluster ends. The API server is started
+    /// anew with other flags: same address, same certificates, same store.
+    ///
+    /// # Errors
+    /// When the API server does not start.
+    pub async fn secure(&self, security: Security) -> Result<(), ClusterError> {
+        let plan = Plan { security, ..Plan::clone(&self.plan) };
+        Ok(self.member(Member::Apiserver)?.restart_by(Arc::new(plan)).await?)
+    }
+
     fn member(&self, member: Member) -> Result<&Kept, ClusterError> {
         self.members.get(&member).ok_or(ClusterError::NoMember(member))
+    }
+
+    /// Hurts a link from now on, until the guard is healed or dropped. Needs [`Builder::links`].
+    ///
+    /// # Errors
+    /// When no links were wished, the cluster has no such link, or the fault can't be had.
+    #[expect(clippy::unused_async, reason = "faults at other places than links will have to be waited for")]
+    pub async fn inject(&self, link: Link<'_>, fault: Fault) -> Result<Injected, ClusterError> {
+        self.relays()?.inject(&self.plan, link, fault)
+    }
+
+    /// Does what a word about faults says.
+    #[cfg(feature = "cli")]
+    pub(crate) fn obey(&self, order: Order) -> Result<Vec<Outcome>, ClusterError> {
+        let done = order.obey(self.relays()?.board(), |place| links::there_is(&self.plan, place));
+        done.map_err(ClusterError::Wish)
+    }
+
+    fn relays(&self) -> Result<&Links, ClusterError> {
+        let none =
+            "the links of this cluster have no relays: wish for them when it starts, by `Builder::links` or --links";
+        self.relays.as_ref().filter(|_| self.links).ok_or_else(|| ClusterError::Wish(none.into()))
     }
 
     /// Ends all members, at the same time and in under a second, and says how they were.
     pub async fn stop(self) -> Report {
         self.give_up.cancel();
         stop_members(&self.members).await;
+        if let Some(relays) = &self.relays {
+            relays.stop().await;
+        }
         let ends = self.ends.lock().map(|ends| ends.clone()).unwrap_or_default();
         Report::new(ends, &self.plan, &self.folder)
     }
@@ -212,9 +255,8 @@ impl Cluster {
 async fn start_members(
     with: &Ingredients,
     ends: &Arc<Mutex<Vec<String>>>,
-) -> Result<(BTreeMap<Member, Kept>, Option<AbortOnDropHandle<()>>), ClusterError> {
-    let whereabouts = Whereabouts::choose(&with.plan, &with.folder)?;
-    let spread = spread(&with.plan, &whereabouts)?;
+) -> Result<(BTreeMap<Member, Kept>, Option<Links>), ClusterError> {
+    let whereabouts = Whereabouts::choose(&with.plan, &with.folder, with.links)?;
     let spec = |member| Spec {
         member,
         plan: Arc::clone(&with.plan),
@@ -223,9 +265,13 @@ async fn start_members(
         ports: whereabouts.now(),
         verbosity: with.verbosity,
         ledger: with.ledger,
+        links: with.links,
+        detour: whereabouts.detour(),
         compaction_interval: with.compaction_interval,
+        node_monitor_grace_period: with.node_monitor_grace_period,
         give_up: with.give_up.clone(),
     };
+    let relays = Links::start(with, &spec(Member::Apiserver), &whereabouts)?;
     let any = spec(Member::Apiserver);
     if let Some(configuration) = egress_configuration(&any) {
         with.folder.write(EGRESS_FILE, &configuration)?;
@@ -251,23 +297,12 @@ async fn start_members(
         }
     }
     match failed {
-        None => Ok((members, spread)),
+        None => Ok((members, relays)),
         Some(error) => {
             stop_members(&members).await;
             Err(error)
         }
     }
-}
-
-/// One address for the Konnectivity servers, where there are several.
-fn spread(plan: &Plan, whereabouts: &Arc<Whereabouts>) -> Result<Option<AbortOnDropHandle<()>>, ClusterError> {
-    if !plan.isolated() || plan.konnectivity_servers == 1 {
-        return Ok(None);
-    }
-    let spread = Spread::listen(plan, whereabouts.now().agents)
-        .map_err(|e| MemberError::because("there is no address for the Konnectivity servers", e))?;
-    whereabouts.agents_dial(spread.at.port())?;
-    Ok(Some(spread.serve(Arc::clone(whereabouts))))
 }
 
 /// Ends members at the same time.

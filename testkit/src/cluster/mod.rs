@@ -4,11 +4,11 @@ mod authority;
 mod builder;
 pub(crate) mod folder;
 mod handle;
+mod links;
 pub(crate) mod plan;
 pub(crate) mod ports;
 mod report;
 mod runtime_folder;
-mod spread;
 
 pub use authority::AuthorityError;
 pub use builder::{Builder, RunnerChoice};

@@ -207,6 +207,9 @@ impl FromStr for Member {
 /// Konnectivity servers, or agents, of one cluster.
 pub const TUNNEL_ENDS_MAX: u8 = 8;
 
+/// Addresses of the control plane from here on are for what relays have in front of them.
+const BEHIND: u32 = 128;
+
 const fn one() -> u8 {
     1
 }
@@ -263,6 +266,17 @@ impl Plan {
         } else {
             self.address(Member::KonnectivityServer(1))
         }
+    }
+
+    /// Where a member listens when a relay has its address: 128 above it, within the control plane's range.
+    pub(crate) fn behind_relay(&self, member: Member) -> Ipv4Addr {
+        let first = u32::from(self.division().control_plane_address(0));
+        self.division().control_plane_address(u32::from(self.address(member)) - first + BEHIND)
+    }
+
+    /// Where the relay before nodes, pods and Services listens.
+    pub(crate) fn relay(&self) -> Ipv4Addr {
+        self.division().control_plane_address(BEHIND)
     }
 
     /// Where the API server is meant to listen.

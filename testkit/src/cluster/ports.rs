@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tinyplane_wire::net::{Sources, bind};
 use tinyplane_wire::process::MemberError;
 use tokio::sync::watch;
@@ -61,19 +61,25 @@ pub(crate) struct Whereabouts {
     plan: Arc<Plan>,
     folder: Arc<Folder>,
     ports: watch::Sender<Ports>,
-    /// The Konnectivity servers that were seen, by their numbers.
-    servers: Mutex<BTreeMap<u8, SocketAddr>>,
+    /// Whether relays have the addresses that others are told.
+    relayed: bool,
+    /// Where the API server and the Konnectivity servers were seen.
+    seen: Mutex<BTreeMap<Member, SocketAddr>>,
+    /// The relay before nodes, once it listens.
+    detour: OnceLock<SocketAddr>,
 }
 
 impl Whereabouts {
     /// Chooses the ports, and writes them where members and users look.
-    pub(crate) fn choose(plan: &Arc<Plan>, folder: &Arc<Folder>) -> Result<Arc<Self>, ClusterError> {
+    pub(crate) fn choose(plan: &Arc<Plan>, folder: &Arc<Folder>, relayed: bool) -> Result<Arc<Self>, ClusterError> {
         let chosen = Ports::choose(plan, folder)?;
         let here = Self {
             plan: Arc::clone(plan),
             folder: Arc::clone(folder),
             ports: watch::Sender::new(chosen),
-            servers: Mutex::default(),
+            relayed,
+            seen: Mutex::default(),
+            detour: OnceLock::new(),
         };
         here.tell(chosen)?;
         Ok(Arc::new(here))
@@ -86,7 +92,30 @@ impl Whereabouts {
 
     /// Where the Konnectivity servers take agents.
     pub(crate) fn servers(&self) -> Vec<SocketAddr> {
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let servers = seen.iter().filter(|(member, _)| matches!(member, Member::KonnectivityServer(_)));
+        servers.map(|(_, at)| *at).collect()
+    }
+
+    /// Where the API server really listens, once it does.
+    pub(crate) fn apiserver(&self) -> Option<SocketAddr> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&Member::Apiserver).copied()
+    }
+
+    /// Takes up where the relay before the API server listens, before anybody was told of it.
+    pub(crate) fn clients_dial(&self, port: u16) -> Result<(), FolderError> {
+        self.ports.send_modify(|ports| ports.apiserver = port);
+        self.tell(self.now())
+    }
+
+    /// Takes up where the relay before nodes listens, before any member is started.
+    pub(crate) fn detour_by(&self, relay: SocketAddr) {
+        self.detour.get_or_init(|| relay);
+    }
+
+    /// The relay before nodes, where there is one.
+    pub(crate) fn detour(&self) -> Option<SocketAddr> {
+        self.detour.get().copied()
     }
 
     /// Takes up where the one address for several servers really is, before anybody was told of it.
@@ -100,10 +129,17 @@ impl Whereabouts {
     pub(crate) fn learn(&self, member: Member, addresses: &BTreeMap<String, SocketAddr>) -> Result<(), FolderError> {
         let before = self.now();
         let port = |name: &str| addresses.get(name).map(SocketAddr::port);
-        if let (Member::KonnectivityServer(number), Some(at)) = (member, addresses.get("agent")) {
-            self.servers.lock().unwrap_or_else(PoisonError::into_inner).insert(number, *at);
+        let listens = match member {
+            Member::Apiserver => addresses.get("https"),
+            Member::KonnectivityServer(_) => addresses.get("agent"),
+            Member::Controllers | Member::Kubelet | Member::KonnectivityAgent(_) => None,
+        };
+        if let Some(at) = listens {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(member, *at);
         }
         let now = match member {
+            // Others know the relays' addresses, which stay.
+            _ if self.relayed => before,
             Member::Apiserver => Ports { apiserver: port("https").unwrap_or(before.apiserver), ..before },
             // Of several servers, agents know the one address before them.
             Member::KonnectivityServer(_) if self.plan.konnectivity_servers > 1 => before,
@@ -162,7 +198,7 @@ mod tests {
         let (plan, folder) = (plan(&lease), Arc::new(Folder::temporary().unwrap()));
         let server = |port: u16| format!("\"server\": \"https://{}:{port}\"", plan.apiserver().ip());
         folder.write("kubeconfig/admin", server(6443).as_bytes()).unwrap();
-        let here = Whereabouts::choose(&plan, &folder).unwrap();
+        let here = Whereabouts::choose(&plan, &folder, false).unwrap();
         let chosen = here.now();
         let told = || std::fs::read_to_string(folder.kubeconfig("admin")).unwrap();
         assert_eq!(told(), server(chosen.apiserver));

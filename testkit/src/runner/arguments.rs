@@ -44,7 +44,7 @@ impl Line {
 fn apiserver(spec: &Spec, line: &mut Line) {
     let (plan, folder) = (&spec.plan, &spec.folder);
     let address = plan.address(Member::Apiserver);
-    line.flag("bind-address", address);
+    line.flag("bind-address", spec.listens_at());
     line.flag("advertise-address", address);
     line.flag("source-address", address);
     line.flag("secure-port", spec.ports.apiserver);
@@ -64,7 +64,7 @@ fn apiserver(spec: &Spec, line: &mut Line) {
     line.flag("authorization-mode", "Node,RBAC");
     line.flag("enable-admission-plugins", tinyplane_apiserver::admission::OWN_ENABLED);
     line.flag("disable-admission-plugins", tinyplane_apiserver::admission::OWN_DISABLED);
-    line.flag("cluster-net", plan.division().cluster_net());
+    line.flag("cluster-net", spec.cluster_net_by_relay());
     line.flag("store", plan.storage);
     if plan.storage == Storage::Sled {
         line.file("store-dir", &folder.store());
@@ -85,7 +85,7 @@ pub(crate) fn egress_configuration(spec: &Spec) -> Option<Vec<u8>> {
         Egress::Konnectivity(Mode::Grpc) => "GRPC",
         Egress::Konnectivity(Mode::HttpConnect) => "HTTPConnect",
     };
-    let sockets = (1..=spec.plan.konnectivity_servers).map(|number| spec.tunnel_socket(number).display().to_string());
+    let sockets = (1..=spec.plan.konnectivity_servers).map(|number| spec.tunnel_front(number).display().to_string());
     let sockets: Vec<_> = sockets.collect();
     let configuration = json!({
         "apiVersion": "apiserver.k8s.io/v1beta1",
@@ -108,6 +108,7 @@ fn controllers(spec: &Spec, line: &mut Line) {
     line.file("cluster-signing-cert-file", &spec.folder.pki("ca.crt"));
     line.file("cluster-signing-key-file", &spec.folder.pki("ca.key"));
     line.file("root-ca-file", &spec.folder.pki("ca.crt"));
+    line.flag("node-monitor-grace-period", format_args!("{}ms", spec.node_monitor_grace_period.as_millis()));
     line.flag("source-address", spec.plan.address(Member::Controllers));
     line.flag("cluster-net", spec.plan.division().cluster_net());
 }
@@ -162,7 +163,7 @@ fn konnectivity_server(spec: &Spec, line: &mut Line) {
     };
     line.flag("mode", mode);
     line.file("uds-name", &spec.tunnel_socket(spec.member.number()));
-    line.flag("agent-bind-address", address);
+    line.flag("agent-bind-address", spec.listens_at());
     line.flag("agent-port", spec.ports.agents);
     line.flag("health-bind-address", address);
     line.flag("admin-bind-address", address);
@@ -187,5 +188,5 @@ fn konnectivity_agent(spec: &Spec, line: &mut Line) {
     line.flag("health-server-host", address);
     line.flag("admin-bind-address", address);
     line.flag("source-address", address);
-    line.flag("cluster-net", plan.division().cluster_net());
+    line.flag("cluster-net", spec.cluster_net_by_relay());
 }

@@ -29,6 +29,7 @@ fn controllers(spec: &Spec) -> tinyplane_controllers::Config {
         use_service_account_credentials: true,
         cluster_signing_files: Some((spec.folder.pki("ca.crt"), spec.folder.pki("ca.key"))),
         root_ca_file: Some(spec.folder.pki("ca.crt")),
+        node_monitor_grace_period: spec.node_monitor_grace_period,
         source_address: Some(spec.plan.address(Member::Controllers).into()),
         cluster_net: spec.plan.division().cluster_net(),
         ..tinyplane_controllers::Config::new(spec.folder.kubeconfig("controllers"))
@@ -68,7 +69,7 @@ fn konnectivity_server(spec: &Spec) -> server::Config {
             Egress::Konnectivity(Mode::Grpc) | Egress::Direct => server::Mode::Grpc,
         },
         frontend: server::Frontend::Unix { path: spec.tunnel_socket(spec.member.number()), delete_existing: true },
-        agents: SocketAddr::new(address, spec.ports.agents),
+        agents: SocketAddr::from((spec.listens_at(), spec.ports.agents)),
         agent_tls: tls_files(spec, "konnectivity-server"),
         agent_tokens: None,
         tls_limits: TlsLimits::default(),
@@ -108,7 +109,7 @@ fn konnectivity_agent(spec: &Spec) -> agent::Config {
         health: SocketAddr::new(address, 8093),
         admin: SocketAddr::new(address, 8094),
         source: Some(address),
-        cluster_net: spec.plan.division().cluster_net(),
+        cluster_net: spec.cluster_net_by_relay(),
         overflow: Overflow::default(),
         plain: false,
     }
@@ -123,7 +124,7 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
     let (plan, folder) = (&spec.plan, &spec.folder);
     let address: IpAddr = plan.address(Member::Apiserver).into();
     tinyplane_apiserver::Config {
-        bind: SocketAddr::new(address, spec.ports.apiserver),
+        bind: SocketAddr::from((spec.listens_at(), spec.ports.apiserver)),
         advertise: Some(address),
         certificate_file: folder.pki("apiserver.crt"),
         key_file: folder.pki("apiserver.key"),
@@ -150,7 +151,7 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
             Storage::Sled => config::Storage::Sled(folder.store()),
         },
         compaction_interval: spec.compaction_interval,
-        cluster_net: plan.division().cluster_net(),
+        cluster_net: spec.cluster_net_by_relay(),
         source_address: Some(address),
         audit: None,
         request_limits: Default::default(),

@@ -21,9 +21,11 @@ use async_trait::async_trait;
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::{MemberError, ReadyLine, Shutdown};
 
 /// Name of the kubelet's ledger in a cluster's folder.
@@ -42,8 +44,14 @@ pub(crate) struct Spec {
     pub(crate) verbosity: u8,
     /// Whether it is written down who connects to whom.
     pub(crate) ledger: bool,
+    /// Whether relays have the addresses that others are told.
+    pub(crate) links: bool,
+    /// The relay before nodes, pods and Services, where there is one.
+    pub(crate) detour: Option<SocketAddr>,
     /// How far back changes can be watched from.
     pub(crate) compaction_interval: Duration,
+    /// How long a node may be silent.
+    pub(crate) node_monitor_grace_period: Duration,
     /// A start that has not come to its end yet is to be given up.
     pub(crate) give_up: Shutdown,
 }
@@ -56,8 +64,29 @@ impl Spec {
 
     /// The socket on which a Konnectivity server takes the API server's requests.
     pub(crate) fn tunnel_socket(&self, number: u8) -> PathBuf {
+        if self.links { self.runtime.join(format!("behind-{number}.sock")) } else { self.tunnel_front(number) }
+    }
+
+    /// The socket that the API server dials for it, which is a relay's where links are relayed.
+    pub(crate) fn tunnel_front(&self, number: u8) -> PathBuf {
         let name = if number == 1 { "konnectivity.sock".to_owned() } else { format!("konnectivity-{number}.sock") };
         self.runtime.join(name)
+    }
+
+    /// Where the API server or a Konnectivity server listens for those that a relay leads to it.
+    pub(crate) fn listens_at(&self) -> Ipv4Addr {
+        let one_server = self.plan.konnectivity_servers == 1;
+        match self.member {
+            Member::Apiserver if self.links => self.plan.behind_relay(self.member),
+            // Of several, the relay has an address of its own.
+            Member::KonnectivityServer(_) if self.links && one_server => self.plan.behind_relay(self.member),
+            _ => self.plan.address(self.member),
+        }
+    }
+
+    /// The cluster's addresses, for the API server and the agents: with the relay by which they dial nodes.
+    pub(crate) fn cluster_net_by_relay(&self) -> ClusterNet {
+        ClusterNet { relay: self.detour, ..self.plan.division().cluster_net() }
     }
 }
 

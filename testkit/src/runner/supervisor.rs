@@ -1,7 +1,7 @@
 //! Keeps one member: starts it, tells of its ends, starts it again where that is wished.
 
 use super::{Runner, Spec, Started};
-use crate::cluster::plan::Member;
+use crate::cluster::plan::{Member, Plan};
 use crate::cluster::ports::Whereabouts;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,9 +32,12 @@ pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 enum Command {
     Kill(oneshot::Sender<()>),
-    Restart(oneshot::Sender<Result<(), MemberError>>),
+    Restart(Change, oneshot::Sender<Result<(), MemberError>>),
     Stop(Duration, oneshot::Sender<()>),
 }
+
+/// What is to be otherwise when a member starts anew.
+type Change = Option<Box<dyn FnOnce(&mut Spec) + Send>>;
 
 /// What a keeper starts its member from.
 pub(crate) struct Start {
@@ -78,8 +81,18 @@ impl Kept {
 
     /// Starts the member anew, on the same address; kills it first if it runs.
     pub(crate) async fn restart(&self) -> Result<(), MemberError> {
+        self.restart_changed(None).await
+    }
+
+    /// Starts the member anew by another plan, which holds for later starts as well.
+    pub(crate) async fn restart_by(&self, plan: Arc<Plan>) -> Result<(), MemberError> {
+        self.restart_changed(Some(Box::new(move |spec: &mut Spec| spec.plan = plan))).await
+    }
+
+    async fn restart_changed(&self, change: Change) -> Result<(), MemberError> {
         let (done, wait) = oneshot::channel();
-        self.ask(Command::Restart(done), wait).await.unwrap_or_else(|| Err(MemberError::new("the cluster has ended")))
+        let restarted = self.ask(Command::Restart(change, done), wait).await;
+        restarted.unwrap_or_else(|| Err(MemberError::new("the cluster has ended")))
     }
 
     /// Ends the member, and its keeper.
@@ -149,7 +162,10 @@ impl Keeper {
                         }
                         answer(done, ());
                     }
-                    Some(Command::Restart(done)) => {
+                    Some(Command::Restart(change, done)) => {
+                        if let Some(change) = change {
+                            change(&mut self.spec);
+                        }
                         self.end(Duration::ZERO).await;
                         due = None;
                         answer(done, self.begin().await);

@@ -13,6 +13,8 @@ mod foreign;
 mod isolation;
 mod kubectl;
 mod lifecycle;
+mod links;
+mod middle;
 mod neighbours;
 mod pods;
 mod scene;

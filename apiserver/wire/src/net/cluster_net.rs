@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// The ranges of one cluster in 127.0.0.0/8. Empty ranges mean real addresses (containers), for which nothing is
@@ -22,11 +22,14 @@ pub struct ClusterNet {
     /// `ClusterIP`s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<IpNet>,
+    /// A relay by whose way nodes, pods and Services are dialled ([`super::detour`]); without one, nobody is between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<SocketAddr>,
 }
 
 /// A text that is no `ClusterNet`.
 #[derive(Debug, thiserror::Error)]
-#[error("a cluster net is JSON with the ranges controlPlane, nodes, pods and services")]
+#[error("a cluster net is JSON with the ranges controlPlane, nodes, pods and services, and perhaps a relay")]
 pub struct ClusterNetError(#[from] serde_json::Error);
 
 impl ClusterNet {

@@ -1,6 +1,7 @@
 //! Dialling: a trait, so that a tunnel can stand where a socket would, and the plain TCP way.
 
 use super::ClusterNet;
+use super::detour;
 use super::listen::port_alias;
 use async_trait::async_trait;
 use std::fmt::Debug;
@@ -71,18 +72,62 @@ impl TcpDial {
         }
     }
 
+    /// Connects to an address or a name, without brackets.
+    ///
+    /// # Errors
+    /// As `connect(2)`, `TimedOut`, or `NotFound` for a name that nobody has.
+    pub async fn connect_to(&self, host: &str, port: u16) -> io::Result<tokio::net::TcpStream> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return self.connect(SocketAddr::new(ip, port)).await;
+        }
+        let found = tokio::net::lookup_host((host, port)).await.map_err(|_| no_such_host(host))?;
+        let mut last = no_such_host(host);
+        for to in found {
+            match self.connect(to).await {
+                Ok(stream) => return Ok(stream),
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+
     async fn connect_once(&self, to: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+        let relay = self.cluster_net.relay.filter(|_| self.cluster_net.excepts(to.ip()));
+        let connecting = async {
+            match relay {
+                None => self.open(to).await.map_err(|e| not_connected(to, &e)),
+                Some(relay) => self.open_by(relay, to).await,
+            }
+        };
+        let stream = tokio::time::timeout(self.timeout, connecting)
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("dial tcp {to}: i/o timeout")))??;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn open(&self, to: SocketAddr) -> io::Result<tokio::net::TcpStream> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(source) = self.source.filter(|s| s.is_ipv4() == to.is_ipv4()) {
             socket.bind(SocketAddr::new(source, 0))?;
         }
-        let stream = tokio::time::timeout(self.timeout, socket.connect(to))
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("dial tcp {to}: i/o timeout")))?
-            .map_err(|e| io::Error::new(e.kind(), format!("dial tcp {to}: connect: {}", in_gos_words(&e))))?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        socket.connect(to).await
     }
+
+    /// By way of a relay, whose own failure says already who could not be dialled.
+    async fn open_by(&self, relay: SocketAddr, to: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+        let mut stream = self.open(relay).await.map_err(|e| not_connected(to, &e))?;
+        stream.set_nodelay(true)?;
+        match detour::go_on(&mut stream, to).await {
+            Ok(()) => Ok(stream),
+            Err(e) if e.get_ref().is_some() => Err(e),
+            Err(e) => Err(not_connected(to, &e)),
+        }
+    }
+}
+
+fn not_connected(to: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("dial tcp {to}: connect: {}", in_gos_words(error)))
 }
 
 /// The system's message as Go prints it, which is what users of Kubernetes know and match on.
@@ -99,18 +144,7 @@ fn in_gos_words(error: &io::Error) -> String {
 #[async_trait]
 impl Dial for TcpDial {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(Box::new(self.connect(SocketAddr::new(ip, port)).await?));
-        }
-        let found = tokio::net::lookup_host((host, port)).await.map_err(|_| no_such_host(host))?;
-        let mut last = no_such_host(host);
-        for to in found {
-            match self.connect(to).await {
-                Ok(stream) => return Ok(Box::new(stream)),
-                Err(e) => last = e,
-            }
-        }
-        Err(last)
+        Ok(Box::new(self.connect_to(host, port).await?))
     }
 }
 

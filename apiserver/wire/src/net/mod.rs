@@ -1,6 +1,7 @@
 //! Sockets: the only room that opens one. Every dial binds its member's own address as source.
 
 mod cluster_net;
+pub mod detour;
 mod dial;
 mod first_call;
 mod listen;

@@ -1,0 +1,249 @@
+//! Links that are hurt: what a person sees, within which time, and that everything recovers when they heal.
+
+use crate::middle::UNKNOWN;
+use crate::scene::{Kubectl, PATIENCE, end, wishes};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tinyplane::{Cluster, Direction, Egress, Fault, Link, Member, Mode};
+
+/// Longest that kubectl is told to wait.
+const TOLD: Duration = Duration::from_secs(3);
+/// Longest until kubectl has come to its end by that, on a busy machine.
+const GIVEN_UP: Duration = Duration::from_secs(20);
+
+/// What a command comes to.
+enum Sees {
+    /// It succeeds, and not before this time.
+    Works(Duration),
+    /// It fails with one of these texts.
+    Fails(&'static [&'static str]),
+}
+
+/// A fault on a link, and what is seen of it.
+struct Case<'a> {
+    link: Link<'a>,
+    fault: Fault,
+    sees: Sees,
+}
+
+const AT_ONCE: Duration = Duration::ZERO;
+/// The words of a client that waited for nothing.
+const WAITED: &[&str] = &["timeout", "Timeout", "deadline exceeded", "timed out"];
+/// The words of a connection that was cut off, or gave nothing that makes sense.
+const CUT: &[&str] = &["reset by peer", "EOF", "broken pipe", "closed", "stream error", "error reading"];
+
+const fn works<'a>(link: Link<'a>, fault: Fault) -> Case<'a> {
+    Case { link, fault, sees: Sees::Works(AT_ONCE) }
+}
+
+const fn fails<'a>(link: Link<'a>, fault: Fault, texts: &'static [&'static str]) -> Case<'a> {
+    Case { link, fault, sees: Sees::Fails(texts) }
+}
+
+/// Hurts, looks, heals, and looks again. `line` has to cross every link of the cases.
+async fn hold(cluster: &Cluster, kubectl: &Kubectl, line: &str, cases: Vec<Case<'_>>) {
+    let healthy = kubectl.run(line);
+    let impatient = format!("{line} --request-timeout={}s", TOLD.as_secs());
+    for Case { link, fault, sees } in cases {
+        let case = format!("{fault} on {link}");
+        let injected = cluster.inject(link, fault).await.unwrap_or_else(|e| panic!("{case}: {}", e.told()));
+        let (began, output) = (Instant::now(), kubectl.output(&impatient));
+        let (took, told) = (began.elapsed(), String::from_utf8_lossy(&output.stderr).into_owned());
+        assert!(took < GIVEN_UP, "{case}: it took {took:?}: {told}");
+        match sees {
+            Sees::Works(least) => {
+                assert!(output.status.success(), "{case}: {told}");
+                assert_eq!(String::from_utf8_lossy(&output.stdout), healthy, "{case}");
+                assert!(took >= least, "{case}: it took {took:?} only");
+            }
+            Sees::Fails(texts) => {
+                assert_eq!(output.status.code(), Some(1), "{case}: {told}");
+                assert!(texts.is_empty() || texts.iter().any(|text| told.contains(text)), "{case}: {told}");
+            }
+        }
+        injected.heal().await.at_least(1);
+        assert_eq!(kubectl.until(line, |text| text == healthy), healthy, "{case}");
+    }
+}
+
+fn late() -> Fault {
+    Fault::latency(Duration::from_millis(100)).jitter(Duration::from_millis(50)).seeded(7)
+}
+
+/// A pod whose log is read over every link to its node.
+fn pod(kubectl: &Kubectl) {
+    kubectl.run_with(&["run", "web", "--image=busybox", "--", "sh", "-c", "echo served; sleep 3600"]);
+    kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
+    kubectl.until("logs web", |text| text == "served\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_clients_can_be_hurt() {
+    let cluster = wishes().nodes(0).controllers(false).links(true).start().await.expect("it starts");
+    let kubectl = Kubectl::of(&cluster);
+    let link = Link::ClientToApiserver;
+    let cases = vec![
+        Case { link, fault: late(), sees: Sees::Works(Duration::from_millis(400)) },
+        works(link, Fault::bandwidth(100_000)),
+        works(link, Fault::slice(1)),
+        fails(link, Fault::blackhole(), WAITED),
+        fails(link, Fault::blackhole().towards(Direction::Client), WAITED),
+        fails(link, Fault::reset(), CUT),
+        fails(link, Fault::reset().after_bytes(500).towards(Direction::Client), CUT),
+        fails(link, Fault::corrupt().one_in(100).seeded(7), &[]),
+        fails(link, Fault::man_in_the_middle(), &["x509: certificate signed by unknown authority"]),
+    ];
+    hold(&cluster, &kubectl, "get --raw /version", cases).await;
+    // Half of the connections, and the same ones for the same seed.
+    let injected = cluster.inject(link, Fault::reset().with_probability(0.5).seeded(3)).await.expect("a fault");
+    let outcomes: Vec<bool> =
+        (0..12).map(|_| kubectl.output("get --raw /version --request-timeout=900ms").status.success()).collect();
+    assert!(outcomes.contains(&true), "all fail");
+    injected.heal().await.at_least(1);
+    end(cluster).await;
+}
+
+/// What becomes of a request to a node when each link on its way is hurt.
+async fn hold_links_to_a_node(egress: Egress, links: &[Link<'_>], encrypted: bool) {
+    let cluster = wishes().nodes(1).egress(egress).links(true).start().await.expect("it starts");
+    let kubectl = Kubectl::of(&cluster);
+    pod(&kubectl);
+    for &link in links {
+        let mut cases = vec![
+            works(link, late()),
+            works(link, Fault::bandwidth(200_000)),
+            works(link, Fault::slice(1)),
+            fails(link, Fault::blackhole(), WAITED),
+            fails(link, Fault::blackhole().towards(Direction::Client), WAITED),
+            fails(link, Fault::reset(), &[]),
+            fails(link, Fault::corrupt().one_in(50).seeded(7), &[]),
+        ];
+        if encrypted {
+            cases.push(fails(link, Fault::man_in_the_middle(), &[UNKNOWN]));
+        }
+        hold(&cluster, &kubectl, "logs web", cases).await;
+        // Losing the way to a node is not losing the node.
+        let ready = kubectl.run("get node node-1 -o jsonpath={.status.conditions[?(@.type=='Ready')].status}");
+        assert_eq!(ready, "True", "{link}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_to_a_kubelet_can_be_hurt() {
+    hold_links_to_a_node(Egress::Direct, &[Link::ApiserverToKubelet("node-1")], true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_behind_the_tunnel_can_be_hurt() {
+    hold_links_to_a_node(Egress::Konnectivity(Mode::HttpConnect), &[Link::AgentToNode("node-1")], true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_links_of_the_tunnel_can_be_hurt() {
+    let links = [Link::ApiserverToKonnectivity("konnectivity-server"), Link::AgentToKonnectivity(Link::EVERY)];
+    hold_links_to_a_node(Egress::Konnectivity(Mode::Grpc), &links, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_tunnel_exec_fails_and_nodes_stay_ready() {
+    let cluster = wishes().nodes(1).links(true).start().await.expect("it starts");
+    let kubectl = Kubectl::of(&cluster);
+    pod(&kubectl);
+    // An agent that believes nobody but the cluster's authority is as good as gone.
+    let link = Link::AgentToKonnectivity("konnectivity-agent");
+    let middle = cluster.inject(link, Fault::man_in_the_middle()).await.expect("a fault");
+    let cut = cluster.inject(link, Fault::reset()).await.expect("a fault");
+    kubectl.until("get nodes", |_| cut.times() > 0);
+    cut.heal().await.at_least(1);
+    let began = Instant::now();
+    let told = kubectl.fails("exec web -- echo hello");
+    assert!(told.contains("No agent available"), "{told}");
+    assert!(began.elapsed() < GIVEN_UP, "{:?}", began.elapsed());
+    kubectl.until("get node node-1", |text| text.contains(" Ready ") && middle.times() > 0);
+    middle.heal().await.at_least(1);
+    kubectl.until("exec web -- echo hello", |text| text == "hello\n");
+    // Nobody tells the server that the agent died: it believes in it until it heals.
+    let hidden = cluster.inject(link, Fault::half_open().towards(Direction::Server)).await.expect("a fault");
+    cluster.kill(Member::KonnectivityAgent(1)).await.expect("it is killed");
+    let told = kubectl.fails("logs web --request-timeout=3s");
+    assert!(WAITED.iter().any(|text| told.contains(text)), "{told}");
+    hidden.heal().await.at_least(1);
+    cluster.restart(Member::KonnectivityAgent(1)).await.expect("it comes back");
+    kubectl.until("exec web -- echo hello", |text| text == "hello\n");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_is_marked_and_comes_back() {
+    let grace = Duration::from_secs(15);
+    let wished = wishes().nodes(2).egress(Egress::Direct).links(true).node_monitor_grace_period(grace);
+    let cluster = wished.start().await.expect("it starts");
+    let kubectl = Kubectl::of(&cluster);
+    kubectl.run_with(&["run", "web", "--image=nginx", "--overrides={\"spec\":{\"nodeName\":\"node-1\"}}"]);
+    kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
+    // Hurt a little, it beats all the same.
+    for fault in [late(), Fault::slice(7), Fault::bandwidth(50_000)] {
+        let slow = cluster.inject(Link::NodeToApiserver("node-1"), fault).await.expect("a fault");
+        kubectl.run("label node node-1 seen=yes --overwrite");
+        kubectl.until("get node node-1", |text| text.contains(" Ready ") && slow.times() > 0);
+        slow.heal().await.at_least(1);
+    }
+    let began = Instant::now();
+    let dark = cluster.inject(Link::NodeToApiserver("node-1"), Fault::blackhole()).await.expect("a fault");
+    let way = cluster.inject(Link::ApiserverToKubelet(Link::EVERY), Fault::blackhole()).await.expect("a fault");
+    let mut logs = kubectl.command(&["logs", "web"]);
+    let logs = logs.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("kubectl can be run");
+    let admin = cluster.admin();
+    admin.wait("node/node-1", "condition=Ready=Unknown").await.expect("the node is marked");
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    assert!(kubectl.run("get node node-2").contains(" Ready "), "the other node is none of it");
+    // A dial to a kubelet that is not answered is given up as Go gives it up.
+    let output = logs.wait_with_output().expect("kubectl ends");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains(":10250: i/o timeout"), "{told}");
+    way.heal().await.at_least(1);
+    dark.heal().await.at_least(1);
+    admin.wait("node/node-1", "condition=Ready").await.expect("the node comes back");
+    kubectl.until("exec web -- echo hello", |text| text == "hello\n");
+    end(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_hurt_only_where_that_was_wished() {
+    let cluster = wishes().nodes(0).controllers(false).start().await.expect("it starts");
+    let told = cluster.inject(Link::ClientToApiserver, Fault::reset()).await.expect_err("no relays").told();
+    assert!(told.contains("--links"), "{told}");
+    cluster.stop().await;
+    let cluster = wishes().nodes(0).controllers(false).links(true).start().await.expect("it starts");
+    let told = cluster.inject(Link::NodeToApiserver("node-1"), Fault::reset()).await.expect_err("no node").told();
+    assert!(told.contains("no link node-to-apiserver/node-1"), "{told}");
+    end(cluster).await;
+}
+
+#[test]
+fn faults_are_words_to_a_running_cluster() {
+    let mut command = std::process::Command::new(crate::scene::binary());
+    let script = "set -e; at=$(dirname $(dirname $KUBECONFIG)); t=$TINYPLANE; \
+        $t fault inject client-to-apiserver latency=5ms,jitter=1ms slice=100 --data-dir $at; \
+        $KUBECTL get --raw /version >/dev/null; \
+        $t fault list --data-dir $at; $t fault heal 1 --data-dir $at; $t fault heal --data-dir $at; \
+        $t secure open --data-dir $at; $KUBECTL get --raw /version >/dev/null; \
+        ! $t fault inject moon reset --data-dir $at; ! $t fault heal 9 --data-dir $at; \
+        ! $t fault inject agent-to-node reset --data-dir $at";
+    command.args(["run", "--nodes", "0", "--no-controllers", "--links", "--", "sh", "-c", script]);
+    command.env("TINYPLANE", crate::scene::binary()).env("KUBECTL", &crate::scene::kubectls()[0]);
+    let output = command.stdin(Stdio::null()).output().expect("tinyplane can be run");
+    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}{errors}");
+    let lines: Vec<Vec<&str>> = told.lines().map(|line| line.split('\t').collect()).collect();
+    let shown: Vec<_> = lines.iter().map(|line| (line[0], line[1], line[2])).collect();
+    let (late, small) =
+        (("1", "client-to-apiserver", "latency=5ms,jitter=1ms"), ("2", "client-to-apiserver", "slice=100"));
+    assert_eq!(shown, [late, small, late, small, late, small], "{told}");
+    assert!(lines[0][3] == "has bitten 0 times" && lines[2][3] != "has bitten 0 times", "{told}");
+    assert!(lines[4][3].starts_with("healed, bit ") && lines[4][3] != "healed, bit 0 times", "{told}");
+    for part in ["\"moon\" is no link", "there is no fault 9", "this cluster has no link agent-to-node"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
