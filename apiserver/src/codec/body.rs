@@ -3,6 +3,7 @@
 use super::{mismatch, protobuf};
 use crate::codec::doubles;
 use crate::registry::custom::Custom;
+use crate::registry::managers::folded;
 use crate::request::{Call, Warnings};
 use crate::schema::decode::DecodeError;
 use crate::schema::{self, decode};
@@ -148,10 +149,11 @@ pub fn decode(
         return Err(mismatch::refused(gvk, &given));
     }
     if let Some(custom) = custom {
-        let (value, doubles) = doubles::json(json).map_err(|error| {
+        let (mut value, doubles) = doubles::json(json).map_err(|error| {
             let why = decode::not_json(json, &error);
             unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}"))
         })?;
+        folded::fold(&mut value);
         let doubles = doubles.iter().map(|path| format!("duplicate field {path:?}")).collect();
         let decoded = fit(custom, value, doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
         return settle(gvk, decoded, validation, warnings);

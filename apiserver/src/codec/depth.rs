@@ -23,7 +23,34 @@ pub fn fits(value: &Value, levels: usize) -> bool {
 /// # Errors
 /// 400 in the words of upstream's decoder, which ends at 10,000 levels.
 pub fn demand(object: &Value) -> status::Result<()> {
-    if fits(object, LEVELS_MAX) { Ok(()) } else { Err(Status::bad_request("exceeded max depth")) }
+    let managers = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let mut sets = managers.filter_map(|entry| entry["fieldsV1"].as_str());
+    if fits(object, LEVELS_MAX) && sets.all(|set| text_fits(set, LEVELS_MAX - ABOVE_SETS)) {
+        return Ok(());
+    }
+    Err(Status::bad_request("exceeded max depth"))
+}
+
+/// Levels above the set of a manager: the object, its metadata, the list of managers, and an entry.
+const ABOVE_SETS: usize = 4;
+
+/// The same of a value that is the text of one.
+fn text_fits(text: &str, levels: usize) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth > levels {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -37,5 +64,11 @@ mod tests {
         assert!(fits(&json!({"a": [1, {"b": 2}]}), 3) && !fits(&json!({"a": [1, {"b": 2}]}), 2));
         let nested = (0..LEVELS_MAX).fold(json!(1), |inner, _| json!([inner]));
         assert!(demand(&nested).is_ok() && demand(&json!([nested])).is_err());
+        let set =
+            |depth: usize| (1..depth).fold("{}".to_owned(), |inner, _| format!(r#"{{"k:{{\"a\":\"[\"}}":{inner}}}"#));
+        let object = |depth: usize| json!({"metadata": {"managedFields": [{"fieldsV1": set(depth)}]}});
+        assert!(
+            demand(&object(LEVELS_MAX - ABOVE_SETS)).is_ok() && demand(&object(LEVELS_MAX - ABOVE_SETS + 1)).is_err()
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use super::answer::value;
 use super::{Ask, Handlers};
+use crate::registry::managers::folded;
 use crate::reviews::Reviews;
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -12,6 +13,7 @@ impl Handlers {
         let mut object = ask.object(&ask.resource.gvk, body).await?;
         ask.place(&mut object)?;
         if Reviews::answers(&ask.path.group, &ask.path.resource) {
+            folded::unfold(&mut object);
             let answer = self.reviews.create(ask.call.caller(), &ask.path.resource, ask.namespace, object)?;
             return value(ask, StatusCode::CREATED, &answer);
         }

@@ -116,6 +116,8 @@ pub struct Catalog {
     by_gvr: HashMap<Gvr, Arc<Resource>>,
     /// The row in whose version objects are stored, by folder.
     by_folder: HashMap<SmolStr, Arc<Resource>>,
+    /// Where in `rows` the resources of a plural are: every write asks for some by their group and that.
+    by_plural: HashMap<SmolStr, Vec<usize>>,
 }
 
 impl Catalog {
@@ -132,7 +134,10 @@ impl Catalog {
         let (gvr, row) = (row.gvr(), Arc::new(row));
         match self.rows.iter_mut().find(|known| known.gvr() == gvr) {
             Some(known) => *known = row.clone(),
-            None => self.rows.push(row.clone()),
+            None => {
+                self.by_plural.entry(row.plural.clone()).or_default().push(self.rows.len());
+                self.rows.push(row.clone());
+            }
         }
         if row.is_stored_version() {
             self.by_folder.insert(row.folder.clone(), row.clone());
@@ -154,6 +159,10 @@ impl Catalog {
                 _ => drop(self.by_folder.insert(row.folder.clone(), Arc::clone(row))),
             }
             self.rows.push(Arc::clone(row));
+        }
+        self.by_plural.clear();
+        for (at, row) in self.rows.iter().enumerate() {
+            self.by_plural.entry(row.plural.clone()).or_default().push(at);
         }
     }
 
@@ -177,7 +186,8 @@ impl Catalog {
     /// A row of a group's resource in whatever version is served first.
     #[must_use]
     pub fn any_version(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.rows.iter().find(|row| row.gvk.group == group && row.plural == plural)
+        let mut rows = self.by_plural.get(plural)?.iter().filter_map(|at| self.rows.get(*at));
+        rows.find(|row| row.gvk.group == group)
     }
 
     /// The row in whose version the object under a key is stored.

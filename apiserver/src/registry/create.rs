@@ -29,6 +29,12 @@ pub enum Object {
 }
 
 impl Object {
+    /// An object that was on its way into the store.
+    pub(super) fn of(mut value: Value) -> Self {
+        managers::folded::unfold(&mut value);
+        Self::Value(value)
+    }
+
     /// The object as a value of the stored version.
     ///
     /// # Errors
@@ -176,7 +182,7 @@ impl Registry {
         intent.admission.validate(&question, &object).await?;
         depth::demand(&object)?;
         if intent.dry_run {
-            return Ok(Object::Value(object));
+            return Ok(Object::of(object));
         }
         let write = Write::create(resource.key(namespace, &name), encoding::body(resource, &object));
         let committed = self.store.commit(self.guarded(resource, namespace, write)).await;

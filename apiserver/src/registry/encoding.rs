@@ -1,6 +1,7 @@
 //! Objects as stored bytes and back: `kind` and `apiVersion` first, so that a list's items skip them without a look.
 
 use super::catalog::Resource;
+use super::managers::folded;
 use super::selection;
 use crate::store::contract::Body;
 use crate::store::entry::Entry;
@@ -61,7 +62,12 @@ fn write(head: &[u8], object: &Value, resource_version: &str) -> (Vec<u8>, usize
             out.push(b'"');
         } else if let Some(value) = metadata.get(name) {
             comma(&mut out);
-            pair(&mut out, name, value);
+            if name == "managedFields" {
+                out.extend_from_slice(b"\"managedFields\":");
+                folded::write(&mut out, value);
+            } else {
+                pair(&mut out, name, value);
+            }
         }
     }
     out.push(b'}');
@@ -93,6 +99,15 @@ fn pair(out: &mut Vec<u8>, name: &str, value: &Value) {
 /// The stored bytes are no JSON: the store was damaged.
 pub fn parse(entry: &Entry) -> status::Result<Value> {
     serde_json::from_slice(&entry.bytes)
+        .map_err(|error| Status::internal(format!("the stored object {} can't be read: {error}", entry.key)))
+}
+
+/// A stored object as it is changed: its managers' sets folded.
+///
+/// # Errors
+/// The stored bytes are no JSON: the store was damaged.
+pub fn parse_folded(entry: &Entry) -> status::Result<Value> {
+    folded::read(&entry.bytes)
         .map_err(|error| Status::internal(format!("the stored object {} can't be read: {error}", entry.key)))
 }
 

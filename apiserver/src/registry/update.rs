@@ -96,7 +96,7 @@ impl Registry {
         change: &mut (dyn FnMut(Option<&Value>) -> status::Result<Value> + Send),
     ) -> status::Result<Attempt> {
         let resource = target.resource;
-        let old = encoding::parse(entry)?;
+        let old = encoding::parse_folded(entry)?;
         let served = encoding::served(resource, &old);
         let mut new = change(Some(&served))?;
         default(resource, &mut new);
@@ -132,7 +132,7 @@ impl Registry {
         managers::unite_times(&mut new, &old);
         depth::demand(&new)?;
         if intent.dry_run {
-            return Ok(Attempt::Done(Object::Value(new)));
+            return Ok(Attempt::Done(Object::of(new)));
         }
         let body = encoding::body(resource, &new);
         let goes = is_to_go(resource, &new);
@@ -148,7 +148,7 @@ impl Registry {
             Ok(committed) => {
                 allocated.keep();
                 services::release_unused(self, resource, &old, (!goes).then_some(&new)).await;
-                Ok(Attempt::Done(if goes { Object::Value(new) } else { Object::Stored(committed.entry) }))
+                Ok(Attempt::Done(if goes { Object::of(new) } else { Object::Stored(committed.entry) }))
             }
             Err(CommitError::Stale { .. }) if bound => Err(self.modified(target)),
             Err(CommitError::Stale { .. } | CommitError::Missing { .. }) => Ok(Attempt::Stale),

@@ -23,6 +23,12 @@ use tokio::sync::{mpsc, oneshot};
 /// they are made durable together again. A lone writer never waits.
 const GATHERING: Duration = Duration::from_micros(300);
 
+/// As long as that brings more of them, it is done again, so often at most: sled wakes all its threads for each flush.
+const GATHERINGS_MAX: usize = 4;
+
+/// With so many nobody waits for more: others of a crowd are served while these are made durable.
+const GROUP_ENOUGH: usize = 16;
+
 /// A store whose answered writes survive the process. Reads and watches are served from memory.
 pub struct DurableStore {
     published: Arc<Published>,
@@ -205,7 +211,7 @@ impl<J: Journal> Committer<J> {
             let Some(first) = self.requests.blocking_recv() else { break };
             let mut waiting = vec![first];
             if crowded {
-                std::thread::park_timeout(GATHERING);
+                self.gather();
             }
             while waiting.len() < self.stage.limits.commit_batch_max {
                 let Ok(request) = self.requests.try_recv() else { break };
@@ -235,6 +241,19 @@ impl<J: Journal> Committer<J> {
         }
         for answer in closing {
             let _ = answer.send(());
+        }
+    }
+
+    /// Waits for more requests.
+    fn gather(&self) {
+        let mut known = self.requests.len();
+        for _ in 0..GATHERINGS_MAX {
+            std::thread::park_timeout(GATHERING);
+            let now = self.requests.len();
+            if now == known || now >= GROUP_ENOUGH {
+                break;
+            }
+            known = now;
         }
     }
 

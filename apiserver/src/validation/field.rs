@@ -18,17 +18,30 @@ pub struct Errors {
 
 /// A path one step further: `spec.containers[0]` and `name` give `spec.containers[0].name`.
 pub(crate) fn child(path: &str, field: &str) -> String {
-    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
+    if path.is_empty() { field.to_owned() } else { joined([path, ".", field]) }
 }
 
 /// A path to an element of a list.
 pub(crate) fn index(path: &str, at: usize) -> String {
-    format!("{path}[{at}]")
+    match at {
+        0 => joined([path, "[0", "]"]),
+        1 => joined([path, "[1", "]"]),
+        _ => format!("{path}[{at}]"),
+    }
 }
 
 /// A path to an entry of a map.
 pub(crate) fn key(path: &str, name: &str) -> String {
-    format!("{path}[{name}]")
+    let mut out = String::with_capacity(path.len() + name.len() + 2);
+    out.extend([path, "[", name, "]"]);
+    out
+}
+
+/// Paths are made by the hundred for each pod, and looked at only where something is wrong.
+fn joined(parts: [&str; 3]) -> String {
+    let mut out = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+    out.extend(parts);
+    out
 }
 
 impl Errors {

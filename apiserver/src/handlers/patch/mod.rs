@@ -7,10 +7,11 @@ mod strategic;
 
 use super::Ask;
 use crate::codec::{body, mismatch};
+use crate::registry::managers::folded;
 use crate::request::Call;
 use crate::schema;
 use axum::body::Body;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
 
@@ -59,8 +60,8 @@ impl Patch {
         let bytes = body::read(ask.call, body).await?;
         match kind {
             JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, strict)),
-            MERGE => merge::read(&bytes).map(|(patch, strict)| Self::Merge(patch, strict)),
-            STRATEGIC => merge::read(&bytes).map(|(patch, strict)| Self::Strategic(patch, strict)),
+            MERGE => merge::read(&bytes).map(|(patch, strict)| Self::Merge(folded(patch), strict)),
+            STRATEGIC => merge::read(&bytes).map(|(patch, strict)| Self::Strategic(folded(patch), strict)),
             _ => apply::read(&bytes).map(Self::Apply),
         }
     }
@@ -73,10 +74,10 @@ impl Patch {
         };
         // Upstream tells of a strategic patch itself, and of the others what they made.
         let shown = || match self {
-            Self::Strategic(patch, _) => schema::go::text(patch),
-            _ => self.made(gvk, current).map(|made| made.to_string()).unwrap_or_default(),
+            Self::Strategic(patch, _) => schema::go::text(&unfolded(patch.clone())),
+            _ => self.made(gvk, current).map(|made| unfolded(made).to_string()).unwrap_or_default(),
         };
-        let (custom, made) = (ask.custom(gvk), self.made(gvk, current)?);
+        let (custom, mut made) = (ask.custom(gvk), self.made(gvk, current)?);
         // A strategic patch is laid over the type itself, which has no other kind.
         if custom.is_none()
             && !matches!(self, Self::Strategic(..))
@@ -84,17 +85,53 @@ impl Patch {
         {
             return Err(body::bad_patch(&shown(), &why));
         }
-        body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings)
+        let untouched = self.untouched(ask, gvk, &mut made);
+        let mut new = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings)?;
+        if let Some(fields) = new.as_object_mut() {
+            fields.extend(untouched);
+        }
+        Ok(new)
+    }
+
+    /// Takes out what needs no decoding: the fields of a built-in object that the patch does not name, which were decoded
+    /// before they were stored.
+    fn untouched(&self, ask: &Ask<'_>, gvk: &Gvk, made: &mut Value) -> Map<String, Value> {
+        let as_stored = ask.resource.custom.is_none() && ask.resource.conversion.is_none() && ask.resource.gvk == *gvk;
+        let (
+            Self::Merge(Value::Object(patch), _) | Self::Strategic(Value::Object(patch), _),
+            Value::Object(fields),
+            true,
+        ) = (self, made, as_stored)
+        else {
+            return Map::new();
+        };
+        if patch.keys().any(|name| name.starts_with('$')) {
+            return Map::new();
+        }
+        let (touched, untouched) = std::mem::take(fields).into_iter().partition(|(name, _)| patch.contains_key(name));
+        *fields = touched;
+        untouched
     }
 
     /// What the patch makes, not decoded.
     fn made(&self, gvk: &Gvk, current: &Value) -> status::Result<Value> {
         let current = current.clone();
         match self {
-            Self::Json(patch, _) => json::apply(patch, current),
+            // Its paths may lead into a set.
+            Self::Json(patch, _) => json::apply(patch, unfolded(current)).map(folded),
             Self::Merge(patch, _) => Ok(merge::apply(patch, current)),
             Self::Strategic(patch, _) => strategic::apply(gvk, patch, current),
             Self::Apply(_) => Ok(current),
         }
     }
+}
+
+fn folded(mut object: Value) -> Value {
+    folded::fold(&mut object);
+    object
+}
+
+fn unfolded(mut object: Value) -> Value {
+    folded::unfold(&mut object);
+    object
 }

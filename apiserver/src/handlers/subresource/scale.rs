@@ -85,9 +85,11 @@ fn of(object: &Value, versions: &Versions<'_>) -> Value {
     if let Some(managers) = managers::of_parent(object, versions).write() {
         metadata["managedFields"] = managers;
     }
-    json!({
+    let mut scale = json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
         "spec": {"replicas": wished},
         "status": {"replicas": there, "selector": selector},
-    })
+    });
+    managers::folded::unfold(&mut scale);
+    scale
 }

@@ -289,3 +289,29 @@ async fn the_server_and_bindings_leave_managers_alone() {
     let fields = &owned(&resized.value, "r", "Update", Some("resize"))["f:spec"]["f:containers"]["k:{\"name\":\"c\"}"];
     assert_eq!(fields["f:resources"]["f:requests"], json!({".": {}, "f:cpu": {}}), "{}", resized.value);
 }
+
+#[tokio::test]
+async fn managers_are_trees_to_whoever_reads_or_patches_them() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, map("m")).await;
+    let path = format!("{MAPS}/m");
+    let place = "/metadata/managedFields/0/fieldsV1";
+    let set = desk.get(&path).await.value.pointer(place).cloned().unwrap();
+    assert_eq!(set, json!({"f:data": {".": {}, "f:a": {}}}));
+    let dry = desk.patch(&format!("{path}?dryRun=All"), MERGE, r#"{"data":{"b":"2"}}"#).await.value;
+    assert_eq!(dry.pointer(place), Some(&json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}})));
+    let test = json!([
+        {"op": "test", "path": place, "value": set},
+        {"op": "remove", "path": format!("{place}/f:data/f:a")},
+    ]);
+    let patched = desk.patch(&path, JSON_PATCH, &test.to_string()).await;
+    assert_eq!(patched.value.pointer(place), Some(&json!({"f:data": {".": {}}})), "{}", patched.value);
+    // A string in the place of a set is none, whatever it says: the managers stay.
+    let entry = json!({"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": r#"{"f:data":{"f:z":{}}}"#});
+    for kind in [MERGE, STRATEGIC] {
+        let sent = json!({"metadata": {"managedFields": [entry]}}).to_string();
+        let patched = desk.patch(&path, kind, &sent).await;
+        assert_eq!(patched.value.pointer(place), Some(&json!({"f:data": {".": {}}})), "{}", patched.value);
+    }
+}

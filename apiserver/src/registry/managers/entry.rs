@@ -75,7 +75,7 @@ pub enum Unreadable {
 }
 
 impl Managed {
-    /// Reads `managedFields`; nothing there is no entry.
+    /// Reads `managedFields`, its sets folded or not; nothing there is no entry.
     ///
     /// # Errors
     /// An entry can't be read.
@@ -95,7 +95,10 @@ impl Managed {
                 subresource: text("subresource"),
                 time: one["time"].as_str().map(SmolStr::from),
                 fields: match one["fieldsType"].as_str().unwrap_or_default() {
-                    "FieldsV1" => Set::from_value(&one["fieldsV1"])?,
+                    "FieldsV1" => match &one["fieldsV1"] {
+                        Value::String(text) => Set::from_text(text)?,
+                        tree => Set::from_value(tree)?,
+                    },
                     "" => return Err(Unreadable::NoFieldsType(index)),
                     other => return Err(Unreadable::FieldsType(other.to_owned(), index)),
                 },
@@ -113,7 +116,7 @@ impl Managed {
         }
     }
 
-    /// `managedFields`, in upstream's order: appliers first, then by time.
+    /// `managedFields` with its sets folded, in upstream's order: appliers first, then by time.
     #[must_use]
     pub fn write(mut self) -> Option<Value> {
         if self.entries.is_empty() {
@@ -150,6 +153,6 @@ fn write_entry(entry: &Entry) -> Value {
     put("time", entry.time.as_deref().unwrap_or_default());
     put("fieldsType", "FieldsV1");
     put("subresource", &entry.subresource);
-    out.insert("fieldsV1".to_owned(), entry.fields.to_value());
+    out.insert("fieldsV1".to_owned(), entry.fields.to_text().into());
     Value::Object(out)
 }

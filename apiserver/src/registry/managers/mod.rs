@@ -3,6 +3,7 @@
 mod apply;
 mod cap;
 mod entry;
+pub mod folded;
 mod last_applied;
 mod reset;
 mod scale;

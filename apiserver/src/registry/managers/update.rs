@@ -6,7 +6,6 @@ use super::{Versions, Writer};
 use crate::schema::fields::{self, Difference, Element, Set};
 use serde_json::Value;
 use smol_str::SmolStr;
-use std::borrow::Cow;
 use tinyplane_wire::meta::metadata_mut;
 
 /// Writes into `new` who manages its fields after its author has made it of `live`; `None` for a new object.
@@ -59,13 +58,13 @@ fn is_reset(sent: &Value) -> bool {
 pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut managed: Managed) -> Managed {
     reconcile(writer.versions, &mut managed);
     let mut changes = Changes::new(writer, live, new);
-    let own = changes.at(writer.versions.written()).map(Cow::into_owned).unwrap_or_default();
     managed.entries.retain_mut(|entry| {
         let Some(change) = changes.at(&entry.api_version) else { return false };
         let fields = std::mem::take(&mut entry.fields);
         entry.fields = fields.difference(&change.modified).difference(&change.added).difference(&change.removed);
         !entry.fields.is_empty()
     });
+    let own = changes.take(writer.versions.written()).unwrap_or_default();
     let taken = strip(own.modified.union(own.added));
     if !taken.is_empty() {
         let mut entry = Entry {
@@ -109,16 +108,24 @@ impl<'a> Changes<'a> {
     }
 
     /// The change in this version; none where that is not served any more.
-    pub(super) fn at(&mut self, api_version: &str) -> Option<Cow<'_, Difference>> {
-        let index = match self.known.iter().position(|(known, _)| known == api_version) {
-            Some(index) => index,
-            None => {
-                let found = self.find(api_version);
-                self.known.push((api_version.into(), found));
-                self.known.len() - 1
-            }
-        };
-        self.known.get(index)?.1.as_ref().map(Cow::Borrowed)
+    pub(super) fn at(&mut self, api_version: &str) -> Option<&Difference> {
+        let index = self.index(api_version);
+        self.known.get(index)?.1.as_ref()
+    }
+
+    /// The same, for good.
+    fn take(mut self, api_version: &str) -> Option<Difference> {
+        let index = self.index(api_version);
+        self.known.swap_remove(index).1
+    }
+
+    fn index(&mut self, api_version: &str) -> usize {
+        if let Some(index) = self.known.iter().position(|(known, _)| known == api_version) {
+            return index;
+        }
+        let found = self.find(api_version);
+        self.known.push((api_version.into(), found));
+        self.known.len() - 1
     }
 
     fn find(&self, api_version: &str) -> Option<Difference> {

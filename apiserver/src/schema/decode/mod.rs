@@ -19,7 +19,7 @@ const STRICT_ERRORS_MAX: usize = 100;
 /// What a body holds.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
-    /// The object, without what its type does not know.
+    /// The object, without what its type does not know. A set of fields (`fieldsV1`) is the text of it.
     pub value: Value,
     /// `unknown field "spec.foo"`, `duplicate field "spec.bar"`, in the order of the body.
     pub unknown: Vec<String>,
@@ -69,13 +69,13 @@ pub fn not_json(bytes: &[u8], error: &serde_json::Error) -> String {
     syntax::message(bytes, error)
 }
 
-/// Decodes a value that is parsed already: a patched object, or one that came as YAML.
+/// Decodes a value that is parsed already: a patched object, whose sets of fields may be texts.
 ///
 /// # Errors
 /// When a value does not fit its type.
 pub fn value(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeError> {
     let shape = Shape::Object(id);
-    let mut state = State::new(model);
+    let mut state = State { folded: true, ..State::new(model) };
     let read = visit::Seed::new(&mut state, &shape).deserialize(value);
     state.finish(read, ToString::to_string)
 }
@@ -94,12 +94,19 @@ struct State<'m> {
     strict: Vec<String>,
     /// Above zero inside of what Go decodes by a method of its own, which tells of no unknown fields.
     silent: usize,
+    /// Whether sets of fields are texts already.
+    folded: bool,
     failure: Option<DecodeError>,
 }
 
 impl<'m> State<'m> {
     fn new(model: &'m Model) -> Self {
-        Self { model, path: Vec::with_capacity(16), strict: Vec::new(), silent: 0, failure: None }
+        Self { model, path: Vec::with_capacity(16), strict: Vec::new(), silent: 0, folded: false, failure: None }
+    }
+
+    /// Whether a set of fields stays as it is: nothing, or its text.
+    fn keeps(&self, set: &Value) -> bool {
+        set.is_null() || (self.folded && set.is_string())
     }
 
     fn finish(

@@ -69,7 +69,11 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self.shape {
-            Shape::Scalar(Scalar::Json | Scalar::Raw | Scalar::Fields) => Value::deserialize(deserializer),
+            Shape::Scalar(Scalar::Json | Scalar::Raw) => Value::deserialize(deserializer),
+            Shape::Scalar(Scalar::Fields) => {
+                let set = Value::deserialize(deserializer)?;
+                Ok(if self.state.keeps(&set) { set } else { Value::String(set.to_string()) })
+            }
             _ => deserializer.deserialize_any(self),
         }
     }

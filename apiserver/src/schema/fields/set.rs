@@ -42,6 +42,10 @@ impl Set {
         set
     }
 
+    pub(super) fn with_capacity(nodes: usize) -> Self {
+        Self(Vec::with_capacity(nodes))
+    }
+
     pub(super) fn nodes(&self) -> &[Node] {
         &self.0
     }

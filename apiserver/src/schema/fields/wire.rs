@@ -2,8 +2,10 @@
 
 use super::element::Element;
 use super::set::Set;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
+use smol_str::SmolStr;
+use std::fmt::{self, Write as _};
 
 /// Why a value is no set of fields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +17,25 @@ impl Set {
     #[must_use]
     pub fn to_value(&self) -> Value {
         write(self, false)
+    }
+
+    /// The set as the text of `FieldsV1`, without the detour of a tree.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = String::with_capacity(512);
+        spell(self, false, &mut out);
+        out
+    }
+
+    /// Reads the text of `FieldsV1`.
+    ///
+    /// # Errors
+    /// It is no JSON, a key is no step of a path, or something is no object.
+    pub fn from_text(text: &str) -> Result<Self, NotASet> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let (_, set) = Below { root: true }.deserialize(&mut reader).map_err(|error| NotASet(error.to_string()))?;
+        reader.end().map_err(|error| NotASet(error.to_string()))?;
+        Ok(set)
     }
 
     /// Reads `FieldsV1`.
@@ -39,6 +60,35 @@ fn write(set: &Set, itself: bool) -> Value {
         out.insert(key(&node.element), write(&node.below, node.member));
     }
     Value::Object(out)
+}
+
+fn spell(set: &Set, itself: bool, out: &mut String) {
+    out.push('{');
+    if itself && !set.is_empty() {
+        out.push_str("\".\":{},");
+    }
+    for node in set.nodes() {
+        match &node.element {
+            Element::Field(name) if is_plain(name) => {
+                out.push_str("\"f:");
+                out.push_str(name);
+                out.push('"');
+            }
+            element => out.push_str(&Value::from(key(element)).to_string()),
+        }
+        out.push(':');
+        spell(&node.below, node.member, out);
+        out.push(',');
+    }
+    if out.ends_with(',') {
+        out.pop();
+    }
+    out.push('}');
+}
+
+/// Whether a text stands in JSON as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
 }
 
 fn key(element: &Element) -> String {
@@ -87,8 +137,15 @@ fn read(fields: &Map<String, Value>) -> Result<(bool, Set), NotASet> {
         };
         nodes.push((element, member, below));
     }
-    nodes.sort_by(|one, other| one.0.cmp(&other.0));
-    let mut set = Set::default();
+    Ok(told(itself, nodes))
+}
+
+/// The set of some nodes in any order, and whether the place itself is in it.
+fn told(itself: bool, mut nodes: Vec<(Element, bool, Set)>) -> (bool, Set) {
+    if !nodes.is_sorted_by(|one, other| one.0 < other.0) {
+        nodes.sort_by(|one, other| one.0.cmp(&other.0));
+    }
+    let mut set = Set::with_capacity(nodes.len());
     for (element, member, below) in nodes {
         match set.nodes_mut().last_mut() {
             Some(last) if last.element == element => {
@@ -98,7 +155,114 @@ fn read(fields: &Map<String, Value>) -> Result<(bool, Set), NotASet> {
             _ => set.push(element, member, below),
         }
     }
-    Ok((itself || set.is_empty(), set))
+    (itself || set.is_empty(), set)
+}
+
+/// Reads what lies below a place from a text.
+struct Below {
+    /// At the root there must be an object, or nothing.
+    root: bool,
+}
+
+impl Below {
+    fn leaf<E: Error>(self, found: &str) -> Result<(bool, Set), E> {
+        if self.root { Err(E::custom(format!("expected an object, got {found}"))) } else { Ok((true, Set::default())) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Below {
+    type Value = (bool, Set);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Below {
+    type Value = (bool, Set);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a set of fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut itself, mut nodes) = (false, Vec::new());
+        while let Some(step) = map.next_key_seed(Key)? {
+            match step {
+                Step::Itself => {
+                    itself = true;
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Step::Unknown => drop(map.next_value::<IgnoredAny>()?),
+                Step::To(element) => {
+                    let (member, below) = map.next_value_seed(Self { root: false })?;
+                    nodes.push((element, member, below));
+                }
+            }
+        }
+        Ok(told(itself, nodes))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok((true, Set::default()))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        self.leaf("a bool")
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        self.leaf("a number")
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        self.leaf("a number")
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        self.leaf("a number")
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+        self.leaf("a text")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        self.leaf("a list")
+    }
+}
+
+/// What a key says.
+enum Step {
+    Itself,
+    To(Element),
+    Unknown,
+}
+
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Step;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Step, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Step;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a step of a path")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Step, E> {
+        if key == "." {
+            return Ok(Step::Itself);
+        }
+        Ok(element(key).map_err(E::custom)?.map_or(Step::Unknown, Step::To))
+    }
 }
 
 /// The step that a key says; none for a kind of step that is not known.
@@ -111,10 +275,38 @@ fn element(key: &str) -> Result<Option<Element>, NotASet> {
         "f" => Some(Element::Field(text.into())),
         "v" => Some(Element::Value(serde_json::from_str(text).map_err(parsed)?)),
         "k" => {
-            let fields: Map<String, Value> = serde_json::from_str(text).map_err(parsed)?;
-            Some(Element::Key(fields.into_iter().map(|(name, value)| (name.into(), value)).collect()))
+            let KeyFields(fields) = serde_json::from_str(text).map_err(parsed)?;
+            Some(Element::Key(fields.into()))
         }
         "i" => Some(Element::Index(text.parse().map_err(|_| refused("no index"))?)),
         _ => None,
     })
+}
+
+/// The fields of a key, sorted by name; of a name that stands there twice the last one counts.
+struct KeyFields(Vec<(SmolStr, Value)>);
+
+impl<'de> Deserialize<'de> for KeyFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self(Vec::with_capacity(2)))
+    }
+}
+
+impl<'de> Visitor<'de> for KeyFields {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the fields of a key")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            let name = SmolStr::from(name);
+            match self.0.binary_search_by(|known| known.0.cmp(&name)) {
+                Ok(at) => self.0[at].1 = value,
+                Err(at) => self.0.insert(at, (name, value)),
+            }
+        }
+        Ok(self)
+    }
 }
