@@ -107,6 +107,16 @@ pub fn as_json(content_type: &str, bytes: Bytes) -> status::Result<Bytes> {
     }
 }
 
+/// Whether an object says to be of this kind, or does not say it.
+fn is_said_to_be(gvk: &Gvk, object: &Value) -> bool {
+    let said = |field: &str| object.get(field).map_or(Some(""), Value::as_str);
+    let of_version = |version: &str| match version.split_once('/') {
+        Some((group, version)) => gvk.group == group && gvk.version == version,
+        None => version.is_empty() || (gvk.group.is_empty() && gvk.version == version),
+    };
+    said("kind").is_some_and(|kind| kind.is_empty() || gvk.kind == kind) && said("apiVersion").is_some_and(of_version)
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TypeMeta {
@@ -128,6 +138,14 @@ pub fn decode(
     validation: Validation,
     warnings: &Warnings,
 ) -> status::Result<Value> {
+    // As a rule a body is what it is to be. Only of one that is not, it matters what is told of it first.
+    if custom.is_none()
+        && let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)
+        && let Ok(decoded) = decode::object(schema::model(), id, json)
+        && is_said_to_be(gvk, &decoded.value)
+    {
+        return settle(gvk, decoded, validation, warnings);
+    }
     let said = serde_json::from_slice::<TypeMeta>(json);
     // An array would pass for its fields in their order.
     if (said.is_err() || !json.trim_ascii_start().starts_with(b"{"))

@@ -73,16 +73,18 @@ pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>)
         metadata_mut(new).insert("generation".into(), json!(1));
         return;
     };
-    let differs = |one: &Value, other: &Value| {
-        let fields = one.as_object().into_iter().flatten();
-        let mut counted =
-            fields.filter(|(name, _)| name.as_str() != "metadata" && (counts_status || name.as_str() != "status"));
-        counted.any(|(name, value)| other[name.as_str()] != *value)
-    };
-    if differs(new, old) || differs(old, new) {
+    let differs = counted(new, counts_status).any(|(name, value)| old[name.as_str()] != *value)
+        || counted(old, counts_status).any(|(name, value)| !value.is_null() && new.get(name).is_none());
+    if differs {
         let next = Meta::of(old).generation() + 1;
         metadata_mut(new).insert("generation".into(), json!(next));
     }
+}
+
+/// The fields of an object that count.
+fn counted(object: &Value, counts_status: bool) -> impl Iterator<Item = (&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(move |(name, _)| name.as_str() != "metadata" && (counts_status || name.as_str() != "status"))
 }
 
 /// Longest grace that is counted: 1,000 years. What is told of it is what was asked.

@@ -68,7 +68,11 @@ pub(super) fn check(volumes: &Value, path: &str, errors: &mut Errors) -> BTreeSe
 }
 
 fn check_sources(volume: &Value, path: &str, errors: &mut Errors) {
-    let mut given = SOURCES.into_iter().filter(|source| volume[*source].is_object());
+    // A volume has two fields as a rule, and there are thirty sources.
+    let named = volume.as_object().into_iter().flatten().filter(|(_, source)| source.is_object());
+    let mut given: Vec<usize> = named.filter_map(|(name, _)| SOURCES.iter().position(|one| one == name)).collect();
+    given.sort_unstable();
+    let mut given = given.into_iter().map(|at| SOURCES[at]);
     let Some(first) = given.next() else { return errors.required(path, "must specify a volume type") };
     check_source(&volume[first], first, &child(path, first), errors);
     for source in given {

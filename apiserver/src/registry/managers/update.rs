@@ -201,7 +201,8 @@ pub fn unite_times(new: &mut Value, old: &Value) {
         let all = object["metadata"].as_object().into_iter().flatten();
         all.into_iter().all(|(name, value)| name == "managedFields" || other["metadata"][name.as_str()] == *value)
     };
-    if fields(new, old) && fields(old, new) && metadata(new, old) && metadata(old, new) {
+    // The metadata, which is smaller, tells most writes from those that change nothing.
+    if metadata(new, old) && metadata(old, new) && fields(new, old) && fields(old, new) {
         let was = old["metadata"]["managedFields"].clone();
         metadata_mut(new).insert("managedFields".into(), was);
     }

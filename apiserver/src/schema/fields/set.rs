@@ -42,8 +42,9 @@ impl Set {
         set
     }
 
-    pub(super) fn with_capacity(nodes: usize) -> Self {
-        Self(Vec::with_capacity(nodes))
+    /// The set of nodes that come in order, and each say something.
+    pub(super) fn of_nodes(nodes: Vec<Node>) -> Self {
+        Self(nodes)
     }
 
     pub(super) fn nodes(&self) -> &[Node] {

@@ -1,7 +1,7 @@
 //! Sets as `FieldsV1`: `f:` field, `k:` key, `v:` value, `i:` index, and `.` for the place itself.
 
 use super::element::Element;
-use super::set::Set;
+use super::set::{Node, Set};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
@@ -74,6 +74,7 @@ fn spell(set: &Set, itself: bool, out: &mut String) {
                 out.push_str(name);
                 out.push('"');
             }
+            Element::Key(fields) if fields.iter().all(is_plain_pair) => spell_key(fields, out),
             element => out.push_str(&Value::from(key(element)).to_string()),
         }
         out.push(':');
@@ -84,6 +85,31 @@ fn spell(set: &Set, itself: bool, out: &mut String) {
         out.pop();
     }
     out.push('}');
+}
+
+/// Whether a field of a key, which is JSON in a JSON string, needs no escapes but those of its quotes.
+fn is_plain_pair((name, value): &(SmolStr, Value)) -> bool {
+    let plain = |text: &str| is_plain(text) && !text.contains(['<', '>', '&']);
+    plain(name)
+        && match value {
+            Value::String(text) => plain(text),
+            Value::Number(_) | Value::Bool(_) | Value::Null => true,
+            Value::Array(_) | Value::Object(_) => false,
+        }
+}
+
+fn spell_key(fields: &[(SmolStr, Value)], out: &mut String) {
+    out.push_str("\"k:{");
+    for (index, (name, value)) in fields.iter().enumerate() {
+        out.extend([if index == 0 { "\\\"" } else { ",\\\"" }, name, "\\\":"]);
+        match value {
+            Value::String(text) => out.extend(["\\\"", text, "\\\""]),
+            value => {
+                let _ = write!(out, "{value}");
+            }
+        }
+    }
+    out.push_str("}\"");
 }
 
 /// Whether a text stands in JSON as it is.
@@ -135,18 +161,20 @@ fn read(fields: &Map<String, Value>) -> Result<(bool, Set), NotASet> {
             Value::Object(below) => read(below)?,
             _ => (true, Set::default()),
         };
-        nodes.push((element, member, below));
+        nodes.push(Node { element, member, below });
     }
     Ok(told(itself, nodes))
 }
 
 /// The set of some nodes in any order, and whether the place itself is in it.
-fn told(itself: bool, mut nodes: Vec<(Element, bool, Set)>) -> (bool, Set) {
-    if !nodes.is_sorted_by(|one, other| one.0 < other.0) {
-        nodes.sort_by(|one, other| one.0.cmp(&other.0));
+fn told(itself: bool, mut nodes: Vec<Node>) -> (bool, Set) {
+    if nodes.is_sorted_by(|one, other| one.element < other.element) {
+        nodes.retain(|node| node.member || !node.below.is_empty());
+        return (itself || nodes.is_empty(), Set::of_nodes(nodes));
     }
-    let mut set = Set::with_capacity(nodes.len());
-    for (element, member, below) in nodes {
+    nodes.sort_by(|one, other| one.element.cmp(&other.element));
+    let mut set = Set::default();
+    for Node { element, member, below } in nodes {
         match set.nodes_mut().last_mut() {
             Some(last) if last.element == element => {
                 last.member |= member;
@@ -196,7 +224,7 @@ impl<'de> Visitor<'de> for Below {
                 Step::Unknown => drop(map.next_value::<IgnoredAny>()?),
                 Step::To(element) => {
                     let (member, below) = map.next_value_seed(Self { root: false })?;
-                    nodes.push((element, member, below));
+                    nodes.push(Node { element, member, below });
                 }
             }
         }
