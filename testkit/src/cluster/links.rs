@@ -115,7 +115,7 @@ pub(super) fn there_is(plan: &Plan, place: &Place) -> Result<(), String> {
         Kind::ControllersToApiserver => members(|member| *member == Member::Controllers),
         Kind::ApiserverToKonnectivity => members(|member| matches!(member, Member::KonnectivityServer(_))),
         Kind::AgentToKonnectivity => members(|member| matches!(member, Member::KonnectivityAgent(_))),
-        Kind::NodeToApiserver => nodes(),
+        Kind::NodeToApiserver | Kind::NodeToNode => nodes(),
         Kind::AgentToNode if has_tunnel(plan) => nodes(),
         Kind::ApiserverToKubelet | Kind::ApiserverToSsh if !has_tunnel(plan) => nodes(),
         Kind::AgentToNode | Kind::ApiserverToKubelet | Kind::ApiserverToSsh => Vec::new(),
@@ -169,7 +169,7 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Before nodes, pods and Services, for the API server and the agents.
+    /// Before nodes, pods and Services, for the API server, the agents and the nodes themselves.
     fn open_detour(&mut self) -> io::Result<()> {
         let plan = Arc::clone(self.plan);
         let onward = Onward::AsAsked(Arc::new(move |peer, to| dialled(&plan, peer, to)));
@@ -226,7 +226,8 @@ fn dialled(plan: &Plan, from: IpAddr, to: SocketAddr) -> (Kind, String) {
     let kind = match from == IpAddr::from(plan.address(Member::Apiserver)) {
         true if ssh => Kind::ApiserverToSsh,
         true => Kind::ApiserverToKubelet,
-        false => Kind::AgentToNode,
+        false if !agent(plan, Some(from)).is_empty() => Kind::AgentToNode,
+        false => Kind::NodeToNode,
     };
     (kind, node(plan, to.ip()).unwrap_or("service").to_owned())
 }
@@ -278,6 +279,7 @@ mod tests {
             (server, (pod, 80), Kind::ApiserverToKubelet),
             (server, (node.address.into(), 22), Kind::ApiserverToSsh),
             (second.into(), (node.address.into(), 10_250), Kind::AgentToNode),
+            (plan.nodes[0].address.into(), (pod, 80), Kind::NodeToNode),
         ] {
             assert_eq!(dialled(&plan, from, to.into()), (kind, "node-2".into()));
         }

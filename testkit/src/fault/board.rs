@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 /// Faults at the same time.
 const FAULTS_MAX: usize = 64;
+/// Ends of links whose connections are counted by themselves; those of further ones are counted together.
+const PLACES_MAX: usize = 4_096;
 /// Bytes that are kept of what a man in the middle read.
 const READ_BYTES_MAX: usize = 256 << 10;
 
@@ -127,7 +129,9 @@ impl Board {
     pub(crate) fn meet(self: &Arc<Self>, kind: LinkKind, name: &str) -> Meeting {
         let place = kind.named(name);
         let mut state = self.state();
-        let connections = state.connections.entry(place.clone()).or_default();
+        let known = state.connections.len() < PLACES_MAX || state.connections.contains_key(&place);
+        let counted = if known { place.clone() } else { kind.named("") };
+        let connections = state.connections.entry(counted).or_default();
         let number = *connections;
         *connections += 1;
         drop(state);

@@ -25,6 +25,9 @@ pub enum Link<'a> {
     AgentToKonnectivity(&'a str),
     /// From the Konnectivity agents to a node: to its kubelet and to its pods.
     AgentToNode(&'a str),
+    /// From nodes and pods to a node: of Services to its pods, of probes and of pods to them, and of the node's own SSH
+    /// server to its kubelet.
+    NodeToNode(&'a str),
 }
 
 impl Link<'_> {
@@ -41,6 +44,7 @@ impl Link<'_> {
             Self::ApiserverToKonnectivity(server) => (Kind::ApiserverToKonnectivity, server),
             Self::AgentToKonnectivity(agent) => (Kind::AgentToKonnectivity, agent),
             Self::AgentToNode(node) => (Kind::AgentToNode, node),
+            Self::NodeToNode(node) => (Kind::NodeToNode, node),
         };
         Place { kind, name: name.to_owned() }
     }
@@ -63,10 +67,11 @@ pub(crate) enum Kind {
     ApiserverToKonnectivity,
     AgentToKonnectivity,
     AgentToNode,
+    NodeToNode,
 }
 
 impl Kind {
-    pub(crate) const WORDS: [(&'static str, Self); 8] = [
+    pub(crate) const WORDS: [(&'static str, Self); 9] = [
         ("client-to-apiserver", Self::ClientToApiserver),
         ("controllers-to-apiserver", Self::ControllersToApiserver),
         ("node-to-apiserver", Self::NodeToApiserver),
@@ -75,6 +80,7 @@ impl Kind {
         ("apiserver-to-konnectivity", Self::ApiserverToKonnectivity),
         ("agent-to-konnectivity", Self::AgentToKonnectivity),
         ("agent-to-node", Self::AgentToNode),
+        ("node-to-node", Self::NodeToNode),
     ];
 
     fn word(self) -> &'static str {

@@ -117,7 +117,7 @@ fn kubelet(spec: &Spec, line: &mut Line) {
     let (plan, folder) = (&spec.plan, &spec.folder);
     line.file("nodes-file", &folder.file(NODES_FILE));
     line.file("client-ca-file", &folder.pki("ca.crt"));
-    line.flag("cluster-net", plan.division().cluster_net());
+    line.flag("cluster-net", spec.cluster_net_by_relay());
     line.flag("cluster-dns", plan.dns_service());
     line.file("proxy-kubeconfig", &folder.kubeconfig("kube-proxy"));
     line.flag("authentication-token-webhook", true);

@@ -49,7 +49,7 @@ fn nodes(spec: &Spec) -> kubelet::Config {
         labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
     };
-    let mut config = kubelet::Config::new(plan.nodes.iter().map(node).collect(), plan.division().cluster_net());
+    let mut config = kubelet::Config::new(plan.nodes.iter().map(node).collect(), spec.cluster_net_by_relay());
     config.isolated = plan.isolated();
     config.client_ca_file = Some(folder.pki("ca.crt"));
     config.cluster_dns = vec![plan.dns_service().into()];

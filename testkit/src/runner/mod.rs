@@ -84,7 +84,7 @@ impl Spec {
         }
     }
 
-    /// The cluster's addresses, for the API server and the agents: with the relay by which they dial nodes.
+    /// The cluster's addresses, with the relay by which the API server, agents and nodes dial nodes and pods.
     pub(crate) fn cluster_net_by_relay(&self) -> ClusterNet {
         ClusterNet { relay: self.detour, ..self.plan.division().cluster_net() }
     }

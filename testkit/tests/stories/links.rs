@@ -43,7 +43,7 @@ const fn fails<'a>(link: Link<'a>, fault: Fault, texts: &'static [&'static str])
 /// Hurts, looks, heals, and looks again. `line` has to cross every link of the cases.
 async fn hold(cluster: &Cluster, kubectl: &Kubectl, line: &str, cases: Vec<Case<'_>>) {
     let healthy = kubectl.run(line);
-    let impatient = format!("{line} --request-timeout={}s", TOLD.as_secs());
+    let impatient = format!("--request-timeout={}s {line}", TOLD.as_secs());
     for Case { link, fault, sees } in cases {
         let case = format!("{fault} on {link}");
         let injected = cluster.inject(link, fault).await.unwrap_or_else(|e| panic!("{case}: {}", e.told()));
@@ -143,6 +143,32 @@ async fn the_link_behind_the_tunnel_can_be_hurt() {
 async fn the_links_of_the_tunnel_can_be_hurt() {
     let links = [Link::ApiserverToKonnectivity("konnectivity-server"), Link::AgentToKonnectivity(Link::EVERY)];
     hold_links_to_a_node(Egress::Konnectivity(Mode::Grpc), &links, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_from_a_service_to_a_pod_on_another_node_can_be_hurt() {
+    let cluster = wishes().nodes(2).links(true).start().await.expect("it starts");
+    let kubectl = Kubectl::of(&cluster);
+    let on = |name: &str, node: &str, rest: &[&str]| {
+        let place = format!("--overrides={{\"spec\":{{\"nodeName\":\"{node}\"}}}}");
+        kubectl.run_with(&[&["run", name, &place][..], rest].concat());
+        kubectl.run(&format!("wait pod/{name} --for=condition=Ready --timeout=60s"));
+    };
+    on("web", "node-1", &["--image=nginx", "--port=80"]);
+    on("peer", "node-2", &["--image=busybox", "--", "sleep", "3600"]);
+    kubectl.run("expose pod web --port=80");
+    let line = "exec peer -- wget -T 2 -qO- http://web";
+    kubectl.until(line, |text| text.contains("nginx"));
+    let link = Link::NodeToNode("node-1");
+    let cases = vec![
+        works(link, late()),
+        works(link, Fault::bandwidth(200_000)),
+        works(link, Fault::slice(1)),
+        fails(link, Fault::blackhole(), WAITED),
+        fails(link, Fault::reset(), &[]),
+    ];
+    hold(&cluster, &kubectl, line, cases).await;
+    end(cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
