@@ -55,6 +55,12 @@ impl Context {
         Arc::clone(&caches.entry(gvr.clone()).or_insert_with(fresh).0)
     }
 
+    /// Whether this is still the cache of the resource, and was not given up.
+    pub(crate) fn is_current(&self, gvr: &Gvr, cache: &Arc<Cache>) -> bool {
+        let caches = self.shared.caches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        caches.get(gvr).is_some_and(|(current, _)| Arc::ptr_eq(current, cache))
+    }
+
     /// Gives up the cache of a resource that is not served any more.
     pub(crate) fn forget(&self, gvr: &Gvr) {
         let mut caches = self.shared.caches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

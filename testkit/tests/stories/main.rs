@@ -17,6 +17,7 @@ mod links;
 mod middle;
 mod neighbours;
 mod pods;
+mod quotas;
 mod scene;
 mod tunnels;
 mod workloads;

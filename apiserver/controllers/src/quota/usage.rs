@@ -18,11 +18,14 @@ pub(super) struct Source {
     pub(super) resource: String,
 }
 
-/// Which objects count for what a quota limits under this name.
+/// Which objects count for what a quota limits under this name. Events never count.
 pub(super) fn source(limited: &str) -> Option<Source> {
     let core = |resource: &str| Some(Source { group: String::new(), resource: resource.into() });
     if let Some(counted) = limited.strip_prefix("count/") {
         let (resource, group) = counted.split_once('.').unwrap_or((counted, ""));
+        if resource == "events" && matches!(group, "" | "events.k8s.io") {
+            return None;
+        }
         return Some(Source { group: group.into(), resource: resource.into() });
     }
     match limited {
@@ -120,6 +123,12 @@ impl Sums {
                 self.add_amount(&format!("{class}{OF_CLASS}requests.storage"), size, notation);
             }
         }
+    }
+
+    /// Whether something is less than what is told as used.
+    pub(super) fn is_below(&self, used: &Value) -> bool {
+        let told = |name: &str| used[name].as_str().and_then(thousandths);
+        self.0.iter().any(|(name, (sum, _))| told(name).is_some_and(|told| *sum < told))
     }
 
     /// The sums as quantities.
@@ -226,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn custom_resources_count_by_number_and_under_no_scope() {
+        let (hard, widget) = (["count/widgets.example.com"], json!({"spec": {"size": 3}}));
+        let widgets = [widget.clone(), widget];
+        assert_eq!(sum(&hard, &json!({}), &widgets), json!({"count/widgets.example.com": "2"}));
+        let scoped = json!({"spec": {"scopes": ["NotTerminating"]}});
+        assert_eq!(sum(&hard, &scoped, &widgets), json!({"count/widgets.example.com": "0"}));
+    }
+
+    #[test]
+    fn a_sum_that_is_less_than_what_is_told_is_noticed() {
+        let sums = Sums::new(["pods".to_owned(), "requests.cpu".to_owned()].into_iter());
+        assert!(sums.is_below(&json!({"pods": "0", "requests.cpu": "1m"})));
+        assert!(!sums.is_below(&json!({"pods": "0"})));
+    }
+
+    #[test]
     fn scopes_choose_pods() {
         let quota = json!({"spec": {"scopes": ["Terminating"], "scopeSelector": {"matchExpressions": [
             {"scopeName": "PriorityClass", "operator": "In", "values": ["high"]},
@@ -239,6 +264,8 @@ mod tests {
     fn names_tell_what_counts() {
         let told = |name: &str| source(name).map(|source| format!("{}/{}", source.group, source.resource)).unwrap();
         assert_eq!(told("count/deployments.apps"), "apps/deployments");
+        assert_eq!(told("count/widgets.a.example.com"), "a.example.com/widgets");
+        assert_eq!(source("count/events"), None);
         assert_eq!(told("gold.storageclass.storage.k8s.io/requests.storage"), "/persistentvolumeclaims");
         assert_eq!(told("requests.nvidia.com/gpu"), "/pods");
         let service = json!({"spec": {"type": "NodePort", "ports": [{}, {}]}});
