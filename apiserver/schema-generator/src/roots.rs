@@ -94,5 +94,8 @@ pub fn collect() -> Roots {
     into.plain::<meta::Patch>();
     into.plain::<version::Info>();
     into.plain::<meta::ListMeta>();
+    // What discovery answers in one document: k8s-openapi has no schema of it, so that the supplement is all of it.
+    let aggregated = Kind { group: "apidiscovery.k8s.io", version: "v2", listed: true };
+    into.kinds.insert("io.k8s.api.apidiscovery.v2.APIGroupDiscovery".to_owned(), aggregated);
     Roots { definitions: into.generator.take_definitions(true), kinds: into.kinds }
 }

@@ -31,6 +31,7 @@ pub enum Media {
 /// The group and version of Tables and of lone metadata.
 pub const META_V1: &str = "meta.k8s.io/v1";
 const META_V1BETA1: &str = "meta.k8s.io/v1beta1";
+const DISCOVERY_GROUP: &str = "apidiscovery.k8s.io";
 
 /// What a client accepts, its best wish that can be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +51,17 @@ pub struct Offer {
     pub protobuf: bool,
     /// Its objects can be made into Tables or metadata: those of resources.
     pub forms: bool,
+    /// It is the aggregated document of discovery, and nothing else.
+    pub discovery: bool,
 }
 
 impl Offer {
     /// Of a resource of a built-in kind.
-    pub const BUILTIN: Self = Self { protobuf: true, forms: true };
+    pub const BUILTIN: Self = Self { protobuf: true, forms: true, discovery: false };
     /// Of what is no resource, failures among it.
-    pub const PLAIN: Self = Self { protobuf: true, forms: false };
+    pub const PLAIN: Self = Self { protobuf: true, forms: false, discovery: false };
+    /// Of the aggregated document of discovery. Only who names it gets it.
+    const DISCOVERY: Self = Self { discovery: true, ..Self::PLAIN };
 }
 
 impl Media {
@@ -95,6 +100,14 @@ pub fn of(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
 pub fn of_watch(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
     let accept = best(line(headers.get(ACCEPT)), offer).filter(|accept| accept.media != Media::Yaml);
     accept.ok_or_else(|| not_acceptable("application/json;stream=watch", ";stream=watch", offer))
+}
+
+/// The letters of the aggregated document of discovery, where a client wishes it; `None` for the plain documents. What is
+/// wished is looked for in all of the header first, as upstream does it, however light it weighs against the plain ones.
+#[must_use]
+pub fn of_discovery(headers: &HeaderMap) -> Option<Media> {
+    let line = Some(line(headers.get(ACCEPT))).filter(|line| !line.is_empty());
+    best(line?, Offer::DISCOVERY).map(|accept| accept.media)
 }
 
 /// The letters for a failure: JSON where nothing else is wished that can be.
@@ -198,6 +211,10 @@ impl<'a> Clause<'a> {
             return None;
         }
         let (kind, group, version) = (named("as"), named("g"), named("v"));
+        if offer.discovery {
+            let wished = (kind, group, version) == (Some("APIGroupDiscoveryList"), Some(DISCOVERY_GROUP), Some("v2"));
+            return wished.then_some(Accept { form: Form::Object, media, meta: META_V1 });
+        }
         if (kind, group, version) == (None, None, None) {
             let written = media != Media::Protobuf || offer.protobuf;
             return written.then_some(Accept { form: Form::Object, media, meta: META_V1 });
@@ -254,9 +271,23 @@ mod tests {
     }
 
     #[test]
+    fn who_names_the_aggregated_document_gets_it() {
+        let wished = |line: &str| of_discovery(&HeaderMap::from_iter([(ACCEPT, line.parse().unwrap())]));
+        let named = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        assert_eq!(wished(&format!("application/json;{named}")), Some(Media::Json));
+        assert_eq!(wished(&format!("application/yaml;{named}")), Some(Media::Yaml));
+        let protobuf = format!("application/vnd.kubernetes.protobuf;{named}");
+        assert_eq!(wished(&format!("{protobuf},application/json;{named}")), Some(Media::Protobuf));
+        assert_eq!(wished(&format!("application/json,{protobuf};q=0.1")), Some(Media::Protobuf));
+        assert_eq!(wished(&format!("*/*;{named}")), Some(Media::Json));
+        assert_eq!(wished("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"), None);
+        assert_eq!((wished("application/json"), of_discovery(&HeaderMap::new())), (None, None));
+    }
+
+    #[test]
     fn custom_resources_and_failures_have_fewer_forms() {
         let headers = |line: &str| HeaderMap::from_iter([(ACCEPT, line.parse().unwrap())]);
-        let custom = Offer { protobuf: false, forms: true };
+        let custom = Offer { protobuf: false, ..Offer::BUILTIN };
         let both = "application/vnd.kubernetes.protobuf,application/json";
         assert_eq!(best(both, custom).map(|accept| accept.media), Some(Media::Json));
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";

@@ -1,32 +1,52 @@
 //! The documents themselves, made of a catalog.
 
+use crate::codec::accept::Media;
+use crate::codec::protobuf::encode;
 use crate::registry::catalog::{Catalog, Resource, Verbs};
-use axum::body::Body;
+use crate::schema::model;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::identity::subject::{hexadecimal, sha256};
+use tinyplane_wire::status::{self, Status};
 
-/// A document as bytes, and what tells it from others.
+/// A document as bytes, in the letters that somebody asked for, and what tells it from others. That is of the JSON alone:
+/// answers differ by `Accept`, and say so.
 pub(super) struct Document {
-    pub(super) bytes: Bytes,
+    json: Bytes,
+    others: [OnceLock<Bytes>; 2],
     pub(super) hash: String,
 }
 
 impl Document {
     fn of(value: &Value) -> Self {
-        let mut bytes = value.to_string().into_bytes();
-        bytes.push(b'\n');
-        Self { hash: hexadecimal(&sha256(&bytes)).to_uppercase(), bytes: bytes.into() }
+        let mut json = value.to_string().into_bytes();
+        json.push(b'\n');
+        let hash = hexadecimal(&sha256(&json)).to_uppercase();
+        Self { hash, json: json.into(), others: Default::default() }
     }
 
-    pub(super) fn body(&self) -> Body {
-        Body::from(self.bytes.clone())
+    /// The document in these letters: in others than JSON written when it is first wished.
+    pub(super) fn written(&self, media: Media) -> status::Result<Bytes> {
+        let at = match media {
+            Media::Json => return Ok(self.json.clone()),
+            Media::Yaml => 0,
+            Media::Protobuf => 1,
+        };
+        if let Some(known) = self.others[at].get() {
+            return Ok(known.clone());
+        }
+        let value: Value = serde_json::from_slice(&self.json).map_err(Status::internal)?;
+        let written = match media {
+            Media::Protobuf => encode::encode(model(), &value).ok_or_else(|| Status::internal("no such message"))?,
+            _ => serde_saphyr::to_string(&value).map_err(Status::internal)?.into_bytes(),
+        };
+        Ok(self.others[at].get_or_init(|| written.into()).clone())
     }
 }
 

@@ -1,23 +1,22 @@
 //! What is served, told to clients: the plain documents, one a group version, and the aggregated ones.
 
 mod documents;
-mod negotiation;
 
-use crate::codec::accept::Media;
+use crate::codec::accept::{self, Media, Offer};
+use crate::codec::gzip;
 use crate::registry::catalog::Catalog;
 use crate::request::Call;
 use crate::respond;
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
-use documents::Documents;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use documents::{Document, Documents};
+use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderValue, Response, StatusCode};
-use negotiation::{Form, wanted};
 use std::sync::Arc;
-use tinyplane_wire::status::{self, Reason, Status};
+use tinyplane_wire::status::{self, Status};
 
-const AGGREGATED: HeaderValue =
-    HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+/// What stands behind the letters in the content type of an aggregated document.
+const AGGREGATED: &str = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// Answers `/api` and `/apis` and everything directly below. Documents are built when a catalog is first asked for.
 pub struct Discovery {
@@ -57,37 +56,14 @@ impl Discovery {
         let path = call.path.trim_end_matches('/');
         let built = self.documents(catalog);
         let Some(document) = built.documents.plain(path) else { return Ok(None) };
-        let aggregated = built.documents.aggregated(path);
-        match (wanted(call.header("accept"), aggregated.is_some()), aggregated) {
-            (Some(Form::Aggregated), Some(document)) => {
-                let etag = format!("\"{}\"", document.hash);
-                let known = call.header(IF_NONE_MATCH.as_str()).split(',').any(|known| known.trim() == etag);
-                let (code, body) =
-                    if known { (StatusCode::NOT_MODIFIED, Body::empty()) } else { (StatusCode::OK, document.body()) };
-                let mut response = Response::new(body);
-                *response.status_mut() = code;
-                let headers = response.headers_mut();
-                headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-                headers.insert(VARY, HeaderValue::from_static("Accept"));
-                if !known {
-                    headers.insert(CONTENT_TYPE, AGGREGATED);
-                }
-                if let Ok(etag) = HeaderValue::from_str(&etag) {
-                    headers.insert(ETAG, etag);
-                }
-                Ok(Some(response))
-            }
-            (Some(form), _) => {
-                let media = if let Form::Plain(media) = form { media } else { Media::Json };
-                let pretty = respond::wants_pretty(&call.query, &call.headers);
-                respond::value(StatusCode::OK, document, media, pretty).map(Some)
-            }
-            (None, _) => Err(Status::failure(
-                Reason::NotAcceptable,
-                "only the following media types are accepted: application/json, application/yaml, \
-                 application/vnd.kubernetes.protobuf",
-            )),
+        if let Some(aggregated) = built.documents.aggregated(path)
+            && let Some(media) = accept::of_discovery(&call.headers)
+        {
+            return aggregate(aggregated, media, call).map(Some);
         }
+        let media = accept::of(&call.headers, Offer::PLAIN)?.media;
+        let pretty = respond::wants_pretty(&call.query, &call.headers);
+        respond::value(StatusCode::OK, document, media, pretty).map(Some)
     }
 
     /// The paths of all documents.
@@ -95,6 +71,25 @@ impl Discovery {
     pub fn paths(&self, catalog: &Arc<Catalog>) -> Vec<String> {
         self.documents(catalog).documents.paths()
     }
+}
+
+/// The aggregated document, for clients that know it already as well.
+fn aggregate(document: &Document, media: Media, call: &Call) -> status::Result<Response<Body>> {
+    let etag = format!("\"{}\"", document.hash);
+    let known = call.header(IF_NONE_MATCH.as_str()).split(',').any(|known| known.trim() == etag);
+    let mut response = if known {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        let content_type = HeaderValue::from_str(&format!("{}{AGGREGATED}", media.name())).map_err(Status::internal)?;
+        respond::bytes_of(StatusCode::OK, content_type, document.written(media)?)
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(ETAG, HeaderValue::from_str(&etag).map_err(Status::internal)?);
+    Ok(gzip::compressed(&call.headers, response))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn discovery_is_that_of_a_real_server() {
             None => assert_eq!(documents.plain(&path).map(unhashed), Some(unhashed(&read(&folder, &name))), "{path}"),
             Some(path) => {
                 let ours = documents.aggregated(path).unwrap();
-                let ours: Value = serde_json::from_slice(&ours.bytes).unwrap();
+                let ours: Value = serde_json::from_slice(&ours.written(Media::Json).unwrap()).unwrap();
                 assert_eq!(ours, read(&folder, &name), "{path} aggregated");
             }
         }
@@ -85,5 +85,36 @@ fn every_document_is_the_same_in_protobuf() {
             assert_eq!((&ours["verbs"], &ours["kind"]), (&read["verbs"], &read["kind"]), "{path}");
         }
         assert!(encode::encode(model(), document).is_some(), "{path}");
+    }
+}
+
+#[test]
+fn the_aggregated_document_is_the_same_in_yaml_and_protobuf() {
+    let documents = Documents::build(&Catalog::builtin(), "127.0.0.1:6443");
+    for path in ["/api", "/apis"] {
+        let document = documents.aggregated(path).unwrap();
+        let ours: Value = serde_json::from_slice(&document.written(Media::Json).unwrap()).unwrap();
+        let yaml: Value = serde_saphyr::from_slice(&document.written(Media::Yaml).unwrap()).unwrap();
+        assert_eq!(yaml, ours, "{path}");
+        let back = decode(model(), &document.written(Media::Protobuf).unwrap()).unwrap();
+        assert!(shown(&back) == shown(&ours), "{path}: {back}");
+    }
+}
+
+/// A document without its zeros, empty texts, maps and lists, of which protobuf and JSON keep different ones.
+fn shown(value: &Value) -> Value {
+    let kept = |value: &Value| {
+        let empty = *value == 0
+            || matches!(value, Value::String(text) if text.is_empty())
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(serde_json::Map::is_empty);
+        !empty && !value.is_null()
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), shown(value))).filter(|(_, value)| kept(value)).collect()
+        }
+        Value::Array(items) => items.iter().map(shown).collect(),
+        other => other.clone(),
     }
 }
