@@ -178,12 +178,13 @@ impl Handlers {
         if of_many && self.registry.count(&Selection::all(row, "")) == 0 {
             return Ok(());
         }
-        let stored = &row.stored;
+        // What is new comes from the version it is written in, everything else from the stored one.
+        let from = if ask.call.verb == Verb::Create { &row.gvk } else { &row.stored };
         let told = format!(
             "conversion webhook for {}/{}, Kind={} failed: this server calls no webhooks",
-            stored.group, stored.version, stored.kind
+            from.group, from.version, from.kind
         );
-        Err(Status::failure(Reason::InternalError, told))
+        Err(Status::failure(Reason::Unknown, told))
     }
 
     fn intent<'a>(&'a self, ask: &'a Ask<'_>) -> Intent<'a> {

@@ -30,7 +30,7 @@ impl Registry {
         let snapshot = self.store().snapshot();
         for entry in snapshot.range(&Range::under(&folder), None) {
             let Ok(event) = encoding::parse(entry) else { continue };
-            if last_seen(&event).is_none_or(|seen| now.duration_since(seen).unwrap_or_default() < EVENT_LASTS) {
+            if last_seen(&event, now).is_none_or(|seen| now.duration_since(seen).unwrap_or_default() < EVENT_LASTS) {
                 continue;
             }
             match self.store().commit(Write::delete(entry.key.clone(), Expect::At(entry.modified))).await {
@@ -42,15 +42,15 @@ impl Registry {
     }
 }
 
-/// When an event was seen last, from whatever of its times it has.
-fn last_seen(event: &Value) -> Option<SystemTime> {
+/// When an event was seen last, from whatever of its times it has. What it says of the future keeps it no longer.
+fn last_seen(event: &Value, now: SystemTime) -> Option<SystemTime> {
     let times = [
         &event["metadata"]["creationTimestamp"],
         &event["eventTime"],
         &event["lastTimestamp"],
         &event["series"]["lastObservedTime"],
     ];
-    times.into_iter().filter_map(|time| clock::parse(time.as_str()?)).max()
+    times.into_iter().filter_map(|time| clock::parse(time.as_str()?)).filter(|seen| *seen <= now).max()
 }
 
 #[cfg(test)]
@@ -63,10 +63,10 @@ mod tests {
     async fn an_event_goes_an_hour_after_it_was_seen_last() {
         let world = World::new().await;
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
-        let at = |ago: u64| clock::format_seconds(now - Duration::from_secs(ago));
-        for (name, ago) in [("old", 3_601), ("young", 3_599)] {
+        let (hour, second) = (EVENT_LASTS, Duration::from_secs(1));
+        for (name, seen) in [("old", now - hour), ("young", now - (hour - second)), ("ahead", now + hour)] {
             let about = json!({"kind": "Pod", "name": "p", "namespace": "default"});
-            let event = json!({"metadata": {"name": name}, "involvedObject": about, "lastTimestamp": at(ago)});
+            let event = json!({"metadata": {"name": name}, "involvedObject": about, "lastTimestamp": clock::format_seconds(seen)});
             world.create("", "events", event).await.unwrap();
         }
         world.registry.expire_once(now).await;

@@ -64,6 +64,17 @@ impl Errors {
         }
     }
 
+    /// Takes causes over, behind its own.
+    pub(crate) fn take_all(&mut self, causes: Vec<Cause>) {
+        causes.into_iter().for_each(|cause| self.take(cause));
+    }
+
+    /// The same causes in the order of what they tell, as upstream sorts what it found in maps.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.causes.sort_by_cached_key(|cause| format!("{}: {}", cause.field, cause.message));
+        self
+    }
+
     fn push(&mut self, reason: &str, path: impl Into<String>, message: String) {
         self.take(Cause { reason: reason.into(), message, field: path.into() });
     }

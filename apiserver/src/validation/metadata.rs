@@ -1,10 +1,10 @@
 //! Metadata of every kind: names, labels, annotations, owners, finalizers, and what of it may never change.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, same, text};
 use crate::registry::behaviour::Grammar;
 use crate::schema;
 use serde_json::Value;
-use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, label_value, pairs, path_segment, qualified_name};
+use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, pairs, path_segment, qualified_name};
 
 /// Most bytes of all annotations of an object, keys included.
 const ANNOTATION_BYTES_MAX: usize = 256 << 10;
@@ -28,7 +28,7 @@ pub fn name(grammar: Grammar, name: &str, is_prefix: bool) -> Vec<String> {
     }
 }
 
-pub(super) fn label_1035(name: &str) -> Vec<String> {
+pub(crate) fn label_1035(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 63 {
         wrong.push("must be no more than 63 bytes".to_owned());
@@ -46,25 +46,61 @@ pub(super) fn label_1035(name: &str) -> Vec<String> {
 
 /// What is wrong with the metadata of an object.
 pub(crate) fn check(object: &Value, grammar: Grammar, namespaced: bool, errors: &mut Errors) {
-    let meta = Meta::of(object);
-    let generated = text(&object["metadata"]["generateName"]);
+    let (meta, path) = (&object["metadata"], "metadata");
+    check_names(meta, grammar, path, errors);
+    check_namespace(text(&meta["namespace"]), namespaced, path, errors);
+    check_rest(meta, path, errors);
+}
+
+/// What is wrong with the metadata of an object that stands in a custom resource. It needs no name.
+pub(crate) fn check_embedded(meta: &Value, path: &str, errors: &mut Errors) {
+    if !text(&meta["name"]).is_empty() || !text(&meta["generateName"]).is_empty() {
+        let mut named = meta.clone();
+        let name = if text(&meta["name"]).is_empty() { "fakename" } else { text(&meta["name"]) };
+        named["name"] = name.into();
+        check_names(&named, Grammar::PathSegment, path, errors);
+    }
+    let namespace = text(&meta["namespace"]);
+    check_namespace(namespace, !namespace.is_empty(), path, errors);
+    check_rest(meta, path, errors);
+}
+
+/// What is wrong with the metadata of a template that may say labels and annotations, and nothing else.
+pub(super) fn check_template(meta: &Value, path: &str, errors: &mut Errors) {
+    annotations(&meta["annotations"], &child(path, "annotations"), errors);
+    labels(&meta["labels"], &child(path, "labels"), errors);
+    let others = meta.as_object().into_iter().flatten().filter(|(_, value)| !same(value, &Value::Null));
+    for (name, _) in others.filter(|(name, _)| !["annotations", "labels"].contains(&name.as_str())) {
+        errors.forbidden(child(path, name), "cannot be set");
+    }
+}
+
+fn check_names(meta: &Value, grammar: Grammar, path: &str, errors: &mut Errors) {
+    let generated = text(&meta["generateName"]);
     if !generated.is_empty() {
-        errors.grammar("metadata.generateName", generated, name(grammar, generated, true));
+        errors.grammar(&child(path, "generateName"), generated, name(grammar, generated, true));
     }
-    match meta.name() {
-        "" => errors.required("metadata.name", "name or generateName is required"),
-        given => errors.grammar("metadata.name", given, name(grammar, given, false)),
+    match text(&meta["name"]) {
+        "" => errors.required(child(path, "name"), "name or generateName is required"),
+        given => errors.grammar(&child(path, "name"), given, name(grammar, given, false)),
     }
-    match (namespaced, meta.namespace()) {
-        (true, "") => errors.required("metadata.namespace", ""),
-        (true, namespace) => errors.grammar("metadata.namespace", namespace, dns_label(namespace)),
+}
+
+fn check_namespace(namespace: &str, namespaced: bool, path: &str, errors: &mut Errors) {
+    let path = child(path, "namespace");
+    match (namespaced, namespace) {
+        (true, "") => errors.required(path, ""),
+        (true, namespace) => errors.grammar(&path, namespace, dns_label(namespace)),
         (false, "") => {}
-        (false, _) => errors.forbidden("metadata.namespace", "not allowed on this type"),
+        (false, _) => errors.forbidden(path, "not allowed on this type"),
     }
-    labels(&object["metadata"]["labels"], "metadata.labels", errors);
-    annotations(&object["metadata"]["annotations"], "metadata.annotations", errors);
-    owners(&object["metadata"]["ownerReferences"], errors);
-    finalizers(&object["metadata"]["finalizers"], errors);
+}
+
+fn check_rest(meta: &Value, path: &str, errors: &mut Errors) {
+    labels(&meta["labels"], &child(path, "labels"), errors);
+    annotations(&meta["annotations"], &child(path, "annotations"), errors);
+    owners(&meta["ownerReferences"], &child(path, "ownerReferences"), errors);
+    finalizers(&meta["finalizers"], &child(path, "finalizers"), errors);
 }
 
 /// What is wrong with labels.
@@ -86,38 +122,38 @@ fn annotations(annotations: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn owners(owners: &Value, errors: &mut Errors) {
-    let path = "metadata.ownerReferences";
-    let mut controller: Option<&str> = None;
-    for (at, owner) in list(owners).iter().enumerate() {
-        let path = index(path, at);
+/// Upstream tells of no owner by its place in the list.
+fn owners(owners: &Value, path: &str, errors: &mut Errors) {
+    let mut controller: Option<String> = None;
+    for owner in list(owners) {
         let version = text(&owner["apiVersion"]);
-        if version.rsplit('/').next().unwrap_or_default().is_empty() {
-            errors.invalid_text(child(&path, "apiVersion"), version, "version must not be empty");
+        if version.matches('/').count() > 1 || version.rsplit('/').next().unwrap_or_default().is_empty() {
+            errors.invalid_text(child(path, "apiVersion"), version, "version must not be empty");
         }
         for field in ["kind", "name", "uid"] {
             if text(&owner[field]).is_empty() {
-                errors.invalid_text(child(&path, field), "", "must not be empty");
+                errors.invalid_text(child(path, field), "", "must not be empty");
             }
         }
         if version == "v1" && owner["kind"] == "Event" {
-            errors.invalid_text(&path, "/v1, Kind=Event", "/v1, Kind=Event is disallowed from being an owner");
+            errors.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner");
         }
         if owner["controller"] == true {
-            if let Some(first) = controller {
-                let second = text(&owner["name"]);
-                let detail = format!(
-                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
-                );
-                errors.invalid("metadata.ownerReferences", owners, &detail);
+            let own = format!("{}/{}", text(&owner["kind"]), text(&owner["name"]));
+            match &controller {
+                None => controller = Some(own),
+                Some(first) => {
+                    let detail = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {own}"
+                    );
+                    errors.invalid(path, owners, &detail);
+                }
             }
-            controller = Some(text(&owner["name"]));
         }
     }
 }
 
-fn finalizers(finalizers: &Value, errors: &mut Errors) {
-    let path = "metadata.finalizers";
+fn finalizers(finalizers: &Value, path: &str, errors: &mut Errors) {
     let names: Vec<&str> = list(finalizers).iter().map(text).collect();
     for name in &names {
         errors.grammar(path, name, qualified_name(name));
@@ -211,10 +247,43 @@ mod tests {
     }
 
     #[test]
+    fn owners_are_told_of_without_their_place() {
+        let owners = json!([{"apiVersion": "v1", "kind": "Event", "name": "a", "uid": ""}]);
+        assert_eq!(
+            wrong(&json!({"metadata": {"name": "a", "ownerReferences": owners}}), false),
+            [
+                "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty",
+                "metadata.ownerReferences: Invalid value: {\"apiVersion\":\"v1\",\"kind\":\"Event\",\"name\":\"a\",\"uid\":\"\"}: /v1, Kind=Event is disallowed from being an owner",
+            ]
+        );
+    }
+
+    #[test]
+    fn metadata_inside_of_objects_needs_no_name_and_templates_have_none() {
+        let told = |errors: Errors| {
+            errors
+                .into_causes()
+                .into_iter()
+                .map(|cause| format!("{}: {}", cause.field, cause.message))
+                .collect::<Vec<_>>()
+        };
+        let mut errors = Errors::default();
+        check_embedded(&json!({"labels": {"a": "b"}, "namespace": "-"}), "spec.object.metadata", &mut errors);
+        let found = told(errors);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("spec.object.metadata.namespace: Invalid value: \"-\": a lowercase RFC 1123 label")
+        );
+        let mut errors = Errors::default();
+        check_template(&json!({"labels": {"a": "b"}, "name": "x", "finalizers": []}), "metadata", &mut errors);
+        assert_eq!(told(errors), ["metadata.name: Forbidden: cannot be set"]);
+    }
+
+    #[test]
     fn a_second_controller_is_refused() {
         let owner = |name| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u", "controller": true});
         let found = wrong(&json!({"metadata": {"name": "a", "ownerReferences": [owner("x"), owner("y")]}}), false);
-        assert!(found[0].ends_with("in references for x and y"), "{found:?}");
+        assert!(found[0].ends_with("in references for Pod/x and Pod/y"), "{found:?}");
     }
 
     #[test]

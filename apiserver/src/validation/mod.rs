@@ -2,6 +2,7 @@
 //! order, paths, reasons and words.
 
 mod affinity;
+mod api_service;
 mod autoscaling;
 mod batch;
 mod certificates;
@@ -16,6 +17,7 @@ pub mod endpoints;
 mod environment;
 mod event;
 mod field;
+mod flow_control;
 mod ingress;
 mod ip;
 mod job_policy;
@@ -170,6 +172,9 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check(object, errors),
         ("coordination.k8s.io", "Lease") => cluster::check_lease(object, errors),
         ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice(object, errors),
+        ("apiregistration.k8s.io", "APIService") => api_service::check(object, errors),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow_control::check_schema(object, errors),
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => flow_control::check_level(object, errors),
         ("networking.k8s.io", "Ingress") => ingress::check(object, errors),
         ("networking.k8s.io", "IngressClass") => ingress::check_class(object, errors),
         ("networking.k8s.io", "NetworkPolicy") => network_policy::check(object, errors),

@@ -2,7 +2,7 @@
 
 use super::container::{self, Around};
 use super::field::{Errors, child, index, list, text};
-use super::{affinity, security, volume};
+use super::{affinity, resources, security, volume};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, pairs, qualified_name};
@@ -60,6 +60,7 @@ pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
 fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
     let volumes = volume::check(&spec["volumes"], &child(path, "volumes"), errors);
     container::check_all(&Around { spec, volumes: &volumes }, path, errors);
+    resources::check_of_pod(&spec["resources"], &child(path, "resources"), errors);
     check_host_network(spec, is_pod, path, errors);
     errors.one_of(&child(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(

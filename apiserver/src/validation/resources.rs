@@ -21,13 +21,24 @@ const OF_QUOTAS: [&str; 10] = [
 ];
 
 pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
+    check_with(resources, path, check_name, errors);
+}
+
+/// What a pod asks for as a whole.
+pub(super) fn check_of_pod(resources: &Value, path: &str, errors: &mut Errors) {
+    check_with(resources, path, check_name_of_pod, errors);
+}
+
+type CheckName = fn(name: &str, path: &str, errors: &mut Errors);
+
+fn check_with(resources: &Value, path: &str, names: CheckName, errors: &mut Errors) {
     let (limits_path, requests_path) = (child(path, "limits"), child(path, "requests"));
     let (limits, requests) = (amounts(&resources["limits"]), amounts(&resources["requests"]));
     for (name, (amount, shown)) in &limits {
-        check_amount(name, *amount, shown, &key(&limits_path, name), errors);
+        check_amount((name, names), *amount, shown, &key(&limits_path, name), errors);
     }
     for (name, (amount, shown)) in &requests {
-        check_amount(name, *amount, shown, &key(&requests_path, name), errors);
+        check_amount((name, names), *amount, shown, &key(&requests_path, name), errors);
         let shared = is_native(name) && !name.starts_with("hugepages-");
         match limits.get(name) {
             Some((limit, told)) if amount != limit && !shared => {
@@ -57,8 +68,8 @@ fn amounts(map: &Value) -> BTreeMap<&str, (Quantity, String)> {
         .collect()
 }
 
-fn check_amount(name: &str, amount: Quantity, shown: &str, path: &str, errors: &mut Errors) {
-    check_name(name, path, errors);
+fn check_amount((name, names): (&str, CheckName), amount: Quantity, shown: &str, path: &str, errors: &mut Errors) {
+    names(name, path, errors);
     if amount.nanos() < 0 {
         errors.invalid_text(path, shown, "must be greater than or equal to 0");
     }
@@ -86,6 +97,16 @@ pub(super) fn check_name(name: &str, path: &str, errors: &mut Errors) {
         errors.invalid_text(path, name, "must be a standard resource type or fully qualified");
     }
     errors.invalid_text(path, name, "must be a standard resource for containers");
+}
+
+/// What is wrong with the name of something that pods use as wholes.
+fn check_name_of_pod(name: &str, path: &str, errors: &mut Errors) {
+    let mut wrong = Errors::default();
+    check_name(name, path, &mut wrong);
+    if wrong.is_empty() && !["cpu", "memory"].contains(&name) && !name.starts_with("hugepages-") {
+        wrong.unsupported(path, name, &["cpu", "hugepages-", "memory"]);
+    }
+    errors.append(wrong);
 }
 
 /// Kubernetes' own resources have no domain, or its domain.

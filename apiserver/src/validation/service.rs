@@ -81,6 +81,11 @@ fn check_families(spec: &Value, kind: &str, errors: &mut Errors) {
     }
     let known = ["PreferDualStack", "RequireDualStack", "SingleStack"];
     errors.known("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], &known);
+    if spec["ipFamilyPolicy"] == "RequireDualStack" {
+        // There is one range of addresses, and so one family.
+        let why = "Cluster is not configured for dual-stack services";
+        errors.invalid("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], why);
+    }
 }
 
 /// Ports, and ports on nodes, that are there twice.

@@ -3,6 +3,7 @@
 use super::environment::{check_field, check_resource};
 use super::field::{Errors, child, index, list, text};
 use super::security::check_descending;
+use super::{claim, metadata};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -113,6 +114,11 @@ fn check_source(source: &Value, kind: &str, path: &str, errors: &mut Errors) {
         "csi" => errors.needed(child(path, "driver"), &source["driver"], ""),
         "ephemeral" if !source["volumeClaimTemplate"].is_object() => {
             errors.required(child(path, "volumeClaimTemplate"), "");
+        }
+        "ephemeral" => {
+            let (template, path) = (&source["volumeClaimTemplate"], child(path, "volumeClaimTemplate"));
+            metadata::check_template(&template["metadata"], &child(&path, "metadata"), errors);
+            claim::check_spec(&template["spec"], &child(&path, "spec"), errors);
         }
         "projected" => check_projected(source, path, errors),
         "image" => {

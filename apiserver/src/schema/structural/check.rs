@@ -1,5 +1,6 @@
 //! Checks a value: upstream's messages, paths and order. What an update leaves as it was is not held against it.
 
+use super::embedded::embedded;
 use super::{Additional, Node, Structural, fields, format, number};
 use crate::schema::model::ListType;
 use crate::validation::Errors;
@@ -330,35 +331,4 @@ fn combined(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: 
         found.note("", What::Composite(format!("{:?} must not validate the schema (not)", shown())));
     }
     found.matches += 1;
-}
-
-/// What is an object of its own inside of another has to say what it is.
-fn embedded(node: &Node, value: &Value, path: &str, errors: &mut Errors) {
-    if node.embedded && !path.is_empty() && value.is_object() {
-        for name in ["apiVersion", "kind"] {
-            errors.needed(format!("{path}.{name}"), &value[name], "must not be empty");
-        }
-    }
-    match value {
-        Value::Object(_) => {
-            for (name, value) in fields(value) {
-                let path = match (node.properties.contains_key(name.as_str()), path.is_empty()) {
-                    (true, true) => name.clone(),
-                    (true, false) => format!("{path}.{name}"),
-                    (false, _) => format!("{path}[{name}]"),
-                };
-                if let Some(below) = node.field(name) {
-                    embedded(below, value, &path, errors);
-                }
-            }
-        }
-        Value::Array(items) => {
-            if let Some(below) = &node.items {
-                for (at, item) in items.iter().enumerate() {
-                    embedded(below, item, &format!("{path}[{at}]"), errors);
-                }
-            }
-        }
-        _ => {}
-    }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod default;
+mod embedded;
 mod format;
 mod lists;
 mod model;

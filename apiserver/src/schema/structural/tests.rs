@@ -156,7 +156,7 @@ fn mistakes_are_told_in_upstreams_words() {
     );
     assert_eq!(
         wrong(&json!({"size": 1, "template": {"kind": "A"}})),
-        [cause("FieldValueRequired", "spec.template.apiVersion", "Required value: must not be empty",)]
+        [cause("FieldValueRequired", "spec.template.apiVersion", "Required value")]
     );
 }
 

@@ -1,6 +1,10 @@
 //! `CustomResourceDefinition`s: names, versions, and what hangs on each version.
 
+mod conversion;
+mod lists;
+mod rules;
 mod schema;
+mod structural;
 
 use super::field::{Errors, index, list, text};
 use super::metadata::label_1035;
@@ -11,6 +15,8 @@ use tinyplane_wire::meta::{Meta, dns_subdomain};
 
 /// Most fields that a version may offer to selectors.
 const SELECTABLE_MAX: usize = 8;
+/// Longest warning that a deprecated version may have its callers told.
+const WARNING_BYTES_MAX: usize = 256;
 const COLUMN_TYPES: &str = "boolean,date,integer,number,string";
 const COLUMN_FORMATS: &str = "byte,date,date-time,double,float,int32,int64,password";
 
@@ -33,7 +39,7 @@ pub(super) fn check(definition: &Value, errors: &mut Errors) {
     }
     check_names(&spec["names"], errors);
     check_common(list(&spec["versions"]), errors);
-    check_conversion(&spec["conversion"], errors);
+    conversion::check(&spec["conversion"], errors);
     check_stored(definition, errors);
     check_approval(definition, errors);
 }
@@ -94,18 +100,17 @@ fn home(versions: &[Value], part: &str, top: &str, at: usize) -> String {
 fn check_versions(versions: &[Value], errors: &mut Errors) {
     let shown = || Value::from(versions.to_vec());
     for (at, version) in versions.iter().enumerate() {
-        let path = index("spec.versions", at);
         if version["schema"]["openAPIV3Schema"].is_null() {
-            errors.required(format!("{path}.schema.openAPIV3Schema"), "schemas are required");
+            errors.required(format!("spec.versions[{at}].schema.openAPIV3Schema"), "");
         }
+    }
+    for (at, version) in versions.iter().enumerate() {
+        let path = index("spec.versions", at);
         let complaints = label_1035(text(&version["name"]));
         if !complaints.is_empty() {
             errors.invalid(format!("{path}.name"), &version["name"], &complaints.join(","));
         }
-        if version["deprecated"] != true && !version["deprecationWarning"].is_null() {
-            let why = "can only be set for deprecated versions";
-            errors.invalid(format!("{path}.deprecationWarning"), &version["deprecationWarning"], why);
-        }
+        check_deprecation(version, &format!("{path}.deprecationWarning"), errors);
         if home(versions, "schema", "validation", at).starts_with("spec.versions") {
             check_parts(versions, at, errors);
         }
@@ -116,6 +121,24 @@ fn check_versions(versions: &[Value], errors: &mut Errors) {
     }
     if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
         errors.invalid("spec.versions", &shown(), "must have exactly one version marked as storage version");
+    }
+}
+
+fn check_deprecation(version: &Value, path: &str, errors: &mut Errors) {
+    let written = &version["deprecationWarning"];
+    let Some(warning) = written.as_str() else { return };
+    if version["deprecated"] != true {
+        return errors.invalid(path, written, "can only be set for deprecated versions");
+    }
+    if warning.len() > WARNING_BYTES_MAX {
+        errors.invalid(path, written, "must be <= 256 characters long");
+    }
+    if warning.is_empty() {
+        errors.invalid(path, written, "must not be an empty string");
+    }
+    if let Some((at, _)) = warning.char_indices().find(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' ')) {
+        let why = "must only contain printable UTF-8 characters; non-printable character found at index";
+        errors.invalid(path, written, &format!("{why} {at}"));
     }
 }
 
@@ -131,7 +154,12 @@ fn check_parts(versions: &[Value], at: usize, errors: &mut Errors) {
     let written = &version["schema"]["openAPIV3Schema"];
     if written.is_object() {
         let path = format!("{}.openAPIV3Schema", home(versions, "schema", "validation", at));
-        schema::check(&path, written, errors);
+        // What all versions share is checked for those of them that have a status.
+        let together = path == "spec.validation.openAPIV3Schema";
+        let mut meant =
+            versions.iter().skip(if together { 0 } else { at }).take(if together { versions.len() } else { 1 });
+        let has_status = meant.any(|version| !version["subresources"]["status"].is_null());
+        schema::check(&path, written, has_status, errors);
     }
     let path = home(versions, "subresources", "subresources", at);
     check_scale(&format!("{path}.scale"), &version["subresources"]["scale"], errors);
@@ -158,14 +186,13 @@ fn check_scale(path: &str, scale: &Value, errors: &mut Errors) {
             }
             continue;
         }
-        let parsed = JsonPath::parse(written);
-        match parsed.as_ref().and_then(JsonPath::names).as_deref() {
-            None => errors.invalid_text(path, written, "must be a simple json path with only . notation"),
-            Some([first, ..]) if root == *first || (root.is_empty() && ["spec", "status"].contains(first)) => {}
-            Some(_) if root.is_empty() => {
-                errors.invalid_text(path, written, "should be a json path under either .spec or .status");
-            }
-            Some(_) => errors.invalid_text(path, written, &format!("should be a json path under .{root}")),
+        let under = |root: &str| written.starts_with(&format!(".{root}."));
+        if !written.starts_with('.') {
+            errors.invalid_text(path, written, "must be a simple json path starting with .");
+        } else if root.is_empty() && !under("spec") && !under("status") {
+            errors.invalid_text(path, written, "should be a json path under either .spec or .status");
+        } else if !root.is_empty() && !under(root) {
+            errors.invalid_text(path, written, &format!("should be a json path under .{root}"));
         }
     }
 }
@@ -183,7 +210,13 @@ fn check_column(path: &str, column: &Value, errors: &mut Errors) {
     if !format.is_empty() && !COLUMN_FORMATS.split(',').any(|known| known == format) {
         errors.invalid_text(format!("{path}.format"), format, &format!("must be one of {COLUMN_FORMATS}"));
     }
-    errors.needed(format!("{path}.JSONPath"), &column["jsonPath"], "");
+    match text(&column["jsonPath"]) {
+        "" => errors.required(format!("{path}.JSONPath"), ""),
+        written if written.starts_with('.') => {}
+        written => {
+            errors.invalid_text(format!("{path}.JSONPath"), written, "must be a simple json path starting with .");
+        }
+    }
 }
 
 fn check_selectable(path: &str, version: &Value, errors: &mut Errors) {
@@ -217,32 +250,6 @@ fn check_selectable(path: &str, version: &Value, errors: &mut Errors) {
     }
     if fields.len() > SELECTABLE_MAX {
         errors.too_many(path, fields.len(), SELECTABLE_MAX);
-    }
-}
-
-fn check_conversion(conversion: &Value, errors: &mut Errors) {
-    if conversion.is_null() {
-        return;
-    }
-    errors.one_of("spec.conversion.strategy", &conversion["strategy"], &["None", "Webhook"]);
-    let webhook = &conversion["webhook"];
-    if conversion["strategy"] != "Webhook" {
-        if !webhook["clientConfig"].is_null() {
-            errors.forbidden(
-                "spec.conversion.webhookClientConfig",
-                "should not be set when strategy is not set to Webhook",
-            );
-        }
-        return;
-    }
-    let client = &webhook["clientConfig"];
-    if client.is_null() {
-        errors.required("spec.conversion.webhookClientConfig", "required when strategy is set to Webhook");
-    } else if client["url"].is_null() == client["service"].is_null() {
-        errors.required("spec.conversion.webhookClientConfig", "exactly one of url or service is required");
-    }
-    if list(&webhook["conversionReviewVersions"]).is_empty() {
-        errors.required("spec.conversion.conversionReviewVersions", "");
     }
 }
 

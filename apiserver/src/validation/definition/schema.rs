@@ -1,67 +1,123 @@
-//! The schema of a version: what `OpenAPI` allows and definitions do not, and what makes a schema structural.
+//! The schema of a version: what `OpenAPI` allows and definitions do not.
 
-use crate::schema::structural::{Structural, pattern};
+use super::structural::Place;
+use super::{lists, rules, structural};
+use crate::schema::structural::Structural;
 use crate::validation::field::{Errors, child, index, key, list, text};
 use serde_json::Value;
 
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 /// No schema is looked at deeper than this; decoding refuses what is deeper.
-const DEPTH_MAX: usize = 128;
+pub(super) const DEPTH_MAX: usize = 128;
+/// What no schema may say, beside what is wrong by its value.
+const UNKNOWN: [&str; 6] = ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"];
+/// What a root may say where the status is a subresource, by the names of Go's fields and JSON's.
+const AT_ROOT: [(&str, &str); 22] = [
+    ("Description", "description"),
+    ("Type", "type"),
+    ("Format", "format"),
+    ("Title", "title"),
+    ("Maximum", "maximum"),
+    ("ExclusiveMaximum", "exclusiveMaximum"),
+    ("Minimum", "minimum"),
+    ("ExclusiveMinimum", "exclusiveMinimum"),
+    ("MaxLength", "maxLength"),
+    ("MinLength", "minLength"),
+    ("Pattern", "pattern"),
+    ("MaxItems", "maxItems"),
+    ("MinItems", "minItems"),
+    ("UniqueItems", "uniqueItems"),
+    ("MultipleOf", "multipleOf"),
+    ("Required", "required"),
+    ("Items", "items"),
+    ("Properties", "properties"),
+    ("ExternalDocs", "externalDocs"),
+    ("Example", "example"),
+    ("XPreserveUnknownFields", "x-kubernetes-preserve-unknown-fields"),
+    ("XValidations", "x-kubernetes-validations"),
+];
 
-/// Where a schema stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Root,
-    Item,
-    Field,
-}
-
-pub(super) fn check(path: &str, schema: &Value, errors: &mut Errors) {
+/// What is wrong with a version's schema. With a status of its own, that is checked by what stands in its properties alone.
+pub(super) fn check(path: &str, schema: &Value, has_status: bool, errors: &mut Errors) {
+    if has_status {
+        check_root(path, schema, errors);
+    }
     if schema["nullable"] == true {
         errors.forbidden(format!("{path}.nullable"), "nullable cannot be true at the root");
     }
-    standard(path, schema, 0, errors);
-    let mut found = Errors::default();
-    structural(path, schema, Place::Root, 0, &mut found);
-    if found.is_empty() {
-        Structural::compile(Some(schema)).check_defaults(path, errors);
+    if can_be_structural(schema, 0) {
+        let found = structural::check(path, schema);
+        if found.is_empty() {
+            Structural::compile(Some(schema)).check_defaults(path, errors);
+        }
+        errors.append(found);
     }
-    errors.append(found);
+    standard(path, schema, &Inside::default(), 0, errors);
 }
 
-fn is(schema: &Value, name: &str) -> bool {
-    schema[name] == true
+/// Whether a value is as good as none where Go keeps it by value.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+fn check_root(path: &str, schema: &Value, errors: &mut Errors) {
+    let kind = text(&schema["type"]);
+    if !kind.is_empty() && kind != "object" {
+        let why =
+            "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled";
+        return errors.invalid_text(format!("{path}.type"), kind, why);
+    }
+    let mut said = schema.as_object().into_iter().flatten().filter(|(_, value)| !is_nothing(value));
+    if said.any(|(name, _)| !AT_ROOT.iter().any(|(_, known)| known == name)) {
+        let names: Vec<&str> = AT_ROOT.iter().map(|(name, _)| *name).collect();
+        let why = format!(
+            "only [{}] fields are allowed at the root of the schema if the status subresource is enabled",
+            names.join(" ")
+        );
+        errors.invalid(path, schema, &why);
+    }
+}
+
+/// Whether nothing in a schema keeps it from being looked at as a structural one.
+fn can_be_structural(schema: &Value, depth: usize) -> bool {
+    let unknown = UNKNOWN.iter().chain(&["$schema"]).any(|name| !is_nothing(&schema[*name]));
+    let nested = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(|name| list(&schema[name]));
+    let not = Some(&schema["not"]).filter(|not| not.is_object());
+    depth > DEPTH_MAX
+        || !unknown
+            && !schema["items"].is_array()
+            && below("", schema).iter().all(|(_, one, _)| can_be_structural(one, depth + 1))
+            && nested.chain(not).all(|one| can_be_structural(one, depth + 1))
 }
 
 /// The schemas below one, with their paths and where they stand.
-fn below<'v>(path: &str, schema: &'v Value) -> Vec<(String, &'v Value, Place)> {
-    let fields = schema["properties"].as_object().into_iter().flatten();
-    let fields = fields.map(|(name, one)| (key(&child(path, "properties"), name), one, Place::Field));
+pub(super) fn below<'v>(path: &str, schema: &'v Value) -> Vec<(String, &'v Value, Place)> {
     let others = [("items", Place::Item), ("additionalProperties", Place::Field)].into_iter();
     let others = others.map(|(name, place)| (child(path, name), &schema[name], place));
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    let fields = fields.map(|(name, one)| (key(&child(path, "properties"), name), one, Place::Field));
     fields.chain(others.filter(|(_, one, _)| one.is_object())).collect()
 }
 
-/// What no schema of a definition may say.
-fn standard(path: &str, schema: &Value, depth: usize, errors: &mut Errors) {
+/// What surrounds a schema.
+#[derive(Clone, Default)]
+struct Inside {
+    /// It is of what the server itself knows: of `apiVersion`, `kind` or `metadata`.
+    meta: bool,
+    /// Why nothing may have a default.
+    no_default: Option<String>,
+}
+
+fn standard(path: &str, schema: &Value, inside: &Inside, depth: usize, errors: &mut Errors) {
     if depth > DEPTH_MAX {
         return;
     }
-    let kind = text(&schema["type"]);
-    if kind == "null" {
-        errors.forbidden(format!("{path}.type"), "type cannot be set to null, use nullable as an alternative");
-    } else if !kind.is_empty() && !TYPES.contains(&kind) {
-        errors.unsupported(format!("{path}.type"), kind, &TYPES);
-    }
-    for name in ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"] {
-        if !schema[name].is_null() {
-            errors.forbidden(format!("{path}.{name}"), &format!("{name} is not supported"));
-        }
-    }
-    if schema["items"].is_array() {
-        errors.forbidden(format!("{path}.items"), "items must be a schema object and not an array");
-    }
-    if is(schema, "uniqueItems") {
+    check_words(path, schema, inside, errors);
+    if schema["uniqueItems"] == true {
         let why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
         errors.forbidden(format!("{path}.uniqueItems"), why);
     }
@@ -70,230 +126,66 @@ fn standard(path: &str, schema: &Value, depth: usize, errors: &mut Errors) {
         let why = "additionalProperties and properties are mutual exclusive";
         errors.forbidden(format!("{path}.additionalProperties"), why);
     }
+    if schema["additionalProperties"].is_object() {
+        let mut inside = inside.clone();
+        if inside.meta {
+            inside.no_default = Some("inside additionalProperties applying to object metadata".into());
+        }
+        standard(&child(path, "additionalProperties"), &schema["additionalProperties"], &inside, depth + 1, errors);
+    }
+    for (name, one) in schema["properties"].as_object().into_iter().flatten() {
+        let mut inside = inside.clone();
+        let is_root = depth == 0;
+        if (is_root || schema["x-kubernetes-embedded-resource"] == true)
+            && ["metadata", "kind", "apiVersion"].contains(&name.as_str())
+        {
+            inside.meta = true;
+            if is_root {
+                inside.no_default = Some(format!("in top-level {name}"));
+            }
+        }
+        standard(&key(&child(path, "properties"), name), one, &inside, depth + 1, errors);
+    }
+    if schema["not"].is_object() {
+        standard(&child(path, "not"), &schema["not"], inside, depth + 1, errors);
+    }
+    for name in ["allOf", "oneOf", "anyOf"] {
+        for (at, one) in list(&schema[name]).iter().enumerate() {
+            standard(&index(&child(path, name), at), one, inside, depth + 1, errors);
+        }
+    }
+    if schema["items"].is_object() {
+        standard(&child(path, "items"), &schema["items"], inside, depth + 1, errors);
+    }
     if schema["x-kubernetes-preserve-unknown-fields"] == false {
         let why = "must be true or undefined";
         errors.invalid(format!("{path}.x-kubernetes-preserve-unknown-fields"), &false.into(), why);
     }
-    lists(path, schema, errors);
-    for (path, one, _) in below(path, schema) {
-        standard(&path, one, depth + 1, errors);
-    }
+    lists::check(path, schema, errors);
+    rules::check(path, schema, errors);
 }
 
-fn lists(path: &str, schema: &Value, errors: &mut Errors) {
-    let (kind, list_type) = (text(&schema["type"]), text(&schema["x-kubernetes-list-type"]));
-    let map_type = text(&schema["x-kubernetes-map-type"]);
-    let of_kind = |wanted: &str, name: &str, errors: &mut Errors| {
-        let why = format!("must be {wanted} if {name} is specified");
-        if kind.is_empty() {
-            errors.required(format!("{path}.type"), &why);
-        } else if kind != wanted {
-            errors.invalid_text(format!("{path}.type"), kind, &why);
-        }
-    };
-    if !map_type.is_empty() {
-        of_kind("object", "x-kubernetes-map-type", errors);
-        if !["atomic", "granular"].contains(&map_type) {
-            errors.unsupported(format!("{path}.x-kubernetes-map-type"), map_type, &["atomic", "granular"]);
-        }
-    }
-    if !list_type.is_empty() {
-        of_kind("array", "x-kubernetes-list-type", errors);
-        if !["atomic", "set", "map"].contains(&list_type) {
-            errors.unsupported(format!("{path}.x-kubernetes-list-type"), list_type, &["atomic", "set", "map"]);
-        }
-    }
-    let keys = list(&schema["x-kubernetes-list-map-keys"]);
-    let at_keys = format!("{path}.x-kubernetes-list-map-keys");
-    if !keys.is_empty() && list_type != "map" {
-        let (at, why) =
-            (format!("{path}.x-kubernetes-list-type"), "must be map if x-kubernetes-list-map-keys is non-empty");
-        if list_type.is_empty() { errors.required(at, why) } else { errors.invalid_text(at, list_type, why) }
-    }
-    if list_type != "map" {
-        return;
-    }
-    if keys.is_empty() {
-        errors.required(&at_keys, "must not be empty if x-kubernetes-list-type is map");
-    }
-    let items = &schema["items"];
-    if items.is_null() {
-        errors.required(format!("{path}.items"), "must have a schema if x-kubernetes-list-type is map");
-        return;
-    }
-    if items["type"] != "object" {
-        let why = "must be object if parent array's x-kubernetes-list-type is map";
-        errors.invalid(format!("{path}.items.type"), &items["type"], why);
-    }
-    for (at, name) in keys.iter().enumerate() {
-        let field = &items["properties"][text(name)];
-        let path = key(&format!("{path}.items.properties"), text(name));
-        if field.is_null() {
-            errors.invalid(
-                &at_keys,
-                &schema["x-kubernetes-list-map-keys"],
-                "entries must all be names of item properties",
-            );
-        } else if ["array", "object"].contains(&text(&field["type"])) {
-            let why = "must be a scalar type if parent array's x-kubernetes-list-type is map";
-            errors.invalid(format!("{path}.type"), &items["type"], why);
-        } else if field["default"].is_null() && !list(&items["required"]).contains(name) {
-            let why =
-                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property";
-            errors.required(format!("{path}.default"), why);
-        }
-        if keys[..at].contains(name) {
-            errors.invalid(&at_keys, &schema["x-kubernetes-list-map-keys"], "must not contain duplicate entries");
-        }
-    }
-}
-
-/// What makes pruning and defaulting possible without looking at values.
-fn structural(path: &str, schema: &Value, place: Place, depth: usize, errors: &mut Errors) {
-    if depth > DEPTH_MAX {
-        return;
-    }
+/// The words that no schema of a definition may say.
+fn check_words(path: &str, schema: &Value, inside: &Inside, errors: &mut Errors) {
     let kind = text(&schema["type"]);
-    let embedded = is(schema, "x-kubernetes-embedded-resource");
-    let free = is(schema, "x-kubernetes-preserve-unknown-fields");
-    if kind == "array" && schema["items"].is_null() {
-        errors.required(format!("{path}.items"), "must be specified");
+    if !kind.is_empty() && !TYPES.contains(&kind) {
+        errors.unsupported(format!("{path}.type"), kind, &TYPES);
     }
-    if place == Place::Root && schema["additionalProperties"].is_object() {
-        errors.forbidden(format!("{path}.additionalProperties"), "must not be used at the root");
+    if let Some(why) = inside.no_default.as_ref().filter(|_| !schema["default"].is_null()) {
+        errors.forbidden(format!("{path}.default"), &format!("must not be set {why}"));
     }
-    if is(schema, "x-kubernetes-int-or-string") {
-        for name in ["x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"] {
-            if is(schema, name) {
-                errors.invalid(
-                    format!("{path}.{name}"),
-                    &true.into(),
-                    "must be false if x-kubernetes-int-or-string is true",
-                );
-            }
-        }
-    } else if embedded && kind != "object" {
-        let why = "must be object if x-kubernetes-embedded-resource is true";
-        match kind {
-            "" => errors.required(format!("{path}.type"), why),
-            kind => errors.invalid_text(format!("{path}.type"), kind, why),
-        }
-    } else if kind.is_empty() && !free {
-        errors.required(
-            format!("{path}.type"),
-            match place {
-                Place::Root => "must not be empty at the root",
-                Place::Item => "must not be empty for specified array items",
-                Place::Field => "must not be empty for specified object fields",
-            },
-        );
-    }
-    if place == Place::Root && !kind.is_empty() && kind != "object" {
-        errors.invalid_text(format!("{path}.type"), kind, "must be object at the root");
-    }
-    if embedded && !schema["additionalProperties"].is_null() {
-        let why = "must not be used if x-kubernetes-embedded-resource is set";
-        errors.forbidden(format!("{path}.additionalProperties"), why);
-    }
-    if embedded && !free && schema["properties"].as_object().is_none_or(serde_json::Map::is_empty) {
-        let why =
-            "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields";
-        errors.required(format!("{path}.properties"), why);
-    }
-    if embedded || place == Place::Root {
-        for name in ["apiVersion", "kind"] {
-            let field = &schema["properties"][name];
-            if !field.is_null() && field["type"] != "string" {
-                let path = format!("{}.type", key(&child(path, "properties"), name));
-                errors.invalid(path, &field["type"], "must be string");
-            }
-        }
-        check_metadata(path, &schema["properties"]["metadata"], errors);
-    }
-    check_pattern(path, schema, errors);
-    for name in ["allOf", "anyOf", "oneOf"] {
-        for (at, one) in list(&schema[name]).iter().enumerate() {
-            nested(&index(&child(path, name), at), one, is(schema, "x-kubernetes-int-or-string"), depth + 1, errors);
+    for name in UNKNOWN {
+        if !schema[name].is_null() {
+            errors.forbidden(format!("{path}.{name}"), &format!("{name} is not supported"));
         }
     }
-    if schema["not"].is_object() {
-        nested(&child(path, "not"), &schema["not"], false, depth + 1, errors);
+    if kind == "null" {
+        errors.forbidden(format!("{path}.type"), "type cannot be set to null, use nullable as an alternative");
     }
-    for (path, one, place) in below(path, schema) {
-        structural(&path, one, place, depth + 1, errors);
+    if !list(&schema["items"]).is_empty() {
+        errors.forbidden(format!("{path}.items"), "items must be a schema object and not an array");
     }
-}
-
-/// Of metadata, only the name can be limited.
-fn check_metadata(path: &str, metadata: &Value, errors: &mut Errors) {
-    if metadata.is_null() {
-        return;
-    }
-    let path = key(&child(path, "properties"), "metadata");
-    if metadata["type"] != "object" {
-        errors.invalid(format!("{path}.type"), &metadata["type"], "must be object");
-    }
-    let mut fields = metadata["properties"].as_object().into_iter().flatten();
-    let mut others = metadata
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| !["type", "properties", "description", "title"].contains(&name.as_str()));
-    if fields.any(|(name, _)| name != "name" && name != "generateName") || others.next().is_some() {
-        let why = "must not specify anything other than name and generateName, but metadata is implicitly specified";
-        errors.forbidden(path, why);
-    }
-}
-
-fn check_pattern(path: &str, schema: &Value, errors: &mut Errors) {
-    let written = text(&schema["pattern"]);
-    if let Err(error) = pattern::compile(written) {
-        let why = format!("must be a valid regular expression, but isn't: {error}");
-        errors.invalid_text(format!("{path}.pattern"), written, &why);
-    }
-}
-
-/// What stands in `allOf`, `anyOf`, `oneOf` and `not` limits values, and declares nothing.
-fn nested(path: &str, schema: &Value, of_int_or_string: bool, depth: usize, errors: &mut Errors) {
-    if depth > DEPTH_MAX {
-        return;
-    }
-    // The one exception: an integer or a text, said in two ways.
-    let kind = text(&schema["type"]);
-    if !(kind.is_empty() || of_int_or_string && ["integer", "string"].contains(&kind)) {
-        errors.forbidden(format!("{path}.type"), "must be empty to be structural");
-    }
-    for (name, why) in [
-        ("additionalProperties", "must be undefined to be structural"),
-        ("default", "must be undefined to be structural"),
-        ("title", "must be empty to be structural"),
-        ("description", "must be empty to be structural"),
-        ("nullable", "must be false to be structural"),
-        ("x-kubernetes-preserve-unknown-fields", "must be false to be structural"),
-        ("x-kubernetes-embedded-resource", "must be false to be structural"),
-        ("x-kubernetes-int-or-string", "must be false to be structural"),
-        ("x-kubernetes-list-map-keys", "must be empty to be structural"),
-        ("x-kubernetes-list-type", "must be undefined to be structural"),
-        ("x-kubernetes-map-type", "must be undefined to be structural"),
-    ] {
-        if !matches!(schema[name], Value::Null | Value::Bool(false)) {
-            errors.forbidden(format!("{path}.{name}"), why);
-        }
-    }
-    if !schema["properties"]["metadata"].is_null() {
-        let path = key(&child(path, "properties"), "metadata");
-        errors.forbidden(path, "must not be specified in a nested context");
-    }
-    check_pattern(path, schema, errors);
-    for name in ["allOf", "anyOf", "oneOf"] {
-        for (at, one) in list(&schema[name]).iter().enumerate() {
-            nested(&index(&child(path, name), at), one, of_int_or_string, depth + 1, errors);
-        }
-    }
-    if schema["not"].is_object() {
-        nested(&child(path, "not"), &schema["not"], false, depth + 1, errors);
-    }
-    for (path, one, _) in below(path, schema) {
-        nested(&path, one, false, depth + 1, errors);
+    if inside.meta && schema["x-kubernetes-embedded-resource"] == true {
+        errors.forbidden(format!("{path}.x-kubernetes-embedded-resource"), "must not be used inside of resource meta");
     }
 }

@@ -100,8 +100,8 @@ fn schemas_have_to_be_structural() {
         (
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "string"}}),
             vec![
-                ".additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive",
                 ".additionalProperties: Forbidden: must not be used at the root",
+                ".additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive",
             ],
         ),
         (
@@ -117,6 +117,23 @@ fn schemas_have_to_be_structural() {
             vec![
                 ".properties[a].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map",
             ],
+        ),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "object"}}}}),
+            vec![
+                ".properties[a].items.x-kubernetes-map-type: Invalid value: null: must be atomic as item of a list with x-kubernetes-list-type=set",
+            ],
+        ),
+        (
+            json!({"type": "object", "allOf": [{"properties": {"a": {"minimum": 1}}, "x-kubernetes-validations": [{"rule": "true"}]}]}),
+            vec![
+                ".allOf[0].x-kubernetes-validations: Forbidden: must be empty to be structural",
+                ".properties[a]: Required value: because it is defined in spec.validation.openAPIV3Schema.allOf[0].properties[a]",
+            ],
+        ),
+        (
+            json!({"type": "object", "properties": {"metadata": {"type": "object", "properties": {"name": {"type": "string", "default": "a"}}}}}),
+            vec![".properties[metadata].properties[name].default: Forbidden: must not be set in top-level metadata"],
         ),
         (
             json!({"type": "object", "properties": {"a": {"$ref": "#/b", "type": "string"}}}),
@@ -165,4 +182,95 @@ fn defaults_have_to_fit_their_schemas() {
         with(json!({"deep": {"type": "object", "properties": {"a": {"type": "string"}}, "default": {"b": "c"}}})),
         [format!("{at}[deep].default: Invalid value: {{\"b\":\"c\"}}: must not have unknown fields")]
     );
+}
+
+#[test]
+fn rules_are_judged_as_far_as_their_expressions_are_not_read() {
+    let at = "spec.validation.openAPIV3Schema.x-kubernetes-validations[0]";
+    let with = |rule: Value| {
+        of_schema(json!({
+            "type": "object", "properties": {"spec": {"type": "object", "properties": {"a": {"type": "string"}}}},
+            "x-kubernetes-validations": [rule],
+        }))
+    };
+    assert_eq!(
+        with(json!({"rule": "true", "message": "no", "fieldPath": ".spec.a", "reason": "FieldValueInvalid"})),
+        [] as [String; 0]
+    );
+    for (rule, told) in [
+        (json!({"rule": " "}), ".rule: Required value: rule is not specified"),
+        (json!({"rule": "true", "message": " "}), ".message: Invalid value: \" \": must be non-empty if specified"),
+        (
+            json!({"rule": "true", "message": "a\nb"}),
+            ".message: Invalid value: \"a\\nb\": must not contain line breaks",
+        ),
+        (
+            json!({"rule": "true ||\nfalse"}),
+            ".message: Required value: message must be specified if rule contains line breaks",
+        ),
+        (
+            json!({"rule": "true", "messageExpression": " "}),
+            ".messageExpression: Required value: messageExpression must be non-empty if specified",
+        ),
+        (
+            json!({"rule": "true", "reason": "Because"}),
+            ".reason: Unsupported value: \"Because\": supported values: \"FieldValueDuplicate\", \"FieldValueForbidden\", \"FieldValueInvalid\", \"FieldValueRequired\"",
+        ),
+        (json!({"rule": "true", "fieldPath": ".b"}), ".fieldPath: Invalid value: \".b\": must be a valid path"),
+    ] {
+        assert_eq!(with(rule.clone()), [format!("{at}{told}")], "{rule}");
+    }
+}
+
+#[test]
+fn conversions_and_deprecations_are_judged() {
+    let webhook =
+        |webhook: Value| told(|one| one["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": webhook}));
+    let at = "spec.conversion";
+    let client = json!({"url": "https://a.example.com/x"});
+    assert_eq!(webhook(json!({"clientConfig": client, "conversionReviewVersions": ["v1"]})), [] as [String; 0]);
+    assert_eq!(
+        webhook(json!({"clientConfig": {"url": "http://a.example.com"}, "conversionReviewVersions": ["v2", "v2"]})),
+        [
+            format!(
+                "{at}.webhookClientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired format: https://host[/path]"
+            ),
+            format!("{at}.conversionReviewVersions[1]: Invalid value: \"v2\": duplicate version"),
+            format!(
+                "{at}.conversionReviewVersions: Invalid value: [\"v2\",\"v2\"]: must include at least one of v1, v1beta1"
+            ),
+        ]
+    );
+    assert_eq!(
+        webhook(json!({"clientConfig": {"service": {"name": "s", "namespace": "n", "port": 0, "path": "/a//b"}}})),
+        [
+            format!(
+                "{at}.webhookClientConfig.service.port: Invalid value: 0: port is not valid: must be between 1 and 65535, inclusive"
+            ),
+            format!("{at}.webhookClientConfig.service.path: Invalid value: \"/a//b\": segment[1] may not be empty"),
+            format!("{at}.conversionReviewVersions: Required value"),
+        ]
+    );
+    let idle = told(|one| {
+        one["spec"]["conversion"] =
+            json!({"strategy": "None", "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]}});
+    });
+    let why = "Forbidden: should not be set when strategy is not set to Webhook";
+    assert_eq!(idle, [format!("{at}.webhookClientConfig: {why}"), format!("{at}.conversionReviewVersions: {why}")]);
+    let warned = told(|one| {
+        one["spec"]["versions"][0]["deprecated"] = true.into();
+        one["spec"]["versions"][0]["deprecationWarning"] = "a\nb".into();
+    });
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0].ends_with("non-printable character found at index 1"), "{warned:?}");
+}
+
+#[test]
+fn with_a_status_of_its_own_the_root_says_little() {
+    let found = told(|one| {
+        one["spec"]["versions"][0]["subresources"] = json!({"status": {}});
+        one["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["maxProperties"] = 3.into();
+    });
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("only [Description Type Format Title"), "{found:?}");
 }
