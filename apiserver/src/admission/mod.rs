@@ -86,7 +86,7 @@ impl Plugins {
     #[must_use]
     pub fn new(means: Means) -> Self {
         let mut plugins: Vec<Box<dyn Plugin>> =
-            means.choice.names().filter_map(|name| plugin(name, &means.authorizer)).collect();
+            means.choice.names().filter_map(|name| plugin(name, &means.authorizer, &means.metrics)).collect();
         plugins.push(Box::new(endpoint_addresses::EndpointAddresses { cluster_net: means.cluster_net }));
         let counted = |plugin: Box<dyn Plugin>| {
             let series = means.metrics.admission.plugin(plugin.name());
@@ -96,7 +96,7 @@ impl Plugins {
     }
 }
 
-fn plugin(name: &str, authorizer: &Arc<dyn Authorizer>) -> Option<Box<dyn Plugin>> {
+fn plugin(name: &str, authorizer: &Arc<dyn Authorizer>, metrics: &Arc<Metrics>) -> Option<Box<dyn Plugin>> {
     let authorizer = || Arc::clone(authorizer);
     Some(match name {
         "AlwaysAdmit" => Box::new(always::AlwaysAdmit),
@@ -108,7 +108,7 @@ fn plugin(name: &str, authorizer: &Arc<dyn Authorizer>) -> Option<Box<dyn Plugin
         "NodeRestriction" => Box::new(node_restriction::NodeRestriction),
         "TaintNodesByCondition" => Box::new(taint_nodes_by_condition::TaintNodesByCondition),
         "AlwaysPullImages" => Box::new(always::AlwaysPullImages),
-        "PodSecurity" => Box::new(pod_security::PodSecurity),
+        "PodSecurity" => Box::new(pod_security::PodSecurity { metrics: Arc::clone(metrics) }),
         "Priority" => Box::new(priority::Priority),
         "DefaultTolerationSeconds" => Box::new(default_toleration_seconds::DefaultTolerationSeconds),
         "ExtendedResourceToleration" => Box::new(always::ExtendedResourceToleration),

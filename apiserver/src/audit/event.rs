@@ -131,6 +131,11 @@ impl Pending {
         self.event.annotations.insert("authorization.k8s.io/reason", reason);
     }
 
+    /// Notes what was told the log while the call was served.
+    pub fn notes(&mut self, notes: impl IntoIterator<Item = (&'static str, String)>) {
+        self.event.annotations.extend(notes);
+    }
+
     /// The body of the request, listened to as it is read, where the event tells of it.
     pub fn listen(&self, body: Body) -> Body {
         let wanted = self.rule.level >= Level::Request || self.creates;

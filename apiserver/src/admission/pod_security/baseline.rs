@@ -21,131 +21,130 @@ const CAPABILITIES: [&str; 13] = [
     "SETUID",
     "SYS_CHROOT",
 ];
-const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
-/// Kernel parameters that do not reach beyond the pod.
-const SYSCTLS: [&str; 13] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
-    "net.ipv4.tcp_slow_start_after_idle",
+/// Types of SELinux that a container may have, and since which version.
+const SELINUX_TYPES: [(&str, u32); 5] =
+    [("", 0), ("container_t", 0), ("container_init_t", 0), ("container_kvm_t", 0), ("container_engine_t", 31)];
+/// Kernel parameters that do not reach beyond the pod, and since which version they count as such.
+const SYSCTLS: [(&str, u32); 12] = [
+    ("kernel.shm_rmid_forced", 0),
+    ("net.ipv4.ip_local_port_range", 0),
+    ("net.ipv4.tcp_syncookies", 0),
+    ("net.ipv4.ping_group_range", 0),
+    ("net.ipv4.ip_unprivileged_port_start", 0),
+    ("net.ipv4.ip_local_reserved_ports", 27),
+    ("net.ipv4.tcp_keepalive_time", 29),
+    ("net.ipv4.tcp_fin_timeout", 29),
+    ("net.ipv4.tcp_keepalive_intvl", 29),
+    ("net.ipv4.tcp_keepalive_probes", 29),
+    ("net.ipv4.tcp_rmem", 32),
+    ("net.ipv4.tcp_wmem", 32),
 ];
+const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// What breaks the standard, in upstream's order.
-pub(super) fn check(pod: &Value) -> Vec<Violation> {
-    let mut found = outside_the_profile(pod);
-    found.extend(capabilities(pod));
-    found.extend(within(pod));
-    found.sort_by_key(|one| order(one.reason));
-    found
+/// What breaks the standard by the rules of 1.`minor`, in the order of upstream's names of the checks. Of a restricted pod,
+/// what that standard has a stricter form of is left to it.
+pub(super) fn check(minor: u32, pod: &Value, is_restricted: bool) -> Vec<Violation> {
+    let left = |from: u32| is_restricted && minor >= from;
+    let seccomp = || if minor >= 19 { seccomp(pod) } else { seccomp_notes(pod) };
+    let found = [
+        apparmor(pod),
+        (!left(22)).then(|| capabilities(pod)).flatten(),
+        host_namespaces(pod),
+        (!is_restricted).then(|| host_paths(pod)).flatten(),
+        host_ports(pod),
+        (minor >= 34).then(|| probes(pod)).flatten(),
+        privileged(pod),
+        (minor < 35 || !is_restricted && !has_own_users(pod)).then(|| proc_mount(pod)).flatten(),
+        selinux(pod, minor),
+        (!left(19)).then(seccomp).flatten(),
+        sysctls(pod, minor),
+        windows(pod),
+    ];
+    found.into_iter().flatten().collect()
 }
 
-/// Checks run in the order of their names, and that is the order of what is told.
-pub(super) fn order(reason: &str) -> &'static str {
-    match reason {
-        "allowPrivilegeEscalation != false" => "allowPrivilegeEscalation",
-        "forbidden AppArmor profiles" | "forbidden AppArmor profile" => "appArmorProfile",
-        "non-default capabilities" => "capabilities_baseline",
-        "unrestricted capabilities" => "capabilities_restricted",
-        "host namespaces" => "hostNamespaces",
-        "hostPath volumes" => "hostPathVolumes",
-        "hostPort" => "hostPorts",
-        "probe or lifecycle host" => "hostProbesAndHostLifecycle",
-        "privileged" => "privileged",
-        "procMount" => "procMount",
-        "restricted volume types" => "restrictedVolumes",
-        "runAsNonRoot != true" => "runAsNonRoot",
-        "runAsUser=0" => "runAsUser",
-        "seLinuxOptions" => "seLinuxOptions",
-        "seccompProfile" => "seccompProfile",
-        "forbidden sysctls" => "sysctls",
-        _ => "windowsHostProcess",
-    }
+/// Whether the pod has a namespace of its own for users: its root is nobody outside.
+pub(super) fn has_own_users(pod: &Value) -> bool {
+    pod["spec"]["hostUsers"] == false
 }
 
-/// What is forbidden by baseline and, in another form, by restricted too.
-pub(super) fn outside_the_profile(pod: &Value) -> Vec<Violation> {
-    let mut found = Vec::new();
-    let mut tell = |reason: &'static str, detail: String| found.push(Violation { reason, detail });
-    let spec = &pod["spec"];
-    let host: Vec<String> = ["hostNetwork", "hostPID", "hostIPC"]
-        .into_iter()
-        .filter(|field| spec[field] == true)
-        .map(|field| format!("{field}=true"))
-        .collect();
-    if !host.is_empty() {
-        tell("host namespaces", host.join(", "));
-    }
+fn host_namespaces(pod: &Value) -> Option<Violation> {
+    let fields = ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|field| pod["spec"][field] == true);
+    let told: Vec<String> = fields.map(|field| format!("{field}=true")).collect();
+    (!told.is_empty()).then(|| Violation { reason: "host namespaces", detail: told.join(", ") })
+}
+
+fn host_ports(pod: &Value) -> Option<Violation> {
     let ports_of = |container: &Value| -> Vec<i64> {
         items(&container["ports"]).filter_map(|port| port["hostPort"].as_i64()).filter(|port| *port != 0).collect()
     };
-    let with_ports = named(pod, |container| !ports_of(container).is_empty());
-    if !with_ports.is_empty() {
-        let ports: BTreeSet<i64> = containers(pod).flat_map(ports_of).collect();
-        let told: Vec<String> = ports.iter().map(i64::to_string).collect();
-        let word = plural("hostPort", ports.len());
-        let uses = if with_ports.len() == 1 { "uses" } else { "use" };
-        tell("hostPort", format!("{} {uses} {word} {}", container_names(&with_ports), told.join(", ")));
-    }
-    let privileged = named(pod, |container| container["securityContext"]["privileged"] == true);
-    if !privileged.is_empty() {
-        let must = "must not set securityContext.privileged=true";
-        tell("privileged", format!("{} {must}", container_names(&privileged)));
-    }
-    let proc_mount =
-        |container: &Value| container["securityContext"]["procMount"].as_str().is_some_and(|m| m != "Default");
-    let mounted = named(pod, proc_mount);
-    if !mounted.is_empty() && spec["hostUsers"] != false {
-        let types: BTreeSet<&str> = containers(pod)
-            .filter_map(|one| one["securityContext"]["procMount"].as_str())
-            .filter(|m| *m != "Default")
-            .collect();
-        let told = format!("{} must not set securityContext.procMount to {}", container_names(&mounted), quoted(types));
-        tell("procMount", told);
-    }
-    found.extend(selinux(pod));
-    found.extend(sysctls(pod));
-    found.extend(apparmor(pod));
-    found.extend(windows(pod));
-    found.extend(probes(pod));
-    found
+    let bad = named(pod, |container| !ports_of(container).is_empty());
+    let ports: BTreeSet<String> = containers(pod).flat_map(ports_of).map(|port| port.to_string()).collect();
+    let uses = if bad.len() == 1 { "uses" } else { "use" };
+    let told = ports.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let detail = format!("{} {uses} {} {told}", container_names(&bad), plural("hostPort", ports.len()));
+    (!bad.is_empty()).then_some(Violation { reason: "hostPort", detail })
 }
 
-/// What restricted forbids in a wider form of its own.
-fn within(pod: &Value) -> Vec<Violation> {
-    let mut found = Vec::new();
-    let volumes: Vec<&str> = items(&pod["spec"]["volumes"])
-        .filter(|volume| !volume["hostPath"].is_null())
-        .map(|volume| volume["name"].as_str().unwrap_or_default())
+fn privileged(pod: &Value) -> Option<Violation> {
+    let bad = named(pod, |container| container["securityContext"]["privileged"] == true);
+    let detail = format!("{} must not set securityContext.privileged=true", container_names(&bad));
+    (!bad.is_empty()).then_some(Violation { reason: "privileged", detail })
+}
+
+pub(super) fn proc_mount(pod: &Value) -> Option<Violation> {
+    let wrong = |container: &Value| {
+        let kind = container["securityContext"]["procMount"].as_str().filter(|kind| *kind != "Default");
+        kind.map(str::to_owned)
+    };
+    let bad = named(pod, |container| wrong(container).is_some());
+    let types: BTreeSet<String> = containers(pod).filter_map(wrong).collect();
+    let told = quoted(types.iter().map(String::as_str));
+    let detail = format!("{} must not set securityContext.procMount to {told}", container_names(&bad));
+    (!bad.is_empty()).then_some(Violation { reason: "procMount", detail })
+}
+
+fn host_paths(pod: &Value) -> Option<Violation> {
+    let volumes = items(&pod["spec"]["volumes"]).filter(|volume| !volume["hostPath"].is_null());
+    let names: Vec<&str> = volumes.map(|volume| volume["name"].as_str().unwrap_or_default()).collect();
+    let detail = format!("{} {}", plural("volume", names.len()), quoted(names.iter().copied()));
+    (!names.is_empty()).then_some(Violation { reason: "hostPath volumes", detail })
+}
+
+/// The profile that a pod or a container asks for, where it is none that confines it.
+pub(super) fn unconfined(holder: &Value) -> Option<&str> {
+    let kind = holder["securityContext"]["seccompProfile"]["type"].as_str();
+    kind.filter(|kind| !matches!(*kind, "RuntimeDefault" | "Localhost"))
+}
+
+/// Who asks for a profile that does not confine it.
+pub(super) fn seccomp(pod: &Value) -> Option<Violation> {
+    let of_pod = unconfined(&pod["spec"]);
+    let bad = named(pod, |container| unconfined(container).is_some());
+    let kinds: BTreeSet<&str> = containers(pod).filter_map(unconfined).chain(of_pod).collect();
+    let setters = of_pod.map(|_| "pod".to_owned()).into_iter();
+    let setters: Vec<String> = setters.chain((!bad.is_empty()).then(|| container_names(&bad))).collect();
+    let detail =
+        format!("{} must not set securityContext.seccompProfile.type to {}", setters.join(" and "), quoted(kinds));
+    (!setters.is_empty()).then_some(Violation { reason: "seccompProfile", detail })
+}
+
+/// Before there was a field for it, profiles stood in notes.
+fn seccomp_notes(pod: &Value) -> Option<Violation> {
+    let names = containers(pod).filter_map(|container| container["name"].as_str());
+    let keys = names.map(|name| format!("{SECCOMP_OF_CONTAINER}{name}")).chain([SECCOMP_OF_POD.to_owned()]);
+    let notes: BTreeSet<String> = keys
+        .filter_map(|key| {
+            let value = pod["metadata"]["annotations"][&key].as_str()?;
+            let fine = matches!(value, "runtime/default" | "docker/default") || value.starts_with("localhost/");
+            (!fine).then(|| format!("{key}={value:?}"))
+        })
         .collect();
-    if !volumes.is_empty() {
-        let detail = format!("{} {}", plural("volume", volumes.len()), quoted(volumes.iter().copied()));
-        found.push(Violation { reason: "hostPath volumes", detail });
-    }
-    let unconfined = |holder: &Value| holder["securityContext"]["seccompProfile"]["type"] == "Unconfined";
-    let mut setters = Vec::new();
-    if unconfined(&pod["spec"]) {
-        setters.push("pod".to_owned());
-    }
-    let bad = named(pod, unconfined);
-    if !bad.is_empty() {
-        setters.push(container_names(&bad));
-    }
-    if !setters.is_empty() {
-        let detail =
-            format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", setters.join(" and "));
-        found.push(Violation { reason: "seccompProfile", detail });
-    }
-    found
+    let told = notes.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let detail = format!("forbidden {} {told}", plural("annotation", notes.len()));
+    (!notes.is_empty()).then_some(Violation { reason: "seccompProfile", detail })
 }
 
 fn capabilities(pod: &Value) -> Option<Violation> {
@@ -160,13 +159,13 @@ fn capabilities(pod: &Value) -> Option<Violation> {
     (!bad.is_empty()).then_some(Violation { reason: "non-default capabilities", detail })
 }
 
-fn selinux(pod: &Value) -> Option<Violation> {
+fn selinux(pod: &Value, minor: u32) -> Option<Violation> {
     let (mut setters, mut types) = (Vec::new(), BTreeSet::new());
     let (mut user, mut role) = (false, false);
     let mut bad = |holder: &Value| {
         let options = &holder["securityContext"]["seLinuxOptions"];
         let text = |field: &str| options[field].as_str().unwrap_or_default().to_owned();
-        let wrong_type = !SELINUX_TYPES.contains(&text("type").as_str());
+        let wrong_type = !SELINUX_TYPES.iter().any(|(name, from)| text("type") == *name && minor >= *from);
         if wrong_type {
             types.insert(text("type"));
         }
@@ -202,9 +201,10 @@ fn selinux(pod: &Value) -> Option<Violation> {
     Some(Violation { reason: "seLinuxOptions", detail })
 }
 
-fn sysctls(pod: &Value) -> Option<Violation> {
+fn sysctls(pod: &Value, minor: u32) -> Option<Violation> {
     let names = items(&pod["spec"]["securityContext"]["sysctls"]).filter_map(|one| one["name"].as_str());
-    let bad: Vec<&str> = names.filter(|name| !SYSCTLS.contains(name)).collect();
+    let safe = |name: &&str| SYSCTLS.iter().any(|(known, from)| known == name && minor >= *from);
+    let bad: Vec<&str> = names.filter(|name| !safe(name)).collect();
     (!bad.is_empty()).then(|| Violation { reason: "forbidden sysctls", detail: bad.join(", ") })
 }
 
@@ -267,8 +267,7 @@ fn windows(pod: &Value) -> Option<Violation> {
 fn probes(pod: &Value) -> Option<Violation> {
     let host_of = |action: &Value| -> BTreeSet<String> {
         let hosts = [&action["httpGet"]["host"], &action["tcpSocket"]["host"]];
-        let given = hosts.into_iter().filter_map(Value::as_str).filter(|host| !host.is_empty());
-        given.filter(|host| !matches!(*host, "127.0.0.1" | "::1")).map(str::to_owned).collect()
+        hosts.into_iter().filter_map(Value::as_str).filter(|host| !host.is_empty()).map(str::to_owned).collect()
     };
     let hosts = |container: &Value| -> BTreeSet<String> {
         let hooks = &container["lifecycle"];
@@ -281,7 +280,8 @@ fn probes(pod: &Value) -> Option<Violation> {
         ];
         actions.into_iter().flat_map(host_of).collect()
     };
-    let bad = named(pod, |container| !hosts(container).is_empty());
+    let mut bad = named(pod, |container| !hosts(container).is_empty());
+    bad.sort_unstable();
     let all: BTreeSet<String> = containers(pod).flat_map(hosts).collect();
     let uses = if bad.len() == 1 { "uses" } else { "use" };
     let detail = format!(

@@ -1,7 +1,4 @@
-//! `PodSecurity`: pods of a namespace keep to the standard that its labels name.
-//!
-//! Upstream checks a pod by the rules of the version that a label names; here there is one set of rules, that of
-//! this version, whatever version is named.
+//! `PodSecurity`: pods of a namespace keep to the standard that its labels name, by the rules of the version that they name.
 
 mod baseline;
 mod policy;
@@ -10,16 +7,25 @@ mod restricted;
 mod tests;
 
 use super::{Plugin, is, items};
+use crate::metrics::Metrics;
 use crate::registry::admit::{Operation, Question};
 use async_trait::async_trait;
-use policy::{Level, Policy};
+use policy::{Level, Policy, Standard};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tinyplane_wire::meta::Meta;
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status::{self, Cause, Status};
 
 /// Most pods of a namespace that are looked at when its labels change.
 const PODS_LOOKED_AT_MAX: usize = 3_000;
+
+/// What the audit log is told: the standard that was enforced, what breaks the one that is audited, and what went wrong.
+const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
+const VIOLATIONS: &str = "pod-security.kubernetes.io/audit-violations";
+const ERROR: &str = "pod-security.kubernetes.io/error";
 
 /// Where the kinds that make pods have their pod, by group and plural.
 const TEMPLATES: [(&str, &str, &str); 8] = [
@@ -34,7 +40,10 @@ const TEMPLATES: [(&str, &str, &str); 8] = [
 ];
 
 /// The plugin.
-pub(super) struct PodSecurity;
+pub(super) struct PodSecurity {
+    /// Where what was found is counted.
+    pub(super) metrics: Arc<Metrics>,
+}
 
 /// What breaks a standard: a short reason, and where.
 pub(super) struct Violation {
@@ -66,17 +75,76 @@ impl Plugin for PodSecurity {
             return Err(Status::internal(format!("failed to lookup namespace {}", question.namespace)));
         };
         let (policy, wrong) = Policy::of(&namespace);
-        let Some(place) = template(question) else {
-            if question.old.is_some_and(|old| !matters(object, old)) {
-                return Ok(());
+        let place = template(question);
+        if wrong.is_empty() && policy.is_privileged() {
+            if place.is_none() {
+                question.intent.warnings.note(ENFORCED, || policy.enforce.to_string());
+                self.count(question, true, "enforce", policy.enforce);
             }
-            return of_pod(question, &policy, !wrong.is_empty(), object);
+            return Ok(());
+        }
+        let pod = match place {
+            Some(place) => object.pointer(place),
+            None => Some(object).filter(|_| question.old.is_none_or(|old| matters(object, old))),
         };
-        if let Some(template) = object.pointer(place) {
-            warn(question, policy.warn, template);
+        let Some(pod) = pod else { return Ok(()) };
+        if !wrong.is_empty() {
+            question.intent.warnings.note(ERROR, || format!("Failed to parse policy: {}", causes(&wrong)));
+        }
+        self.check(question, &policy, pod, place.is_none())
+    }
+}
+
+impl PodSecurity {
+    /// Checks a pod, or the template of pods, which only pods themselves are refused for.
+    fn check(&self, question: &Question<'_>, policy: &Policy, pod: &Value, enforces: bool) -> status::Result<()> {
+        let warnings = question.intent.warnings;
+        let would = |standard: Standard| {
+            let violations = violations(standard, pod);
+            let told = || format!("would violate PodSecurity {:?}: {}", standard.to_string(), told(&violations));
+            (!violations.is_empty()).then(told)
+        };
+        let mut refused = None;
+        if enforces {
+            warnings.note(ENFORCED, || policy.enforce.to_string());
+            let violations = violations(policy.enforce, pod);
+            if !violations.is_empty() {
+                let why = format!("violates PodSecurity {:?}: {}", policy.enforce.to_string(), told(&violations));
+                refused = Some(super::forbidden(question, &why));
+            }
+            self.count(question, refused.is_none(), "enforce", policy.enforce);
+        }
+        if let Some(text) = would(policy.audit) {
+            warnings.note(VIOLATIONS, || text);
+            self.count(question, false, "audit", policy.audit);
+        }
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        if let Some(text) = would(policy.warn) {
+            warnings.add(text);
+            self.count(question, false, "warn", policy.warn);
         }
         Ok(())
     }
+
+    fn count(&self, question: &Question<'_>, allowed: bool, mode: &'static str, standard: Standard) {
+        let decision = if allowed { "allow" } else { "deny" };
+        let operation = if question.operation == Operation::Create { "create" } else { "update" };
+        let resource = if is(question, "", "pods") { "pod" } else { "controller" };
+        let (level, version) = standard.labels();
+        let part = question.subresource.to_owned();
+        let labels = (decision, mode, level, version, operation, resource, part);
+        self.metrics.pod_security.with(&labels, |count| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+}
+
+/// Several causes as Go tells of them together.
+fn causes(wrong: &[Cause]) -> String {
+    let told: Vec<String> = wrong.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    if told.len() == 1 { told.concat() } else { format!("[{}]", told.join(", ")) }
 }
 
 fn template(question: &Question<'_>) -> Option<&'static str> {
@@ -84,43 +152,17 @@ fn template(question: &Question<'_>) -> Option<&'static str> {
     TEMPLATES.iter().find(|(g, p, _)| g == group && p == plural).map(|(_, _, place)| *place)
 }
 
-/// Whether an update of a pod makes it worth another look: its containers or their images changed, or the notes that
-/// once held profiles.
+/// Whether an update of a pod makes it worth another look: its containers or their images changed.
 fn matters(new: &Value, old: &Value) -> bool {
-    let bare = |pod: &Value| {
-        let spec = &pod["spec"];
-        let parts = ["initContainers", "containers", "ephemeralContainers"].map(|field| {
-            items(&spec[field]).map(|one| (one["name"].clone(), one["image"].clone())).collect::<Vec<_>>()
-        });
-        let notes = pod["metadata"]["annotations"].as_object().into_iter().flatten();
-        let notes: BTreeMap<String, Value> = notes
-            .filter(|(key, _)| key.contains("apparmor") || key.contains("seccomp"))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        (parts, notes)
+    let images = |pod: &Value, field: &str| -> Vec<Value> {
+        items(&pod["spec"][field]).map(|container| container["image"].clone()).collect()
     };
-    bare(new) != bare(old)
-}
-
-fn of_pod(question: &Question<'_>, policy: &Policy, unreadable: bool, pod: &Value) -> status::Result<()> {
-    // Labels that can't be read stand for the strictest standard.
-    let enforced = if unreadable { policy.enforce.at_least(Level::Restricted) } else { policy.enforce };
-    let violations = violations(enforced.level, pod);
-    if !violations.is_empty() {
-        let why = format!("violates PodSecurity {:?}: {}", enforced.to_string(), told(&violations));
-        return Err(super::forbidden(question, &why));
-    }
-    warn(question, policy.warn, pod);
-    Ok(())
-}
-
-/// Tells an author what will not be let through.
-fn warn(question: &Question<'_>, standard: policy::Standard, pod: &Value) {
-    let violations = violations(standard.level, pod);
-    if !violations.is_empty() {
-        let text = format!("would violate PodSecurity {:?}: {}", standard.to_string(), told(&violations));
-        question.intent.warnings.add(text);
-    }
+    let changed = |field: &str| images(new, field) != images(old, field);
+    let known = |one: &Value| {
+        let mut before = items(&old["spec"]["ephemeralContainers"]).filter(|known| known["name"] == one["name"]);
+        before.next().is_some_and(|known| known["image"] == one["image"])
+    };
+    changed("containers") || changed("initContainers") || !items(&new["spec"]["ephemeralContainers"]).all(known)
 }
 
 /// The labels of a namespace: read when it is made, and held against its pods when they grow stricter.
@@ -136,9 +178,17 @@ fn of_namespace(question: &Question<'_>, namespace: &Value) -> status::Result<()
     if new == old || new.level == Level::Privileged || relaxed {
         return Ok(());
     }
+    let warnings = question.intent.warnings;
+    let pods = one_of_each(&question.registry.find_all("", "pods", question.name)?);
+    if pods.len() > PODS_LOOKED_AT_MAX {
+        warnings.add(format!(
+            "new PodSecurity enforce level only checked against the first {PODS_LOOKED_AT_MAX} of {} existing pods",
+            pods.len()
+        ));
+    }
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for pod in question.registry.find_all("", "pods", question.name)?.iter().take(PODS_LOOKED_AT_MAX) {
-        let violations = violations(new.level, pod);
+    for pod in pods.iter().take(PODS_LOOKED_AT_MAX) {
+        let violations = violations(new, pod);
         if !violations.is_empty() {
             let reasons: Vec<&str> = violations.iter().map(|one| one.reason).collect();
             found.entry(reasons.join(", ")).or_default().push(Meta::of(pod).name().to_owned());
@@ -147,29 +197,50 @@ fn of_namespace(question: &Question<'_>, namespace: &Value) -> status::Result<()
     if found.is_empty() {
         return Ok(());
     }
-    let warnings = question.intent.warnings;
     warnings.add(format!(
         "existing pods in namespace {:?} violate the new PodSecurity enforce level {:?}",
         question.name,
         new.to_string()
     ));
-    for (reasons, pods) in found {
+    let mut told = Vec::new();
+    for (reasons, mut pods) in found {
+        pods.sort_unstable();
         let others = match pods.len() - 1 {
             0 => String::new(),
             1 => " (and 1 other pod)".to_owned(),
             more => format!(" (and {more} other pods)"),
         };
-        warnings.add(format!("{}{others}: {reasons}", pods[0]));
+        told.push(format!("{}{others}: {reasons}", pods[0]));
     }
+    told.sort_unstable();
+    told.into_iter().for_each(|text| warnings.add(text));
     Ok(())
 }
 
-/// What breaks a level, in upstream's order.
-fn violations(level: Level, pod: &Value) -> Vec<Violation> {
-    match level {
+/// All pods, of those that one owner controls the first before all the others.
+fn one_of_each<P: Borrow<Value> + Clone>(pods: &[P]) -> Vec<P> {
+    let mut seen = BTreeSet::new();
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for pod in pods {
+        let owner = Meta::of(pod.borrow()).controller().and_then(|owner| owner["uid"].as_str());
+        let is_new = owner.is_none_or(|uid| seen.insert(uid.to_owned()));
+        if is_new { first.push(pod.clone()) } else { others.push(pod.clone()) }
+    }
+    first.extend(others);
+    first
+}
+
+/// What breaks a standard, in upstream's order: baseline first.
+fn violations(standard: Standard, pod: &Value) -> Vec<Violation> {
+    let minor = standard.minor();
+    match standard.level {
         Level::Privileged => Vec::new(),
-        Level::Baseline => baseline::check(pod),
-        Level::Restricted => restricted::check(pod),
+        Level::Baseline => baseline::check(minor, pod, false),
+        Level::Restricted => {
+            let mut found = baseline::check(minor, pod, true);
+            found.extend(restricted::check(minor, pod));
+            found
+        }
     }
 }
 

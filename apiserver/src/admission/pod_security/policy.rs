@@ -27,20 +27,45 @@ pub(super) struct Standard {
     pub(super) version: Version,
 }
 
+/// The last version that changed what is checked.
+const NEWEST: u32 = 35;
+/// The version that is served.
+const SERVED: u32 = 36;
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Privileged => "privileged",
+            Self::Baseline => "baseline",
+            Self::Restricted => "restricted",
+        }
+    }
+}
+
 impl Standard {
-    /// The same version at this level, if it is not stricter already.
-    pub(super) fn at_least(self, level: Level) -> Self {
-        Self { level: self.level.max(level), ..self }
+    /// Level and version as metrics tell them: whoever is privileged is so by the latest version.
+    pub(super) fn labels(self) -> (&'static str, String) {
+        let version = match self.version {
+            Version::Latest => "latest".to_owned(),
+            Version::Minor(_) if self.level == Level::Privileged => "latest".to_owned(),
+            Version::Minor(minor) if minor > SERVED => "future".to_owned(),
+            Version::Minor(minor) => format!("v1.{minor}"),
+        };
+        (self.level.name(), version)
+    }
+
+    /// The version by whose rules is checked: of later ones than are known, the last that is.
+    pub(super) fn minor(self) -> u32 {
+        match self.version {
+            Version::Latest => NEWEST,
+            Version::Minor(minor) => minor.min(NEWEST),
+        }
     }
 }
 
 impl fmt::Display for Standard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = match self.level {
-            Level::Privileged => "privileged",
-            Level::Baseline => "baseline",
-            Level::Restricted => "restricted",
-        };
+        let level = self.level.name();
         match self.version {
             Version::Latest => write!(f, "{level}:latest"),
             Version::Minor(minor) => write!(f, "{level}:v1.{minor}"),
@@ -48,10 +73,11 @@ impl fmt::Display for Standard {
     }
 }
 
-/// What a namespace demands, and of what it warns. Audit has no place to write to but the audit log's own notes.
+/// What a namespace demands, of what it warns, and what the audit log is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) enforce: Standard,
+    pub(super) audit: Standard,
     pub(super) warn: Standard,
 }
 
@@ -60,23 +86,36 @@ impl Policy {
     pub(super) fn of(namespace: &Value) -> (Self, Vec<Cause>) {
         let mut wrong = Vec::new();
         let meta = Meta::of(namespace);
-        let enforce = read(meta, "enforce", &mut wrong);
-        read(meta, "audit", &mut wrong);
-        let warn = read(meta, "warn", &mut wrong);
+        // What can't be read lets no pod through, and tells of none.
+        let enforce = read(meta, "enforce", Level::Restricted, &mut wrong);
+        let audit = read(meta, "audit", Level::Privileged, &mut wrong);
+        let mut warn = read(meta, "warn", Level::Privileged, &mut wrong);
         // Whoever names an enforced level and none to be warned of is warned of what will be refused.
-        let inherits = enforce.named && !warn.named;
-        let policy = Self { enforce: enforce.standard, warn: if inherits { enforce.standard } else { warn.standard } };
-        (policy, wrong)
+        if warn.level.is_none() && enforce.is_read && enforce.standard.level > Level::Privileged {
+            warn.standard.level = enforce.standard.level;
+            if !warn.names_version {
+                warn.standard.version = enforce.standard.version;
+            }
+        }
+        (Self { enforce: enforce.standard, audit: audit.standard, warn: warn.standard }, wrong)
+    }
+
+    /// Whether pods may do what they like, and nobody is told.
+    pub(super) fn is_privileged(&self) -> bool {
+        [self.enforce, self.audit, self.warn].iter().all(|standard| standard.level == Level::Privileged)
     }
 }
 
 struct Read {
     standard: Standard,
-    /// Whether a label names the level.
-    named: bool,
+    /// What the label of the level says.
+    level: Option<String>,
+    /// Whether that is a level.
+    is_read: bool,
+    names_version: bool,
 }
 
-fn read(meta: Meta<'_>, mode: &str, wrong: &mut Vec<Cause>) -> Read {
+fn read(meta: Meta<'_>, mode: &str, unreadable: Level, wrong: &mut Vec<Cause>) -> Read {
     let mut refuse = |key: &str, value: &str, why: &str| {
         wrong.push(Cause {
             reason: "FieldValueInvalid".into(),
@@ -85,15 +124,15 @@ fn read(meta: Meta<'_>, mode: &str, wrong: &mut Vec<Cause>) -> Read {
         });
     };
     let key = format!("pod-security.kubernetes.io/{mode}");
-    let named = meta.label(&key).is_some();
-    let level = match meta.label(&key) {
-        None | Some("privileged") => Level::Privileged,
-        Some("baseline") => Level::Baseline,
-        Some("restricted") => Level::Restricted,
+    let said = meta.label(&key);
+    let (level, is_read) = match said {
+        None => (Level::Privileged, false),
+        Some("privileged") => (Level::Privileged, true),
+        Some("baseline") => (Level::Baseline, true),
+        Some("restricted") => (Level::Restricted, true),
         Some(other) => {
             refuse(&key, other, "must be one of privileged, baseline, restricted");
-            // What can't be read lets no pod through, and is warned of as strictly.
-            Level::Restricted
+            (unreadable, false)
         }
     };
     let key = format!("{key}-version");
@@ -107,7 +146,8 @@ fn read(meta: Meta<'_>, mode: &str, wrong: &mut Vec<Cause>) -> Read {
             }
         },
     };
-    Read { standard: Standard { level, version }, named }
+    let names_version = meta.label(&key).is_some();
+    Read { standard: Standard { level, version }, level: said.map(str::to_owned), is_read, names_version }
 }
 
 /// A number without leading zeros.

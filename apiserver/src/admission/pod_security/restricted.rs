@@ -1,6 +1,6 @@
 //! The restricted standard: baseline, and what hardens a pod further.
 
-use super::baseline::{order, outside_the_profile};
+use super::baseline::{self, has_own_users, proc_mount};
 use super::{Violation, container_names, containers, items, named, plural, quoted};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -18,20 +18,21 @@ const VOLUMES: [&str; 9] = [
     "secret",
 ];
 
-/// What breaks the standard, in upstream's order.
-pub(super) fn check(pod: &Value) -> Vec<Violation> {
-    let is_windows = pod["spec"]["os"]["name"] == "windows";
-    let mut found = outside_the_profile(pod);
-    if !is_windows {
-        found.extend(escalation(pod));
-        found.extend(capabilities(pod));
-        found.extend(seccomp(pod));
-    }
-    found.extend(volumes(pod));
-    found.extend(root(pod));
-    found.extend(user(pod));
-    found.sort_by_key(|one| order(one.reason));
-    found
+/// What breaks the standard by the rules of 1.`minor`, beyond baseline, in the order of upstream's names of the checks.
+pub(super) fn check(minor: u32, pod: &Value) -> Vec<Violation> {
+    // Since there is a field for it, what Windows has not is not asked of its pods.
+    let is_windows = minor >= 25 && pod["spec"]["os"]["name"] == "windows";
+    let may_be_root = minor >= 35 && has_own_users(pod);
+    let found = [
+        (minor >= 8 && !is_windows).then(|| escalation(pod)).flatten(),
+        (minor >= 22 && !is_windows).then(|| capabilities(pod)).flatten(),
+        (minor >= 35).then(|| proc_mount(pod)).flatten(),
+        volumes(pod),
+        (!may_be_root).then(|| root(pod)).flatten(),
+        (minor >= 23 && !may_be_root).then(|| user(pod)).flatten(),
+        (minor >= 19 && !is_windows).then(|| seccomp(pod)).flatten(),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 fn escalation(pod: &Value) -> Option<Violation> {
@@ -85,36 +86,23 @@ fn volumes(pod: &Value) -> Option<Violation> {
 }
 
 fn root(pod: &Value) -> Option<Violation> {
-    if pod["spec"]["hostUsers"] == false {
-        return None;
-    }
     let own = |holder: &Value| holder["securityContext"]["runAsNonRoot"].as_bool();
     let of_pod = own(&pod["spec"]);
     let explicit = named(pod, |container| own(container) == Some(false));
     let implicit = named(pod, |container| own(container).is_none());
-    let mut told = Vec::new();
-    // Where all containers speak for themselves, what the pod says does not matter.
-    if of_pod == Some(false) && !implicit.is_empty() {
-        told.push("pod".to_owned());
-    }
-    if !explicit.is_empty() {
-        told.push(container_names(&explicit));
-    }
-    if !told.is_empty() {
-        let detail = format!("{} must not set securityContext.runAsNonRoot=false", told.join(" and "));
-        return Some(Violation { reason: "runAsNonRoot != true", detail });
-    }
-    if of_pod == Some(true) || implicit.is_empty() {
+    let setters = (of_pod == Some(false)).then(|| "pod".to_owned()).into_iter();
+    let setters: Vec<String> = setters.chain((!explicit.is_empty()).then(|| container_names(&explicit))).collect();
+    let detail = if !setters.is_empty() {
+        format!("{} must not set securityContext.runAsNonRoot=false", setters.join(" and "))
+    } else if of_pod.is_none() && !implicit.is_empty() {
+        format!("pod or {} must set securityContext.runAsNonRoot=true", container_names(&implicit))
+    } else {
         return None;
-    }
-    let detail = format!("pod or {} must set securityContext.runAsNonRoot=true", container_names(&implicit));
+    };
     Some(Violation { reason: "runAsNonRoot != true", detail })
 }
 
 fn user(pod: &Value) -> Option<Violation> {
-    if pod["spec"]["hostUsers"] == false {
-        return None;
-    }
     let is_root = |holder: &Value| holder["securityContext"]["runAsUser"] == 0;
     let mut setters = Vec::new();
     if is_root(&pod["spec"]) {
@@ -129,29 +117,15 @@ fn user(pod: &Value) -> Option<Violation> {
 }
 
 fn seccomp(pod: &Value) -> Option<Violation> {
-    let own = |holder: &Value| holder["securityContext"]["seccompProfile"]["type"].as_str().map(str::to_owned);
-    let fine = |kind: &Option<String>| matches!(kind.as_deref(), Some("RuntimeDefault" | "Localhost"));
-    let of_pod = own(&pod["spec"]);
-    let explicit = named(pod, |container| own(container).is_some_and(|kind| !fine(&Some(kind))));
-    let implicit = named(pod, |container| own(container).is_none());
-    let mut told = Vec::new();
-    if of_pod.is_some() && !fine(&of_pod) && !implicit.is_empty() {
-        told.push("pod".to_owned());
+    let wrong = baseline::seccomp(pod);
+    let own = |holder: &Value| holder["securityContext"]["seccompProfile"].is_object();
+    if wrong.is_some() || own(&pod["spec"]) {
+        return wrong;
     }
-    if !explicit.is_empty() {
-        told.push(container_names(&explicit));
-    }
-    if !told.is_empty() {
-        let detail =
-            format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", told.join(" and "));
-        return Some(Violation { reason: "seccompProfile", detail });
-    }
-    if fine(&of_pod) || implicit.is_empty() {
-        return None;
-    }
+    let silent = named(pod, |container| !own(container));
     let detail = format!(
         "pod or {} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"",
-        container_names(&implicit)
+        container_names(&silent)
     );
-    Some(Violation { reason: "seccompProfile", detail })
+    (!silent.is_empty()).then_some(Violation { reason: "seccompProfile", detail })
 }
