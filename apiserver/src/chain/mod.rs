@@ -13,7 +13,7 @@ use crate::authz::{Authorizer, Permitted, permit};
 use crate::codec::accept;
 use crate::endpoints::Endpoints;
 use crate::flow_control::{Class, FlowControl};
-use crate::metrics::{Counted, InFlight, Metrics, RequestLabels};
+use crate::metrics::{Counted, FieldValidation, InFlight, Metrics, RequestLabels};
 use crate::request::{Call, ResourcePath, Target, Warnings};
 use crate::respond;
 use async_trait::async_trait;
@@ -127,7 +127,8 @@ impl Chain {
             headers.insert(FLOW_SCHEMA, class.schema_uid);
             headers.insert(PRIORITY_LEVEL, class.level_uid);
         }
-        if let Some(pending) = trail.audit {
+        if let Some(mut pending) = trail.audit {
+            pending.notes(warnings.notes());
             response = pending.finish(response, trail.long_running).await;
         }
         if let Some(labels) = trail.labels {
@@ -138,6 +139,7 @@ impl Chain {
                 answer_bytes: response.body().size_hint().exact(),
                 long_running: trail.long_running,
                 terminated: trail.terminated,
+                field_validation: trail.field_validation,
             };
             self.metrics.requests.count(&labels, counted);
         }
@@ -158,12 +160,18 @@ impl Chain {
         let labels = trail.labels.insert(RequestLabels::of(&call, self.is_served(&call))).clone();
         let long_running = call.is_long_running();
         trail.long_running = long_running;
+        trail.field_validation = FieldValidation::of(&call);
         let asked = Instant::now();
         let caller = self.authenticator.caller(&call);
-        self.metrics.callers.count(caller.as_ref().ok().map(|caller| caller.name.as_str()), asked.elapsed());
+        let took = asked.elapsed();
+        self.metrics.callers.count(caller.as_ref().ok().map(|caller| caller.name.as_str()), took);
+        self.metrics.filters.authenticated(took);
         if let Some(log) = &self.audit {
             let nobody = Arc::default();
             trail.audit = log.begin(&call, request.uri(), caller.as_ref().unwrap_or(&nobody))?;
+            if trail.audit.is_some() {
+                call.warnings.take_notes();
+            }
         }
         let real = caller?;
         let caller = impersonate(&call, Arc::clone(&real), &*self.authorizer)?;
@@ -177,6 +185,7 @@ impl Chain {
         let asked = Instant::now();
         let leave = self.flow_control.admit(&call, &caller, &mut trail.class).await;
         trail.waited = asked.elapsed();
+        self.metrics.filters.waited(trail.waited);
         // It is given back when the answer is known, or a watch has begun.
         let Ok(_leave) = leave else {
             trail.terminated = true;
@@ -184,8 +193,9 @@ impl Chain {
         };
         strip_credentials(&mut call.headers);
         strip_credentials(request.headers_mut());
+        let asked = Instant::now();
         let permitted = permit(call, caller, Arc::clone(&self.authorizer));
-        self.metrics.authorization.count(permitted.is_ok());
+        self.metrics.filters.authorized(permitted.is_ok(), asked.elapsed());
         if let Some(pending) = &mut trail.audit {
             let reason = permitted.as_ref().map(|call| self.authorizer.explain(call.caller(), &call.attributes()));
             pending.decided(permitted.is_ok(), reason.unwrap_or_default());
@@ -245,6 +255,7 @@ struct Trail {
     waited: Duration,
     long_running: bool,
     terminated: bool,
+    field_validation: Option<FieldValidation>,
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -252,5 +263,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("something that is no text")
 }
 
+#[cfg(test)]
+mod header_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -57,7 +57,7 @@ pub(crate) fn endpoints(shutdown: &Shutdown) -> Endpoints {
     }
 }
 
-fn chain() -> Chain {
+pub(super) fn chain() -> Chain {
     let feed: Vec<Change<RbacObject>> =
         defaults::objects().iter().map(|(resource, object)| Change::put(resource, object)).collect();
     let shutdown = Shutdown::new();

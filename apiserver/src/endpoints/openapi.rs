@@ -21,6 +21,9 @@ const V2_PROTOBUF_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v2
 /// How upstream calls the same in its answer.
 const V2_PROTOBUF: HeaderValue = HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
 
+/// What the index of v3 is called.
+const V3_INDEX: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
 /// The documents of the catalog that was last asked for.
 #[derive(Default)]
 pub struct Documents(ArcSwapOption<Built>);
@@ -47,7 +50,12 @@ impl Documents {
         let wants_protobuf = call.header("accept").contains(V2_PROTOBUF_ACCEPTED);
         let gzip = call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
         let path = path.trim_matches('/').to_owned();
-        let content_type = if path == "v2" && wants_protobuf { V2_PROTOBUF } else { respond::JSON };
+        let content_type = match path.as_str() {
+            "v2" if wants_protobuf => V2_PROTOBUF,
+            // Upstream says nothing of what it is, and Go guesses.
+            "v3" => V3_INDEX,
+            _ => respond::JSON,
+        };
         // A document is built when it is first asked for, which takes longer than a call should keep a thread.
         let work = move || {
             let document = built.document(&path, wants_protobuf)?;

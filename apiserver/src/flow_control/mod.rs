@@ -2,7 +2,7 @@
 //!
 //! A request is classified by the `FlowSchema`s, takes a seat of its priority level, or waits in one of the level's
 //! queues. Levels get the server's seats by their shares; a level that needs more borrows, at once, what others may
-//! lend and do not use (upstream works that out anew every ten seconds). Every request takes one seat.
+//! lend and do not use (upstream works that out anew every ten seconds). A list takes as many seats as it weighs (`width`).
 
 mod classify;
 mod level;
@@ -10,6 +10,7 @@ mod seats;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod width;
 
 use crate::authn::{Caller, GROUP_MASTERS};
 use crate::registry::Registry;
@@ -75,7 +76,7 @@ pub enum Leave {
 pub struct FlowControl {
     limits: Limits,
     clock: Clock,
-    readers: Option<(Reader<classify::Schema>, Reader<level::Level>)>,
+    readers: Option<Readers>,
     schemas: ArcSwap<Schemas>,
     views: Mutex<Option<Views>>,
     began: Instant,
@@ -84,16 +85,24 @@ pub struct FlowControl {
     plain: [Arc<AtomicU64>; 2],
 }
 
+/// What is gone by: the configuration, and the objects that lists will read.
+struct Readers {
+    registry: Arc<Registry>,
+    schemas: Reader<classify::Schema>,
+    levels: Reader<level::Level>,
+}
+
 type Views = (View<classify::Schema>, View<level::Level>);
 
 impl FlowControl {
     /// Goes by the `FlowSchema`s and `PriorityLevelConfiguration`s of a registry.
     #[must_use]
-    pub fn new(registry: &Registry, limits: Limits) -> Self {
+    pub fn new(registry: &Arc<Registry>, limits: Limits) -> Self {
         const GROUP: &str = "flowcontrol.apiserver.k8s.io";
         let schemas = registry.reader(GROUP, "flowschemas", schema_of);
         let levels = registry.reader(GROUP, "prioritylevelconfigurations", level_of);
-        let control = Self::with(limits, registry.clock().clone(), Some((schemas, levels)));
+        let readers = Readers { registry: Arc::clone(registry), schemas, levels };
+        let control = Self::with(limits, registry.clock().clone(), Some(readers));
         control.refresh();
         control
     }
@@ -104,7 +113,7 @@ impl FlowControl {
         Self::with(Limits { reading: 0, mutating: 0, fair: false, wait_max: Duration::ZERO }, clock, None)
     }
 
-    fn with(limits: Limits, clock: Clock, readers: Option<(Reader<classify::Schema>, Reader<level::Level>)>) -> Self {
+    fn with(limits: Limits, clock: Clock, readers: Option<Readers>) -> Self {
         Self {
             limits,
             clock,
@@ -135,7 +144,8 @@ impl FlowControl {
         let schemas = self.schemas.load();
         let Some(schema) = schemas.classify(call, caller) else { return Ok(Leave::Free) };
         *class = Some(schema.class.clone());
-        let turn = self.seats.ask(schema.level, &schema.name, || schema.flow(call, caller));
+        let width = self.readers.as_ref().map_or(1, |readers| width::of(call, &readers.registry));
+        let turn = self.seats.ask(schema.level, &schema.name, width, || schema.flow(call, caller));
         drop(schemas);
         match turn {
             Turn::Now(seat) => Ok(Leave::Seat(seat)),
@@ -177,8 +187,8 @@ impl FlowControl {
 
     /// Brings the configuration up to date.
     pub fn refresh(&self) {
-        let Some((schemas, levels)) = &self.readers else { return };
-        let views = (schemas.view(), levels.view());
+        let Some(readers) = &self.readers else { return };
+        let views = (readers.schemas.view(), readers.levels.view());
         let mut known = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         if known.as_ref().is_some_and(|known| known.0.ptr_eq(&views.0) && known.1.ptr_eq(&views.1)) {
             return;

@@ -1,10 +1,12 @@
 //! The server's seats: who sits, who waits in which queue, and who is next.
 
 use super::level::{Level, Queues};
+use crate::metrics::Histogram;
 use http::HeaderValue;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// All levels. One lock, held for a handful of steps.
@@ -18,7 +20,7 @@ pub(super) struct Seats {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) levels: Vec<Row>,
-    /// Requests that sit, in levels that are not exempt.
+    /// Seats that are taken, in levels that are not exempt.
     sitting: u32,
     waiting: usize,
     pub(super) gave_up: u64,
@@ -34,7 +36,11 @@ pub(super) struct Row {
     pub(super) nominal: u32,
     pub(super) lower: u32,
     pub(super) upper: u32,
+    /// Most seats of one request.
+    pub(super) widest: u32,
+    /// Seats that are taken, and by how many requests.
     pub(super) sitting: u32,
+    pub(super) running: u32,
     queues: Vec<VecDeque<Waiter>>,
     pub(super) waiting: usize,
     /// The queue that is served next.
@@ -42,24 +48,47 @@ pub(super) struct Row {
     pub(super) counts: BTreeMap<SmolStr, Counts>,
 }
 
+/// Bounds of the times that requests wait and run, in seconds.
+const SECONDS: &[f64] = &[0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0];
+/// Bounds of the seats that requests ask for.
+const WIDTHS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0];
+
 /// What became of the requests of one schema.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counts {
     pub(super) dispatched: u64,
     pub(super) rejected: u64,
+    /// How long those waited that got a seat.
+    pub(super) waits: Histogram,
+    /// How long they had it.
+    pub(super) runs: Histogram,
+    /// How many seats were asked for.
+    pub(super) widths: Histogram,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let seconds = || Histogram::new(SECONDS);
+        Self { dispatched: 0, rejected: 0, waits: seconds(), runs: seconds(), widths: Histogram::new(WIDTHS) }
+    }
 }
 
 #[derive(Debug)]
 struct Waiter {
     schema: SmolStr,
+    width: u32,
+    since: Instant,
     tell: oneshot::Sender<Seat>,
 }
 
-/// A seat; dropping it gives it back, to who is next.
+/// A seat, or several side by side; dropping it gives them back, to who is next.
 #[derive(Debug)]
 pub struct Seat {
     seats: Arc<Seats>,
     level: usize,
+    schema: SmolStr,
+    width: u32,
+    since: Instant,
     exempt: bool,
 }
 
@@ -87,9 +116,13 @@ impl Drop for Seat {
         let next = {
             let mut state = self.seats.lock();
             let row = &mut state.levels[self.level];
-            row.sitting = row.sitting.saturating_sub(1);
+            row.sitting = row.sitting.saturating_sub(self.width);
+            row.running = row.running.saturating_sub(1);
+            if let Some(counts) = row.counts.get(&self.schema) {
+                counts.runs.record(self.since.elapsed());
+            }
             if !self.exempt {
-                state.sitting = state.sitting.saturating_sub(1);
+                state.sitting = state.sitting.saturating_sub(self.width);
             }
             if state.waiting == 0 { Vec::new() } else { self.seats.dispatch(&mut state) }
         };
@@ -130,6 +163,7 @@ impl Seats {
             row.retired = false;
             let seats = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
             (row.nominal, row.lower, row.upper) = (seats(nominal), seats(lower), seats(upper));
+            row.widest = level.queues.map_or(u32::MAX, |queues| widest(row.nominal, queues.hand));
             // A queue with somebody in it stays; a new one is asked for at once.
             let count = level.queues.map_or(0, |queues| queues.count as usize);
             if row.queues.len() < count || row.waiting == 0 {
@@ -145,11 +179,18 @@ impl Seats {
         places
     }
 
-    /// Asks for a seat of a level. `flow` says which flow it is for; it is asked only if there is no seat at once.
-    pub(super) fn ask(self: &Arc<Self>, level: usize, schema: &SmolStr, flow: impl FnOnce() -> u64) -> Turn {
+    /// Asks for so many seats of a level. `flow` says which flow they are for; it is asked only if there are none at once.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        level: usize,
+        schema: &SmolStr,
+        width: u32,
+        flow: impl FnOnce() -> u64,
+    ) -> Turn {
         let mut state = self.lock();
-        if state.levels[level].level.exempt || (state.levels[level].waiting == 0 && state.has_seat(level)) {
-            return Turn::Now(self.sit(&mut state, level, schema));
+        let width = width.min(state.levels[level].widest);
+        if state.levels[level].level.exempt || (state.levels[level].waiting == 0 && state.has_seats(level, width)) {
+            return Turn::Now(self.sit(&mut state, level, schema, width, Duration::ZERO));
         }
         let mut cleared = 0;
         let row = &mut state.levels[level];
@@ -169,36 +210,45 @@ impl Seats {
             return Turn::Never;
         };
         let (tell, told) = oneshot::channel();
-        row.queues[queue].push_back(Waiter { schema: schema.clone(), tell });
+        row.queues[queue].push_back(Waiter { schema: schema.clone(), width, since: Instant::now(), tell });
         row.waiting += 1;
         state.waiting += 1;
         Turn::Later(Waiting(told))
     }
 
-    fn sit(self: &Arc<Self>, state: &mut State, level: usize, schema: &SmolStr) -> Seat {
+    fn sit(self: &Arc<Self>, state: &mut State, level: usize, schema: &SmolStr, width: u32, waited: Duration) -> Seat {
         let row = &mut state.levels[level];
-        row.sitting += 1;
-        match row.counts.get_mut(schema) {
-            Some(counts) => counts.dispatched += 1,
-            None => drop(row.counts.insert(schema.clone(), Counts { dispatched: 1, rejected: 0 })),
-        }
+        row.sitting += width;
+        row.running += 1;
+        let counts = match row.counts.get_mut(schema) {
+            Some(counts) => counts,
+            None => row.counts.entry(schema.clone()).or_default(),
+        };
+        counts.dispatched += 1;
+        counts.widths.record_units(u64::from(width));
+        counts.waits.record(waited);
         let exempt = row.level.exempt;
         if !exempt {
-            state.sitting += 1;
+            state.sitting += width;
         }
-        Seat { seats: Arc::clone(self), level, exempt }
+        let since = Instant::now();
+        Seat { seats: Arc::clone(self), level, schema: schema.clone(), width, since, exempt }
     }
 
     /// Who gets a seat now, over all levels: one that gives a seat back may have borrowed it.
     fn dispatch(self: &Arc<Self>, state: &mut State) -> Vec<(Waiter, Seat)> {
         let mut served = Vec::new();
         for level in 0..state.levels.len() {
-            while state.levels[level].waiting > 0 && state.has_seat(level) {
-                let Some(waiter) = state.levels[level].take() else { break };
+            while let Some((at, width)) = state.levels[level].next() {
+                // Who gave up waiting has no ear any more, and asks for nothing.
+                if width.is_some_and(|width| !state.has_seats(level, width)) {
+                    break;
+                }
+                let Some(waiter) = state.levels[level].take(at) else { break };
                 state.waiting -= 1;
-                // Who gave up waiting has no ear any more.
-                if !waiter.tell.is_closed() {
-                    let seat = self.sit(state, level, &waiter.schema);
+                if width.is_some() {
+                    let waited = waiter.since.elapsed();
+                    let seat = self.sit(state, level, &waiter.schema, waiter.width, waited);
                     served.push((waiter, seat));
                 }
             }
@@ -237,25 +287,37 @@ impl State {
         self.levels.len() - 1
     }
 
-    /// Whether a level may let one more sit: on its own seats, or on what others lend and do not use.
-    fn has_seat(&self, level: usize) -> bool {
+    /// Whether a level may let somebody take so many seats: of its own, or of what others lend and do not use. An empty
+    /// level lets in whoever comes, however wide.
+    fn has_seats(&self, level: usize, width: u32) -> bool {
         let row = &self.levels[level];
-        if row.sitting < row.lower {
+        let wished = row.sitting.saturating_add(width);
+        if wished <= row.lower {
             return true;
         }
-        let sitting = u64::from(self.sitting);
+        let limited = || self.levels.iter().filter(|row| !row.level.exempt);
         let all: u64 = self.levels.iter().map(|row| u64::from(row.nominal)).sum();
-        if row.sitting < row.nominal {
-            return sitting < all;
+        let fits = u64::from(self.sitting) + u64::from(width) <= all;
+        let alone = row.sitting == 0 && row.nominal > 0 && u64::from(self.sitting) < all;
+        if wished <= row.nominal || alone {
+            return fits || alone;
         }
-        if row.sitting >= row.upper {
+        if wished > row.upper {
             return false;
         }
-        let limited = || self.levels.iter().filter(|row| !row.level.exempt);
-        let lent: u64 = limited().map(|row| u64::from(row.sitting.saturating_sub(row.nominal))).sum();
+        let beyond = |sitting: u32, row: &Row| u64::from(sitting.saturating_sub(row.nominal));
+        let others = || limited().filter(|other| !std::ptr::eq(*other, row));
+        let lent: u64 = others().map(|other| beyond(other.sitting, other)).sum();
         let idle = |row: &Row| u64::from(row.nominal.saturating_sub(row.sitting.max(row.lower)));
-        lent < limited().map(idle).sum::<u64>() && sitting < all
+        lent + beyond(wished, row) <= others().map(idle).sum::<u64>() && fits
     }
+}
+
+/// Most seats of one request in a level with queues: 15 of a hundred of its own, and no more than leaves some to each
+/// queue of a hand.
+fn widest(nominal: u32, hand: u32) -> u32 {
+    let part = u64::from(nominal) * 15;
+    u32::try_from(part.div_ceil(100)).unwrap_or(u32::MAX).min(nominal / hand.max(1)).max(1)
 }
 
 impl Row {
@@ -266,7 +328,9 @@ impl Row {
             nominal: 0,
             lower: 0,
             upper: 0,
+            widest: u32::MAX,
             sitting: 0,
+            running: 0,
             queues: Vec::new(),
             waiting: 0,
             next: 0,
@@ -294,13 +358,23 @@ impl Row {
         before - self.waiting
     }
 
-    /// The first of the next queue that has somebody: each queue in its turn.
-    fn take(&mut self) -> Option<Waiter> {
+    /// The queue that is served next, of those that have somebody, and how many seats its first asks for; `None` of who
+    /// gave up.
+    fn next(&self) -> Option<(usize, Option<u32>)> {
         let count = self.queues.len();
-        let at = (0..count).map(|step| (self.next + step) % count).find(|at| !self.queues[*at].is_empty())?;
-        self.next = (at + 1) % count;
+        let mut turns = (0..count).map(|step| (self.next + step) % count);
+        turns.find_map(|at| {
+            let first = self.queues[at].front()?;
+            Some((at, (!first.tell.is_closed()).then_some(first.width)))
+        })
+    }
+
+    /// The first of a queue; the one behind it is next.
+    fn take(&mut self, queue: usize) -> Option<Waiter> {
+        let waiter = self.queues[queue].pop_front()?;
+        self.next = (queue + 1) % self.queues.len();
         self.waiting -= 1;
-        self.queues[at].pop_front()
+        Some(waiter)
     }
 }
 

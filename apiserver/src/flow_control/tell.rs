@@ -1,7 +1,8 @@
 //! The figures of priority and fairness.
 
 use super::FlowControl;
-use crate::metrics::{Kind, Source, Text};
+use super::seats::Counts;
+use crate::metrics::{Histogram, Kind, Source, Text};
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are floating")]
 impl Source for FlowControl {
@@ -14,27 +15,69 @@ impl Source for FlowControl {
             }
         };
         let name = "apiserver_flowcontrol_nominal_limit_seats";
-        gauge(name, "[BETA] Seats that a priority level has of its own.", &|row| f64::from(row.nominal));
+        gauge(name, "[BETA] Nominal number of execution seats configured for each priority level", &|row| {
+            f64::from(row.nominal)
+        });
         let name = "apiserver_flowcontrol_lower_limit_seats";
-        gauge(name, "[ALPHA] Seats of a priority level that it never lends.", &|row| f64::from(row.lower));
+        gauge(
+            name,
+            "[ALPHA] Configured lower bound on number of execution seats available to each priority level",
+            &|row| f64::from(row.lower),
+        );
         let name = "apiserver_flowcontrol_upper_limit_seats";
-        gauge(name, "[ALPHA] Seats that a priority level may have at most.", &|row| f64::from(row.upper));
+        gauge(
+            name,
+            "[ALPHA] Configured upper bound on number of execution seats available to each priority level",
+            &|row| f64::from(row.upper),
+        );
         let name = "apiserver_flowcontrol_current_executing_seats";
-        gauge(name, "[BETA] Seats that are taken.", &|row| f64::from(row.sitting));
+        gauge(
+            name,
+            "[BETA] Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem",
+            &|row| f64::from(row.sitting),
+        );
         let name = "apiserver_flowcontrol_current_executing_requests";
-        gauge(name, "[BETA] Requests that have a seat.", &|row| f64::from(row.sitting));
+        gauge(
+            name,
+            "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem",
+            &|row| f64::from(row.running),
+        );
         let name = "apiserver_flowcontrol_dispatched_requests_total";
-        text.family(name, Kind::Counter, "[BETA] Requests that got a seat.");
+        text.family(name, Kind::Counter, "[BETA] Number of requests executed by API Priority and Fairness subsystem");
         for row in state.told() {
             for (schema, counts) in &row.counts {
                 let labels = [("flow_schema", schema.as_str()), ("priority_level", &row.level.name)];
                 text.sample(name, &labels, counts.dispatched as f64);
             }
         }
+        let mut histograms = |name: &str, help: &str, more: &[(&str, &str)], of: fn(&Counts) -> &Histogram| {
+            text.family(name, Kind::Histogram, help);
+            for row in state.told() {
+                for (schema, counts) in row.counts.iter().filter(|(_, counts)| of(counts).count() > 0) {
+                    let mut labels = vec![("flow_schema", schema.as_str()), ("priority_level", &row.level.name)];
+                    labels.extend_from_slice(more);
+                    labels.sort_unstable();
+                    text.histogram(name, &labels, of(counts));
+                }
+            }
+        };
+        let name = "apiserver_flowcontrol_request_wait_duration_seconds";
+        let help = "[BETA] Length of time a request spent waiting in its queue";
+        histograms(name, help, &[("execute", "true")], |counts| &counts.waits);
+        let name = "apiserver_flowcontrol_request_execution_seconds";
+        let help = "[ALPHA] Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority and Fairness subsystem";
+        histograms(name, help, &[("type", "regular")], |counts| &counts.runs);
+        let name = "apiserver_flowcontrol_work_estimated_seats";
+        let help = "[ALPHA] Number of estimated seats (maximum of initial and final seats) associated with requests in API Priority and Fairness";
+        histograms(name, help, &[], |counts| &counts.widths);
         let rejected: u64 = state.levels.iter().flat_map(|row| row.counts.values()).map(|one| one.rejected).sum();
         if rejected + state.gave_up > 0 {
             let name = "apiserver_flowcontrol_rejected_requests_total";
-            text.family(name, Kind::Counter, "[BETA] Requests that were sent away.");
+            text.family(
+                name,
+                Kind::Counter,
+                "[BETA] Number of requests rejected by API Priority and Fairness subsystem",
+            );
             for row in state.told() {
                 for (schema, counts) in row.counts.iter().filter(|(_, counts)| counts.rejected > 0) {
                     let reason = if row.level.queues.is_some() { "queue-full" } else { "concurrency-limit" };
@@ -46,7 +89,11 @@ impl Source for FlowControl {
             text.sample(name, &[("reason", "time-out")], state.gave_up as f64);
         }
         let name = "apiserver_flowcontrol_current_inqueue_requests";
-        text.family(name, Kind::Gauge, "[BETA] Requests that wait for a seat.");
+        text.family(
+            name,
+            Kind::Gauge,
+            "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem",
+        );
         for row in state.levels.iter().filter(|row| row.waiting > 0) {
             text.sample(name, &[("priority_level", &row.level.name)], row.waiting as f64);
         }

@@ -20,7 +20,7 @@ fn call(method: &str, uri: &str) -> Call {
 }
 
 fn ask(seats: &Arc<Seats>, level: usize) -> Turn {
-    seats.ask(level, &"schema".into(), || 7)
+    seats.ask(level, &"schema".into(), 1, || 7)
 }
 
 fn now(turn: Turn) -> Seat {
@@ -51,6 +51,51 @@ fn a_level_borrows_what_another_lends_and_does_not_use() {
     assert!(matches!(ask(&seats, 1), Turn::Never), "what was lent comes back only when it is given back");
     drop(held);
     now(ask(&seats, 1));
+}
+
+#[tokio::test]
+async fn a_wide_request_waits_for_all_of_its_seats() {
+    let seats = Arc::new(Seats::new(40));
+    let queues = Queues { count: 1, hand: 1, length_max: 5 };
+    seats.configure([level("a", 1, 0, Some(queues))].iter());
+    let wide = |width| seats.ask(0, &"schema".into(), width, || 7);
+    // 15 of a hundred of 40 are 6.
+    let mut held: Vec<Seat> = (0..6).map(|_| now(wide(10))).collect();
+    assert_eq!((seats.lock().levels[0].sitting, seats.lock().levels[0].running), (36, 6));
+    let Turn::Later(waiting) = wide(10) else { panic!("6 more are too many") };
+    let Turn::Later(behind) = wide(1) else { panic!("nobody overtakes") };
+    held.pop();
+    let (first, second) = (waiting.seat().await.unwrap(), behind.seat().await.unwrap());
+    assert_eq!(seats.lock().levels[0].sitting, 37);
+    drop((first, second, held));
+    assert_eq!((seats.lock().levels[0].sitting, seats.lock().levels[0].running), (0, 0));
+    // A level that has fewer seats than somebody asks for lets one in when it is empty.
+    let narrow = Arc::new(Seats::new(4));
+    narrow.configure([level("a", 1, 0, None), level("b", 1, 0, None)].iter());
+    let alone = now(narrow.ask(0, &"schema".into(), 9, || 7));
+    assert!(matches!(ask(&narrow, 0), Turn::Never));
+    drop(alone);
+    now(ask(&narrow, 0));
+}
+
+#[tokio::test]
+async fn a_list_takes_as_many_seats_as_it_weighs() {
+    let world = World::new().await;
+    let text = "x".repeat(60_000);
+    for at in 0..4 {
+        let object = json!({"metadata": {"name": format!("m{at}"), "namespace": "default"}, "data": {"a": text}});
+        world.create("", "configmaps", object).await.unwrap();
+    }
+    let width = |method: &str, uri: &str| width::of(&call(method, uri), &world.registry);
+    let maps = "/api/v1/configmaps";
+    assert_eq!(width("GET", maps), 3);
+    assert_eq!(width("GET", "/api/v1/configmaps?limit=2"), 2);
+    assert_eq!(width("GET", "/api/v1/configmaps?fieldSelector=metadata.name%3Dm1"), 1);
+    assert_eq!(width("GET", "/api/v1/namespaces/other/configmaps"), 1);
+    assert_eq!(width("GET", "/api/v1/configmaps?watch=1"), 3);
+    assert_eq!(width("GET", "/api/v1/configmaps?watch=1&resourceVersion=5"), 1);
+    assert_eq!(width("GET", "/api/v1/configmaps?watch=1&resourceVersion=5&sendInitialEvents=true"), 3);
+    assert_eq!(width("POST", "/api/v1/namespaces/default/configmaps"), 1);
 }
 
 #[tokio::test]

@@ -80,12 +80,12 @@ impl AdmissionSeries {
 
     pub(super) fn tell(&self, text: &mut Text) {
         let name = "apiserver_admission_controller_admission_duration_seconds";
-        text.family(name, Kind::Histogram, "[STABLE] Time that each admission plugin took.");
+        text.family(name, Kind::Histogram, "[STABLE] Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).");
         for plugin in self.plugins.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             plugin.tell(text, name);
         }
         let name = "apiserver_admission_step_admission_duration_seconds";
-        text.family(name, Kind::Histogram, "[STABLE] Time that all admission plugins took together.");
+        text.family(name, Kind::Histogram, "[STABLE] Admission sub-step latency histogram in seconds, broken out for each operation and API resource and step type (validate or admit).");
         self.whole.tell(text, name);
     }
 }

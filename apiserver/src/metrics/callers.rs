@@ -4,8 +4,8 @@ use super::{Family, Histogram, Kind, Text};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Bounds of the time that authentication takes, in seconds: from a millisecond on, doubled each time.
-const SECONDS: &[f64] =
+/// Bounds of the time that authentication and authorization take, in seconds: from a millisecond on, doubled each time.
+pub(super) const SECONDS: &[f64] =
     &[0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384];
 /// Names that are told as they are; of others only what kind they are. No label is made of what anybody calls himself.
 const TOLD: [&str; 4] = ["admin", "client", "kube_proxy", "kubelet"];
@@ -46,18 +46,18 @@ impl Callers {
     #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are floating")]
     pub(super) fn tell(&self, text: &mut Text) {
         let name = "authentication_attempts";
-        text.family(name, Kind::Counter, "[ALPHA] Callers, by whether they were known.");
+        text.family(name, Kind::Counter, "[ALPHA] Counter of authenticated attempts.");
         let results = [("success", &self.known), ("failure", &self.unknown)];
         for (result, histogram) in results {
             text.sample(name, &[("result", result)], histogram.count() as f64);
         }
         let name = "authentication_duration_seconds";
-        text.family(name, Kind::Histogram, "[ALPHA] Time that it took to know callers.");
+        text.family(name, Kind::Histogram, "[ALPHA] Authentication duration in seconds broken out by result.");
         for (result, histogram) in results {
             text.histogram(name, &[("result", result)], histogram);
         }
         let name = "authenticated_user_requests";
-        text.family(name, Kind::Counter, "[ALPHA] Requests of callers that were known, by their names.");
+        text.family(name, Kind::Counter, "[ALPHA] Counter of authenticated requests broken out by username.");
         for (user, count) in self.requests.all() {
             text.sample(name, &[("username", user)], count.load(Ordering::Relaxed) as f64);
         }

@@ -27,13 +27,13 @@ impl Lists {
     pub(super) fn tell(&self, text: &mut Text) {
         let all = self.0.all();
         let name = "apiserver_cache_list_total";
-        text.family(name, Kind::Counter, "[ALPHA] Lists that were served from memory.");
+        text.family(name, Kind::Counter, "[ALPHA] Number of LIST requests served from watch cache");
         for ((group, resource), series) in &all {
             let labels = [("group", group.as_str()), ("index", ""), ("resource", resource)];
             text.sample(name, &labels, series.lists.load(Ordering::Relaxed) as f64);
         }
         let name = "apiserver_cache_list_returned_objects_total";
-        text.family(name, Kind::Counter, "[ALPHA] Objects that lists answered from memory.");
+        text.family(name, Kind::Counter, "[ALPHA] Number of objects returned for a LIST request from watch cache");
         for ((group, resource), series) in &all {
             let labels = [("group", group.as_str()), ("resource", resource)];
             text.sample(name, &labels, series.objects.load(Ordering::Relaxed) as f64);

@@ -24,23 +24,42 @@ impl Source for Process {
         let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
         let field = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
         let busy = field(11).zip(field(12)).map(|(user, system)| (user + system) / TICKS);
-        gauge("process_cpu_seconds_total", Kind::Counter, "Time of processors that was used, in seconds.", busy);
+        gauge("process_cpu_seconds_total", Kind::Counter, "Total user and system CPU time spent in seconds.", busy);
         let open = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
-        gauge("process_open_fds", Kind::Gauge, "Files that are open.", open.map(|count| count as f64));
+        gauge("process_open_fds", Kind::Gauge, "Number of open file descriptors.", open.map(|count| count as f64));
         let limits = read("/proc/self/limits");
         let most = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
-        gauge("process_max_fds", Kind::Gauge, "Files that may be open.", most.and_then(|text| text.parse().ok()));
+        gauge(
+            "process_max_fds",
+            Kind::Gauge,
+            "Maximum number of open file descriptors.",
+            most.and_then(|text| text.parse().ok()),
+        );
         let status = read("/proc/self/status");
         let bytes = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
             line.split_whitespace().next()?.parse::<f64>().ok().map(|kibibytes| kibibytes * 1024.0)
         };
-        gauge("process_resident_memory_bytes", Kind::Gauge, "Memory that is held, in bytes.", bytes("VmRSS"));
-        gauge("process_virtual_memory_bytes", Kind::Gauge, "Memory that is mapped, in bytes.", bytes("VmSize"));
+        gauge("process_resident_memory_bytes", Kind::Gauge, "Resident memory size in bytes.", bytes("VmRSS"));
+        gauge("process_virtual_memory_bytes", Kind::Gauge, "Virtual memory size in bytes.", bytes("VmSize"));
+        let most = limits.lines().find_map(|line| line.strip_prefix("Max address space")?.split_whitespace().next());
+        let most = most.map(|most| most.parse().unwrap_or(u64::MAX as f64));
+        let help = "Maximum amount of virtual memory available in bytes.";
+        gauge("process_virtual_memory_max_bytes", Kind::Gauge, help, most);
+        let netstat = read("/proc/self/net/netstat");
+        let help = "Number of bytes received by the process over the network.";
+        gauge("process_network_receive_bytes_total", Kind::Counter, help, octets(&netstat, "InOctets"));
+        let help = "Number of bytes sent by the process over the network.";
+        gauge("process_network_transmit_bytes_total", Kind::Counter, help, octets(&netstat, "OutOctets"));
         let booted = read("/proc/stat");
         let booted = booted.lines().find_map(|line| line.strip_prefix("btime ")?.parse::<f64>().ok());
         let started = booted.zip(field(19)).map(|(booted, ticks)| booted + ticks / TICKS);
-        gauge("process_start_time_seconds", Kind::Gauge, "When the process began, in seconds since 1970.", started);
+        gauge(
+            "process_start_time_seconds",
+            Kind::Gauge,
+            "Start time of the process since unix epoch in seconds.",
+            started,
+        );
         let info = version::info();
         let label = |name: &str| info[name].as_str().unwrap_or_default().to_owned();
         let labels = [
@@ -50,7 +69,16 @@ impl Source for Process {
             ("platform", label("platform")),
         ];
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        text.family("kubernetes_build_info", Kind::Gauge, "[BETA] What this is.");
+        text.family("kubernetes_build_info", Kind::Gauge, "[BETA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running.");
         text.sample("kubernetes_build_info", &labels, 1.0);
     }
+}
+
+/// A count of the kernel's network statistics, in which a line of names stands above one of numbers. It is of all processes
+/// that share the network, upstream's too.
+fn octets(netstat: &str, name: &str) -> Option<f64> {
+    let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("IpExt:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let at = names.split_whitespace().position(|one| one == name)?;
+    numbers.split_whitespace().nth(at)?.parse().ok()
 }

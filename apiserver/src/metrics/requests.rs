@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Bounds of the time that writes take, in seconds.
+const FIELD_VALIDATION_SECONDS: &[f64] =
+    &[0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0];
 /// Bounds of the time that a request takes, in seconds.
 const SECONDS: &[f64] = &[
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0,
@@ -138,6 +141,17 @@ pub struct Requests {
     series: Family<RequestLabels, RequestSeries>,
     read_only: AtomicI64,
     mutating: AtomicI64,
+    field_validation: FieldValidations,
+}
+
+/// The time that writes take, by how unknown fields are taken.
+#[derive(Debug)]
+struct FieldValidations([Histogram; 3]);
+
+impl Default for FieldValidations {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Histogram::new(FIELD_VALIDATION_SECONDS)))
+    }
 }
 
 /// How a request went.
@@ -155,11 +169,42 @@ pub struct Counted {
     pub long_running: bool,
     /// Whether the server ended it to protect itself.
     pub terminated: bool,
+    /// How unknown fields of its body were to be taken, of a write.
+    pub field_validation: Option<FieldValidation>,
+}
+
+/// How unknown fields of a body are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldValidation {
+    /// They are dropped, and nobody is told.
+    Ignore,
+    /// The caller is warned.
+    Warn,
+    /// The body is refused.
+    Strict,
+}
+
+impl FieldValidation {
+    /// Of a write, as its caller wishes; warning, where he says nothing.
+    #[must_use]
+    pub fn of(call: &Call) -> Option<Self> {
+        if !matches!(call.verb, Verb::Create | Verb::Update | Verb::Patch) {
+            return None;
+        }
+        Some(match call.query.text("fieldValidation") {
+            "Ignore" => Self::Ignore,
+            "Strict" => Self::Strict,
+            _ => Self::Warn,
+        })
+    }
 }
 
 impl Requests {
     /// Counts a request that was answered.
     pub fn count(&self, labels: &RequestLabels, counted: Counted) {
+        if let Some(how) = counted.field_validation {
+            self.field_validation.0[how as usize].record(counted.took);
+        }
         self.series.with(labels, |series| {
             let at = CODES.iter().position(|code| *code == counted.code).unwrap_or(CODES.len());
             series.codes[at].fetch_add(1, Ordering::Relaxed);
@@ -226,7 +271,7 @@ impl Requests {
     pub(super) fn tell(&self, text: &mut Text) {
         let all = self.series.all();
         let name = "apiserver_request_total";
-        text.family(name, Kind::Counter, "[STABLE] Requests, by what they ask for and how they went.");
+        text.family(name, Kind::Counter, "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.");
         for (labels, series) in &all {
             for (at, counter) in series.codes.iter().enumerate() {
                 let count = counter.load(Ordering::Relaxed);
@@ -247,14 +292,14 @@ impl Requests {
                 }
             }
         };
-        let help = "[STABLE] Time that requests took.";
+        let help = "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.";
         histograms("apiserver_request_duration_seconds", help, true, |series| &series.seconds);
-        let help = "[ALPHA] Time that requests took, without that in which they waited for their turn.";
+        let help = "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.";
         histograms("apiserver_request_sli_duration_seconds", help, false, |series| &series.served_seconds);
-        let help = "[STABLE] Bytes of answers to reading requests.";
+        let help = "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.";
         histograms("apiserver_response_sizes", help, false, |series| &series.answer_bytes);
         let name = "apiserver_request_terminations_total";
-        text.family(name, Kind::Counter, "[ALPHA] Requests that the server ended to protect itself.");
+        text.family(name, Kind::Counter, "[ALPHA] Number of requests which apiserver terminated in self-defense.");
         for (labels, series) in &all {
             for (code, counter) in TERMINATED.iter().zip(&series.terminated) {
                 let (count, code) = (counter.load(Ordering::Relaxed), code.to_string());
@@ -265,13 +310,19 @@ impl Requests {
                 }
             }
         }
+        let name = "field_validation_request_duration_seconds";
+        let help = "[ALPHA] Response latency distribution in seconds for each field validation value";
+        text.family(name, Kind::Histogram, help);
+        for (word, histogram) in ["Ignore", "Warn", "Strict"].iter().zip(&self.field_validation.0) {
+            text.histogram(name, &[("field_validation", word)], histogram);
+        }
         let name = "apiserver_current_inflight_requests";
-        text.family(name, Kind::Gauge, "[STABLE] Requests under way.");
+        text.family(name, Kind::Gauge, "[STABLE] Maximal number of currently used inflight request limit of this apiserver per request kind in last second.");
         for (kind, counter) in [("mutating", &self.mutating), ("readOnly", &self.read_only)] {
             text.sample(name, &[("request_kind", kind)], counter.load(Ordering::Relaxed) as f64);
         }
         let name = "apiserver_longrunning_requests";
-        text.family(name, Kind::Gauge, "[STABLE] Requests that last as long as their callers want.");
+        text.family(name, Kind::Gauge, "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.");
         for (labels, series) in &all {
             let open = series.long_running.load(Ordering::Relaxed);
             if open > 0 {

@@ -182,6 +182,19 @@ impl Registry {
         self.store.snapshot().count(&selection.range, None)
     }
 
+    /// The bytes of the first objects of a selection's range, so many of them, or as many as make up `most` bytes.
+    #[must_use]
+    pub fn weigh(&self, selection: &selection::Selection, objects: usize, most: usize) -> usize {
+        let (snapshot, mut bytes) = (self.store.snapshot(), 0);
+        for entry in snapshot.range(&selection.range, None).take(objects) {
+            bytes += entry.bytes.len();
+            if bytes >= most {
+                break;
+            }
+        }
+        bytes
+    }
+
     /// Whether there is any object of a built-in resource in a namespace.
     #[must_use]
     pub fn has_any(&self, group: &str, plural: &str, namespace: &str) -> bool {

@@ -1,4 +1,5 @@
-//! `ComponentStatus`es, of which there are none: upstream makes them up by asking components that are not here.
+//! `ComponentStatus`es: that of the store, without which nothing could be told. Upstream asks the scheduler and the control
+//! loops at ports of its own machine, where those of this cluster do not listen: of them nothing is said.
 
 use crate::registry::behaviour::{Behaviour, NAME, column};
 use crate::registry::cells::{items, name};
