@@ -226,7 +226,9 @@ impl Seats {
         };
         counts.dispatched += 1;
         counts.widths.record_units(u64::from(width));
-        counts.waits.record(waited);
+        if !row.level.exempt {
+            counts.waits.record(waited);
+        }
         let exempt = row.level.exempt;
         if !exempt {
             state.sitting += width;

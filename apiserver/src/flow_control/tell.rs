@@ -51,6 +51,10 @@ impl Source for FlowControl {
             }
         }
         let mut histograms = |name: &str, help: &str, more: &[(&str, &str)], of: fn(&Counts) -> &Histogram| {
+            // Without a sample, Go tells of no family.
+            if !state.told().any(|row| row.counts.values().any(|counts| of(counts).count() > 0)) {
+                return;
+            }
             text.family(name, Kind::Histogram, help);
             for row in state.told() {
                 for (schema, counts) in row.counts.iter().filter(|(_, counts)| of(counts).count() > 0) {

@@ -59,16 +59,20 @@ async fn a_wide_request_waits_for_all_of_its_seats() {
     let queues = Queues { count: 1, hand: 1, length_max: 5 };
     seats.configure([level("a", 1, 0, Some(queues))].iter());
     let wide = |width| seats.ask(0, &"schema".into(), width, || 7);
+    let taken = || {
+        let state = seats.lock();
+        (state.levels[0].sitting, state.levels[0].running)
+    };
     // 15 of a hundred of 40 are 6.
     let mut held: Vec<Seat> = (0..6).map(|_| now(wide(10))).collect();
-    assert_eq!((seats.lock().levels[0].sitting, seats.lock().levels[0].running), (36, 6));
+    assert_eq!(taken(), (36, 6));
     let Turn::Later(waiting) = wide(10) else { panic!("6 more are too many") };
     let Turn::Later(behind) = wide(1) else { panic!("nobody overtakes") };
     held.pop();
     let (first, second) = (waiting.seat().await.unwrap(), behind.seat().await.unwrap());
-    assert_eq!(seats.lock().levels[0].sitting, 37);
+    assert_eq!(taken(), (37, 7));
     drop((first, second, held));
-    assert_eq!((seats.lock().levels[0].sitting, seats.lock().levels[0].running), (0, 0));
+    assert_eq!(taken(), (0, 0));
     // A level that has fewer seats than somebody asks for lets one in when it is empty.
     let narrow = Arc::new(Seats::new(4));
     narrow.configure([level("a", 1, 0, None), level("b", 1, 0, None)].iter());

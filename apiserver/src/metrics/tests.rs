@@ -70,7 +70,7 @@ fn what_nobody_serves_makes_no_labels() {
 }
 
 /// What a real server tells and this one does not, by how the names begin, and why.
-const ABSENT: [(&str, &str); 54] = [
+const ABSENT: [(&str, &str); 56] = [
     ("go_", "the figures of Go's runtime"),
     ("grpc_client_", "the store is no server of its own"),
     ("rest_client_", "the server is no client of itself"),
@@ -98,6 +98,8 @@ const ABSENT: [(&str, &str); 54] = [
         "apiserver_flowcontrol_current_limit_seats",
         "levels have no limit of the moment: what is lent is worked out at once",
     ),
+    ("apiserver_flowcontrol_request_execution_seconds", "told with the first request"),
+    ("apiserver_flowcontrol_work_estimated_seats", "told with the first request"),
     ("apiserver_flowcontrol_current_r", "queues take turns, and know no virtual time"),
     ("apiserver_flowcontrol_demand_seats", "what is lent is worked out at once, from no demand of the past"),
     ("apiserver_flowcontrol_priority_level_request_utilization", "no figure is sampled each nanosecond"),
@@ -130,8 +132,11 @@ const ABSENT: [(&str, &str); 54] = [
     ("apiserver_storage_size_bytes", "told where there is a folder"),
 ];
 /// What a fresh server does not tell, and this one does.
-const LATER: [&str; 2] =
-    ["apiserver_flowcontrol_current_inqueue_requests", "apiserver_flowcontrol_rejected_requests_total"];
+const LATER: [&str; 3] = [
+    "apiserver_flowcontrol_current_inqueue_requests",
+    "apiserver_flowcontrol_rejected_requests_total",
+    "apiserver_flowcontrol_request_wait_duration_seconds",
+];
 
 /// HELP and TYPE by name.
 fn families(text: &str) -> BTreeMap<String, (String, String)> {
