@@ -2,7 +2,7 @@
 
 use crate::admission::Choice;
 use crate::audit;
-use crate::egress::NodeConfig;
+use crate::egress::{NodeConfig, SshConfig};
 use crate::flow_control::Limits;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -69,6 +69,8 @@ pub struct Config {
     pub admission: Choice,
     /// Which way leads to the cluster (`--egress-selector-config-file`); straight, if there is none.
     pub egress_file: Option<PathBuf>,
+    /// SSH tunnels that lead to the cluster instead (`--ssh-user`, `--ssh-keyfile`, `--ssh-known-hosts-file`).
+    pub ssh: Option<SshConfig>,
     /// Where objects are kept (`--store`, `--store-dir`).
     pub storage: Storage,
     /// How far back changes can be watched from (`--etcd-compaction-interval`); zero for as far as memory allows.

@@ -1,9 +1,14 @@
-//! The registry as authentication and authorization see it: objects as they are now, and what became of them.
+//! The registry as authentication, authorization and the egress see it: objects as they are now, and what became of them.
 
 use crate::authn::Live;
 use crate::authz::{Change, Feed, Kept};
+use crate::egress::Nodes;
+use crate::egress::ssh::{NodeFeed, Place};
 use crate::registry::Registry;
 use crate::registry::reader::{Reader, View};
+use crate::store::contract::Range;
+use crate::store::watchers::Watcher;
+use async_trait::async_trait;
 use imbl::ordmap::DiffItem;
 use serde_json::Value;
 use std::sync::Arc;
@@ -59,5 +64,43 @@ impl<T: Kept + PartialEq> Feed<T> for RegistryFeed<T> {
             followed.told = view;
         }
         changes
+    }
+}
+
+/// Tells where nodes are, and when one of them changes.
+pub(crate) struct LiveNodes {
+    registry: Arc<Registry>,
+    reader: Reader<Option<Place>>,
+    watcher: Option<Watcher>,
+}
+
+impl LiveNodes {
+    /// Follows the nodes. `nodes` knows which of their addresses counts.
+    pub(crate) fn of(registry: &Arc<Registry>, nodes: &Arc<Nodes>) -> Self {
+        let nodes = Arc::clone(nodes);
+        let reader = registry.reader("", "nodes", move |node| Place::of(&nodes, node));
+        Self { registry: Arc::clone(registry), reader, watcher: None }
+    }
+}
+
+#[async_trait]
+impl NodeFeed for LiveNodes {
+    fn now(&mut self) -> Vec<Place> {
+        self.reader.view().values().filter_map(|place| place.as_ref().clone()).collect()
+    }
+
+    async fn changed(&mut self) {
+        let Some(watcher) = &mut self.watcher else {
+            let (store, folder) = (self.registry.store(), &self.registry.builtin("", "nodes").folder);
+            // From here on; what came before is looked at when this returns.
+            match store.watch(Range::under(folder), store.revision()) {
+                Ok(watcher) => drop(self.watcher.insert(watcher)),
+                Err(error) => tracing::debug!(%error, "the nodes are looked at anew"),
+            }
+            return;
+        };
+        if watcher.next().await.is_err() {
+            self.watcher = None;
+        }
     }
 }

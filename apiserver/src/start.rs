@@ -7,14 +7,14 @@ use crate::authz::{Authorizer, Authorizers, NodeAuthorizer, Rbac};
 use crate::chain::Chain;
 use crate::config::{AuthorizationMode, Config, Storage};
 use crate::discovery::Discovery;
-use crate::egress::{self, Egress, Nodes};
+use crate::egress::{self, Egress, Nodes, Tunnels};
 use crate::endpoints::health::{Bootstrapped, Health};
 use crate::endpoints::issuer::Issuer;
 use crate::endpoints::{Documents, Endpoints};
 use crate::flow_control::FlowControl;
 use crate::handlers::Handlers;
 use crate::handlers::connect::ConnectContext;
-use crate::live::{LiveObjects, RegistryFeed};
+use crate::live::{LiveNodes, LiveObjects, RegistryFeed};
 use crate::metrics::{Metrics, Process, Source, StoredObjects};
 use crate::registry::bootstrap::Own;
 use crate::registry::custom::Definitions;
@@ -69,8 +69,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         metrics: &metrics,
         flow_control: &flow_control,
     };
+    let ways = parts.ways()?;
     let bootstrapped = Bootstrapped::default();
-    let chain = Arc::new(parts.chain(&bootstrapped)?);
+    let chain = Arc::new(parts.chain(&bootstrapped, &ways)?);
     let advertised = SocketAddr::new(config.advertise.unwrap_or_else(|| address.ip()), address.port());
     registry
         .bootstrap(&Own { endpoint: advertised })
@@ -87,6 +88,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         tokio::join!(
             registry.expire(&shutdown),
             definitions.follow(&shutdown),
+            ways.keep(&registry, &shutdown),
             server.serve(Arc::new(tls), chain, shutdown.clone())
         );
         store.close().await;
@@ -112,6 +114,23 @@ async fn open(config: &Config, catalog: &SharedCatalog, clock: &Clock) -> Result
     }
 }
 
+/// The ways into the cluster.
+struct Ways {
+    egress: Egress,
+    nodes: Arc<Nodes>,
+    tunnels: Option<Arc<Tunnels>>,
+}
+
+impl Ways {
+    /// Keeps tunnels to the nodes, where there are any to keep.
+    async fn keep(&self, registry: &Arc<Registry>, shutdown: &Shutdown) {
+        if let Some(tunnels) = &self.tunnels {
+            let feed = LiveNodes::of(registry, &self.nodes);
+            tunnels.follow(Box::new(feed), Arc::clone(&self.nodes), shutdown).await;
+        }
+    }
+}
+
 /// What every room is made of.
 struct Parts<'a> {
     config: &'a Config,
@@ -132,7 +151,7 @@ struct Keys {
 }
 
 impl Parts<'_> {
-    fn chain(&self, bootstrapped: &Bootstrapped) -> Result<Chain, MemberError> {
+    fn chain(&self, bootstrapped: &Bootstrapped, ways: &Ways) -> Result<Chain, MemberError> {
         let live: Arc<dyn Live> = Arc::new(LiveObjects(Arc::clone(self.registry)));
         let keys = self.keys()?;
         let authenticator = Arc::new(self.authenticator(&keys, &live)?);
@@ -146,7 +165,7 @@ impl Parts<'_> {
         let handlers = Handlers {
             registry: Arc::clone(self.registry),
             admission: Arc::new(Plugins::new(means)),
-            connect: self.connect()?,
+            connect: self.connect(ways),
             reviews: Reviews { authenticator: Arc::clone(&authenticator), authorizer: Arc::clone(&authorizer) },
             tokens: self.token_issuer(&keys, live),
             metrics: Arc::clone(self.metrics),
@@ -158,7 +177,7 @@ impl Parts<'_> {
             flow_control: Arc::clone(self.flow_control),
             metrics: Arc::clone(self.metrics),
             audit: self.audit()?,
-            endpoints: self.endpoints(bootstrapped, &keys)?,
+            endpoints: self.endpoints(bootstrapped, &keys, ways)?,
             handlers: Arc::new(handlers),
             clock: self.clock.clone(),
             call_timeout: self.config.request_timeout,
@@ -244,23 +263,32 @@ impl Parts<'_> {
         })
     }
 
-    fn connect(&self) -> Result<ConnectContext, MemberError> {
+    fn ways(&self) -> Result<Ways, MemberError> {
         let tcp = egress::direct::dial(self.config.source_address, &self.config.cluster_net);
-        let egress = match &self.config.egress_file {
-            Some(file) => Egress::load(file, tcp)
+        let tunnels = self.config.ssh.clone().map(|ssh| Tunnels::new(ssh, tcp.clone(), self.clock.clone())).transpose();
+        let tunnels = tunnels.map_err(|e| MemberError::because("there can be no SSH tunnels", e))?;
+        let egress = match (&tunnels, &self.config.egress_file) {
+            (Some(tunnels), None) => Egress::tunnels(Arc::clone(tunnels)),
+            (None, Some(file)) => Egress::load(file, tcp)
                 .map_err(|e| MemberError::because(format!("{} leads nowhere", file.display()), e))?,
-            None => Egress::direct(tcp),
+            (None, None) => Egress::direct(tcp),
+            (Some(_), Some(_)) => return Err(MemberError::new("SSH tunnels and an egress selector don't go together")),
         };
-        Ok(ConnectContext {
-            lookup: self.registry.clone(),
-            nodes: Arc::new(Nodes::new(self.config.kubelets.clone(), Arc::clone(&egress.cluster))),
-            cluster: egress.cluster,
-            cluster_net: self.config.cluster_net.clone(),
-            shutdown: self.shutdown.clone(),
-        })
+        let nodes = Arc::new(Nodes::new(self.config.kubelets.clone(), Arc::clone(&egress.cluster)));
+        Ok(Ways { egress, nodes, tunnels })
     }
 
-    fn endpoints(&self, bootstrapped: &Bootstrapped, keys: &Keys) -> Result<Endpoints, MemberError> {
+    fn connect(&self, ways: &Ways) -> ConnectContext {
+        ConnectContext {
+            lookup: self.registry.clone(),
+            nodes: Arc::clone(&ways.nodes),
+            cluster: Arc::clone(&ways.egress.cluster),
+            cluster_net: self.config.cluster_net.clone(),
+            shutdown: self.shutdown.clone(),
+        }
+    }
+
+    fn endpoints(&self, bootstrapped: &Bootstrapped, keys: &Keys, ways: &Ways) -> Result<Endpoints, MemberError> {
         let mut jwks = Vec::new();
         for pem in &keys.public_pems {
             jwks.push(public_jwk(pem).map_err(|e| MemberError::because("a service account key can't be told", e))?);
@@ -269,13 +297,19 @@ impl Parts<'_> {
         let store = Arc::clone(self.store);
         let issuer =
             (!jwks.is_empty()).then(|| Issuer { name: self.config.account_issuer.clone(), server, keys: jwks });
+        let mut health = Health::new(move || store.works().is_ok(), bootstrapped, self.shutdown.clone());
+        let mut metrics = self.sources();
+        if let Some(tunnels) = ways.tunnels.clone() {
+            metrics.push(tunnels.clone());
+            health = health.and("SSH Tunnel Check", move || tunnels.is_in_step());
+        }
         Ok(Endpoints {
             catalog: self.registry.shared_catalog(),
             discovery: Discovery::new(self.address.to_string()),
-            health: Health::new(move || store.works().is_ok(), bootstrapped, self.shutdown.clone()),
+            health,
             issuer,
             openapi: Documents::default(),
-            metrics: self.sources(),
+            metrics,
         })
     }
 }

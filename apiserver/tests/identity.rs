@@ -60,6 +60,7 @@ async fn start() -> Server {
         kubelets: NodeConfig::default(),
         admission: Default::default(),
         egress_file: None,
+        ssh: None,
         storage: Storage::Memory,
         cluster_net: ClusterNet::default(),
         source_address: None,

@@ -73,7 +73,25 @@ impl Cluster {
     /// # Errors
     /// When it can't be listened on, not even at another port.
     pub(crate) fn listen(&self, at: SocketAddr) -> io::Result<Bound> {
-        let Bound { listener, address } = net::bind(at, self.sources())?;
+        self.listen_to(self.sources(), at)
+    }
+
+    /// Listens for SSH on a node's address: the one port that takes the control plane's connections where nodes are
+    /// isolated.
+    ///
+    /// # Errors
+    /// When it can't be listened on, not even at another port.
+    pub(crate) fn listen_for_ssh(&self, at: SocketAddr) -> io::Result<Bound> {
+        let everybody = [self.net.control_plane, self.net.nodes, self.net.pods, self.net.services];
+        let sources = match self.isolated {
+            true => Sources::only(everybody.into_iter().flatten().collect()),
+            false => Sources::any(),
+        };
+        self.listen_to(sources, at)
+    }
+
+    fn listen_to(&self, sources: Sources, at: SocketAddr) -> io::Result<Bound> {
+        let Bound { listener, address } = net::bind(at, sources)?;
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if address == at {
             moved.remove(&at)

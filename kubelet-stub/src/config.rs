@@ -28,6 +28,8 @@ pub struct Config {
     pub cluster_domain: String,
     /// Credentials of the service proxy. `None`: the first node's.
     pub proxy_kubeconfig: Option<PathBuf>,
+    /// Whose keys the nodes' SSH servers let in, lines as of OpenSSH's `authorized_keys`. `None`: nobody's.
+    pub ssh_authorized_keys_file: Option<PathBuf>,
     /// Where it is written down who connects to nodes, pods and Services. `None`: nowhere.
     pub ledger_file: Option<PathBuf>,
 }
@@ -51,6 +53,12 @@ pub struct NodeConfig {
     pub tls_cert_file: PathBuf,
     /// And the key to it.
     pub tls_private_key_file: PathBuf,
+    /// The key by which its SSH server proves itself. Without it there is no such server.
+    #[serde(default)]
+    pub ssh_host_key_file: Option<PathBuf>,
+    /// The port of its SSH server.
+    #[serde(default = "ssh_port")]
+    pub ssh_port: u16,
     /// Labels that it registers with.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -62,6 +70,11 @@ pub struct NodeConfig {
 /// The port of a kubelet's server unless told otherwise.
 const fn kubelet_port() -> u16 {
     10_250
+}
+
+/// The port of an SSH server unless told otherwise.
+const fn ssh_port() -> u16 {
+    22
 }
 
 /// A taint that a node registers with.
@@ -91,6 +104,7 @@ impl Config {
             authorization_webhook: true,
             cluster_domain: "cluster.local".into(),
             proxy_kubeconfig: None,
+            ssh_authorized_keys_file: None,
             ledger_file: None,
         }
     }

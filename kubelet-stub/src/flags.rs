@@ -9,7 +9,7 @@ use tinyplane_wire::net::ClusterNet;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Flags {
     /// A node to play, as JSON: {"name", "address", "podRange", "kubeconfig", "tlsCertFile", "tlsPrivateKeyFile"} and,
-    /// if wanted, "port", "labels" and "taints". Repeated for each node.
+    /// if wanted, "port", "sshHostKeyFile", "sshPort", "labels" and "taints". Repeated for each node.
     #[arg(long = "node", value_name = "JSON")]
     pub node: Vec<String>,
     /// A file with a JSON list of such nodes.
@@ -39,6 +39,9 @@ pub struct Flags {
     /// Credentials with which Services and EndpointSlices are watched. Default: the first node's.
     #[arg(long, value_name = "FILE")]
     pub proxy_kubeconfig: Option<PathBuf>,
+    /// Serve SSH on each node that has a host key, to clients whose keys stand in this file: forwarding, and no shell.
+    #[arg(long, value_name = "FILE")]
+    pub ssh_authorized_keys_file: Option<PathBuf>,
     /// Append a line of JSON to this file for each connection to a node, a pod or a Service.
     #[arg(long, value_name = "FILE")]
     pub ledger_file: Option<PathBuf>,
@@ -108,6 +111,7 @@ impl TryFrom<Flags> for Config {
         config.authorization_webhook = flags.authorization_mode == "Webhook";
         config.cluster_domain = flags.cluster_domain;
         config.proxy_kubeconfig = flags.proxy_kubeconfig;
+        config.ssh_authorized_keys_file = flags.ssh_authorized_keys_file;
         config.ledger_file = flags.ledger_file;
         Ok(config)
     }

@@ -5,6 +5,7 @@ use crate::config::{Config, NodeConfig};
 use crate::node::{self, Node, Recorder};
 use crate::pods::{Engine, Network};
 use crate::runtime::ScriptedRuntime;
+use crate::server::ssh::SshServer;
 use crate::server::{self, AuthConfig, AuthorizationMode, Backing, ServerConfig};
 use crate::service_proxy::ServiceProxy;
 use crate::tasks::Tasks;
@@ -40,7 +41,11 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let mut addresses = BTreeMap::new();
     let mut engines = Vec::new();
     for node in &config.nodes {
-        let (address, engine) = starting.node(node)?;
+        let ssh = starting.ssh(node)?;
+        if let Some(at) = ssh {
+            addresses.insert(format!("ssh/{}", node.name), at);
+        }
+        let (address, engine) = starting.node(node, ssh)?;
         addresses.insert(format!("kubelet/{}", node.name), address);
         engines.push(engine);
     }
@@ -72,8 +77,24 @@ struct Starting<'a> {
 }
 
 impl Starting<'_> {
+    /// Binds and serves a node's SSH port, where it is to have one.
+    fn ssh(&self, config: &NodeConfig) -> Result<Option<SocketAddr>, MemberError> {
+        let (Some(host_key), Some(authorized)) = (&config.ssh_host_key_file, &self.config.ssh_authorized_keys_file)
+        else {
+            return Ok(None);
+        };
+        let server = SshServer::new(config.address, &self.cluster, host_key, authorized)
+            .map_err(|e| MemberError::because(format!("node {} can't serve SSH", config.name), e))?;
+        let at = SocketAddr::new(config.address, config.ssh_port);
+        let bound = self.cluster.listen_for_ssh(at);
+        let bound = bound.map_err(|e| MemberError::because(format!("node {} can't listen on {at}", config.name), e))?;
+        let address = bound.address;
+        server.serve(bound, self.tasks);
+        Ok(Some(address))
+    }
+
     /// Binds and serves one node's port, and starts the node.
-    fn node(&self, config: &NodeConfig) -> Result<(SocketAddr, Arc<Engine>), MemberError> {
+    fn node(&self, config: &NodeConfig, ssh: Option<SocketAddr>) -> Result<(SocketAddr, Arc<Engine>), MemberError> {
         let unserved = |e: Box<dyn std::error::Error + Send + Sync>| {
             MemberError::because(format!("node {} can't serve", config.name), e)
         };
@@ -90,6 +111,7 @@ impl Starting<'_> {
         let node = Arc::new(Node {
             config: config.clone(),
             kubelet_port: address.port(),
+            ssh_port: ssh.map(|at| at.port()),
             recorder: Recorder::start(client.clone(), &config.name, self.clock.clone(), self.tasks),
             client: client.clone(),
             clock: self.clock.clone(),

@@ -38,10 +38,11 @@ const FORBIDDEN: [(&str, &[&str]); 12] = [
 ];
 
 /// A word, and the only places that may say it.
-const KEEPERS: [(&str, &[&str]); 6] = [
+const KEEPERS: [(&str, &[&str]); 7] = [
     ("sled::", &["apiserver/src/store", "apiserver/src/start.rs", "apiserver/benches"]),
     ("rcgen::", &["apiserver/wire/src/identity/pki.rs"]),
     ("h2::", &["konnectivity"]),
+    ("russh::", &["apiserver/src/egress/ssh", "kubelet-stub/src/server/ssh"]),
     ("TcpListener::", &["apiserver/wire/src/net"]),
     ("TcpSocket::", &["apiserver/wire/src/net"]),
     ("install_default", &["testkit/downstream"]),

@@ -1,4 +1,4 @@
-//! How the API server reaches what lies in the cluster: directly, or through Konnectivity. It alone decides that.
+//! How the API server reaches what lies in the cluster: directly, through Konnectivity or through SSH. It alone decides that.
 
 mod balance;
 mod config;
@@ -6,8 +6,10 @@ pub mod direct;
 pub mod konnectivity;
 pub mod node;
 pub mod select;
+pub mod ssh;
 mod verdict;
 
 pub use config::ConfigError;
 pub use node::{NodeConfig, NodeError, Nodes, Target};
 pub use select::Egress;
+pub use ssh::{SshConfig, Tunnels};

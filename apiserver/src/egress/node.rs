@@ -133,9 +133,22 @@ impl Nodes {
     /// # Errors
     /// When it can't be reached or is not believed.
     pub async fn connect(&self, target: &Target, insecurely: bool) -> Result<Box<dyn Stream>, NodeError> {
+        self.connect_over(&*self.dial, target, insecurely).await
+    }
+
+    /// Connects to a kubelet by a way of the caller's.
+    ///
+    /// # Errors
+    /// When it can't be reached or is not believed.
+    pub(super) async fn connect_over(
+        &self,
+        way: &dyn Dial,
+        target: &Target,
+        insecurely: bool,
+    ) -> Result<Box<dyn Stream>, NodeError> {
         let loaded = self.load()?;
         let config = if insecurely { loaded.trusting } else { loaded.verifying };
-        let stream = self.dial.dial(&target.host, target.port).await.map_err(NodeError::Dial)?;
+        let stream = way.dial(&target.host, target.port).await.map_err(NodeError::Dial)?;
         let name = ServerName::try_from(target.host.clone()).map_err(|e| NodeError::Tls(io::Error::other(e)))?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await;

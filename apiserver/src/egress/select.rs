@@ -2,6 +2,7 @@
 
 use super::config::{ConfigError, Configuration, Protocol};
 use super::konnectivity;
+use super::ssh::Tunnels;
 use std::path::Path;
 use std::sync::Arc;
 use tinyplane_wire::net::{Dial, TcpDial};
@@ -18,6 +19,12 @@ impl Egress {
     #[must_use]
     pub fn direct(direct: TcpDial) -> Self {
         Self { cluster: Arc::new(direct) }
+    }
+
+    /// Everything through SSH tunnels.
+    #[must_use]
+    pub fn tunnels(tunnels: Arc<Tunnels>) -> Self {
+        Self { cluster: tunnels }
     }
 
     /// As a configuration file says; what it does not name is direct.

@@ -57,6 +57,13 @@ impl Health {
         }
     }
 
+    /// Asks this as well, of `/healthz` and all others.
+    #[must_use]
+    pub fn and(mut self, name: &'static str, check: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.alive.push((name, Box::new(check)));
+        self
+    }
+
     fn checks(&self, root: &str) -> Vec<&Check> {
         let ready = if root == "/readyz" { &self.ready[..] } else { &[] };
         self.alive.iter().chain(ready).collect()

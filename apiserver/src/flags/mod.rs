@@ -4,7 +4,7 @@ mod audit;
 
 use crate::admission::Choice;
 use crate::config::{AuthorizationMode, Config, Storage};
-use crate::egress::NodeConfig;
+use crate::egress::{NodeConfig, SshConfig};
 use crate::flow_control::Limits;
 use clap::{ArgAction, ValueEnum};
 use ipnet::IpNet;
@@ -105,6 +105,15 @@ pub struct Flags {
     /// Which way leads to the cluster, an EgressSelectorConfiguration; straight, without it
     #[arg(long, value_name = "FILE")]
     egress_selector_config_file: Option<PathBuf>,
+    /// Reach the cluster through SSH tunnels to the nodes, as this user
+    #[arg(long, value_name = "USER", requires = "ssh_keyfile", conflicts_with = "egress_selector_config_file")]
+    ssh_user: Option<String>,
+    /// Key of the SSH tunnels; made, with its public half in FILE.pub, where that is missing
+    #[arg(long, value_name = "FILE", requires = "ssh_user")]
+    ssh_keyfile: Option<PathBuf>,
+    /// Keys of the nodes' SSH servers, as OpenSSH keeps them; without it every key is believed
+    #[arg(long, value_name = "FILE", requires = "ssh_user")]
+    ssh_known_hosts_file: Option<PathBuf>,
     /// Where objects are kept
     #[arg(long, value_enum, default_value = "memory")]
     store: Store,
@@ -162,6 +171,11 @@ impl TryFrom<Flags> for Config {
             admission: Choice::new(flags.enable_admission_plugins, flags.disable_admission_plugins)
                 .map_err(MemberError::new)?,
             egress_file: flags.egress_selector_config_file,
+            ssh: flags.ssh_user.zip(flags.ssh_keyfile).map(|(user, key_file)| SshConfig {
+                user,
+                key_file,
+                known_hosts_file: flags.ssh_known_hosts_file,
+            }),
             storage,
             compaction_interval: flags.etcd_compaction_interval,
             cluster_net: flags.cluster_net,
@@ -239,6 +253,9 @@ mod tests {
             &["--max-requests-inflight=0", "--max-mutating-requests-inflight=0"],
             &["--enable-admission-plugins=Nonsense"],
             &["--kubelet-client-certificate=c"],
+            &["--ssh-user=u"],
+            &["--ssh-keyfile=f"],
+            &["--ssh-user=u", "--ssh-keyfile=f", "--egress-selector-config-file=e"],
         ] {
             assert!(!parse(wrong).unwrap_err().is_empty(), "{wrong:?}");
         }

@@ -25,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) config: NodeConfig,
     /// The port that its server really listens on.
     pub(crate) kubelet_port: u16,
+    /// The port that its SSH server really listens on, where it has one.
+    pub(crate) ssh_port: Option<u16>,
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,

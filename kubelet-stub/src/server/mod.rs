@@ -12,6 +12,7 @@ mod logs;
 mod port_forward;
 mod query;
 mod reply;
+pub(crate) mod ssh;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ pub(super) struct Options {
     /// How many nodes [default: 2]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     nodes: Option<usize>,
-    /// How the API server reaches nodes: direct, konnectivity-grpc or konnectivity-http-connect [default: konnectivity-grpc]
+    /// How the API server reaches nodes: direct, konnectivity-grpc, konnectivity-http-connect or ssh [default: konnectivity-grpc]
     #[arg(long, value_name = "WAY")]
     egress: Option<Egress>,
     /// How many Konnectivity servers, with one address before them [default: 1]

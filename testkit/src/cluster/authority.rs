@@ -4,10 +4,23 @@ use super::folder::{Folder, FolderError};
 use super::plan::{Member, Plan};
 use std::net::IpAddr;
 use std::time::SystemTime;
+use tinyplane_apiserver::egress::ssh::{self, KeyText};
 use tinyplane_wire::identity::kubeconfig::{self, KubeconfigError};
 use tinyplane_wire::identity::pki::{Authority, Leaf, PkiError, public_key, signing_key};
 use tinyplane_wire::identity::tls::{self, ClientAuth, KeyPairPem};
 use tinyplane_wire::process::told;
+
+/// Whom nodes' SSH servers know the API server as.
+pub(crate) const SSH_USER: &str = "tinyplane";
+/// The API server's key for the nodes' SSH servers; the public half, of the same name with `.pub`, is installed on them.
+pub(crate) const SSH_KEY: &str = "apiserver-ssh.key";
+/// The keys of the nodes' SSH servers, as the API server knows them.
+pub(crate) const SSH_KNOWN_HOSTS: &str = "ssh-known-hosts";
+
+/// The key by which a node's SSH server proves itself.
+pub(crate) fn ssh_host_key(node: &str) -> String {
+    format!("ssh-host-{node}.key")
+}
 
 /// Why the identities could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +28,9 @@ pub enum AuthorityError {
     /// A certificate can't be made.
     #[error("a certificate can't be made")]
     Pki(#[from] PkiError),
+    /// A key of SSH can't be made.
+    #[error("a key of SSH can't be made")]
+    Ssh(#[from] ssh::KeyError),
     /// A file can't be written.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -49,7 +65,24 @@ pub(crate) fn establish(plan: &Plan, folder: &Folder, now: SystemTime) -> Result
             }
         }
     }
+    if plan.has_ssh() {
+        establish_ssh(plan, folder)?;
+    }
     Ok(())
+}
+
+/// Keys of SSH: the API server's, one of each node, and what each side has to know of the other.
+fn establish_ssh(plan: &Plan, folder: &Folder) -> Result<(), AuthorityError> {
+    let ours = KeyText::generate("kube-apiserver")?;
+    folder.write(&format!("pki/{SSH_KEY}"), ours.private.as_bytes())?;
+    folder.write(&format!("pki/{SSH_KEY}.pub"), ours.public.as_bytes())?;
+    let mut known = String::new();
+    for node in &plan.nodes {
+        let host = KeyText::generate(&node.name)?;
+        folder.write(&format!("pki/{}", ssh_host_key(&node.name)), host.private.as_bytes())?;
+        known.push_str(&format!("{} {}", node.address, host.public));
+    }
+    Ok(folder.write(&format!("pki/{SSH_KNOWN_HOSTS}"), known.as_bytes())?)
 }
 
 /// Makes sure that all that was established is there, and can be read.
@@ -68,6 +101,15 @@ pub(crate) fn check(plan: &Plan, folder: &Folder) -> Result<(), FolderError> {
     let public = public_key(&read("service-account.key")?).map_err(|e| damaged("service-account.key", told(&e)))?;
     if public.trim() != read("service-account.pub")?.trim() {
         return Err(damaged("service-account.pub", "it does not belong to the private key".into()));
+    }
+    if plan.has_ssh() {
+        let hosts = plan.nodes.iter().map(|node| ssh_host_key(&node.name));
+        for file in hosts.chain([SSH_KEY.to_owned()]) {
+            read(&file)?;
+            ssh::load(&folder.pki(&file)).map_err(|e| damaged(&file, told(&e)))?;
+        }
+        read(&format!("{SSH_KEY}.pub"))?;
+        read(SSH_KNOWN_HOSTS)?;
     }
     for Identity { file, user, .. } in identities(plan) {
         if user.is_some() {
@@ -125,7 +167,7 @@ fn identities(plan: &Plan) -> Vec<Identity> {
         let serving = Leaf::server(&name, &[&node.name], &[node.address.into()]);
         all.push(pair(&format!("kubelet-{}", node.name), serving));
     }
-    if plan.isolated() {
+    if plan.has_konnectivity() {
         let servers = (1..=plan.konnectivity_servers).map(|number| plan.address(Member::KonnectivityServer(number)));
         let addresses: Vec<IpAddr> = servers.chain([plan.agents_dial()]).map(IpAddr::from).collect();
         let serving = Leaf::server("konnectivity-server", &["konnectivity-server"], &addresses);

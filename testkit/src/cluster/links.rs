@@ -36,7 +36,7 @@ impl Links {
         spec: &Spec,
         whereabouts: &Arc<Whereabouts>,
     ) -> Result<Option<Self>, ClusterError> {
-        let several_servers = has_tunnel(&with.plan) && with.plan.konnectivity_servers > 1;
+        let several_servers = with.plan.has_konnectivity() && with.plan.konnectivity_servers > 1;
         if !with.links && !several_servers {
             return Ok(None);
         }
@@ -99,11 +99,6 @@ impl Drop for Links {
     }
 }
 
-/// Whether nodes are reached through Konnectivity.
-fn has_tunnel(plan: &Plan) -> bool {
-    plan.members().contains(&Member::KonnectivityServer(1))
-}
-
 /// Why a cluster has no such link.
 pub(super) fn there_is(plan: &Plan, place: &Place) -> Result<(), String> {
     let nodes = || plan.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
@@ -116,8 +111,9 @@ pub(super) fn there_is(plan: &Plan, place: &Place) -> Result<(), String> {
         Kind::ApiserverToKonnectivity => members(|member| matches!(member, Member::KonnectivityServer(_))),
         Kind::AgentToKonnectivity => members(|member| matches!(member, Member::KonnectivityAgent(_))),
         Kind::NodeToApiserver | Kind::NodeToNode => nodes(),
-        Kind::AgentToNode if has_tunnel(plan) => nodes(),
-        Kind::ApiserverToKubelet | Kind::ApiserverToSsh if !has_tunnel(plan) => nodes(),
+        Kind::AgentToNode if plan.has_konnectivity() => nodes(),
+        Kind::ApiserverToKubelet if !plan.isolated() => nodes(),
+        Kind::ApiserverToSsh if plan.has_ssh() => nodes(),
         Kind::AgentToNode | Kind::ApiserverToKubelet | Kind::ApiserverToSsh => Vec::new(),
     };
     match names.as_slice() {
@@ -137,7 +133,7 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn open(&mut self, all: bool) -> io::Result<()> {
-        if has_tunnel(self.plan) {
+        if self.plan.has_konnectivity() {
             self.open_agents()?;
         }
         if !all {
@@ -145,7 +141,7 @@ impl Opening<'_> {
         }
         self.open_clients()?;
         self.open_detour()?;
-        if has_tunnel(self.plan) { self.open_frontends() } else { Ok(()) }
+        if self.plan.has_konnectivity() { self.open_frontends() } else { Ok(()) }
     }
 
     /// Before the Konnectivity servers' ports for agents: of several, one address before them all.

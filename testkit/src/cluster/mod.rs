@@ -1,6 +1,6 @@
 //! A cluster: wishes (`builder`), a plan, a running handle, and a report at the end.
 
-mod authority;
+pub(crate) mod authority;
 mod builder;
 pub(crate) mod folder;
 mod handle;

@@ -24,14 +24,18 @@ pub enum Egress {
     Direct,
     /// Through Konnectivity: nodes then accept no connection from the control plane.
     Konnectivity(Mode),
+    /// Through a tunnel to each node's SSH server, the legacy way: of a node, only that port takes connections from the
+    /// control plane.
+    Ssh,
 }
 
 impl Egress {
     /// Every way, by the word that the command line takes.
-    pub const WORDS: [(&'static str, Self); 3] = [
+    pub const WORDS: [(&'static str, Self); 4] = [
         ("direct", Self::Direct),
         ("konnectivity-grpc", Self::Konnectivity(Mode::Grpc)),
         ("konnectivity-http-connect", Self::Konnectivity(Mode::HttpConnect)),
+        ("ssh", Self::Ssh),
     ];
 }
 
@@ -95,7 +99,7 @@ words!(Storage, "store");
 #[serde(rename_all = "camelCase")]
 pub struct Security {
     /// The API server checks a kubelet's serving certificate (`--kubelet-certificate-authority`). Kubernetes does
-    /// not by default.
+    /// not by default. With SSH tunnels, the nodes' host keys are checked as well (`--ssh-known-hosts-file`).
     pub kubelet_certificate_checked: bool,
     /// Requests without credentials are taken as `system:anonymous` (`--anonymous-auth`), as Kubernetes does.
     pub anonymous: bool,
@@ -300,18 +304,16 @@ impl Plan {
     /// The members of this cluster, in the order in which they are started.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
-        let (nodes, tunnel) = (!self.nodes.is_empty(), matches!(self.egress, Egress::Konnectivity(_)));
+        let (nodes, tunnel) = (!self.nodes.is_empty(), self.has_konnectivity());
         let numbered = |member: &Member| -> Vec<Member> {
             match member {
                 Member::Apiserver => vec![*member],
                 Member::Controllers if self.controllers => vec![*member],
                 Member::Kubelet if nodes => vec![*member],
-                Member::KonnectivityServer(_) if tunnel && nodes => {
+                Member::KonnectivityServer(_) if tunnel => {
                     (1..=self.konnectivity_servers).map(Member::KonnectivityServer).collect()
                 }
-                Member::KonnectivityAgent(_) if tunnel && nodes => {
-                    (1..=self.agents).map(Member::KonnectivityAgent).collect()
-                }
+                Member::KonnectivityAgent(_) if tunnel => (1..=self.agents).map(Member::KonnectivityAgent).collect(),
                 _ => Vec::new(),
             }
         };
@@ -321,7 +323,19 @@ impl Plan {
     /// True when nothing from the control plane may reach a node but through the tunnel.
     #[must_use]
     pub fn isolated(&self) -> bool {
-        self.members().contains(&Member::KonnectivityAgent(1))
+        self.egress != Egress::Direct && !self.nodes.is_empty()
+    }
+
+    /// True when the tunnel is Konnectivity's.
+    #[must_use]
+    pub fn has_konnectivity(&self) -> bool {
+        self.isolated() && matches!(self.egress, Egress::Konnectivity(_))
+    }
+
+    /// True when the tunnels are of SSH.
+    #[must_use]
+    pub fn has_ssh(&self) -> bool {
+        self.isolated() && self.egress == Egress::Ssh
     }
 }
 
@@ -396,6 +410,9 @@ mod tests {
     fn without_nodes_there_is_nothing_to_tunnel_to() {
         assert_eq!(plan(0).members(), [Member::Apiserver, Member::Controllers]);
         assert_eq!(plan(1).members().len(), 5);
+        let ssh = Plan { egress: Egress::Ssh, ..plan(1) };
+        assert_eq!(ssh.members(), [Member::Apiserver, Member::Controllers, Member::Kubelet]);
+        assert!(ssh.isolated() && ssh.has_ssh() && !ssh.has_konnectivity());
         assert!("tcp".parse::<Egress>().unwrap_err().contains("konnectivity-http-connect"));
     }
 }

@@ -1,6 +1,7 @@
 //! The command lines of members, by the plan: flags named as upstream's where upstream has them.
 
 use super::Spec;
+use crate::cluster::authority::{SSH_KEY, SSH_KNOWN_HOSTS, SSH_USER, ssh_host_key};
 use crate::cluster::plan::{Egress, Member, Mode, Storage};
 use serde_json::json;
 use std::path::Path;
@@ -70,7 +71,14 @@ fn apiserver(spec: &Spec, line: &mut Line) {
         line.file("store-dir", &folder.store());
     }
     line.flag("etcd-compaction-interval", format_args!("{}ms", spec.compaction_interval.as_millis()));
-    if plan.isolated() {
+    if plan.has_ssh() {
+        line.flag("ssh-user", SSH_USER);
+        line.file("ssh-keyfile", &folder.pki(SSH_KEY));
+        if plan.security.kubelet_certificate_checked {
+            line.file("ssh-known-hosts-file", &folder.pki(SSH_KNOWN_HOSTS));
+        }
+    }
+    if plan.has_konnectivity() {
         line.file("egress-selector-config-file", &folder.file(EGRESS_FILE));
     }
 }
@@ -81,7 +89,7 @@ pub(crate) const EGRESS_FILE: &str = "egress-selector.yaml";
 /// The `EgressSelectorConfiguration` of a cluster whose nodes are behind Konnectivity.
 pub(crate) fn egress_configuration(spec: &Spec) -> Option<Vec<u8>> {
     let protocol = match spec.plan.egress {
-        Egress::Direct => return None,
+        Egress::Direct | Egress::Ssh => return None,
         Egress::Konnectivity(Mode::Grpc) => "GRPC",
         Egress::Konnectivity(Mode::HttpConnect) => "HTTPConnect",
     };
@@ -125,6 +133,9 @@ fn kubelet(spec: &Spec, line: &mut Line) {
     if plan.isolated() {
         line.switch("isolated");
     }
+    if plan.has_ssh() {
+        line.file("ssh-authorized-keys-file", &folder.pki(&format!("{SSH_KEY}.pub")));
+    }
     if let Some(file) = spec.kubelet_ledger() {
         line.file("ledger-file", &file);
     }
@@ -141,6 +152,7 @@ pub(crate) fn nodes_file(spec: &Spec) -> Vec<u8> {
         .nodes
         .iter()
         .map(|node| {
+            let ssh_key = spec.plan.has_ssh().then(|| folder.pki(&ssh_host_key(&node.name)));
             json!({
                 "name": node.name,
                 "address": node.address,
@@ -148,6 +160,7 @@ pub(crate) fn nodes_file(spec: &Spec) -> Vec<u8> {
                 "kubeconfig": folder.kubeconfig(&node.name),
                 "tlsCertFile": folder.pki(&format!("kubelet-{}.crt", node.name)),
                 "tlsPrivateKeyFile": folder.pki(&format!("kubelet-{}.key", node.name)),
+                "sshHostKeyFile": ssh_key,
             })
         })
         .collect();
@@ -159,7 +172,7 @@ fn konnectivity_server(spec: &Spec, line: &mut Line) {
     let address = plan.address(spec.member);
     let mode = match plan.egress {
         Egress::Konnectivity(Mode::HttpConnect) => "http-connect",
-        Egress::Konnectivity(Mode::Grpc) | Egress::Direct => "grpc",
+        Egress::Konnectivity(Mode::Grpc) | Egress::Direct | Egress::Ssh => "grpc",
     };
     line.flag("mode", mode);
     line.file("uds-name", &spec.tunnel_socket(spec.member.number()));

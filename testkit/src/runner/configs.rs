@@ -1,11 +1,12 @@
 //! The settings of members that run in this process, by the plan: what `arguments` says, as values.
 
 use super::{EGRESS_FILE, Spec};
+use crate::cluster::authority::{SSH_KEY, SSH_KNOWN_HOSTS, SSH_USER, ssh_host_key};
 use crate::cluster::plan::{Egress, Member, Mode, NodePlan, Storage};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tinyplane_apiserver::config::{self, AuthorizationMode};
-use tinyplane_apiserver::egress::NodeConfig;
+use tinyplane_apiserver::egress::{NodeConfig, SshConfig};
 use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
 use tinyplane_kubelet_stub as kubelet;
 use tinyplane_wire::clock::Clock;
@@ -46,11 +47,14 @@ fn nodes(spec: &Spec) -> kubelet::Config {
         kubeconfig: folder.kubeconfig(&node.name),
         tls_cert_file: folder.pki(&format!("kubelet-{}.crt", node.name)),
         tls_private_key_file: folder.pki(&format!("kubelet-{}.key", node.name)),
+        ssh_host_key_file: plan.has_ssh().then(|| folder.pki(&ssh_host_key(&node.name))),
+        ssh_port: 22,
         labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
     };
     let mut config = kubelet::Config::new(plan.nodes.iter().map(node).collect(), spec.cluster_net_by_relay());
     config.isolated = plan.isolated();
+    config.ssh_authorized_keys_file = plan.has_ssh().then(|| folder.pki(&format!("{SSH_KEY}.pub")));
     config.client_ca_file = Some(folder.pki("ca.crt"));
     config.cluster_dns = vec![plan.dns_service().into()];
     config.ledger_file = spec.kubelet_ledger();
@@ -66,7 +70,7 @@ fn konnectivity_server(spec: &Spec) -> server::Config {
     server::Config {
         mode: match spec.plan.egress {
             Egress::Konnectivity(Mode::HttpConnect) => server::Mode::HttpConnect,
-            Egress::Konnectivity(Mode::Grpc) | Egress::Direct => server::Mode::Grpc,
+            Egress::Konnectivity(Mode::Grpc) | Egress::Direct | Egress::Ssh => server::Mode::Grpc,
         },
         frontend: server::Frontend::Unix { path: spec.tunnel_socket(spec.member.number()), delete_existing: true },
         agents: SocketAddr::from((spec.listens_at(), spec.ports.agents)),
@@ -145,7 +149,12 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
             preferred_address_types: Vec::new(),
         },
         admission: tinyplane_apiserver::admission::Choice::own(),
-        egress_file: plan.isolated().then(|| folder.file(EGRESS_FILE)),
+        egress_file: plan.has_konnectivity().then(|| folder.file(EGRESS_FILE)),
+        ssh: plan.has_ssh().then(|| SshConfig {
+            user: SSH_USER.into(),
+            key_file: folder.pki(SSH_KEY),
+            known_hosts_file: plan.security.kubelet_certificate_checked.then(|| folder.pki(SSH_KNOWN_HOSTS)),
+        }),
         storage: match plan.storage {
             Storage::Memory => config::Storage::Memory,
             Storage::Sled => config::Storage::Sled(folder.store()),

@@ -2,6 +2,7 @@
 
 use super::ClusterNet;
 use super::detour;
+use super::keepalive::keep_alive;
 use super::listen::port_alias;
 use async_trait::async_trait;
 use std::fmt::Debug;
@@ -31,6 +32,7 @@ const DIAL_SECONDS_MAX: u64 = 30;
 pub struct TcpDial {
     source: Option<IpAddr>,
     timeout: Duration,
+    keepalive: Option<Duration>,
     cluster_net: ClusterNet,
 }
 
@@ -38,13 +40,25 @@ impl TcpDial {
     /// Dials from `source`, or from where the system likes.
     #[must_use]
     pub fn from(source: Option<IpAddr>) -> Self {
-        Self { source, timeout: Duration::from_secs(DIAL_SECONDS_MAX), cluster_net: ClusterNet::default() }
+        Self {
+            source,
+            timeout: Duration::from_secs(DIAL_SECONDS_MAX),
+            keepalive: None,
+            cluster_net: ClusterNet::default(),
+        }
     }
 
     /// Gives up after `timeout`.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Has the kernel ask a silent peer whether it is there, after each such time.
+    #[must_use]
+    pub fn with_keepalive(mut self, silence: Duration) -> Self {
+        self.keepalive = Some(silence);
         self
     }
 
@@ -103,6 +117,9 @@ impl TcpDial {
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("dial tcp {to}: i/o timeout")))??;
         stream.set_nodelay(true)?;
+        if let Some(silence) = self.keepalive {
+            keep_alive(&stream, silence)?;
+        }
         Ok(stream)
     }
 

@@ -1,0 +1,196 @@
+//! Keys of SSH in files: the API server's own, which is made where it is missing, and the hosts' that are believed.
+
+use russh::keys::key::safe_rng;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey, PublicKey, check_known_hosts_path, decode_secret_key};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Largest file of a key, or of hosts' keys, that is read.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The port that stands for itself in a file of hosts: hosts are known by their address alone.
+const PORT: u16 = 22;
+
+/// Why a key can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file can't be read or written.
+    #[error("{path:?} can't be read or written")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is larger than any such file is.
+    #[error("{0:?} is over {FILE_BYTES_MAX} bytes")]
+    TooLarge(PathBuf),
+    /// A file holds no key that is understood: Ed25519 and ECDSA are, RSA is not.
+    #[error("{path:?} holds no Ed25519 or ECDSA key without a passphrase")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key can't be written down.
+    #[error("a key can't be made")]
+    Made(#[source] russh::keys::ssh_key::Error),
+}
+
+/// A key, as the lines that its files hold.
+#[derive(Clone)]
+pub struct KeyText {
+    /// In OpenSSH's form.
+    pub private: String,
+    /// A line as `authorized_keys` has them.
+    pub public: String,
+}
+
+impl std::fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyText").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl KeyText {
+    /// A new Ed25519 key. (Upstream made RSA keys of 2,048 bits.)
+    ///
+    /// # Errors
+    /// When it can't be written down, which does not happen.
+    pub fn generate(comment: &str) -> Result<Self, KeyError> {
+        let mut key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(KeyError::Made)?;
+        key.set_comment(comment);
+        let private = key.to_openssh(LineEnding::LF).map_err(KeyError::Made)?.to_string();
+        let public = key.public_key().to_openssh().map_err(KeyError::Made)?;
+        Ok(Self { private, public: format!("{public}\n") })
+    }
+}
+
+/// Reads a private key.
+///
+/// # Errors
+/// When the file can't be read, or holds no key that is understood.
+pub fn load(path: &Path) -> Result<PrivateKey, KeyError> {
+    let unusable = |source| KeyError::Unusable { path: path.to_owned(), source };
+    let key = decode_secret_key(&read(path)?, None).map_err(|error| unusable(error.into()))?;
+    if matches!(key.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { .. }) {
+        return Ok(key);
+    }
+    Err(unusable(format!("it is of the kind {}", key.algorithm()).into()))
+}
+
+/// The file of the public key that belongs to a private one.
+#[must_use]
+pub fn public_file(private: &Path) -> PathBuf {
+    let mut name = private.as_os_str().to_owned();
+    name.push(".pub");
+    name.into()
+}
+
+/// Makes the key where it is missing, as upstream did: the public half is written last, and stands for both.
+///
+/// # Errors
+/// When a file can't be written, or the key that is there can't be used.
+pub(super) fn ensure(private: &Path) -> Result<(), KeyError> {
+    let public = public_file(private);
+    if public.exists() {
+        return load(private).map(drop);
+    }
+    let made = KeyText::generate("tinyplane")?;
+    write(private, &made.private)?;
+    write(&public, &made.public)?;
+    tracing::info!(key = %private.display(), "made a key for the SSH tunnels");
+    Ok(())
+}
+
+/// True when a host's key is the one that a file of known hosts has for it.
+pub(super) fn is_known(host: &str, key: &PublicKey, file: &Path) -> bool {
+    check_known_hosts_path(host, PORT, key, file)
+        .inspect_err(|error| tracing::warn!(host, %error, "the key of an SSH server is not the one that is known"))
+        .unwrap_or(false)
+}
+
+fn read(path: &Path) -> Result<String, KeyError> {
+    let failed = |source| KeyError::File { path: path.to_owned(), source };
+    if fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
+        return Err(KeyError::TooLarge(path.to_owned()));
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+/// Writes a file for its owner alone, in one step: nobody ever reads half a key.
+fn write(path: &Path, text: &str) -> Result<(), KeyError> {
+    let failed = |source| KeyError::File { path: path.to_owned(), source };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    // What a start that was killed left behind is nobody's.
+    drop(fs::remove_file(&beside));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    fs::rename(&beside, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_missing_key_is_made_once_and_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("id");
+        ensure(&file).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        ensure(&file).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        let public = fs::read_to_string(public_file(&file)).unwrap();
+        assert!(public.starts_with("ssh-ed25519 "), "{public}");
+        for path in [&file, &public_file(&file)] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        // Only half of it was made: it is made anew.
+        fs::remove_file(public_file(&file)).unwrap();
+        ensure(&file).unwrap();
+        assert_ne!(fs::read_to_string(&file).unwrap(), text);
+        let again = PublicKey::from_openssh(&fs::read_to_string(public_file(&file)).unwrap()).unwrap();
+        assert_eq!(load(&file).unwrap().public_key().key_data(), again.key_data());
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("id");
+        assert!(matches!(load(&file), Err(KeyError::File { .. })));
+        for nonsense in [
+            "",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+            "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+        ] {
+            fs::write(&file, nonsense).unwrap();
+            assert!(load(&file).unwrap_err().to_string().contains("no Ed25519 or ECDSA key"), "{nonsense}");
+        }
+        fs::write(&file, vec![b'a'; usize::try_from(FILE_BYTES_MAX).unwrap() + 1]).unwrap();
+        assert!(matches!(load(&file), Err(KeyError::TooLarge(_))));
+        fs::write(public_file(&file), "").unwrap();
+        assert!(ensure(&file).is_err());
+    }
+
+    #[test]
+    fn a_host_is_known_by_its_own_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known");
+        let [ours, theirs] = [1, 2].map(|_| PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap());
+        assert!(!is_known("127.1.1.1", ours.public_key(), &file));
+        fs::write(&file, format!("# nodes\n127.1.1.1 {}\n", ours.public_key().to_openssh().unwrap())).unwrap();
+        assert!(is_known("127.1.1.1", ours.public_key(), &file));
+        assert!(!is_known("127.1.1.1", theirs.public_key(), &file));
+        assert!(!is_known("127.1.1.2", ours.public_key(), &file));
+    }
+}
