@@ -32,6 +32,7 @@ fn libraries() -> PathBuf {
 }
 
 /// True, and told aloud, when a program is not at hand.
+#[expect(clippy::print_stderr, reason = "what is passed over is told loudly")]
 pub(crate) fn is_missing(name: &str) -> bool {
     let missing = program(name).is_none();
     if missing {

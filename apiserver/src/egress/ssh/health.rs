@@ -58,3 +58,38 @@ async fn look(tunnel: &Arc<Tunnel>, nodes: &Nodes) -> Result<(), Ill> {
     };
     tokio::time::timeout(ANSWER_TIMEOUT, ask).await.unwrap_or(Err(Ill::Late))
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tinyplane_wire::clock::Clock;
+    use tinyplane_wire::identity::pki::{Authority, Leaf};
+    use tinyplane_wire::identity::tls::{self, ClientAuth, KeyPairPem};
+    use tinyplane_wire::net::{Sources, bind};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsAcceptor;
+
+    /// What a kubelet stands for: it answers everybody that it does not know them.
+    pub(crate) fn kubelet(at: &str) -> (SocketAddr, AbortOnDropHandle<()>) {
+        let now = Clock::system().now();
+        let authority = Authority::create("test", now).unwrap();
+        let issued = authority.issue(&Leaf::server("node", &["node"], &[]), now).unwrap();
+        let pair = KeyPairPem { certificate: issued.certificate_pem, key: issued.key_pem };
+        let acceptor = TlsAcceptor::from(Arc::new(tls::server(&pair, &ClientAuth::None, &tls::ALPN_HTTP1).unwrap()));
+        let bound = bind(at.parse().unwrap(), Sources::any()).unwrap();
+        let serving = tokio::spawn(async move {
+            loop {
+                let stream = bound.listener.accept().await.stream;
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                drop(stream.read(&mut [0; 1024]).await);
+                drop(stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await);
+            }
+        });
+        (bound.address, AbortOnDropHandle::new(serving))
+    }
+
+    pub(crate) async fn is_well(tunnel: &Arc<Tunnel>, nodes: &Nodes) -> Result<(), String> {
+        look(tunnel, nodes).await.map_err(|ill| ill.to_string())
+    }
+}

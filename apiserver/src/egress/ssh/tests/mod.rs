@@ -2,7 +2,8 @@
 
 mod host;
 
-use super::tunnel::Condition;
+use super::health::tests::{is_well, kubelet};
+use super::tunnel::{Condition, Tunnel};
 use super::{KeyText, NodeFeed, Place, SshConfig, SshError, Tunnels, public_file};
 use crate::egress::{NodeConfig, Nodes, Target};
 use crate::metrics::{Source, Text};
@@ -96,6 +97,10 @@ impl Rig {
             kept.get(&host.to_string()).is_some_and(|kept| kept.tunnel.condition() == condition)
         };
         self.until(&format!("{condition:?} at {host}"), is).await;
+    }
+
+    fn tunnel(&self, host: IpAddr) -> Arc<Tunnel> {
+        Arc::clone(&self.tunnels.tunnels.lock().unwrap()[&host.to_string()].tunnel)
     }
 
     async fn dial(&self, to: SocketAddr) -> io::Result<Box<dyn Stream>> {
@@ -320,10 +325,7 @@ async fn a_host_that_lies_hurts_only_itself() {
     rig.tell(&[honest.address, intruder.address, fickle.address, flooding]);
     rig.is(flooding.ip(), Condition::Broken).await;
     rig.is(intruder.address.ip(), Condition::Open).await;
-    let through = |host: &Host| {
-        let kept = rig.tunnels.tunnels.lock().unwrap();
-        Arc::clone(&kept[&host.address.ip().to_string()].tunnel)
-    };
+    let through = |host: &Host| rig.tunnel(host.address.ip());
     let (host, port) = (there.ip().to_string(), there.port());
     for _ in 0..5 {
         assert_eq!(ask(through(&intruder).dial(&host, port).await.unwrap(), "x").await.unwrap(), "<x>");
@@ -335,6 +337,35 @@ async fn a_host_that_lies_hurts_only_itself() {
         assert_eq!(ask(rig.dial(there).await.unwrap(), "hello").await.unwrap(), "<hello>");
     }
     assert_eq!(intruder.seen.intrusions.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_tunnel_is_well_as_long_as_its_kubelet_says_anything() {
+    let rig = Rig::new(false);
+    let host = rig.host("127.86.48.1:0", Manner::Honest);
+    let (there, _serving) = brackets("127.86.48.2:0");
+    let (at, answering) = kubelet("127.86.48.1:0");
+    let ip = at.ip();
+    let place = Place {
+        host: ip.to_string(),
+        ssh_port: host.address.port(),
+        kubelet: Target { host: ip.to_string(), port: at.port() },
+    };
+    rig.nodes.send_replace(vec![place]);
+    rig.is(ip, Condition::Open).await;
+    let nodes = Nodes::new(NodeConfig::default(), rig.tunnels.clone());
+    assert_eq!(is_well(&rig.tunnel(ip), &nodes).await, Ok(()));
+    drop(answering);
+    let told = is_well(&rig.tunnel(ip), &nodes).await.unwrap_err();
+    assert!(told.contains("connect failed"), "{told}");
+    // What is done then: the tunnel is cut, with all that it carries, and another stands in its place.
+    let mut stream = rig.dial(there).await.unwrap();
+    let logins = host.seen.logins.load(Ordering::Relaxed);
+    rig.tunnel(ip).sever();
+    let ended = tokio::time::timeout(PATIENCE, stream.read_u8()).await.unwrap();
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    rig.until("another login", |_| host.seen.logins.load(Ordering::Relaxed) > logins).await;
+    assert_eq!(ask(rig.dial(there).await.unwrap(), "again").await.unwrap(), "<again>");
 }
 
 #[tokio::test]
