@@ -94,8 +94,9 @@ impl Sshd {
         std::fs::write(at("host"), &key.private).expect("it can be written");
         std::fs::write(at("known"), format!("{ip} {}", key.public)).expect("it can be written");
         std::fs::write(at("authorized"), "").expect("it can be written");
+        // Without PAM, an sshd that is not root's takes every account for a locked one.
         let config = format!(
-            "ListenAddress {address}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
+            "ListenAddress {address}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM yes\nStrictModes no\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nPubkeyAuthentication yes\n\
              AllowTcpForwarding yes\nLogLevel VERBOSE\nMaxStartups 100\nPrintMotd no\n",
             at("host").display(),
