@@ -66,6 +66,8 @@ pub(crate) struct Sshd {
     pub(crate) address: SocketAddr,
     folder: tempfile::TempDir,
     user: String,
+    /// Whether this is root, who has it run as another user.
+    root: bool,
     process: std::sync::Mutex<Option<Child>>,
 }
 
@@ -116,7 +118,7 @@ impl Sshd {
             readable(folder.path(), 0o755).expect("its mode can be set");
             chown(at("host"), Some(ORDINARY.1), None).expect("root may do that");
         }
-        let sshd = Self { address, folder, user, process: std::sync::Mutex::default() };
+        let sshd = Self { address, folder, user, root, process: std::sync::Mutex::default() };
         sshd.run();
         sshd.answers().await;
         sshd
@@ -131,7 +133,7 @@ impl Sshd {
         let config = self.folder.path().join("sshd_config");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log");
         let mut sshd = Command::new(self.folder.path().join("sshd"));
-        if self.user == ORDINARY.0 {
+        if self.root {
             let copy = sshd.get_program().to_owned();
             sshd = Command::new("setpriv");
             sshd.args(["--reuid", ORDINARY.0, "--regid", &ORDINARY.1.to_string(), "--clear-groups"]).arg(copy);

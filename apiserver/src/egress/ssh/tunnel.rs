@@ -12,7 +12,7 @@ use std::time::Duration;
 use tinyplane_wire::client::Backoff;
 use tinyplane_wire::net::{Dial, Stream};
 use tinyplane_wire::process::Shutdown;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// The port of a node's SSH server, unless the node tells another.
 const PORT: u16 = 22;
@@ -20,6 +20,8 @@ const PORT: u16 = 22;
 const PORT_ALIAS: &str = "tinyplane.dev/port-alias.22";
 /// Connections of one tunnel that wait for streams. Those that come back when so many are there already are closed.
 const IDLE_MAX: usize = 4;
+/// Connections of one tunnel that are being opened at a time: sshd's `MaxStartups` begins to refuse at ten.
+const OPENING_MAX: usize = 8;
 /// Waits between attempts to open a tunnel.
 const REOPEN: Backoff = Backoff { first: Duration::from_millis(250), most: Duration::from_secs(30) };
 
@@ -62,6 +64,7 @@ pub(super) struct Tunnel {
     condition: watch::Sender<Condition>,
     /// A spare connection may be missing.
     wanted: Arc<Notify>,
+    opening: Semaphore,
 }
 
 /// The connections that wait, and what ends all of the tunnel's.
@@ -81,7 +84,8 @@ impl Tunnel {
     pub(super) fn new(place: Place, means: Arc<Means>) -> Arc<Self> {
         let pool = Mutex::new(Pool { idle: Vec::new(), sever: Shutdown::new() });
         let condition = watch::Sender::new(Condition::Opening);
-        Arc::new(Self { place, means, pool, condition, wanted: Arc::default() })
+        let opening = Semaphore::new(OPENING_MAX);
+        Arc::new(Self { place, means, pool, condition, wanted: Arc::default(), opening })
     }
 
     pub(super) fn condition(&self) -> Condition {
@@ -177,6 +181,7 @@ impl Tunnel {
     }
 
     async fn open(&self) -> Result<Connection, OpenError> {
+        let _turn = self.opening.acquire().await.expect("nobody closes it");
         let severed = self.pool.lock().unwrap_or_else(PoisonError::into_inner).sever.child_token();
         let opened = Connection::open(&self.means, &self.place, &self.wanted, severed).await;
         self.means.numbers.tried(opened.is_ok());
@@ -212,6 +217,14 @@ impl Tunnel {
         drop(pool);
         drop(ended);
         has
+    }
+}
+
+#[cfg(test)]
+impl Tunnel {
+    /// How many connections wait.
+    pub(super) fn spares(&self) -> usize {
+        self.pool.lock().unwrap().idle.len()
     }
 }
 

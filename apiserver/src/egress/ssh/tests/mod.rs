@@ -203,6 +203,23 @@ async fn a_stream_that_nobody_reads_stops_no_other_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_hundred_streams_at_once_each_get_their_own_bytes() {
+    let rig = Rig::new(false);
+    let host = rig.host("127.86.49.1:0", Manner::Honest);
+    let (there, _serving) = brackets("127.86.49.2:0");
+    rig.tell(&[host.address]);
+    rig.is(host.address.ip(), Condition::Open).await;
+    let one = async |turn: usize| {
+        let text = format!("{turn} ").repeat(10_000);
+        assert_eq!(ask(rig.dial(there).await.unwrap(), &text).await.unwrap(), format!("<{text}>"));
+    };
+    futures_util::future::join_all((0..100).map(one)).await;
+    rig.until("the end of all channels", |_| host.seen.channels.load(Ordering::Relaxed) == 0).await;
+    let spare = |tunnels: &Tunnels| tunnels.tunnels.lock().unwrap().values().all(|kept| kept.tunnel.spares() <= 4);
+    assert!(spare(&rig.tunnels));
+}
+
+#[tokio::test]
 async fn what_the_node_refuses_is_told_in_gos_words_and_costs_no_connection() {
     let rig = Rig::new(false);
     let host = rig.host("127.86.42.1:0", Manner::Honest);
