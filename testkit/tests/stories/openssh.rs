@@ -104,7 +104,7 @@ impl Sshd {
             at("host").display(),
             at("authorized").display(),
         );
-        std::fs::write(at("sshd_config"), config).expect("it can be written");
+        std::fs::write(at("sshd_config"), config + &helpers()).expect("it can be written");
         // A copy that an ordinary user may run, with the libraries that came with it.
         std::fs::copy(program("sshd").expect("the story asked before"), at("sshd")).expect("it can be copied");
         for library in std::fs::read_dir(libraries()).into_iter().flatten().flatten() {
@@ -240,6 +240,16 @@ impl Sshd {
         process.sees("ready");
         process
     }
+}
+
+/// Lines of its configuration that tell an unpacked sshd where its helpers are, of which it has had some since 9.8.
+fn helpers() -> String {
+    let root = std::env::var_os("TINYPLANE_OPENSSH").map(PathBuf::from).unwrap_or_default();
+    let line = |(word, name): (&str, &str)| {
+        let path = root.join("usr/lib/openssh").join(name);
+        path.is_file().then(|| format!("{word} {}\n", path.display()))
+    };
+    [("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth")].into_iter().filter_map(line).collect()
 }
 
 /// The name of this user.
