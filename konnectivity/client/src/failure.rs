@@ -5,8 +5,12 @@ use std::io;
 /// The server can't be reached, has no agent, or lost the agent or the frontend before the dial was answered: another
 /// server may do better.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct NoWay(String);
+#[error("{told}")]
+struct NoWay {
+    told: String,
+    /// Whether the server itself was there.
+    connected: bool,
+}
 
 /// What servers say of themselves when a dial fails, and not of the endpoint.
 const TOLD: [&str; 3] =
@@ -14,13 +18,13 @@ const TOLD: [&str; 3] =
 
 /// An error of the way.
 pub(crate) fn no_way(kind: io::ErrorKind, told: &(impl ToString + ?Sized)) -> io::Error {
-    io::Error::new(kind, NoWay(told.to_string()))
+    io::Error::new(kind, NoWay { told: told.to_string(), connected: true })
 }
 
-/// The same error, as one of the way.
+/// The same error, as that of a server which can't be reached.
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn unreachable(error: io::Error) -> io::Error {
-    no_way(error.kind(), &error)
+    io::Error::new(error.kind(), NoWay { told: error.to_string(), connected: false })
 }
 
 /// The far end's words, with the kind that they stand for.
@@ -42,7 +46,17 @@ pub(crate) fn refused(told: &str) -> io::Error {
 /// and may help.
 #[must_use]
 pub fn is_no_way(error: &io::Error) -> bool {
-    error.get_ref().and_then(|inner| inner.downcast_ref::<NoWay>()).is_some()
+    way(error).is_some()
+}
+
+/// True when a dial failed since the server itself could not be reached.
+#[must_use]
+pub fn is_unconnected(error: &io::Error) -> bool {
+    way(error).is_some_and(|way| !way.connected)
+}
+
+fn way(error: &io::Error) -> Option<&NoWay> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<NoWay>())
 }
 
 #[cfg(test)]
@@ -52,7 +66,9 @@ mod tests {
     #[test]
     fn the_way_and_the_endpoint_fail_differently() {
         assert!(is_no_way(&refused("No agent available")));
-        assert!(is_no_way(&unreachable(io::ErrorKind::NotFound.into())));
+        assert!(!is_unconnected(&refused("No agent available")));
+        let gone = unreachable(io::ErrorKind::NotFound.into());
+        assert!(is_no_way(&gone) && is_unconnected(&gone));
         let endpoint = refused("dial tcp 1.2.3.4:5: connect: connection refused");
         assert_eq!((is_no_way(&endpoint), endpoint.kind()), (false, io::ErrorKind::ConnectionRefused));
     }

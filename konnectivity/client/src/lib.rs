@@ -2,16 +2,19 @@
 
 mod chunks;
 mod connect;
+mod driven;
 mod failure;
 pub mod grpc;
 pub mod link;
 pub mod packet;
 mod proxy;
+mod reusable;
 mod route;
 pub mod stream;
 mod tunnel;
 
 pub use connect::HttpConnectDial;
-pub use failure::is_no_way;
+pub use failure::{is_no_way, is_unconnected};
 pub use proxy::GrpcDial;
+pub use reusable::ReusableDial;
 pub use route::{Route, join_host_port};

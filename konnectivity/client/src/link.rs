@@ -1,7 +1,7 @@
 //! Settings of the HTTP/2 connections that tunnels run on, the same at both ends.
 
 /// Bytes of one stream that may be under way unread. This bounds what a slow reader costs.
-pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 
 /// The connection as a whole has no bound of its own: it would let one slow reader stall the others. What binds is
 /// [`STREAM_WINDOW_BYTES`] times [`STREAMS_MAX`].
@@ -14,7 +14,7 @@ pub const STREAMS_MAX: u32 = 16_384;
 const FRAME_BYTES_MAX: u32 = 64 * 1024;
 
 /// Bytes of one stream that wait to be written to the socket.
-const SEND_BUFFER_BYTES: usize = 256 * 1024;
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Bytes of one message's metadata.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;

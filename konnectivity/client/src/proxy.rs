@@ -1,17 +1,18 @@
 //! Dialling through a gRPC frontend: one tunnel, one connection, as the real API server does.
 
+use crate::driven::Driven;
 use crate::failure::{no_way, refused};
 use crate::grpc;
-use crate::link;
 use crate::packet::{DialRequest, Packet};
 use crate::route::{Route, join_host_port};
 use crate::stream::{PacketReader, PacketWriter, StreamError};
-use crate::tunnel::{Halves, Tunnel, drive};
+use crate::tunnel::{Halves, Tunnel};
 use async_trait::async_trait;
+use bytes::Bytes;
+use h2::client::SendRequest;
 use std::io;
 use std::time::Duration;
 use tinyplane_wire::net::{Dial, Stream};
-use tokio::sync::oneshot;
 
 /// Longest wait for a connection through the tunnel, as upstream's.
 const DIAL_SECONDS_MAX: u64 = 30;
@@ -46,16 +47,22 @@ impl GrpcDial {
         self
     }
 
-    async fn tunnel(&self, address: String) -> io::Result<Tunnel> {
-        let stream = self.route.connect().await?;
-        let (client, connection) = link::client().handshake::<_, bytes::Bytes>(stream).await.map_err(lost)?;
-        let (closing, closed) = oneshot::channel();
-        tokio::spawn(drive(connection, closed));
+    /// Connects to the server, for one dial or for many.
+    pub(crate) async fn connect(&self) -> io::Result<Driven> {
+        Driven::begin(self.route.connect().await?).await.map_err(lost)
+    }
+
+    /// Opens a stream on a connection that takes one, and dials through it.
+    pub(crate) async fn open(
+        &self,
+        mut client: SendRequest<Bytes>,
+        driven: &Driven,
+        address: String,
+    ) -> io::Result<Tunnel> {
         let mut request = grpc::request("http", "konnectivity", grpc::PROXY_PATH).map_err(io::Error::other)?;
         if self.half_close {
             request.headers_mut().insert(grpc::HALF_CLOSE, grpc::YES);
         }
-        let mut client = client.ready().await.map_err(lost)?;
         let (response, frames) = client.send_request(request, false).map_err(lost)?;
         drop(client);
         let mut writer = PacketWriter::new(frames);
@@ -69,7 +76,24 @@ impl GrpcDial {
         let half_close = self.half_close && response.headers().contains_key(grpc::HALF_CLOSE);
         let mut reader = PacketReader::new(response.into_body());
         let connect_id = answer(&mut reader, random).await?;
-        Ok(Tunnel::new(Halves { reader, writer, connect_id }, half_close, closing))
+        Ok(Tunnel::new(Halves { reader, writer, connect_id }, half_close, driven.closing()))
+    }
+
+    async fn tunnel(&self, address: String) -> io::Result<Tunnel> {
+        let driven = self.connect().await?;
+        let client = driven.ready().await.map_err(lost)?;
+        self.open(client, &driven, address).await
+    }
+
+    /// Waits for a dial no longer than it may take.
+    pub(crate) async fn in_time(
+        &self,
+        address: &str,
+        dialled: impl Future<Output = io::Result<Tunnel>>,
+    ) -> io::Result<Box<dyn Stream>> {
+        let late =
+            || io::Error::new(io::ErrorKind::TimedOut, format!("dial {address} through the tunnel: i/o timeout"));
+        Ok(Box::new(tokio::time::timeout(self.timeout, dialled).await.map_err(|_| late())??))
     }
 }
 
@@ -94,7 +118,7 @@ async fn answer(reader: &mut PacketReader, random: i64) -> io::Result<i64> {
 
 /// The server was lost before it answered.
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
-fn lost(error: h2::Error) -> io::Error {
+pub(crate) fn lost(error: h2::Error) -> io::Error {
     no_way(io::ErrorKind::ConnectionAborted, &error)
 }
 
@@ -107,9 +131,6 @@ pub(crate) fn broken(error: StreamError) -> io::Error {
 impl Dial for GrpcDial {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
         let address = join_host_port(host, port);
-        let late =
-            || io::Error::new(io::ErrorKind::TimedOut, format!("dial {address} through the tunnel: i/o timeout"));
-        let tunnel = tokio::time::timeout(self.timeout, self.tunnel(address.clone())).await;
-        Ok(Box::new(tunnel.map_err(|_| late())??))
+        self.in_time(&address, self.tunnel(address.clone())).await
     }
 }

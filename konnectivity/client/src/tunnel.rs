@@ -7,13 +7,8 @@ use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tinyplane_wire::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
-
-/// Longest wait for the answer to a close, as upstream's.
-const CLOSE_SECONDS_MAX: u64 = 10;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Both directions of a connection.
 #[derive(Debug)]
@@ -27,7 +22,7 @@ pub(crate) struct Halves {
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     /// There until it is dropped.
-    halves: Option<(Halves, oneshot::Sender<Halves>)>,
+    halves: Option<(Halves, UnboundedSender<Halves>)>,
     half_close: bool,
     unread: Bytes,
     read_ended: bool,
@@ -35,7 +30,7 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    pub(crate) fn new(halves: Halves, half_close: bool, closing: oneshot::Sender<Halves>) -> Self {
+    pub(crate) fn new(halves: Halves, half_close: bool, closing: UnboundedSender<Halves>) -> Self {
         Self {
             halves: Some((halves, closing)),
             half_close,
@@ -134,36 +129,5 @@ impl Drop for Tunnel {
         if halves.writer.send(close).is_ok() && halves.writer.end().is_ok() {
             drop(closing.send(halves));
         }
-    }
-}
-
-/// Drives a tunnel's HTTP/2 connection to its end. HTTP/2 throws away what is still to be sent on a stream that is
-/// dropped, so the halves of a closed connection are kept here until the server has answered.
-pub(crate) async fn drive(
-    connection: h2::client::Connection<Box<dyn Stream>, Bytes>,
-    mut closed: oneshot::Receiver<Halves>,
-) {
-    let mut connection = std::pin::pin!(connection);
-    let halves = tokio::select! {
-        ended = &mut connection => {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a tunnel's connection broke");
-            }
-            return;
-        }
-        halves = &mut closed => halves,
-    };
-    let settle = async {
-        if let Ok(mut halves) = halves {
-            while let Ok(Some(packet)) = halves.reader.next().await {
-                if matches!(packet, Packet::CloseResponse(_)) {
-                    break;
-                }
-            }
-        }
-    };
-    let both = async { tokio::join!(connection, settle) };
-    if tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), both).await.is_err() {
-        tracing::debug!("a tunnel's close was not answered in time");
     }
 }

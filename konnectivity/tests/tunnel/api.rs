@@ -24,6 +24,8 @@ pub(crate) const TOKEN: &str = "the-agents-token";
 /// The token of another one.
 pub(crate) const STRANGERS_TOKEN: &str = "a-strangers-token";
 
+const REVIEWS: &str = "authentication.k8s.io/v1";
+
 type Leases = Arc<Mutex<BTreeMap<String, Value>>>;
 
 pub(crate) struct Api {
@@ -34,7 +36,7 @@ pub(crate) struct Api {
 impl Api {
     /// Serves, and writes a kubeconfig that leads here.
     pub(crate) fn start(kubeconfig: &Path) -> Self {
-        let bound = bind("127.85.0.4:0".parse().unwrap(), Sources::any()).unwrap();
+        let bound = bind(SocketAddr::new(crate::rig::place(4), 0), Sources::any()).unwrap();
         std::fs::write(kubeconfig, config(bound.address)).unwrap();
         let leases = Leases::default();
         let served = Arc::clone(&leases);
@@ -86,6 +88,7 @@ async fn answer(leases: Leases, request: Request<Incoming>) -> Result<Response<F
     let text = if told.is_null() { Bytes::new() } else { Bytes::from(told.to_string()) };
     let mut response = Response::new(Full::new(text));
     *response.status_mut() = code;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
@@ -110,10 +113,11 @@ fn review(sent: &Value) -> Value {
     let user = match sent["spec"]["token"].as_str() {
         Some(TOKEN) => "system:serviceaccount:kube-system:konnectivity-agent",
         Some(STRANGERS_TOKEN) => "system:serviceaccount:default:default",
-        _ => return json!({"kind": "TokenReview", "status": {"authenticated": false}}),
+        _ => return json!({"apiVersion": REVIEWS, "kind": "TokenReview", "status": {"authenticated": false}}),
     };
     let audiences = &sent["spec"]["audiences"];
     json!({
+        "apiVersion": REVIEWS,
         "kind": "TokenReview",
         "status": {"authenticated": true, "audiences": audiences, "user": {"username": user}},
     })

@@ -5,10 +5,11 @@ use crate::rig::*;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tinyplane_konnectivity::server::Strategy;
-use tinyplane_konnectivity_client::packet::{CloseRequest, CloseResponse, Data, DialResponse, Packet};
+use tinyplane_konnectivity_client::packet::{CloseRequest, CloseResponse, Data, DialRequest, DialResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter};
 use tinyplane_konnectivity_client::{grpc, link};
 use tinyplane_wire::identity::tls::{self, ALPN_HTTP2, ClientAuth, KeyPairPem};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -21,7 +22,7 @@ fn data(connect_id: i64, data: &'static str) -> Packet {
 
 /// An endpoint that belongs to the hostile agent alone.
 fn theirs() -> SocketAddr {
-    "127.85.0.66:1".parse().unwrap()
+    SocketAddr::new(place(66), 1)
 }
 
 /// A server whose hostile agent has its own hosts, and an honest agent for all others.
@@ -180,7 +181,7 @@ async fn a_server_that_lies_does_not_hold_its_agent() {
     let pair = KeyPairPem { certificate: read("server.crt"), key: read("server.key") };
     let tls = tls::server(&pair, &ClientAuth::Required(read("ca.crt")), &ALPN_HTTP2).unwrap();
     let (tls, turn) = (TlsAcceptor::from(Arc::new(tls)), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
-    let at = endpoint_at(&rig.here(), move |stream: TcpStream| {
+    let at = endpoint_at(HERE, move |stream: TcpStream| {
         let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         lie(tls.clone(), stream, turn)
     });
@@ -223,13 +224,148 @@ async fn lie(tls: TlsAcceptor, stream: TcpStream, turn: usize) {
             drop(to.send(data(connect_id, "whose?")));
             drop(to.send(Packet::CloseRequest(CloseRequest { connect_id })));
         }
-        let dial = tinyplane_konnectivity_client::packet::DialRequest {
-            protocol: "tcp".into(),
-            address: "nowhere".into(),
-            random: 1,
-        };
+        let dial = DialRequest { protocol: "tcp".into(), address: "nowhere".into(), random: 1 };
         drop(to.send(Packet::DialRequest(dial)));
     }
     while matches!(from.next().await, Ok(Some(_))) {}
     driven.abort();
+}
+
+#[tokio::test]
+async fn frontends_that_lie_lose_their_own_connection_only() {
+    let (rig, server, agent, dial) = Rig::all(GRPC).await;
+    let to = echo();
+    let mut honest = open(&*dial, to).await;
+    // One that closes what it never dialled is told so.
+    let mut frontend = Peer::frontend(&rig).await;
+    frontend.say(Packet::CloseRequest(CloseRequest { connect_id: 1 }));
+    assert!(matches!(frontend.hears().await, Some(Packet::CloseResponse(told)) if !told.error.is_empty()));
+    // One that uses another's connection, closes it, or dials twice on one stream, loses its own.
+    let lies: [&dyn Fn(i64) -> Packet; 3] =
+        [&|own| data(own - 1, "not mine"), &|own| Packet::CloseRequest(CloseRequest { connect_id: own - 1 }), &|_| {
+            Packet::DialRequest(DialRequest { protocol: "tcp".into(), address: "a:1".into(), random: 8 })
+        }];
+    for lie in lies {
+        let mut frontend = Peer::frontend(&rig).await;
+        let connect_id = frontend.dials(&to.to_string()).await.unwrap();
+        frontend.say(lie(connect_id));
+        assert!(matches!(frontend.hears().await, Some(Packet::CloseResponse(told)) if !told.error.is_empty()));
+        converse(&mut honest, "undisturbed").await;
+    }
+    // Packets that only an agent has a right to say mean nothing.
+    let mut frontend = Peer::frontend(&rig).await;
+    let connect_id = frontend.dials(&to.to_string()).await.unwrap();
+    frontend.say(Packet::Drain);
+    frontend.say(Packet::DialResponse(DialResponse { error: String::new(), connect_id, random: 7 }));
+    frontend.say_bytes(connect_id, "still mine".into()).await;
+    assert_eq!(frontend.hears().await, Some(data(connect_id, "still mine")));
+    server.shows("server_ready_backend_connections", 1).await;
+    drop((frontend, honest));
+    rig.is_at_rest(dial, &[&server, &agent]).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_floods_what_nobody_has_is_only_told_to_stop() {
+    let (rig, server, agent, dial) = Rig::all(GRPC).await;
+    let mut honest = open(&*dial, echo()).await;
+    let mut liar = Peer::agent(&rig, "liar").await;
+    for _ in 0..2 {
+        let answer = DialResponse { error: String::new(), connect_id: 1, random: 42 };
+        liar.say(Packet::DialResponse(answer));
+        assert_eq!(liar.hears().await, Some(Packet::CloseRequest(CloseRequest { connect_id: 1 })));
+    }
+    for connect_id in 0..2000 {
+        liar.say_bytes(connect_id, pattern(100, 1).into()).await;
+    }
+    drop(liar);
+    server.shows("server_ready_backend_connections", 1).await;
+    converse(&mut honest, "undisturbed").await;
+    converse(&mut open(&*dial, echo()).await, "and open to others").await;
+    drop(honest);
+    rig.is_at_rest(dial, &[&server, &agent]).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_floods_a_connection_is_slowed_by_its_reader() {
+    let (rig, server, honest, mut agent) = beside_an_honest_agent("firehose").await;
+    let mut frontend = Peer::frontend(&rig).await;
+    let to = theirs().to_string();
+    let (dialled, ()) = tokio::join!(frontend.dials(&to), agent.takes_dial(1));
+    dialled.unwrap();
+    let mut beside = open(&*rig.dial(), echo()).await;
+    let (mut sent, piece) = (0, bytes::Bytes::from(pattern(32 * 1024, 1)));
+    // The frontend reads nothing: what the agent can say is bounded by windows and a queue.
+    let fill = async {
+        loop {
+            agent.say_bytes(1, piece.clone()).await;
+            sent += piece.len();
+        }
+    };
+    tokio::select! {
+        () = fill => unreachable!("it never ends"),
+        () = async { for _ in 0..500 { converse(&mut beside, "tick").await; } } => {}
+    }
+    assert!(sent < 8 * 1024 * 1024, "{sent} bytes were taken that nobody reads");
+    drop((frontend, agent, beside));
+    server.shows("server_established_connections", 0).await;
+    honest.shows("agent_open_endpoint_connections", 0).await;
+}
+
+#[tokio::test]
+async fn lanes_that_nobody_asked_for_are_given_back_and_hurt_nobody() {
+    let (rig, server, agent, dial) = Rig::all(GRPC).await;
+    let mut honest = open(&*dial, echo()).await;
+    let stream = crate::peers::over_tls(&rig, "agent", rig.agents_at()).await;
+    let (client, connection) = link::client().handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    let driven = tokio::spawn(connection);
+    let call = |path: &str| {
+        let mut request = grpc::request("https", "konnectivity", path).unwrap();
+        request.headers_mut().insert(grpc::AGENT_ID, http::HeaderValue::from_static("liar"));
+        request.headers_mut().insert(grpc::LANES, grpc::YES);
+        request.headers_mut().insert(grpc::DIAL_ID, http::HeaderValue::from_static("42"));
+        request
+    };
+    // Before it has said who it is there are no lanes at all.
+    let (early, _to) = client.clone().ready().await.unwrap().send_request(call(grpc::LANE_PATH), false).unwrap();
+    let early = within(early).await.unwrap();
+    assert!(grpc::failure_in(early.headers()).unwrap().contains("unknown"), "{early:?}");
+    let (greeting, _call) =
+        client.clone().ready().await.unwrap().send_request(call(grpc::CONNECT_PATH), false).unwrap();
+    assert_eq!(grpc::failure_in(within(greeting).await.unwrap().headers()), None);
+    for _ in 0..200 {
+        let (lane, _to) = client.clone().ready().await.unwrap().send_request(call(grpc::LANE_PATH), false).unwrap();
+        assert_eq!(within(lane).await.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+    }
+    server.shows("server_pending_backend_dials", 0).await;
+    converse(&mut honest, "undisturbed").await;
+    drop((client, honest));
+    driven.abort();
+    server.shows("server_ready_backend_connections", 1).await;
+    converse(&mut open(&*dial, echo()).await, "and open to others").await;
+    rig.is_at_rest(dial, &[&server, &agent]).await;
+}
+
+#[tokio::test]
+async fn http_connect_frontends_that_lie_lose_their_own_connection_only() {
+    for setup in [CONNECT, CONNECT_TCP] {
+        let (rig, server, agent, dial) = Rig::all(setup).await;
+        let mut honest = open(&*dial, echo()).await;
+        let endless = vec![b'a'; 2 * 1024 * 1024];
+        let many = format!("CONNECT a:1 HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(2000));
+        let lies: [&[u8]; 4] =
+            [&endless, many.as_bytes(), b"\x16\x03\x01\x02\x00", b"CONNECT /path HTTP/1.1\r\nHost: a\r\n\r\n"];
+        for lie in lies {
+            let mut stream = crate::peers::frontend_stream(&rig).await;
+            // It may be cut off in the middle of its lie.
+            let _cut_off = stream.write_all(lie).await;
+            let _cut_off = stream.flush().await;
+            let _cut_off = stream.shutdown().await;
+            let mut answer = Vec::new();
+            let _cut_off = within(stream.read_to_end(&mut answer)).await;
+            assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+            converse(&mut honest, "undisturbed").await;
+        }
+        drop(honest);
+        rig.is_at_rest(dial, &[&server, &agent]).await;
+    }
 }

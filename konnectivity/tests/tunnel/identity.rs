@@ -2,10 +2,12 @@
 
 use crate::api::{STRANGERS_TOKEN, TOKEN};
 use crate::rig::*;
+use std::time::Duration;
+use tinyplane_wire::clock::Clock;
 
 #[tokio::test]
 async fn certificates_are_read_again_and_no_connection_is_dropped() {
-    for setup in [GRPC_TCP, CONNECT_TCP] {
+    for setup in [GRPC_TCP, CONNECT_TCP, GRPC_TCP_TOKEN, CONNECT_TCP_TOKEN] {
         let (rig, server, agent, dial) = Rig::all(setup).await;
         let mut kept = open(&*dial, echo()).await;
         converse(&mut kept, "before").await;
@@ -32,7 +34,13 @@ async fn certificates_are_read_again_and_no_connection_is_dropped() {
 
 #[tokio::test]
 async fn an_agent_shows_the_token_of_the_moment() {
-    let rig = Rig::new(GRPC_TOKEN);
+    for setup in [GRPC_TOKEN, GRPC_TCP_TOKEN, CONNECT_TOKEN, CONNECT_TCP_TOKEN] {
+        tokens_change(setup).await;
+    }
+}
+
+async fn tokens_change(setup: Setup) {
+    let rig = Rig::new(setup);
     let server = rig.server().await;
     std::fs::write(rig.path("token"), "an expired one").unwrap();
     let agent = rig.start_agent(rig.agent_config("agent-1")).await;
@@ -99,5 +107,69 @@ async fn the_admin_port_of_an_agent_leads_to_its_metrics() {
         "konnectivity_network_proxy_server_full_receive_channels{service_method=\"Connect\"} 0",
     ] {
         assert!(page.lines().any(|have| have == line), "{line} is not in {page}");
+    }
+}
+
+#[tokio::test]
+async fn agents_of_another_authority_are_refused() {
+    for setup in [GRPC, GRPC_TCP, CONNECT, CONNECT_TCP] {
+        let rig = Rig::new(setup);
+        let server = rig.server().await;
+        let stranger = Rig::new(setup);
+        let mut config = rig.agent_config("stranger");
+        config.tls = stranger.tls("agent");
+        let foreign = rig.start_agent(config).await;
+        let mut config = rig.agent_config("half-stranger");
+        config.tls.pair = stranger.tls("agent").pair;
+        let half = rig.start_agent(config).await;
+        let mut config = rig.agent_config("without-any");
+        config.tls.pair = None;
+        let without = rig.start_agent(config).await;
+        // All have been refused by the time that an agent of ours, which came later, is served.
+        let _ours = rig.agent("ours").await;
+        server.shows("server_ready_backend_connections", 1).await;
+        for refused in [&foreign, &half, &without] {
+            assert_eq!(refused.get("/readyz").await.0, 503);
+        }
+    }
+}
+
+#[tokio::test]
+async fn frontends_of_another_authority_are_refused() {
+    for setup in [GRPC_TCP, GRPC_TCP_TOKEN, REUSABLE_TCP_TOKEN, CONNECT_TCP, CONNECT_TCP_TOKEN] {
+        let (rig, server, agent, dial) = Rig::all(setup).await;
+        // Whom it does not know does not get in, and whom it gets to is not the one that was meant.
+        let (own, key) = (rig.path("frontend.crt"), rig.path("frontend.key"));
+        let kept = [std::fs::read(&own).unwrap(), std::fs::read(&key).unwrap()];
+        let stranger = Rig::new(setup);
+        std::fs::copy(stranger.path("frontend.crt"), &own).unwrap();
+        std::fs::copy(stranger.path("frontend.key"), &key).unwrap();
+        let unknown = rig.dial();
+        std::fs::write(&own, &kept[0]).unwrap();
+        std::fs::write(&key, &kept[1]).unwrap();
+        let told = refused(&*unknown, echo()).await.to_string();
+        assert!(told.contains("alert") || told.contains("certificate") || told.contains("broken"), "{told}");
+        converse(&mut open(&*dial, echo()).await, "one that it knows").await;
+        drop(unknown);
+        rig.is_at_rest(dial, &[&server, &agent]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_agents_certificate_that_has_run_out_is_refused_until_there_is_another() {
+    const TWO_YEARS: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
+    for setup in [GRPC, CONNECT_TCP] {
+        let rig = Rig::new(setup);
+        let server = rig.server().await;
+        rig.issue_at("agent", rig.here(), Clock::system().now() - TWO_YEARS);
+        let agent = rig.start_agent(rig.agent_config("agent-1")).await;
+        let told = crate::peers::refused_agent(&rig).await;
+        assert!(told.contains("xpired"), "{told}");
+        assert_eq!(agent.get("/readyz").await.0, 503);
+        // The agent goes on trying, and finds the new one in the same files.
+        rig.issue_at("agent", rig.here(), Clock::system().now());
+        server.shows("server_ready_backend_connections", 1).await;
+        agent.shows("agent_open_server_connections", 1).await;
+        converse(&mut open(&*rig.dial(), echo()).await, "with the new one").await;
     }
 }

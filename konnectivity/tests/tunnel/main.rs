@@ -2,11 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod api;
+mod dials;
+mod ends;
 mod everywhere;
-mod hardship;
 mod hostile;
 mod identity;
 mod many;
+mod member;
+mod members;
 mod peers;
+mod rest;
 mod rig;
+mod setup;
+mod streams;
 mod upstream;

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tinyplane_konnectivity::agent;
-use tinyplane_konnectivity::server::{Leases, Strategy};
-use tinyplane_konnectivity_client::{GrpcDial, Route};
+use tinyplane_konnectivity::server::{Leases, Mode, Strategy};
+use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
 use tinyplane_wire::net::{Dial, TcpDial, UnixDial};
 use tokio::net::TcpStream;
 
@@ -51,21 +51,33 @@ impl Front {
     }
 }
 
-fn rig_behind(front: &Front) -> Rig {
-    let rig = Rig::new(GRPC);
+fn rig_behind(front: &Front, setup: Setup) -> Rig {
+    let rig = Rig::new(setup);
     // What is dialled, and verified, is the address for all of them.
     rig.issue_for("server", front.at.ip());
     rig
 }
 
 fn dial_to(rig: &Rig, number: u32) -> Box<dyn Dial> {
-    Box::new(GrpcDial::new(Route::Unix(UnixDial::to(rig.path(&format!("k{number}.sock"))))))
+    let route = Route::Unix(UnixDial::to(rig.path(&format!("k{number}.sock"))));
+    match rig.setup.mode {
+        Mode::Grpc => Box::new(GrpcDial::new(route)),
+        Mode::HttpConnect => Box::new(HttpConnectDial::new(route)),
+    }
 }
+
+in_every_setup_of_ours!(the_strategy_and_the_identifiers_choose_the_agent);
 
 #[tokio::test]
 async fn agents_find_all_servers_and_follow_as_they_come_and_go() {
+    for setup in [GRPC, PLAIN, CONNECT, GRPC_TOKEN, CONNECT_TOKEN] {
+        servers_come_and_go(setup).await;
+    }
+}
+
+async fn servers_come_and_go(setup: Setup) {
     let front = Front::new();
-    let rig = rig_behind(&front);
+    let rig = rig_behind(&front, setup);
     let mut servers = Vec::new();
     for number in 0..3 {
         servers.push(front.server(&rig, number, 3).await);
@@ -100,7 +112,7 @@ async fn agents_find_all_servers_and_follow_as_they_come_and_go() {
 #[tokio::test]
 async fn servers_are_counted_by_their_leases() {
     let front = Front::new();
-    let rig = rig_behind(&front);
+    let rig = rig_behind(&front, GRPC);
     let api = Api::start(&rig.path("kubeconfig"));
     // One that somebody left behind: it does not count, and is taken away.
     let dead = json!({
@@ -146,12 +158,12 @@ async fn servers_are_counted_by_their_leases() {
     agent.shows("agent_open_server_connections", 1).await;
 }
 
-#[tokio::test]
-async fn the_strategy_and_the_identifiers_choose_the_agent() {
-    let rig = Rig::new(GRPC);
+async fn the_strategy_and_the_identifiers_choose_the_agent(setup: Setup) {
+    let rig = Rig::new(setup);
     let strategies = vec![Strategy::DestHost, Strategy::DefaultRoute];
     let server = rig.server_with(|config| config.strategies = strategies).await;
     assert_eq!(server.get("/readyz").await.0, 500);
+    let dial = rig.complete().await;
     let start = async |id: &str, identifiers: &str| {
         let mut config = rig.agent_config(id);
         config.agent_identifiers = identifiers.into();
@@ -159,25 +171,33 @@ async fn the_strategy_and_the_identifiers_choose_the_agent() {
         agent.shows("agent_open_server_connections", 1).await;
         agent
     };
-    let to = echo();
+    let (to, ranged) = (echo(), endpoint_at(129, async |_| {}));
     let named = start("named", &format!("ipv4={}&host=somewhere", to.ip())).await;
     server.shows("server_ready_backends{proxy_strategy=\"destHost\"}", 2).await;
+    let range = start("range", &format!("cidr={}/25", place(128))).await;
+    server.shows("server_ready_backends{proxy_strategy=\"destHost\"}", 3).await;
     let plain = start("plain", "").await;
-    let dial = rig.dial();
     let mut streams = Vec::new();
     for _ in 0..5 {
         streams.push(open(&*dial, to).await);
     }
     named.shows("agent_open_endpoint_connections", 5).await;
+    // What lies in a range goes to the agent of the range, and what it refuses is refused.
+    drop(open(&*dial, ranged).await);
+    refused(&*dial, SocketAddr::new(place(200), 1)).await;
+    range.shows("agent_endpoint_dial_failure_total{reason=\"unknown\"}", 1).await;
     // Nobody names it, and there is no default route yet.
-    let told = within(dial.dial("127.85.0.77", 1)).await.err().unwrap().to_string();
-    assert!(told.contains("No agent available"), "{told}");
+    let nobodys = SocketAddr::new(place(77), 1);
+    let told = refused(&*dial, nobodys).await.to_string();
+    assert!(told.contains("No agent available") || told.contains("currently no tunnels available"), "{told}");
     let route = start("route", "default-route=true").await;
     server.shows("server_ready_backends{proxy_strategy=\"defaultRoute\"}", 1).await;
-    let told = within(dial.dial("127.85.0.77", 1)).await.err().unwrap().to_string();
+    let told = refused(&*dial, nobodys).await.to_string();
     assert!(told.contains("connection refused"), "{told}");
     route.shows("agent_endpoint_dial_failure_total{reason=\"unknown\"}", 1).await;
-    assert_eq!(plain.number("agent_endpoint_dial_failure_total{reason=\"unknown\"}").await, 0);
+    for untouched in [&plain, &named] {
+        assert_eq!(untouched.number("agent_endpoint_dial_failure_total{reason=\"unknown\"}").await, 0);
+    }
     // The one that is named drains: it is the only one that leads there.
     named.drain.cancel();
     streams.push(open(&*dial, to).await);

@@ -1,15 +1,44 @@
 //! An agent and a frontend that say exactly what a test wants: upstream's, or worse ones.
 
+use crate::api::TOKEN;
 use crate::rig::{Rig, within};
 use bytes::Bytes;
 use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use std::net::SocketAddr;
 use tinyplane_konnectivity_client::packet::{DialRequest, DialResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter};
 use tinyplane_konnectivity_client::{grpc, link};
 use tinyplane_wire::identity::tls::ALPN_HTTP2;
 use tinyplane_wire::net::{Stream, TcpDial, UnixDial};
+use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
+
+/// A connection to a server's frontend, before anything is said.
+pub(crate) async fn frontend_stream(rig: &Rig) -> Box<dyn Stream> {
+    match rig.frontend_at() {
+        Some(at) => over_tls(rig, "frontend", at).await,
+        None => Box::new(UnixDial::to(rig.path("k.sock")).connect().await.unwrap()),
+    }
+}
+
+pub(crate) async fn over_tls(rig: &Rig, name: &str, at: SocketAddr) -> Box<dyn Stream> {
+    let alpn = if name == "agent" { &ALPN_HTTP2 } else { rig.frontend_alpn() };
+    let stream = TcpDial::from(None).connect(at).await.unwrap();
+    let tls = TlsConnector::from(std::sync::Arc::new(rig.client_tls(name, alpn)));
+    Box::new(tls.connect(at.ip().into(), stream).await.unwrap())
+}
+
+/// What TLS says to an agent with the rig's certificate, which the server has to refuse.
+pub(crate) async fn refused_agent(rig: &Rig) -> String {
+    let at = rig.agents_at();
+    let stream = TcpDial::from(None).connect(at).await.unwrap();
+    let tls = TlsConnector::from(std::sync::Arc::new(rig.client_tls("agent", &ALPN_HTTP2)));
+    // In TLS 1.3 the client is done first, and hears of it when it reads.
+    let mut stream = tls.connect(at.ip().into(), stream).await.unwrap();
+    within(stream.read(&mut [0])).await.unwrap_err().to_string()
+}
 
 /// One end of a stream of packets.
 pub(crate) struct Peer {
@@ -27,20 +56,21 @@ impl Peer {
     /// The same, with identifiers.
     pub(crate) async fn agent_that_says(rig: &Rig, id: &str, identifiers: &str) -> Self {
         let at = rig.agents_at();
-        let stream = TcpDial::from(None).connect(at).await.unwrap();
-        let tls = TlsConnector::from(std::sync::Arc::new(rig.client_tls("agent", &ALPN_HTTP2)));
-        let stream = tls.connect(at.ip().into(), stream).await.unwrap();
+        let stream = over_tls(rig, "agent", at).await;
         let mut request = grpc::request("https", "konnectivity", grpc::CONNECT_PATH).unwrap();
         request.headers_mut().insert(grpc::AGENT_ID, HeaderValue::try_from(id).unwrap());
         request.headers_mut().insert(grpc::AGENT_IDENTIFIERS, HeaderValue::try_from(identifiers).unwrap());
-        Self::open(Box::new(stream), request).await
+        if rig.setup.token {
+            let token = HeaderValue::try_from(format!("Bearer {TOKEN}")).unwrap();
+            request.headers_mut().insert(AUTHORIZATION, token);
+        }
+        Self::open(stream, request).await
     }
 
     /// A frontend that speaks upstream's protocol.
     pub(crate) async fn frontend(rig: &Rig) -> Self {
-        let stream = UnixDial::to(rig.path("k.sock")).connect().await.unwrap();
         let request = grpc::request("http", "konnectivity", grpc::PROXY_PATH).unwrap();
-        Self::open(Box::new(stream), request).await
+        Self::open(frontend_stream(rig).await, request).await
     }
 
     async fn open(stream: Box<dyn Stream>, request: http::Request<()>) -> Self {

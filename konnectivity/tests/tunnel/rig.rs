@@ -1,97 +1,40 @@
 //! A server, its agents and their endpoints for one test, on addresses and files of its own.
 
 use crate::api::{AUDIENCE, Api, TOKEN};
+use crate::rest::Rest;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 use tinyplane_konnectivity::agent::CountSource;
 use tinyplane_konnectivity::server::{AgentTokens, Frontend, Mode, Strategy};
 use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
-use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
+use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, ReusableDial, Route};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::{Authority, Leaf, Usage};
 use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsLimits, Trust};
-use tinyplane_wire::net::{Bound, ClusterNet, Dial, Listener, Sources, Stream, TcpDial, UnixDial, bind};
-use tinyplane_wire::process::{Running, Shutdown};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tinyplane_wire::net::{ClusterNet, Dial, TcpDial, UnixDial};
+use tinyplane_wire::process::Shutdown;
+
+pub(crate) use crate::member::Member;
+pub(crate) use crate::setup::*;
+pub(crate) use crate::streams::*;
 
 /// Every wait of a test ends after this.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-const HERE: &str = "127.85.0.1";
+/// The place of server and agent.
+pub(crate) const HERE: u8 = 1;
 
-/// How a test's tunnel is set up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Setup {
-    pub(crate) mode: Mode,
-    pub(crate) tcp: bool,
-    /// The agent speaks upstream's protocol only.
-    pub(crate) plain_agent: bool,
-    /// The client does.
-    pub(crate) plain_client: bool,
-    /// The agent proves itself by a token, not by a certificate.
-    pub(crate) token: bool,
-}
+/// What the agent dials from.
+const AGENTS: u8 = 2;
 
-pub(crate) const GRPC: Setup =
-    Setup { mode: Mode::Grpc, tcp: false, plain_agent: false, plain_client: false, token: false };
-pub(crate) const PLAIN: Setup = Setup { plain_agent: true, plain_client: true, ..GRPC };
-pub(crate) const CONNECT: Setup = Setup { mode: Mode::HttpConnect, plain_client: true, ..GRPC };
-pub(crate) const GRPC_TOKEN: Setup = Setup { token: true, ..GRPC };
-pub(crate) const CONNECT_TOKEN: Setup = Setup { token: true, ..CONNECT };
-pub(crate) const GRPC_TCP_TOKEN: Setup = Setup { token: true, ..GRPC_TCP };
-pub(crate) const CONNECT_TCP_TOKEN: Setup = Setup { token: true, ..CONNECT_TCP };
-pub(crate) const GRPC_TCP: Setup = Setup { tcp: true, ..GRPC };
-pub(crate) const CONNECT_TCP: Setup = Setup { tcp: true, ..CONNECT };
-pub(crate) const CONNECT_PLAIN: Setup = Setup { plain_agent: true, ..CONNECT };
-
-/// A member that runs.
-pub(crate) struct Member {
-    pub(crate) running: Running,
-    pub(crate) drain: Shutdown,
-    shutdown: Shutdown,
-}
-
-impl Member {
-    pub(crate) fn at(&self, what: &str) -> SocketAddr {
-        self.running.addresses[what]
-    }
-
-    /// Ends it, as abruptly as a kill does for its peers.
-    pub(crate) async fn stop(self) {
-        self.shutdown.cancel();
-        within(self.running.task).await.unwrap().unwrap();
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let (code, answer) = self.head("health", path).await;
-        (code, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    /// The code of an answer, and all of it, its head included.
-    pub(crate) async fn head(&self, port: &str, path: &str) -> (u16, String) {
-        let at = self.at(port);
-        let mut stream = TcpDial::from(None).connect(at).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        (answer[9..12].parse().unwrap(), answer)
-    }
-
-    /// A number of its metrics; none that it does not show.
-    pub(crate) async fn number(&self, name: &str) -> i64 {
-        let (_, page) = self.get("/metrics").await;
-        let name = format!("konnectivity_network_proxy_{name} ");
-        page.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |value| value.parse().unwrap())
-    }
-
-    /// Waits until a number is what it should be.
-    pub(crate) async fn shows(&self, name: &str, wanted: i64) {
-        eventually(name, async || self.number(name).await == wanted).await;
-    }
+/// One of the addresses of this test. Each test runs on a thread of its own, whose number no other has.
+pub(crate) fn place(last: u8) -> IpAddr {
+    let thread = format!("{:?}", std::thread::current().id());
+    let number: u16 = thread.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a thread has a number");
+    let [high, low] = number.to_be_bytes();
+    IpAddr::from([127, 85 + high, low, last])
 }
 
 pub(crate) struct Rig {
@@ -101,6 +44,8 @@ pub(crate) struct Rig {
     api: Option<Api>,
     agents_at: std::sync::Mutex<Option<SocketAddr>>,
     frontend_at: std::sync::Mutex<Option<SocketAddr>>,
+    /// What there is while nothing goes through.
+    pub(crate) before: OnceLock<Rest>,
 }
 
 impl Rig {
@@ -110,7 +55,15 @@ impl Rig {
         let api = setup.token.then(|| Api::start(&dir.path().join("kubeconfig")));
         std::fs::write(dir.path().join("token"), TOKEN).unwrap();
         let authority = authority.into();
-        let rig = Self { setup, dir, authority, api, agents_at: None.into(), frontend_at: None.into() };
+        let rig = Self {
+            setup,
+            dir,
+            authority,
+            api,
+            agents_at: None.into(),
+            frontend_at: None.into(),
+            before: OnceLock::new(),
+        };
         rig.issue_all();
         rig
     }
@@ -128,14 +81,19 @@ impl Rig {
     }
 
     fn issue(&self, name: &str) {
-        self.issue_for(name, HERE.parse().unwrap());
+        self.issue_for(name, place(HERE));
     }
 
     /// Makes a certificate that is good for one address, and for clients.
     pub(crate) fn issue_for(&self, name: &str, address: IpAddr) {
+        self.issue_at(name, address, Clock::system().now());
+    }
+
+    /// The same, as it would have been made at another time.
+    pub(crate) fn issue_at(&self, name: &str, address: IpAddr, now: SystemTime) {
         let leaf = Leaf { usage: Usage::Both, ..Leaf::server(name, &[], &[address]) };
         let authority = self.authority.lock().unwrap();
-        let issued = authority.issue(&leaf, Clock::system().now()).unwrap();
+        let issued = authority.issue(&leaf, now).unwrap();
         std::fs::write(self.path(&format!("{name}.crt")), issued.certificate_pem).unwrap();
         std::fs::write(self.path(&format!("{name}.key")), issued.key_pem).unwrap();
         std::fs::write(self.path("ca.crt"), authority.certificate_pem()).unwrap();
@@ -164,7 +122,7 @@ impl Rig {
     pub(crate) async fn another_server_with(&self, number: u32, change: impl FnOnce(&mut server::Config)) -> Member {
         let apart = |config: &mut server::Config| {
             config.server_id = format!("server-{number}");
-            config.agents = SocketAddr::new(HERE.parse().unwrap(), 0);
+            config.agents = SocketAddr::new(place(HERE), 0);
             config.frontend = Frontend::Unix { path: self.path(&format!("k{number}.sock")), delete_existing: true };
             change(config);
         };
@@ -177,7 +135,7 @@ impl Rig {
     }
 
     pub(crate) async fn server_with(&self, change: impl FnOnce(&mut server::Config)) -> Member {
-        let any = SocketAddr::new(HERE.parse().unwrap(), 0);
+        let any = SocketAddr::new(place(HERE), 0);
         let frontend = if self.setup.tcp {
             Frontend::Tcp { at: self.frontend_at.lock().unwrap().unwrap_or(any), tls: self.tls("server") }
         } else {
@@ -225,7 +183,7 @@ impl Rig {
 
     /// Where the tunnel's ends listen.
     pub(crate) fn here(&self) -> IpAddr {
-        HERE.parse().unwrap()
+        place(HERE)
     }
 
     /// The server is somebody else's.
@@ -239,7 +197,7 @@ impl Rig {
 
     pub(crate) fn agent_config_at(&self, id: &str, server: SocketAddr) -> agent::Config {
         let tls = self.tls("agent");
-        let any = SocketAddr::new(HERE.parse().unwrap(), 0);
+        let any = SocketAddr::new(place(HERE), 0);
         agent::Config {
             server_host: server.ip().to_string(),
             server_port: server.port(),
@@ -256,7 +214,7 @@ impl Rig {
             keepalive: Duration::from_secs(3600),
             health: any,
             admin: any,
-            source: Some("127.85.0.2".parse().unwrap()),
+            source: Some(place(AGENTS)),
             cluster_net: ClusterNet::default(),
             overflow: Overflow::CloseSlow,
             plain: self.setup.plain_agent,
@@ -282,21 +240,39 @@ impl Rig {
         let server = rig.server().await;
         let agent = rig.agent("agent-1").await;
         server.shows("server_ready_backend_connections", 1).await;
-        let dial = rig.dial();
+        let dial = rig.complete().await;
         (rig, server, agent, dial)
+    }
+
+    /// Gives the way through, once nothing goes on any more: what is there now is what is to be left in the end.
+    pub(crate) async fn complete(&self) -> Box<dyn Dial> {
+        if self.setup.token {
+            // The first token is what a server connects to its API server for, and it keeps that connection.
+            drop(crate::peers::Peer::agent(self, "first").await);
+        }
+        self.before.set(Rest::of(self.dir.path()).await).expect("a rig is completed once");
+        self.dial()
     }
 
     pub(crate) fn route(&self) -> Route {
         if !self.setup.tcp {
             return Route::Unix(UnixDial::to(self.path("k.sock")));
         }
-        let at = self.frontend_at.lock().unwrap().unwrap();
-        let alpn = match self.setup.mode {
+        let at = self.frontend_at().expect("the server listens for frontends");
+        let tls = Arc::new(self.client_tls("frontend", self.frontend_alpn()));
+        Route::Tcp { dial: TcpDial::from(None), host: place(HERE).to_string(), port: at.port(), tls: Some((tls, None)) }
+    }
+
+    /// Where frontends connect over TLS, if they do.
+    pub(crate) fn frontend_at(&self) -> Option<SocketAddr> {
+        *self.frontend_at.lock().unwrap()
+    }
+
+    pub(crate) fn frontend_alpn(&self) -> &'static [&'static [u8]] {
+        match self.setup.mode {
             Mode::Grpc => &tls::ALPN_HTTP2,
             Mode::HttpConnect => &tls::ALPN_HTTP1,
-        };
-        let tls = Arc::new(self.client_tls("frontend", alpn));
-        Route::Tcp { dial: TcpDial::from(None), host: HERE.into(), port: at.port(), tls: Some((tls, None)) }
+        }
     }
 
     pub(crate) fn client_tls(&self, name: &str, alpn: &[&[u8]]) -> tokio_rustls::rustls::ClientConfig {
@@ -306,68 +282,19 @@ impl Rig {
     }
 
     pub(crate) fn dial(&self) -> Box<dyn Dial> {
-        match self.setup.mode {
-            Mode::Grpc if self.setup.plain_client => Box::new(GrpcDial::new(self.route()).plain()),
-            Mode::Grpc => Box::new(GrpcDial::new(self.route())),
-            Mode::HttpConnect => Box::new(HttpConnectDial::new(self.route())),
-        }
+        self.dial_within(DEADLINE)
     }
-}
 
-/// Serves each connection to an address of its own; gives the address.
-pub(crate) fn endpoint<F: Future<Output = ()> + Send + 'static>(
-    serve: impl Fn(TcpStream) -> F + Send + 'static,
-) -> SocketAddr {
-    endpoint_at(&"127.85.0.3".parse().unwrap(), serve)
-}
-
-/// The same, on another address.
-pub(crate) fn endpoint_at<F: Future<Output = ()> + Send + 'static>(
-    at: &IpAddr,
-    serve: impl Fn(TcpStream) -> F + Send + 'static,
-) -> SocketAddr {
-    let Bound { address, listener } = bind(SocketAddr::new(*at, 0), Sources::any()).unwrap();
-    tokio::spawn(async move {
-        loop {
-            let accepted = listener.accept().await;
-            tokio::spawn(serve(accepted.stream));
+    /// A way through that gives up after a time.
+    pub(crate) fn dial_within(&self, timeout: Duration) -> Box<dyn Dial> {
+        let route = self.route();
+        if self.setup.mode == Mode::HttpConnect {
+            return Box::new(HttpConnectDial::new(route).with_timeout(timeout));
         }
-    });
-    address
-}
-
-pub(crate) fn listen() -> (SocketAddr, Listener) {
-    let bound = bind("127.85.0.3:0".parse().unwrap(), Sources::any()).unwrap();
-    (bound.address, bound.listener)
-}
-
-/// Sends back what it gets, and ends when its peer does.
-pub(crate) fn echo() -> SocketAddr {
-    endpoint(async |mut stream: TcpStream| {
-        let (mut read, mut write) = stream.split();
-        drop(tokio::io::copy(&mut read, &mut write).await);
-    })
-}
-
-pub(crate) async fn open(dial: &dyn Dial, to: SocketAddr) -> Box<dyn Stream> {
-    within(dial.dial(&to.ip().to_string(), to.port())).await.unwrap()
-}
-
-/// The error of a dial that has to fail.
-pub(crate) async fn refused(dial: &dyn Dial, to: SocketAddr) -> std::io::Error {
-    match within(dial.dial(&to.ip().to_string(), to.port())).await {
-        Ok(_) => panic!("the dial succeeded"),
-        Err(error) => error,
+        let dial = GrpcDial::new(route).with_timeout(timeout);
+        let dial = if self.setup.plain_client { dial.plain() } else { dial };
+        if self.setup.reusable { Box::new(ReusableDial::over(dial)) } else { Box::new(dial) }
     }
-}
-
-/// Says something and hears it back.
-pub(crate) async fn converse(stream: &mut Box<dyn Stream>, text: &str) {
-    stream.write_all(text.as_bytes()).await.unwrap();
-    stream.flush().await.unwrap();
-    let mut heard = vec![0; text.len()];
-    within(stream.read_exact(&mut heard)).await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&heard), text);
 }
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
@@ -382,14 +309,4 @@ pub(crate) async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
         }
     };
     tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{what} did not come to hold"));
-}
-
-/// Bytes that differ from place to place, so that a loss or a swap shows.
-pub(crate) fn pattern(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(1);
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    std::iter::repeat_with(next).take(bytes).collect()
 }

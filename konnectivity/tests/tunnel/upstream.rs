@@ -1,11 +1,12 @@
 //! Upstream's own agent, server and client against ours: where their programs were built (`./test` does it where Go is).
 
+use crate::api::AUDIENCE;
 use crate::rig::*;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
-use tinyplane_wire::net::{Dial, Sources, UnixDial, bind};
+use tinyplane_konnectivity::server::Mode;
+use tinyplane_wire::net::{Dial, Sources, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -95,8 +96,7 @@ async fn all_is_carried(dial: &dyn Dial) {
     stream.flush().await.unwrap();
     within(stream.read_to_end(&mut heard)).await.unwrap();
     assert!(heard == expected, "{} of {} bytes arrived", heard.len(), expected.len());
-    let (closed, listener) = listen();
-    drop(listener);
+    let closed = closed();
     let told = refused(dial, closed).await.to_string();
     assert!(told.contains("connection refused"), "{told}");
 }
@@ -137,38 +137,70 @@ async fn their_agent_serves_our_server() {
     }
 }
 
+/// Their server, for agents by certificate or by token, as the rig is set up.
+fn their_server(programs: &Path, rig: &Rig, agents: SocketAddr) -> Child {
+    let (health, admin) = (port(rig), port(rig));
+    let file = |name: &str| rig.path(name).display().to_string();
+    let mode = if rig.setup.mode == Mode::Grpc { "grpc" } else { "http-connect" };
+    let mut arguments = vec![
+        format!("--mode={mode}"),
+        format!("--uds-name={}", file("k.sock")),
+        "--server-port=0".into(),
+        format!("--agent-bind-address={}", agents.ip()),
+        format!("--agent-port={}", agents.port()),
+        format!("--health-bind-address={}", health.ip()),
+        format!("--health-port={}", health.port()),
+        format!("--admin-bind-address={}", admin.ip()),
+        format!("--admin-port={}", admin.port()),
+        format!("--cluster-cert={}", file("server.crt")),
+        format!("--cluster-key={}", file("server.key")),
+    ];
+    if rig.setup.token {
+        arguments.push("--agent-namespace=kube-system".into());
+        arguments.push("--agent-service-account=konnectivity-agent".into());
+        arguments.push(format!("--authentication-audience={AUDIENCE}"));
+        arguments.push(format!("--kubeconfig={}", file("kubeconfig")));
+        arguments.push("--kube-api-content-type=application/json".into());
+    } else {
+        arguments.push(format!("--cluster-ca-cert={}", file("ca.crt")));
+    }
+    run(&programs.join("proxy-server"), &arguments)
+}
+
 #[tokio::test]
 async fn our_agent_serves_their_server() {
     let Some(programs) = programs() else { return };
-    for mode in ["grpc", "http-connect"] {
-        let rig = Rig::new(GRPC);
-        let (agents, health, admin) = (port(&rig), port(&rig), port(&rig));
-        let file = |name: &str| rig.path(name).display().to_string();
-        let _server = run(
-            &programs.join("proxy-server"),
-            &[
-                format!("--mode={mode}"),
-                format!("--uds-name={}", file("k.sock")),
-                "--server-port=0".into(),
-                format!("--agent-bind-address={}", agents.ip()),
-                format!("--agent-port={}", agents.port()),
-                format!("--health-bind-address={}", health.ip()),
-                format!("--health-port={}", health.port()),
-                format!("--admin-bind-address={}", admin.ip()),
-                format!("--admin-port={}", admin.port()),
-                format!("--cluster-cert={}", file("server.crt")),
-                format!("--cluster-key={}", file("server.key")),
-                format!("--cluster-ca-cert={}", file("ca.crt")),
-            ],
-        );
+    for setup in [GRPC, GRPC_TOKEN, CONNECT, CONNECT_TOKEN, REUSABLE] {
+        let rig = Rig::new(setup);
+        let agents = port(&rig);
+        let _server = their_server(&programs, &rig, agents);
         rig.agents_connect_to(agents);
         let agent = rig.agent("ours").await;
-        let route = Route::Unix(UnixDial::to(rig.path("k.sock")));
-        let dial: Box<dyn Dial> =
-            if mode == "grpc" { Box::new(GrpcDial::new(route)) } else { Box::new(HttpConnectDial::new(route)) };
-        all_is_carried(&*dial).await;
+        all_is_carried(&*rig.dial()).await;
         agent.shows("agent_open_endpoint_connections", 0).await;
         agent.shows("agent_endpoint_dial_failure_total{reason=\"unknown\"}", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn their_library_reaches_through_ours() {
+    let Some(programs) = programs() else { return };
+    let library = programs.join("library");
+    for setup in [GRPC, PLAIN, GRPC_TOKEN, GRPC_TCP, GRPC_TCP_TOKEN] {
+        for kind in ["single", "reusable"] {
+            let (rig, server, agent, dial) = Rig::all(setup).await;
+            let target =
+                rig.frontend_at().map_or_else(|| format!("unix:{}", rig.path("k.sock").display()), |at| at.to_string());
+            let mut arguments = vec![kind.to_owned(), target, echo().to_string(), closed().to_string()];
+            if setup.tcp {
+                arguments.extend(["ca.crt", "frontend.crt", "frontend.key"].map(|f| rig.path(f).display().to_string()));
+            }
+            let ended = Command::new(&library).args(&arguments).kill_on_drop(true).output();
+            let ended = within(ended).await.unwrap();
+            let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+            assert!(ended.status.success() && said.contains("ok"), "{setup:?}, {kind}: {said}");
+            rig.is_at_rest(dial, &[&server, &agent]).await;
+        }
     }
 }
 

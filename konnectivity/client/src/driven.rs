@@ -1,0 +1,93 @@
+//! An HTTP/2 connection to a gRPC frontend, driven by a task of its own to its end.
+
+use crate::link;
+use crate::packet::Packet;
+use crate::tunnel::Halves;
+use bytes::Bytes;
+use h2::client::{Connection, SendRequest};
+use std::time::Duration;
+use tinyplane_wire::net::Stream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+
+/// Longest wait for the answer to a close, as upstream's.
+const CLOSE_SECONDS_MAX: u64 = 10;
+
+/// A connection. It ends when nobody holds this, and all its tunnels are closed.
+#[derive(Clone, Debug)]
+pub(crate) struct Driven {
+    client: SendRequest<Bytes>,
+    /// Takes the halves of closed tunnels: no more of them than the connection has streams.
+    closing: UnboundedSender<Halves>,
+}
+
+impl Driven {
+    /// Begins HTTP/2 on a stream.
+    pub(crate) async fn begin(stream: Box<dyn Stream>) -> Result<Self, h2::Error> {
+        let (client, connection) = link::client().handshake::<_, Bytes>(stream).await?;
+        let (closing, closed) = unbounded_channel();
+        tokio::spawn(drive(connection, closed));
+        Ok(Self { client, closing })
+    }
+
+    /// Waits until the connection takes another stream.
+    pub(crate) async fn ready(&self) -> Result<SendRequest<Bytes>, h2::Error> {
+        self.client.clone().ready().await
+    }
+
+    /// Where a tunnel leaves its halves.
+    pub(crate) fn closing(&self) -> UnboundedSender<Halves> {
+        self.closing.clone()
+    }
+
+    /// True when both are the same connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.closing.same_channel(&other.closing)
+    }
+
+    /// True once the connection has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.closing.is_closed()
+    }
+}
+
+/// HTTP/2 throws away what is still to be sent on a stream that is dropped, so the halves of a closed tunnel are kept
+/// here until the server has answered.
+async fn drive(connection: Connection<Box<dyn Stream>, Bytes>, mut closed: UnboundedReceiver<Halves>) {
+    let mut connection = std::pin::pin!(connection);
+    let mut settling = JoinSet::new();
+    loop {
+        tokio::select! {
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a tunnel's connection broke");
+                }
+                return;
+            }
+            halves = closed.recv() => match halves {
+                Some(halves) => drop(settling.spawn(settle(halves))),
+                // Nobody can close any more, nor dial: what is left are answers.
+                None => break,
+            },
+            Some(_) = settling.join_next() => {}
+        }
+    }
+    let both = async { tokio::join!(connection, settling.join_all()) };
+    if tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), both).await.is_err() {
+        tracing::debug!("the end of a tunnel's connection was not answered in time");
+    }
+}
+
+/// Waits until a close is answered.
+async fn settle(mut halves: Halves) {
+    let answered = async {
+        while let Ok(Some(packet)) = halves.reader.next().await {
+            if matches!(packet, Packet::CloseResponse(_)) {
+                break;
+            }
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), answered).await.is_err() {
+        tracing::debug!("a tunnel's close was not answered in time");
+    }
+}

@@ -1,0 +1,74 @@
+//! Dialling through a gRPC frontend over one connection for all dials.
+
+use crate::driven::Driven;
+use crate::proxy::{GrpcDial, lost};
+use crate::route::join_host_port;
+use crate::tunnel::Tunnel;
+use async_trait::async_trait;
+use std::io;
+use std::sync::Arc;
+use tinyplane_wire::net::{Dial, Stream};
+use tokio::sync::Mutex;
+
+/// Dials through a Konnectivity server's gRPC frontend, each dial as a stream of one HTTP/2 connection: upstream's
+/// reusable tunnel. A dial costs no connection to the server and no TLS with it; all of them share that one socket. What
+/// one leaves unread stands in its own window and holds up nobody. A connection that has ended is replaced at the
+/// next dial. Cheap to clone: clones share the connection.
+#[derive(Clone, Debug)]
+pub struct ReusableDial {
+    dial: GrpcDial,
+    driven: Arc<Mutex<Option<Driven>>>,
+}
+
+impl ReusableDial {
+    /// Dials as `dial` does, over one connection.
+    #[must_use]
+    pub fn over(dial: GrpcDial) -> Self {
+        Self { dial, driven: Arc::default() }
+    }
+
+    async fn tunnel(&self, address: String) -> io::Result<Tunnel> {
+        let (mut driven, fresh) = self.driven().await?;
+        let client = match driven.ready().await {
+            // It ended since it was looked at: nothing was asked of it yet.
+            Err(_) if !fresh => {
+                driven = self.replace(&driven).await?;
+                driven.ready().await.map_err(lost)?
+            }
+            ready => ready.map_err(lost)?,
+        };
+        self.dial.open(client, &driven, address).await
+    }
+
+    /// The connection, and whether it was made just now.
+    async fn driven(&self) -> io::Result<(Driven, bool)> {
+        let mut shared = self.driven.lock().await;
+        if let Some(driven) = shared.as_ref().filter(|driven| !driven.is_over()) {
+            return Ok((driven.clone(), false));
+        }
+        let made = self.dial.connect().await?;
+        *shared = Some(made.clone());
+        Ok((made, true))
+    }
+
+    /// Another connection in the place of one that is of no use, unless somebody has put one there.
+    async fn replace(&self, useless: &Driven) -> io::Result<Driven> {
+        let mut shared = self.driven.lock().await;
+        match shared.as_ref().filter(|driven| !driven.is_same(useless) && !driven.is_over()) {
+            Some(driven) => Ok(driven.clone()),
+            None => {
+                let made = self.dial.connect().await?;
+                *shared = Some(made.clone());
+                Ok(made)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Dial for ReusableDial {
+    async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        let address = join_host_port(host, port);
+        self.dial.in_time(&address, self.tunnel(address.clone())).await
+    }
+}
