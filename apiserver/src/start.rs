@@ -269,7 +269,7 @@ impl Parts<'_> {
         let tunnels = tunnels.map_err(|e| MemberError::because("there can be no SSH tunnels", e))?;
         let egress = match (&tunnels, &self.config.egress_file) {
             (Some(tunnels), None) => Egress::tunnels(Arc::clone(tunnels)),
-            (None, Some(file)) => Egress::load(file, tcp)
+            (None, Some(file)) => Egress::load(file, tcp, &self.metrics.egress)
                 .map_err(|e| MemberError::because(format!("{} leads nowhere", file.display()), e))?,
             (None, None) => Egress::direct(tcp),
             (Some(_), Some(_)) => return Err(MemberError::new("SSH tunnels and an egress selector don't go together")),

@@ -1,5 +1,6 @@
 //! `EgressSelectorConfiguration` (`apiserver.k8s.io`), read strictly.
 
+use super::validate::problems;
 use serde::Deserialize;
 use std::path::PathBuf;
 use tinyplane_wire::yaml;
@@ -30,17 +31,20 @@ pub enum ConfigError {
         /// What is wrong with it.
         why: String,
     },
-    /// It is understood, and makes no sense.
-    #[error("failed to validate egress selector configuration: {field}: {why}")]
-    Invalid {
-        /// Path of the field.
-        field: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    /// It is understood, and makes no sense: everything that is wrong with it, each field with its words.
+    #[error("failed to validate egress selector configuration: {}", aggregate(.0))]
+    Invalid(Vec<String>),
     /// A certificate or key that it names can't be used.
     #[error("the certificates of egress selection {0:?} can't be used")]
     Certificates(String, #[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Several errors as upstream writes them into one.
+fn aggregate(problems: &[String]) -> String {
+    match problems {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -61,18 +65,33 @@ pub(super) struct Selection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Connection {
+    #[serde(rename = "proxyProtocol", default)]
+    pub(super) told_protocol: String,
+    #[serde(skip)]
     pub(super) proxy_protocol: Protocol,
     #[serde(default)]
     pub(super) transport: Option<Transport>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Protocol {
-    #[serde(rename = "GRPC")]
     Grpc,
-    #[serde(rename = "HTTPConnect")]
     HttpConnect,
     Direct,
+    /// None of them, which no configuration that was read has.
+    #[default]
+    Unknown,
+}
+
+impl Protocol {
+    fn named(name: &str) -> Self {
+        match name {
+            "GRPC" => Self::Grpc,
+            "HTTPConnect" => Self::HttpConnect,
+            "Direct" => Self::Direct,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -129,11 +148,11 @@ impl Configuration {
         let text = std::fs::read_to_string(path).map_err(read)?;
         Self::parse(&text).map_err(|failure| match failure {
             Failure::Decode(why) => ConfigError::Decode { path: path.to_owned(), why },
-            Failure::Invalid(field, why) => ConfigError::Invalid { field, why },
+            Failure::Invalid(problems) => ConfigError::Invalid(problems),
         })
     }
 
-    fn parse(text: &str) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         // YAML's reader takes JSON as well.
         let mut read: Self = yaml::read(text.as_bytes()).map_err(|error| Failure::Decode(error.to_string()))?;
         if read.kind != "EgressSelectorConfiguration" {
@@ -144,87 +163,28 @@ impl Configuration {
             "apiserver.k8s.io/v1alpha1" => true,
             other => return Err(Failure::Decode(format!("its apiVersion {other:?} is not served"))),
         };
-        for (place, selection) in read.egress_selections.iter_mut().enumerate() {
+        for selection in &mut read.egress_selections {
             if old && selection.name == "master" {
                 selection.name = "controlplane".into();
             }
-            selection.validate(place)?;
+            selection.connection.proxy_protocol = Protocol::named(&selection.connection.told_protocol);
         }
-        let names: Vec<&str> = read.egress_selections.iter().map(|s| s.name.as_str()).collect();
-        if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-            let field = format!("egressSelections[{}].name", twice.0);
-            return Err(Failure::Invalid(field, format!("Duplicate value: {:?}", twice.1)));
+        let problems = problems(&read.egress_selections);
+        if !problems.is_empty() {
+            return Err(Failure::Invalid(problems));
+        }
+        for selection in &mut read.egress_selections {
+            selection.name.make_ascii_lowercase();
         }
         Ok(read)
     }
 }
 
+/// Why a text is no configuration.
 #[derive(Debug)]
-enum Failure {
+pub(super) enum Failure {
     Decode(String),
-    Invalid(String, String),
-}
-
-impl Selection {
-    fn validate(&self, place: usize) -> Result<(), Failure> {
-        let fail = |field: &str, why: &str| {
-            Err(Failure::Invalid(format!("egressSelections[{place}].{field}"), why.to_owned()))
-        };
-        if !["controlplane", "etcd", "cluster"].contains(&self.name.as_str()) {
-            let why = format!(
-                "Unsupported value: {:?}: supported values: \"cluster\", \"controlplane\", \"etcd\"",
-                self.name
-            );
-            return fail("name", &why);
-        }
-        let transport = self.connection.transport.as_ref();
-        let (tcp, uds) = (transport.and_then(|t| t.tcp.as_ref()), transport.and_then(|t| t.uds.as_ref()));
-        if uds.is_some_and(|uds| uds.sockets().any(str::is_empty)) {
-            return fail("connection.transport.uds.udsName", "Required value: UDS name is required");
-        }
-        match (self.connection.proxy_protocol, tcp, uds) {
-            (Protocol::Direct, None, None) if transport.is_none() => Ok(()),
-            (Protocol::Direct, ..) => fail(
-                "connection.transport",
-                "Invalid value: \"direct\": Transport config should be absent for direct connect",
-            ),
-            (Protocol::Grpc, None, Some(_)) => Ok(()),
-            (Protocol::Grpc, ..) => fail(
-                "connection.transport",
-                "Invalid value: Transport config with uds, and without tcp, is required for GRPC",
-            ),
-            (Protocol::HttpConnect, Some(tcp), None) => match tcp.problem() {
-                Some((field, why)) => fail(&format!("connection.transport.tcp.{field}"), why),
-                None => Ok(()),
-            },
-            (Protocol::HttpConnect, None, Some(_)) => Ok(()),
-            (Protocol::HttpConnect, Some(_), Some(_)) => {
-                fail("connection.transport.tcp", "Invalid value: TCP and UDS cannot both be set")
-            }
-            (Protocol::HttpConnect, None, None) => {
-                fail("connection.transport", "Required value: either TCP or UDS is required for HTTPConnect")
-            }
-        }
-    }
-}
-
-impl Tcp {
-    fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let Some(tls) = &self.tls_config else {
-            let plain = self.url.starts_with("http://");
-            return (!plain)
-                .then_some(("tlsConfig", "Required value: TLS config is required unless the url is http://"));
-        };
-        if !self.url.starts_with("https://") {
-            return Some(("url", "Invalid value: the url has to begin with https:// when there is a TLS config"));
-        }
-        match (tls.ca_bundle.is_empty(), tls.client_key.is_empty(), tls.client_cert.is_empty()) {
-            (true, ..) => Some(("tlsConfig.caBundle", "Required value: TLS config needs a CA bundle")),
-            (_, true, false) => Some(("tlsConfig.clientKey", "Required value: a client certificate needs its key")),
-            (_, false, true) => Some(("tlsConfig.clientCert", "Required value: a client key needs its certificate")),
-            _ => None,
-        }
-    }
+    Invalid(Vec<String>),
 }
 
 #[cfg(test)]
@@ -250,22 +210,15 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
-        let strict = with("    proxyProtocol: Direct\n    extra: 1\n").unwrap_err();
-        assert!(matches!(strict, Failure::Decode(ref why) if why.contains("extra")), "{strict:?}");
-        for wrong in [
-            "    proxyProtocol: GRPC\n",
-            "    proxyProtocol: GRPC\n    transport:\n      tcp:\n        url: http://a:1\n",
-            "    proxyProtocol: Direct\n    transport: {}\n",
-            "    proxyProtocol: HTTPConnect\n    transport: {}\n",
-            "    proxyProtocol: HTTPConnect\n    transport:\n      tcp:\n        url: https://a:1\n",
+    fn what_nobody_knows_is_no_configuration() {
+        for (text, told) in [
+            ("    proxyProtocol: Direct\n    extra: 1\n", "extra"),
+            ("    proxyProtocol: GRPC\n    transport:\n      uds:\n        udsname: k\n", "udsname"),
         ] {
-            assert!(matches!(with(wrong), Err(Failure::Invalid(..))), "{wrong}");
+            let strict = with(text).unwrap_err();
+            assert!(matches!(strict, Failure::Decode(ref why) if why.contains(told)), "{strict:?}");
         }
-        let name = Configuration::parse(
-            r#"{"apiVersion":"apiserver.k8s.io/v1beta1","kind":"EgressSelectorConfiguration",
-            "egressSelections":[{"name":"nodes","connection":{"proxyProtocol":"Direct"}}]}"#,
-        );
-        assert!(matches!(name, Err(Failure::Invalid(..))));
+        let twice = ConfigError::Invalid(vec!["a".into(), "b".into()]).to_string();
+        assert_eq!(twice, "failed to validate egress selector configuration: [a, b]");
     }
 }

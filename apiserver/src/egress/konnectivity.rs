@@ -2,15 +2,23 @@
 
 use super::balance::Balanced;
 use super::config::{ConfigError, Connection, Protocol, Tcp};
+use super::counted::Counted;
+use crate::metrics::EgressDials;
 use std::sync::Arc;
 use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Route};
 use tinyplane_wire::identity::tls::{self, KeyPairPem, Trust};
 use tinyplane_wire::net::{Dial, TcpDial, UnixDial};
 use tokio_rustls::rustls::ClientConfig;
 
-/// The way through a server, for a configuration that was validated. `direct` reaches the server itself.
-pub(super) fn dial(name: &str, connection: &Connection, direct: &TcpDial) -> Result<Arc<dyn Dial>, ConfigError> {
+/// The way through a server, for a configuration that was validated. `direct` reaches the server itself; `dials` counts.
+pub(super) fn dial(
+    name: &str,
+    connection: &Connection,
+    direct: &TcpDial,
+    dials: &Arc<EgressDials>,
+) -> Result<Arc<dyn Dial>, ConfigError> {
     let transport = connection.transport.clone().unwrap_or_default();
+    let by = if transport.uds.is_some() { "uds" } else { "tcp" };
     let routes = match (transport.uds, transport.tcp) {
         (Some(uds), _) => uds.sockets().map(|socket| Route::Unix(UnixDial::to(socket))).collect(),
         (None, Some(tcp)) => vec![route_by_tcp(name, &tcp, direct)?],
@@ -18,9 +26,11 @@ pub(super) fn dial(name: &str, connection: &Connection, direct: &TcpDial) -> Res
     };
     let through = |route| -> Arc<dyn Dial> {
         match connection.proxy_protocol {
-            Protocol::Grpc => Arc::new(GrpcDial::new(route)),
-            Protocol::HttpConnect => Arc::new(HttpConnectDial::new(route)),
-            Protocol::Direct => Arc::new(direct.clone()),
+            Protocol::Grpc => Arc::new(Counted::new(Arc::new(GrpcDial::new(route)), dials, ("grpc", by))),
+            Protocol::HttpConnect => {
+                Arc::new(Counted::new(Arc::new(HttpConnectDial::new(route)), dials, ("http_connect", by)))
+            }
+            Protocol::Direct | Protocol::Unknown => Arc::new(direct.clone()),
         }
     };
     let mut ways: Vec<_> = routes.into_iter().map(through).collect();
@@ -28,10 +38,8 @@ pub(super) fn dial(name: &str, connection: &Connection, direct: &TcpDial) -> Res
 }
 
 fn route_by_tcp(name: &str, tcp: &Tcp, direct: &TcpDial) -> Result<Route, ConfigError> {
-    let invalid = || ConfigError::Invalid {
-        field: format!("egressSelections[{name}].connection.transport.tcp.url"),
-        why: format!("Invalid value: {:?}: it needs a host and a port", tcp.url),
-    };
+    let told = format!("service.connection.url: Invalid value: {:?}: it needs a host and a port", tcp.url);
+    let invalid = || ConfigError::Invalid(vec![told.clone()]);
     let uri: http::Uri = tcp.url.parse().map_err(|_| invalid())?;
     let host = uri.host().map(|host| host.trim_matches(['[', ']']).to_owned()).ok_or_else(invalid)?;
     let port = uri.port_u16().ok_or_else(invalid)?;

@@ -2,11 +2,13 @@
 
 mod balance;
 mod config;
+mod counted;
 pub mod direct;
 pub mod konnectivity;
 pub mod node;
 pub mod select;
 pub mod ssh;
+mod validate;
 mod verdict;
 
 pub use config::ConfigError;

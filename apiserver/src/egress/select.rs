@@ -3,6 +3,7 @@
 use super::config::{ConfigError, Configuration, Protocol};
 use super::konnectivity;
 use super::ssh::Tunnels;
+use crate::metrics::EgressDials;
 use std::path::Path;
 use std::sync::Arc;
 use tinyplane_wire::net::{Dial, TcpDial};
@@ -27,16 +28,16 @@ impl Egress {
         Self { cluster: tunnels }
     }
 
-    /// As a configuration file says; what it does not name is direct.
+    /// As a configuration file says; what it does not name is direct. Dials through a proxy are counted in `dials`.
     ///
     /// # Errors
     /// When the file can't be read, makes no sense, or names certificates that can't be used.
-    pub fn load(path: &Path, direct: TcpDial) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path, direct: TcpDial, dials: &Arc<EgressDials>) -> Result<Self, ConfigError> {
         let configuration = Configuration::read(path)?;
         let cluster = configuration.egress_selections.iter().find(|selection| selection.name == "cluster");
         match cluster {
             Some(selection) if selection.connection.proxy_protocol != Protocol::Direct => {
-                Ok(Self { cluster: konnectivity::dial(&selection.name, &selection.connection, &direct)? })
+                Ok(Self { cluster: konnectivity::dial(&selection.name, &selection.connection, &direct, dials)? })
             }
             _ => Ok(Self::direct(direct)),
         }
@@ -59,11 +60,12 @@ mod tests {
                 socket.display()
             );
             std::fs::write(&file, text).unwrap();
-            let egress = Egress::load(&file, TcpDial::from(None)).unwrap();
+            let egress = Egress::load(&file, TcpDial::from(None), &Arc::default()).unwrap();
             let told = egress.cluster.dial("127.84.20.1", 10250).await.err().unwrap().to_string();
             assert!(told.contains("konnectivity.socket"), "{protocol}: {told}");
         }
-        let missing = Egress::load(&folder.path().join("none"), TcpDial::from(None)).unwrap_err().to_string();
+        let missing =
+            Egress::load(&folder.path().join("none"), TcpDial::from(None), &Arc::default()).unwrap_err().to_string();
         assert!(missing.starts_with("unable to read egress selector configuration"), "{missing}");
     }
 }

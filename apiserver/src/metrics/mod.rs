@@ -4,6 +4,7 @@
 
 mod admission;
 mod callers;
+mod egress;
 mod family;
 mod histogram;
 mod lists;
@@ -14,6 +15,7 @@ mod text;
 
 pub use admission::{AdmissionSeries, PluginSeries, Step};
 pub use callers::Callers;
+pub use egress::{EgressDials, EgressSeries, Stage};
 pub use family::Family;
 pub use histogram::Histogram;
 pub use lists::Lists;
@@ -140,6 +142,8 @@ pub struct Metrics {
     pub store: Family<(&'static str, String), StoreSeries>,
     /// Events of the audit log, and those that it could not take.
     pub audit: AuditSeries,
+    /// Dials through proxies on the way to nodes.
+    pub egress: Arc<EgressDials>,
 }
 
 /// Decision, mode, level, version, operation, resource (`pod` or `controller`) and subresource.
@@ -232,6 +236,7 @@ impl Source for Metrics {
         text.family(name, Kind::Counter, "[ALPHA] Number of requests dropped with 'TLS handshake error from' error");
         text.sample(name, &[], self.handshake_failures.load(Ordering::Relaxed) as f64);
         self.lists.tell(text);
+        self.egress.tell(text);
         self.tell_watches(text);
         self.tell_store(text);
     }

@@ -51,6 +51,8 @@ impl Source for Process {
         gauge("process_network_receive_bytes_total", Kind::Counter, help, octets(&netstat, "InOctets"));
         let help = "Number of bytes sent by the process over the network.";
         gauge("process_network_transmit_bytes_total", Kind::Counter, help, octets(&netstat, "OutOctets"));
+        let tasks = tokio::runtime::Handle::try_current().ok().map(|runtime| runtime.metrics().num_alive_tasks());
+        gauge("tinyplane_tasks", Kind::Gauge, "Tasks that have not ended (ours).", tasks.map(|count| count as f64));
         let booted = read("/proc/stat");
         let booted = booted.lines().find_map(|line| line.strip_prefix("btime ")?.parse::<f64>().ok());
         let started = booted.zip(field(19)).map(|(booted, ticks)| booted + ticks / TICKS);

@@ -1,0 +1,90 @@
+//! Dials through proxies on the way to nodes, as upstream's `egressselector` counts them.
+
+use super::{Family, Histogram, Kind, Source, Text};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Bounds of the time that a dial takes, in seconds.
+const SECONDS: &[f64] = &[0.005, 0.025, 0.1, 0.5, 2.5, 12.5];
+
+/// Where a dial failed.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage {
+    /// The proxy itself was not reached.
+    Connect,
+    /// The proxy could not do what it was asked for.
+    Proxy,
+}
+
+/// Dials by the proxy's protocol (`grpc`, `http_connect`) and what leads to it (`uds`, `tcp`).
+#[derive(Debug, Default)]
+pub struct EgressDials(Family<(&'static str, &'static str), EgressSeries>);
+
+/// The dials of one way.
+#[derive(Debug)]
+pub struct EgressSeries {
+    starts: AtomicU64,
+    failures: [AtomicU64; 2],
+    seconds: Histogram,
+}
+
+impl Default for EgressSeries {
+    fn default() -> Self {
+        Self { starts: AtomicU64::new(0), failures: Default::default(), seconds: Histogram::new(SECONDS) }
+    }
+}
+
+impl EgressSeries {
+    /// Counts a dial that begins.
+    pub fn started(&self) {
+        self.starts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection, and how long it took to be there.
+    pub fn succeeded(&self, took: Duration) {
+        self.seconds.record(took);
+    }
+
+    /// Counts a dial that came to nothing.
+    pub fn failed(&self, stage: Stage) {
+        self.failures[stage as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl EgressDials {
+    /// The series of a way.
+    #[must_use]
+    pub fn of(&self, way: (&'static str, &'static str)) -> Arc<EgressSeries> {
+        self.0.series(&way)
+    }
+}
+
+impl Source for EgressDials {
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are floating")]
+    fn tell(&self, text: &mut Text) {
+        let series = self.0.all();
+        let name = "apiserver_egress_dialer_dial_duration_seconds";
+        text.family(name, Kind::Histogram, "[ALPHA] Time that dials through a proxy took.");
+        for ((protocol, transport), series) in series.iter().filter(|(_, series)| series.seconds.count() > 0) {
+            text.histogram(name, &[("protocol", protocol), ("transport", transport)], &series.seconds);
+        }
+        let name = "apiserver_egress_dialer_dial_failure_count";
+        text.family(name, Kind::Counter, "[ALPHA] Dials through a proxy that failed, by the stage that failed.");
+        for ((protocol, transport), series) in &series {
+            for (stage, failures) in ["connect", "proxy"].iter().zip(&series.failures) {
+                let failures = failures.load(Ordering::Relaxed);
+                if failures > 0 {
+                    let labels = [("protocol", *protocol), ("stage", *stage), ("transport", *transport)];
+                    text.sample(name, &labels, failures as f64);
+                }
+            }
+        }
+        let name = "apiserver_egress_dialer_dial_start_total";
+        text.family(name, Kind::Counter, "[ALPHA] Dials through a proxy that were begun.");
+        for ((protocol, transport), series) in &series {
+            let starts = series.starts.load(Ordering::Relaxed) as f64;
+            text.sample(name, &[("protocol", protocol), ("transport", transport)], starts);
+        }
+    }
+}
