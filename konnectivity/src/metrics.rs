@@ -205,6 +205,22 @@ impl Page {
         self
     }
 
+    /// What the member as such holds: the process' descriptors, as Prometheus' own client tells them, and its tasks.
+    pub(crate) fn process(mut self) -> Self {
+        let open = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+        let tasks = tokio::runtime::Handle::try_current().ok().map(|runtime| runtime.metrics().num_alive_tasks());
+        for (name, help, value) in [
+            ("process_open_fds", "Number of open file descriptors.", open),
+            ("tinyplane_tasks", "Tasks of this member that have not ended (ours).", tasks),
+        ] {
+            if let Some(value) = value {
+                writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")
+                    .expect("writing to a string never fails");
+            }
+        }
+        self
+    }
+
     fn head(&mut self, name: &str, help: &str, kind: &str) {
         writeln!(self.0, "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}")
             .expect("writing to a string never fails");

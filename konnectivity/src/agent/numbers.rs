@@ -126,6 +126,7 @@ impl Numbers {
                 &self.stream_errors,
             )
             .packets("agent_stream_packets_total", &[&self.from_agent, &self.to_agent])
+            .process()
             .text()
     }
 }

@@ -217,6 +217,7 @@ impl Numbers {
                 "server_stream_packets_total",
                 &[&self.from_client, &self.to_client, &self.from_agent, &self.to_agent],
             )
+            .process()
             .text()
     }
 }

@@ -5,10 +5,15 @@ use std::time::Duration;
 /// Ticks of `/proc` in a second, on every Linux.
 const TICKS: u64 = 100;
 
-/// A field of `/proc/PID/status` in MiB: `VmRSS`, or `RssAnon`.
+/// What a process has in memory, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmRSS")
+}
+
+/// A field of `/proc/PID/status` in MiB: `VmRSS`, `RssAnon`, or `VmHWM`, which is the most there ever was of the first.
+pub(crate) fn status_mib(pid: u32, field: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let kib: u32 = line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or_default();
     f64::from(kib) / 1024.0
 }
