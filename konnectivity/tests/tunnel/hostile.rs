@@ -240,6 +240,7 @@ async fn frontends_that_lie_lose_their_own_connection_only() {
     let mut frontend = Peer::frontend(&rig).await;
     frontend.say(Packet::CloseRequest(CloseRequest { connect_id: 1 }));
     assert!(matches!(frontend.hears().await, Some(Packet::CloseResponse(told)) if !told.error.is_empty()));
+    drop(frontend);
     // One that uses another's connection, closes it, or dials twice on one stream, loses its own.
     let lies: [&dyn Fn(i64) -> Packet; 3] =
         [&|own| data(own - 1, "not mine"), &|own| Packet::CloseRequest(CloseRequest { connect_id: own - 1 }), &|_| {

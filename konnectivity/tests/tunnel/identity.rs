@@ -147,8 +147,9 @@ async fn frontends_of_another_authority_are_refused() {
         let unknown = rig.dial();
         std::fs::write(&own, &kept[0]).unwrap();
         std::fs::write(&key, &kept[1]).unwrap();
-        let told = refused(&*unknown, echo()).await.to_string();
-        assert!(told.contains("alert") || told.contains("certificate") || told.contains("broken"), "{told}");
+        let error = refused(&*unknown, echo()).await;
+        // In TLS 1.3 a client hears of it in the middle of what it says first: in whatever words, it had no way.
+        assert!(tinyplane_konnectivity_client::is_no_way(&error), "{error}");
         converse(&mut open(&*dial, echo()).await, "one that it knows").await;
         drop(unknown);
         rig.is_at_rest(dial, &[&server, &agent]).await;

@@ -1,5 +1,6 @@
 //! Streams of every sort, while members are killed by a seed: no wrong byte, no stuck request, nothing left over.
 
+use crate::rest::Rest;
 use crate::scene::{Kubectl, wishes};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -9,12 +10,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tinyplane::{Cluster, Member, Storage};
+use tinyplane::{Cluster, Egress, Member, Mode, Storage};
 
-/// How long members are killed for.
-const SOAK: Duration = Duration::from_secs(180);
+/// How long members are killed for, in seconds, unless `TINYPLANE_SOAK_SECONDS` says otherwise.
+const SOAK_SECONDS: u64 = 600;
 /// Between one kill and the next.
-const CALM: Duration = Duration::from_secs(6);
+const CALM: Duration = Duration::from_secs(4);
+/// Servers and agents of the tunnel: one may be dead, and another stands in for it.
+const SERVERS: u8 = 3;
+const AGENTS: u8 = 2;
+/// Of ten kills, those of the tunnel's ends.
+const TUNNELS_IN_TEN: u32 = 7;
 /// What a request may take: nothing is stuck.
 const REQUEST: Duration = Duration::from_secs(60);
 /// Longest wait until all is as before.
@@ -36,7 +42,9 @@ async fn streams_survive_members_that_die_and_leave_nothing() {
     let seed = std::env::var("TINYPLANE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random::<u64>);
     eprintln!("TINYPLANE_SEED={seed}");
     let place = tempfile::tempdir().expect("a folder");
-    let wish = wishes().storage(Storage::Sled).data_dir(place.path());
+    let mode = if seed.is_multiple_of(2) { Mode::Grpc } else { Mode::HttpConnect };
+    let wish = wishes().storage(Storage::Sled).data_dir(place.path()).egress(Egress::Konnectivity(mode));
+    let wish = wish.konnectivity_servers(SERVERS).agents(AGENTS);
     let cluster = wish.start().await.expect("it starts");
     let kubectl = Kubectl::of(&cluster);
     kubectl.run("create deployment web --image=nginx --replicas=4");
@@ -44,7 +52,8 @@ async fn streams_survive_members_that_die_and_leave_nothing() {
     kubectl.run("rollout status deployment/web --timeout=60s");
     kubectl.run("run box --image=busybox -- sleep 100000");
     kubectl.run("wait pod/box --for=condition=Ready --timeout=60s");
-    let before = descriptors(&cluster);
+    kubectl.run("exec box -- echo warm");
+    let (before, rest) = (descriptors(&cluster), Rest::of(&cluster).await);
     let course = Arc::new(Course { over: false.into(), done: 0.into(), failed: 0.into() });
     let workers: Vec<_> = (0..4)
         .map(|i| {
@@ -63,6 +72,7 @@ async fn streams_survive_members_that_die_and_leave_nothing() {
     kubectl.until("exec box -- echo back", |text| text == "back\n");
     kubectl.until("get deployment web -o jsonpath={.status.readyReplicas}", |text| text == "4");
     kubectl.until("get --raw /api/v1/namespaces/default/services/web:80/proxy/", |text| text.contains("nginx"));
+    rest.of_the_tunnel().returns(&cluster).await;
     let began = Instant::now();
     while let Some((member, now)) =
         descriptors(&cluster).into_iter().find(|(m, now)| *now > before[m] + DESCRIPTORS_MORE)
@@ -78,10 +88,15 @@ async fn streams_survive_members_that_die_and_leave_nothing() {
 async fn kill_by_turns(cluster: &Cluster, mut random: StdRng) {
     let members: Vec<Member> = cluster.members().iter().map(|m| m.member).collect();
     let mut calm = tokio::time::interval(CALM);
-    let began = Instant::now();
-    while began.elapsed() < SOAK {
+    let (tunnel, others): (Vec<Member>, Vec<Member>) = members
+        .into_iter()
+        .partition(|member| matches!(member, Member::KonnectivityServer(_) | Member::KonnectivityAgent(_)));
+    let told = std::env::var("TINYPLANE_SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let (soak, began) = (Duration::from_secs(told.unwrap_or(SOAK_SECONDS)), Instant::now());
+    while began.elapsed() < soak {
         calm.tick().await;
-        let member = *members.choose(&mut random).expect("a cluster has members");
+        let among = if random.random_ratio(TUNNELS_IN_TEN, 10) { &tunnel } else { &others };
+        let member = *among.choose(&mut random).expect("a cluster has members");
         cluster.kill(member).await.expect("it can be killed");
         if random.random_bool(0.5) {
             calm.tick().await;
@@ -94,13 +109,15 @@ async fn kill_by_turns(cluster: &Cluster, mut random: StdRng) {
 fn work(kubectl: &Kubectl, course: &Course, mut random: StdRng) {
     while !course.over.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let right = match random.random_range(0..3) {
+        let right = match random.random_range(0..5) {
             0 => {
                 let mut bytes = vec![0; random.random_range(1..BYTES_MAX)];
                 random.fill_bytes(&mut bytes);
                 echoed(kubectl, &bytes)
             }
             1 => kubectl.output("logs deployment/web --tail=1").status.success(),
+            2 => kubectl.output("get --raw /api/v1/nodes/node-1/proxy/healthz").status.success(),
+            3 => summed(kubectl, random.random_range(1..BYTES_MAX), random.next_u32()),
             _ => {
                 let page = kubectl.output("get --raw /api/v1/namespaces/default/services/web:80/proxy/");
                 let text = String::from_utf8_lossy(&page.stdout);
@@ -125,6 +142,22 @@ fn echoed(kubectl: &Kubectl, bytes: &[u8]) -> bool {
         assert_eq!(output.stdout.len(), bytes.len(), "an exec that succeeded lost bytes");
     }
     output.status.success()
+}
+
+/// Whether an exec that says much succeeded; then it brought every byte, as the sum that the far end made of them says.
+fn summed(kubectl: &Kubectl, bytes: usize, number: u32) -> bool {
+    let file = format!("/tmp/said-{number}");
+    let script = format!("head -c {bytes} /dev/urandom > {file}; cat {file}; md5sum {file} >&2; rm {file}");
+    let output = kubectl.command(&["exec", "box", "--", "sh", "-c", &script]).output().expect("kubectl can be run");
+    if !output.status.success() {
+        return false;
+    }
+    assert_eq!(output.stdout.len(), bytes, "an exec that succeeded lost bytes");
+    let heard = kubectl.folder().join("heard");
+    std::fs::write(&heard, &output.stdout).expect("a file");
+    let sum = std::process::Command::new("md5sum").arg(&heard).output().expect("coreutils");
+    assert_eq!(sum.stdout.get(..32), output.stderr.get(..32), "other bytes came than were sent");
+    true
 }
 
 fn descriptors(cluster: &Cluster) -> BTreeMap<Member, usize> {

@@ -1,7 +1,6 @@
 //! What a person does first, with every kubectl that is found.
 
 use crate::scene::{Kubectl, end, kubectls, wishes};
-use tinyplane::Egress;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kubectl_finds_its_way() {
@@ -75,22 +74,4 @@ fn works_with_objects(kubectl: &Kubectl) {
     kubectl.run("create configmap left -n passing");
     kubectl.run("delete ns passing --timeout=60s");
     assert!(kubectl.fails("get ns passing").contains("NotFound"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn proxies_lead_to_nodes_pods_and_services_over_every_egress() {
-    for (word, egress) in Egress::WORDS {
-        let cluster = wishes().egress(egress).start().await.expect("it starts");
-        let kubectl = Kubectl::of(&cluster);
-        kubectl.run("run web --image=nginx --port=80");
-        kubectl.run("expose pod web --port=8080 --target-port=80");
-        kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
-        let page = |path: &str| kubectl.run_with(&["get", "--raw", path]);
-        assert!(page("/api/v1/nodes/node-1/proxy/healthz").contains("ok"), "{word}");
-        assert!(page("/api/v1/namespaces/default/pods/web:80/proxy/").contains("nginx"), "{word}");
-        // An ordinary user may not bind port 80: it is served at its alias.
-        kubectl.until("get endpoints web", |text| text.contains(":80") || text.contains(":20080"));
-        assert!(page("/api/v1/namespaces/default/services/web:8080/proxy/").contains("nginx"), "{word}");
-        end(cluster).await;
-    }
 }

@@ -19,6 +19,7 @@ mod neighbours;
 mod openssh;
 mod pods;
 mod quotas;
+mod rest;
 mod scene;
 mod ssh;
 mod tunnels;

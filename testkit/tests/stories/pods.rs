@@ -1,5 +1,6 @@
-//! Logs, exec, attach, port-forward and cp: what goes from the API server to a kubelet, over every egress.
+//! Logs, exec, attach, port-forward, cp and the proxies: what goes from the API server to a node, over every egress.
 
+use crate::rest::Rest;
 use crate::scene::{Kubectl, Running, end, kubectls, wishes};
 use std::process::{Command, Stdio};
 use tinyplane::Egress;
@@ -23,10 +24,11 @@ spec:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_work_over_every_egress_with_every_kubectl() {
-    for (_, egress) in Egress::WORDS {
+    for (word, egress) in Egress::WORDS {
         let cluster = wishes().egress(egress).start().await.expect("it starts");
         for program in kubectls() {
             let kubectl = Kubectl::at(&program, &cluster);
+            let rest = Rest::of(&cluster).await;
             kubectl.run("run web --image=nginx --port=80");
             kubectl.run_with(&["run", "talker", "--image=busybox", "--", "sh", "-c", "echo one; echo two; sleep 3600"]);
             kubectl.create(ECHOES);
@@ -39,10 +41,12 @@ async fn streams_work_over_every_egress_with_every_kubectl() {
             kubectl.run("expose pod web --port=8080 --target-port=80");
             forward(&kubectl, "pod/web", 80);
             forward(&kubectl, "service/web", 8080);
+            proxies(&kubectl, word);
             kubectl.run("delete service web");
             describe(&kubectl);
             copy(&kubectl);
             kubectl.run("delete pod web talker echoes shell --wait --grace-period=1 --timeout=60s");
+            rest.returns(&cluster).await;
         }
         end(cluster).await;
     }
@@ -133,6 +137,15 @@ fn forward(kubectl: &Kubectl, what: &str, port: u16) {
         .expect("curl can be run");
     let page = String::from_utf8_lossy(&page.stdout).into_owned();
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("nginx"), "{what}: {page}");
+}
+
+fn proxies(kubectl: &Kubectl, egress: &str) {
+    let page = |path: &str| kubectl.run_with(&["get", "--raw", path]);
+    assert!(page("/api/v1/nodes/node-1/proxy/healthz").contains("ok"), "{egress}");
+    assert!(page("/api/v1/namespaces/default/pods/web:80/proxy/").contains("nginx"), "{egress}");
+    // An ordinary user may not bind port 80: it is served at its alias.
+    kubectl.until("get endpoints web", |text| text.contains(":80") || text.contains(":20080"));
+    assert!(page("/api/v1/namespaces/default/services/web:8080/proxy/").contains("nginx"), "{egress}");
 }
 
 fn describe(kubectl: &Kubectl) {

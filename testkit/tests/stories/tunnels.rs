@@ -1,6 +1,7 @@
 //! Several Konnectivity servers and agents: all are found, all carry, and each stands in for another. And what they ask
 //! of the API server: whose a token is, and how many servers there are.
 
+use crate::rest::Rest;
 use crate::scene::{Kubectl, PATIENCE, wishes};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
@@ -70,6 +71,7 @@ async fn three_servers_and_two_agents_stand_in_for_each_other() {
         kubectl.run("run web --image=nginx");
         kubectl.run("wait pod/web --for=condition=Ready --timeout=60s");
         all_work(&kubectl, "with all of them");
+        let rest = Rest::of(&cluster).await.of_the_tunnel();
         for server in servers {
             let count = number(&cluster, server, "server_dial_duration_seconds_count").await;
             assert!(count.is_some_and(|count| count > 0), "{mode:?}: {server} carried nothing");
@@ -92,13 +94,7 @@ async fn three_servers_and_two_agents_stand_in_for_each_other() {
             shows(&cluster, server, "server_ready_backend_connections", 2).await;
         }
         all_work(&kubectl, "with all of them again");
-        for server in servers {
-            shows(&cluster, server, "server_established_connections", 0).await;
-            shows(&cluster, server, "server_pending_backend_dials", 0).await;
-        }
-        for agent in agents {
-            shows(&cluster, agent, "agent_open_endpoint_connections", 0).await;
-        }
+        rest.returns(&cluster).await;
         cluster.stop().await;
     }
 }

@@ -1,0 +1,136 @@
+//! What members hold while nobody asks anything of them, and that a story leaves no more.
+
+use crate::scene::PATIENCE;
+use http::Method;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use tinyplane::{Cluster, Member};
+use tinyplane_wire::net::TcpDial;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Gauges of the tunnel's ends that count what goes on, and so are 0 when nothing does.
+const GOING_ON: [&str; 7] = [
+    "konnectivity_network_proxy_server_established_connections",
+    "konnectivity_network_proxy_server_pending_backend_dials",
+    "konnectivity_network_proxy_server_http_connections",
+    "konnectivity_network_proxy_server_grpc_connections{service_method=\"Proxy\"}",
+    "konnectivity_network_proxy_server_full_receive_channels{service_method=\"Connect\"}",
+    "konnectivity_network_proxy_agent_open_endpoint_connections",
+    "konnectivity_network_proxy_agent_full_receive_channels",
+];
+
+/// Between two looks at what members hold.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Looks in a row that have to be alike before they count as rest.
+const ALIKE: usize = 5;
+
+/// What one member holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Held {
+    tasks: usize,
+    /// Only of members that are processes: in one process descriptors are everybody's.
+    descriptors: usize,
+    going_on: usize,
+}
+
+/// What every member holds.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Rest(BTreeMap<Member, Held>);
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (member, held) in &self.0 {
+            writeln!(f, "{member}: {held:?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Rest {
+    /// What members hold once that does not change any more.
+    pub(crate) async fn of(cluster: &Cluster) -> Self {
+        let mut looks = tokio::time::interval(LOOK);
+        let (mut last, mut alike) = (Self::now(cluster).await, 0);
+        let steady = async {
+            while alike < ALIKE {
+                looks.tick().await;
+                let now = Self::now(cluster).await;
+                alike = if now == last { alike + 1 } else { 0 };
+                last = now;
+            }
+        };
+        tokio::time::timeout(PATIENCE, steady).await.expect("a cluster that nobody uses comes to rest");
+        last
+    }
+
+    /// Waits until nothing goes on, and no member holds more than this.
+    pub(crate) async fn returns(&self, cluster: &Cluster) {
+        let mut looks = tokio::time::interval(LOOK);
+        let mut now = Self::now(cluster).await;
+        let waited = async {
+            while !now.is_within(self) {
+                looks.tick().await;
+                now = Self::now(cluster).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waited).await.is_err() {
+            panic!("something is left over: there was\n{self:?}and is\n{now:?}");
+        }
+    }
+
+    /// The tunnel's ends alone.
+    pub(crate) fn of_the_tunnel(mut self) -> Self {
+        self.0.retain(|member, _| matches!(member, Member::KonnectivityServer(_) | Member::KonnectivityAgent(_)));
+        self
+    }
+
+    fn is_within(&self, before: &Self) -> bool {
+        before.0.iter().all(|(member, before)| {
+            let Some(now) = self.0.get(member) else { return false };
+            now.going_on == 0 && now.tasks <= before.tasks && now.descriptors <= before.descriptors
+        })
+    }
+
+    async fn now(cluster: &Cluster) -> Self {
+        let mut all = BTreeMap::new();
+        for view in cluster.members() {
+            let page = match view.member {
+                Member::Apiserver => of_the_api_server(cluster).await,
+                _ => match view.addresses.get("health") {
+                    Some(at) => page(*at).await.unwrap_or_default(),
+                    None => continue,
+                },
+            };
+            let number = |name: &str| {
+                let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+                line.and_then(|value| value.parse::<usize>().ok()).unwrap_or_default()
+            };
+            let held = Held {
+                tasks: number("tinyplane_tasks"),
+                descriptors: if view.pid.is_some() { number("process_open_fds") } else { 0 },
+                going_on: GOING_ON.iter().map(|name| number(name)).sum(),
+            };
+            all.insert(view.member, held);
+        }
+        Self(all)
+    }
+}
+
+async fn of_the_api_server(cluster: &Cluster) -> String {
+    let request = cluster.admin().client().connection().request(Method::GET, "/metrics").expect("a path");
+    match request.send().await {
+        Ok(answer) => answer.text().await.unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+/// A member's own figures.
+async fn page(at: std::net::SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpDial::from(None).connect(at).await?;
+    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
