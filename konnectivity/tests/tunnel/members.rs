@@ -187,6 +187,7 @@ async fn upstreams_agent_is_served_in_its_own_words() {
         assert_eq!(frontend.hears().await, None);
         server.shows("server_established_connections", 0).await;
         // A refusal is passed on in the agent's words.
+        drop(frontend);
         let mut frontend = Peer::frontend(&rig).await;
         let (dialled, ()) = tokio::join!(frontend.dials(&address), async {
             let random = agent.hears_dial().await.random;
@@ -194,6 +195,7 @@ async fn upstreams_agent_is_served_in_its_own_words() {
         });
         assert_eq!(dialled, Err("no way".into()));
         // A close by the frontend reaches the agent behind the data.
+        drop(frontend);
         let mut frontend = Peer::frontend(&rig).await;
         let (dialled, ()) = tokio::join!(frontend.dials(&address), agent.takes_dial(4));
         let connect_id = dialled.unwrap();
