@@ -75,7 +75,7 @@ async fn a_connection_that_is_dropped_in_the_middle_ends_everywhere(setup: Setup
     let mut reading = open(&*dial, down).await;
     let mut writing = open(&*dial, up).await;
     let mut accepted = within(listener.accept()).await.stream;
-    within(reading.read_exact(&mut [0; 100_000])).await.unwrap();
+    within(reading.read_exact(&mut vec![0; 100_000])).await.unwrap();
     writing.write_all(&pattern(100_000, 1)).await.unwrap();
     // Both in the middle of it.
     drop((reading, writing));
@@ -172,7 +172,7 @@ async fn a_hundred_unread_streams(setup: Setup) {
     assert!(sent == heard, "other bytes came back");
     // And each of them goes on when it is read.
     for stream in &mut stalled {
-        within(stream.read_exact(&mut [0; 100_000])).await.unwrap();
+        within(stream.read_exact(&mut vec![0; 100_000])).await.unwrap();
     }
     drop((stalled, other));
     rig.is_at_rest(dial, &[&server, &agent]).await;
