@@ -7,6 +7,7 @@ mod certificates;
 mod charts;
 mod crash;
 mod custom;
+mod cut_off;
 mod endings;
 mod foreground;
 mod foreign;
