@@ -140,6 +140,11 @@ async fn the_link_behind_the_tunnel_can_be_hurt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_an_ssh_tunnel_can_be_hurt() {
+    hold_links_to_a_node(Egress::Ssh, &[Link::ApiserverToSsh("node-1")], false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_links_of_the_tunnel_can_be_hurt() {
     let links = [Link::ApiserverToKonnectivity("konnectivity-server"), Link::AgentToKonnectivity(Link::EVERY)];
     hold_links_to_a_node(Egress::Konnectivity(Mode::Grpc), &links, false).await;

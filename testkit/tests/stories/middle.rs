@@ -5,10 +5,12 @@ use crate::scene::{Kubectl, wishes};
 use tinyplane::{Cluster, Egress, Fault, Link, Mode, Security, Storage};
 
 /// The ways to a kubelet, and the link on which its TLS runs by itself.
-const WAYS: [(Egress, Link<'static>); 3] = [
+const WAYS: [(Egress, Link<'static>); 4] = [
     (Egress::Direct, Link::ApiserverToKubelet("node-1")),
     (Egress::Konnectivity(Mode::Grpc), Link::AgentToNode("node-1")),
     (Egress::Konnectivity(Mode::HttpConnect), Link::AgentToNode("node-1")),
+    // The SSH server stands on the node itself.
+    (Egress::Ssh, Link::NodeToNode("node-1")),
 ];
 /// What the API server asks a kubelet for.
 const REQUEST: &str = "GET /containerLogs/default/web/web";
