@@ -83,7 +83,7 @@ pub struct OpenApi {
     swagger: OnceLock<Swagger>,
 }
 
-/// The two forms of v2. They are written together, for what they are written from takes ten times as much memory as they do.
+/// The two forms of v2. They are written together, for what they are written from takes more memory than they do.
 #[derive(Debug)]
 struct Swagger {
     json: Document,
@@ -138,9 +138,9 @@ impl OpenApi {
     fn swagger(&self) -> &Swagger {
         self.swagger.get_or_init(|| {
             let documents = self.group_versions.iter().map(|entry| document(self.model, &entry.group_version));
-            let joined = swagger::swagger(documents);
+            let written = swagger::write(documents);
             let of = |bytes: Bytes| Document { bytes, hash: self.hash() };
-            Swagger { protobuf: of(gnostic::encode(&joined).into()), json: of(joined.to_string().into()) }
+            Swagger { json: of(written.json.into()), protobuf: of(written.protobuf.into()) }
         })
     }
 

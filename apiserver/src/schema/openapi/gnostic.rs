@@ -65,12 +65,23 @@ impl Message {
     }
 }
 
-/// Writes a v2 document.
-pub(super) fn encode(document: &Value) -> Vec<u8> {
-    let info = Message::default().text(1, &document["info"]["title"]).text(2, &document["info"]["version"]);
-    let paths = Message::default().named(2, &document["paths"], path);
-    let definitions = Message::default().named(1, &document["definitions"], schema);
-    Message::default().text(1, &document["swagger"]).message(2, &info).message(8, &paths).message(9, &definitions).0
+/// The paths of a v2 document, written one after the other.
+#[derive(Default)]
+pub(super) struct Paths(Message);
+
+impl Paths {
+    /// Writes one more.
+    pub(super) fn add(&mut self, name: &str, item: &Value) {
+        let named = Message::default().bytes(1, name.as_bytes()).message(2, &path(item));
+        self.0 = std::mem::take(&mut self.0).message(2, &named);
+    }
+}
+
+/// Writes a v2 document: what stands at its head, its paths, its definitions.
+pub(super) fn document(head: &Value, paths: &Paths, definitions: &Value) -> Vec<u8> {
+    let info = Message::default().text(1, &head["info"]["title"]).text(2, &head["info"]["version"]);
+    let definitions = Message::default().named(1, definitions, schema);
+    Message::default().text(1, &head["swagger"]).message(2, &info).message(8, &paths.0).message(9, &definitions).0
 }
 
 fn path(item: &Value) -> Message {
