@@ -20,6 +20,8 @@ const PORT: u16 = 22;
 const PORT_ALIAS: &str = "tinyplane.dev/port-alias.22";
 /// Connections of one tunnel that wait for streams. Those that come back when so many are there already are closed.
 const IDLE_MAX: usize = 4;
+/// How long further connections wait for streams beside the one that is always ready.
+const QUIET: Duration = Duration::from_secs(5);
 /// Connections of one tunnel that are being opened at a time: sshd's `MaxStartups` begins to refuse at ten.
 const OPENING_MAX: usize = 8;
 /// Waits between attempts to open a tunnel.
@@ -96,9 +98,19 @@ impl Tunnel {
     pub(super) async fn keep(&self) {
         let mut failures = 0;
         loop {
-            if self.has_spare() {
-                self.wanted.notified().await;
-                continue;
+            match self.spares() {
+                0 => {}
+                1 => {
+                    self.wanted.notified().await;
+                    continue;
+                }
+                _ => {
+                    tokio::select! {
+                        () = self.wanted.notified() => {}
+                        () = self.means.clock.sleep(QUIET) => self.shrink(),
+                    }
+                    continue;
+                }
             }
             match self.open().await {
                 Ok(connection) => {
@@ -156,6 +168,8 @@ impl Tunnel {
             let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
             if pool.idle.len() < IDLE_MAX && !connection.is_ended() {
                 pool.idle.push(connection);
+                // Of several, the keeper closes some after a while of quiet, which begins now.
+                self.wanted.notify_one();
                 None
             } else {
                 Some(connection)
@@ -208,23 +222,24 @@ impl Tunnel {
         found
     }
 
-    fn has_spare(&self) -> bool {
+    /// How many connections wait that are good for anything.
+    pub(super) fn spares(&self) -> usize {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let (alive, ended): (Vec<_>, Vec<_>) =
             std::mem::take(&mut pool.idle).into_iter().partition(|connection| !connection.is_ended());
         pool.idle = alive;
-        let has = !pool.idle.is_empty();
+        let spares = pool.idle.len();
         drop(pool);
         drop(ended);
-        has
+        spares
     }
-}
 
-#[cfg(test)]
-impl Tunnel {
-    /// How many connections wait.
-    pub(super) fn spares(&self) -> usize {
-        self.pool.lock().unwrap().idle.len()
+    /// Closes all that wait but one.
+    fn shrink(&self) {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let surplus = if pool.idle.is_empty() { Vec::new() } else { pool.idle.split_off(1) };
+        drop(pool);
+        drop(surplus);
     }
 }
 
