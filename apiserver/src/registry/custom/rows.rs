@@ -5,7 +5,7 @@ use super::{Custom, JsonPath, PLAIN, Scale, WITH_STATUS, columns};
 use crate::registry::catalog::{Resource, Subresource, Verbs};
 use crate::registry::conversion::Conversion;
 use crate::registry::encoding::head;
-use crate::schema::structural::Structural;
+use crate::schema::structural::{Patterns, Structural};
 use crate::store::forms::FormId;
 use serde_json::Value;
 use smol_str::{SmolStr, format_smolstr};
@@ -55,8 +55,11 @@ pub(super) fn of(definition: &Value, gone: &Shutdown, forms: &mut Forms) -> Vec<
     let selected: Arc<[SmolStr]> = selected.into();
     let mut served: Vec<&Value> = items(&spec["versions"]).filter(|version| version["served"] == true).collect();
     served.sort_by_key(|version| Reverse(priority(text(&version["name"]))));
+    let mut patterns = Patterns::default();
     let one = |version: &&Value| {
-        let custom = custom(definition, version, (paths(version), Arc::clone(&selected)), gone);
+        let schema = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object());
+        let structural = Structural::compile_with(schema, &mut patterns);
+        let custom = custom(definition, version, structural, (paths(version), Arc::clone(&selected)), gone);
         Arc::new(row(definition, version, text(&stored["name"]), custom, forms))
     };
     served.iter().map(one).collect()
@@ -87,12 +90,12 @@ pub(super) fn priority(version: &str) -> (u8, u64, u64, Reverse<String>) {
 fn custom(
     definition: &Value,
     version: &Value,
+    structural: Structural,
     (offered, selected): (Vec<SmolStr>, Arc<[SmolStr]>),
     gone: &Shutdown,
 ) -> Custom {
     let spec = &definition["spec"];
     let schema = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object());
-    let structural = Structural::compile(schema);
     let name = || format!("{}/{} {}", text(&spec["group"]), text(&version["name"]), text(&spec["names"]["kind"]));
     let told = version["deprecationWarning"].as_str().map(str::to_owned);
     Custom {

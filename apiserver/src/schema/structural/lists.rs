@@ -5,6 +5,7 @@ use crate::schema::model::ListType;
 use crate::validation::Errors;
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
+use std::collections::HashMap;
 
 impl Structural {
     /// Notes the items that a set or a list told apart by keys has more than once.
@@ -42,8 +43,11 @@ fn below(node: &Node, value: &Value, path: &str, errors: &mut Errors) {
 
 /// Each value is told of once, at the second place where it stands.
 fn doubles(items: &[Value], path: &str, errors: &mut Errors) {
+    let mut seen: HashMap<String, usize> = HashMap::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
-        if items[..at].iter().filter(|other| *other == item).count() == 1 {
+        let times = seen.entry(item.to_string()).or_default();
+        *times += 1;
+        if *times == 2 {
             errors.duplicate(format!("{path}[{at}]"), item);
         }
     }

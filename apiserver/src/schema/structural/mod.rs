@@ -19,9 +19,11 @@ pub use model::Modelled;
 
 use super::model::{ListType, MapType};
 use pattern::Pattern;
+pub use pattern::Patterns;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Fields that every object has at its root, whatever its schema says.
 pub(super) const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -72,7 +74,7 @@ pub(super) enum Additional {
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     pub(super) format: SmolStr,
-    pub(super) pattern: Option<Pattern>,
+    pub(super) pattern: Option<Arc<Pattern>>,
     pub(super) choices: Option<Vec<Value>>,
     pub(super) required: Vec<SmolStr>,
     pub(super) length: Bounds,
@@ -96,8 +98,14 @@ impl Structural {
     /// anything.
     #[must_use]
     pub fn compile(schema: Option<&Value>) -> Self {
+        Self::compile_with(schema, &mut Patterns::default())
+    }
+
+    /// The same for one of several versions, with the expressions of all of them.
+    #[must_use]
+    pub fn compile_with(schema: Option<&Value>, patterns: &mut Patterns) -> Self {
         let mut root = match schema {
-            Some(schema) => Node::compile(schema),
+            Some(schema) => Node::compile(schema, patterns),
             None => Node { kind: "object".into(), preserve_unknown: true, ..Node::default() },
         };
         root.embedded = true;
@@ -116,8 +124,8 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-fn nodes(value: &Value) -> Vec<Node> {
-    value.as_array().into_iter().flatten().map(Node::compile).collect()
+fn nodes(value: &Value, patterns: &mut Patterns) -> Vec<Node> {
+    value.as_array().into_iter().flatten().map(|one| Node::compile(one, patterns)).collect()
 }
 
 fn bounds(schema: &Value, least: &str, most: &str) -> Bounds {
@@ -126,8 +134,9 @@ fn bounds(schema: &Value, least: &str, most: &str) -> Bounds {
 }
 
 impl Node {
-    fn compile(schema: &Value) -> Self {
+    fn compile(schema: &Value, patterns: &mut Patterns) -> Self {
         let flag = |name: &str| schema[name].as_bool().unwrap_or_default();
+        let mut one = |schema: &Value| Self::compile(schema, patterns);
         let keys = || texts(&schema["x-kubernetes-list-map-keys"]).map(SmolStr::from).collect();
         let properties = schema["properties"].as_object().into_iter().flatten();
         Self {
@@ -136,14 +145,14 @@ impl Node {
             nullable: flag("nullable"),
             preserve_unknown: flag("x-kubernetes-preserve-unknown-fields"),
             embedded: flag("x-kubernetes-embedded-resource"),
-            properties: properties.map(|(name, schema)| (name.as_str().into(), Self::compile(schema))).collect(),
+            properties: properties.map(|(name, schema)| (name.as_str().into(), one(schema))).collect(),
             additional: match &schema["additionalProperties"] {
                 Value::Bool(true) => Additional::Any,
                 Value::Bool(false) => Additional::None,
-                like @ Value::Object(_) => Additional::Like(Box::new(Self::compile(like))),
+                like @ Value::Object(_) => Additional::Like(Box::new(one(like))),
                 _ => Additional::Unsaid,
             },
-            items: schema.get("items").filter(|items| items.is_object()).map(|items| Box::new(Self::compile(items))),
+            items: schema.get("items").filter(|items| items.is_object()).map(|items| Box::new(one(items))),
             list_type: match schema["x-kubernetes-list-type"].as_str() {
                 Some("set") => ListType::Set,
                 Some("map") => ListType::Map(keys()),
@@ -155,11 +164,11 @@ impl Node {
                 _ => MapType::Unset,
             },
             default: schema.get("default").filter(|default| !default.is_null()).cloned(),
-            limits: Limits::compile(schema),
-            all_of: nodes(&schema["allOf"]),
-            any_of: nodes(&schema["anyOf"]),
-            one_of: nodes(&schema["oneOf"]),
-            not: schema.get("not").filter(|not| not.is_object()).map(|not| Box::new(Self::compile(not))),
+            not: schema.get("not").filter(|not| not.is_object()).map(|not| Box::new(one(not))),
+            limits: Limits::compile(schema, patterns),
+            all_of: nodes(&schema["allOf"], patterns),
+            any_of: nodes(&schema["anyOf"], patterns),
+            one_of: nodes(&schema["oneOf"], patterns),
         }
     }
 
@@ -183,14 +192,17 @@ impl Node {
 }
 
 impl Limits {
-    fn compile(schema: &Value) -> Self {
+    fn compile(schema: &Value, patterns: &mut Patterns) -> Self {
         let flag = |name: &str| schema[name].as_bool().unwrap_or_default();
         let bound = |name: &str, exclusive: &str| schema[name].as_f64().map(|bound| (bound, flag(exclusive)));
         let format = schema["format"].as_str().unwrap_or_default();
         let kind = schema["type"].as_str().unwrap_or_default();
         Self {
             format: if format::is_known(kind, format) { format.into() } else { SmolStr::default() },
-            pattern: schema["pattern"].as_str().filter(|pattern| !pattern.is_empty()).map(Pattern::new),
+            pattern: schema["pattern"]
+                .as_str()
+                .filter(|pattern| !pattern.is_empty())
+                .map(|pattern| patterns.get(pattern)),
             choices: schema["enum"].as_array().filter(|choices| !choices.is_empty()).cloned(),
             required: texts(&schema["required"]).map(SmolStr::from).collect(),
             length: bounds(schema, "minLength", "maxLength"),

@@ -3,37 +3,80 @@
 //! Both are of one family. What differs is put into the crate's words before it compiles: Go's `\w`, `\d`, `\s` and `\b` know
 //! ASCII only, its classes know no sets of sets, a `-` may stand anywhere in a class, and a `{` that counts nothing is text.
 
-use regex::{Regex, RegexBuilder};
+use regex::{Error, Regex, RegexBuilder};
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::str::Chars;
+use std::sync::Arc;
 
-/// The most bytes that one compiled expression may take.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
+/// How many bytes a compiled expression may take: what most take, what some take, and what none may exceed.
+const COMPILED_BYTES: [usize; 3] = [32 << 10, 256 << 10, 1 << 20];
+/// The most bytes that all expressions of a definition may take: two thousand small ones, or sixty of the largest.
+const ALL_BYTES_MAX: usize = 64 << 20;
+/// What one search may keep of the states that it has met, in bytes.
+const SEARCH_BYTES_MAX: usize = 256 << 10;
 
 /// A regular expression, as it was written.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     pub(super) text: String,
     /// Why it is none, where it can't be compiled.
-    pub(super) compiled: Result<Regex, String>,
+    pub(crate) compiled: Result<Regex, String>,
 }
 
-impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), compiled: compile(text) }
+/// The expressions of a definition: what stands in it twice is compiled once, and all of them have one limit.
+#[derive(Debug, Default)]
+pub struct Patterns {
+    known: HashMap<String, Arc<Pattern>>,
+    bytes: usize,
+}
+
+impl Patterns {
+    /// An expression in Go's syntax, compiled; or why it can't be, in one line.
+    pub(crate) fn get(&mut self, text: &str) -> Arc<Pattern> {
+        if let Some(known) = self.known.get(text) {
+            return Arc::clone(known);
+        }
+        // What is refused for its size has been tried, too, and that has an end as well.
+        let compiled = match self.bytes + COMPILED_BYTES[0] <= ALL_BYTES_MAX {
+            true => self.compile(text),
+            false => Err(refused(text, "the expressions of a definition take too much memory")),
+        };
+        let pattern = Arc::new(Pattern { text: text.to_owned(), compiled });
+        if pattern.compiled.is_ok() {
+            self.known.insert(text.to_owned(), Arc::clone(&pattern));
+        }
+        pattern
+    }
+
+    fn compile(&mut self, text: &str) -> Result<Regex, String> {
+        let (compiled, bytes) = compile(text);
+        self.bytes += bytes;
+        compiled
     }
 }
 
-/// Compiles an expression in Go's syntax; the error is one sentence.
-///
-/// # Errors
-/// What is wrong with it, in one line.
-pub(crate) fn compile(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&translated(text)).size_limit(COMPILED_BYTES_MAX).build().map_err(|error| {
-        let told = error.to_string();
-        let last = told.lines().last().unwrap_or_default();
-        format!("error parsing regexp: {}: `{text}`", last.trim_start_matches("error: "))
-    })
+/// Compiles an expression, and tells how many bytes that was worth.
+fn compile(text: &str) -> (Result<Regex, String>, usize) {
+    let translated = translated(text);
+    let within = |bytes| RegexBuilder::new(&translated).size_limit(bytes).dfa_size_limit(SEARCH_BYTES_MAX).build();
+    let mut last = (String::new(), 0);
+    for bytes in COMPILED_BYTES {
+        match within(bytes) {
+            Ok(compiled) => return (Ok(compiled), bytes),
+            Err(Error::CompiledTooBig(limit)) => last = (format!("it takes more than {limit} bytes"), bytes),
+            Err(error) => {
+                let told = error.to_string();
+                let why = told.lines().last().unwrap_or_default();
+                return (Err(refused(text, why.trim_start_matches("error: "))), 0);
+            }
+        }
+    }
+    (Err(refused(text, &last.0)), last.1)
+}
+
+fn refused(text: &str, why: &str) -> String {
+    format!("error parsing regexp: {why}: `{text}`")
 }
 
 /// The members of Go's classes, without brackets.
@@ -213,7 +256,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
-        compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}")).is_match(text)
+        compile(pattern).0.unwrap_or_else(|error| panic!("{pattern}: {error}")).is_match(text)
     }
 
     #[test]
@@ -268,8 +311,25 @@ mod tests {
         for pattern in
             ["(", "[a", "a)", "*a", r"[a-\d]", r"a\", r"[\", "[z-a]", r"\8", "(?=a)", "((a{1000}){1000}){1000}"]
         {
-            let error = compile(pattern).unwrap_err();
+            let error = compile(pattern).0.unwrap_err();
             assert!(error.starts_with("error parsing regexp: ") && !error.contains('\n'), "{pattern}: {error}");
         }
+    }
+
+    #[test]
+    fn all_expressions_of_a_definition_have_one_limit() {
+        let large = |at: usize| format!(r"^\pL{{9}}{at}$");
+        let (mut patterns, mut refused) = (Patterns::default(), 0);
+        assert!(patterns.get("^a+$").compiled.is_ok());
+        for at in 0..300 {
+            refused += usize::from(patterns.get(&large(at)).compiled.is_err());
+            // What is known costs nothing.
+            assert!(patterns.get("^a+$").compiled.is_ok());
+        }
+        assert!((40..240).contains(&refused), "{refused}");
+        let told = patterns.get("^b+$").compiled.as_ref().unwrap_err().clone();
+        assert!(told.contains("too much memory"), "{told}");
+        let mut patterns = Patterns::default();
+        assert!((0..1_000).all(|at| patterns.get(&format!("^[a-z]{{1,63}}{at}$")).compiled.is_ok()));
     }
 }

@@ -9,8 +9,9 @@ mod structural;
 use super::field::{Errors, index, list, text};
 use super::metadata::label_1035;
 use crate::registry::custom::JsonPath;
-use crate::schema::structural::Structural;
+use crate::schema::structural::{Patterns, Structural};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use tinyplane_wire::meta::{Meta, dns_subdomain};
 
 /// Most fields that a version may offer to selectors.
@@ -33,12 +34,13 @@ pub(super) fn check(definition: &Value, errors: &mut Errors) {
             "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
         errors.invalid("spec.preserveUnknownFields", &json!(true), why);
     }
-    check_versions(list(&spec["versions"]), errors);
+    let mut versions = Versions::of(list(&spec["versions"]));
+    check_versions(&mut versions, errors);
     for field in ["plural", "singular", "kind", "listKind"] {
         errors.needed(format!("spec.names.{field}"), &spec["names"][field], "");
     }
     check_names(&spec["names"], errors);
-    check_common(list(&spec["versions"]), errors);
+    check_common(&mut versions, errors);
     conversion::check(&spec["conversion"], errors);
     check_stored(definition, errors);
     check_approval(definition, errors);
@@ -91,35 +93,51 @@ fn check_names(names: &Value, errors: &mut Errors) {
     }
 }
 
-/// Where a part of a version is told of: at the top, as upstream keeps it, where it is the same in all versions.
-fn home(versions: &[Value], part: &str, top: &str, at: usize) -> String {
-    let same = versions.iter().all(|version| version[part] == versions[0][part]);
-    if same { format!("spec.{top}") } else { format!("spec.versions[{at}].{part}") }
+/// The versions of a definition, and what is looked at once for all of them.
+struct Versions<'v> {
+    all: &'v [Value],
+    /// The parts that are the same in all of them.
+    common: Vec<&'static str>,
+    patterns: Patterns,
 }
 
-fn check_versions(versions: &[Value], errors: &mut Errors) {
-    let shown = || Value::from(versions.to_vec());
-    for (at, version) in versions.iter().enumerate() {
+impl<'v> Versions<'v> {
+    fn of(all: &'v [Value]) -> Self {
+        let parts = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"];
+        let common = parts.into_iter().filter(|part| all.iter().all(|version| version[*part] == all[0][*part]));
+        Self { all, common: common.collect(), patterns: Patterns::default() }
+    }
+
+    /// Where a part of a version is told of: at the top, as upstream keeps it, where it is the same in all versions.
+    fn home(&self, part: &str, top: &str, at: usize) -> String {
+        if self.common.contains(&part) { format!("spec.{top}") } else { format!("spec.versions[{at}].{part}") }
+    }
+}
+
+fn check_versions(versions: &mut Versions, errors: &mut Errors) {
+    let all = versions.all;
+    let shown = || Value::from(all.to_vec());
+    for (at, version) in all.iter().enumerate() {
         if version["schema"]["openAPIV3Schema"].is_null() {
             errors.required(format!("spec.versions[{at}].schema.openAPIV3Schema"), "");
         }
     }
-    for (at, version) in versions.iter().enumerate() {
+    for (at, version) in all.iter().enumerate() {
         let path = index("spec.versions", at);
         let complaints = label_1035(text(&version["name"]));
         if !complaints.is_empty() {
             errors.invalid(format!("{path}.name"), &version["name"], &complaints.join(","));
         }
         check_deprecation(version, &format!("{path}.deprecationWarning"), errors);
-        if home(versions, "schema", "validation", at).starts_with("spec.versions") {
+        if !versions.common.contains(&"schema") {
             check_parts(versions, at, errors);
         }
     }
-    let names: Vec<&str> = versions.iter().map(|version| text(&version["name"])).collect();
-    if names.iter().enumerate().any(|(at, name)| names[..at].contains(name)) {
+    let names: HashSet<&str> = all.iter().map(|version| text(&version["name"])).collect();
+    if names.len() < all.len() {
         errors.invalid("spec.versions", &shown(), "must contain unique version names");
     }
-    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
+    if all.iter().filter(|version| version["storage"] == true).count() != 1 {
         errors.invalid("spec.versions", &shown(), "must have exactly one version marked as storage version");
     }
 }
@@ -143,32 +161,32 @@ fn check_deprecation(version: &Value, path: &str, errors: &mut Errors) {
 }
 
 /// What all versions share, and is told of once.
-fn check_common(versions: &[Value], errors: &mut Errors) {
-    if !versions.is_empty() && home(versions, "schema", "validation", 0) == "spec.validation" {
+fn check_common(versions: &mut Versions, errors: &mut Errors) {
+    if !versions.all.is_empty() && versions.common.contains(&"schema") {
         check_parts(versions, 0, errors);
     }
 }
 
-fn check_parts(versions: &[Value], at: usize, errors: &mut Errors) {
-    let version = &versions[at];
+fn check_parts(versions: &mut Versions, at: usize, errors: &mut Errors) {
+    let all = versions.all;
+    let version = &all[at];
     let written = &version["schema"]["openAPIV3Schema"];
     if written.is_object() {
-        let path = format!("{}.openAPIV3Schema", home(versions, "schema", "validation", at));
+        let path = format!("{}.openAPIV3Schema", versions.home("schema", "validation", at));
         // What all versions share is checked for those of them that have a status.
         let together = path == "spec.validation.openAPIV3Schema";
-        let mut meant =
-            versions.iter().skip(if together { 0 } else { at }).take(if together { versions.len() } else { 1 });
+        let mut meant = all.iter().skip(if together { 0 } else { at }).take(if together { all.len() } else { 1 });
         let has_status = meant.any(|version| !version["subresources"]["status"].is_null());
-        schema::check(&path, written, has_status, errors);
+        schema::check(&path, written, has_status, &mut versions.patterns, errors);
     }
-    let path = home(versions, "subresources", "subresources", at);
+    let path = versions.home("subresources", "subresources", at);
     check_scale(&format!("{path}.scale"), &version["subresources"]["scale"], errors);
-    let path = home(versions, "additionalPrinterColumns", "additionalPrinterColumns", at);
+    let path = versions.home("additionalPrinterColumns", "additionalPrinterColumns", at);
     for (at, column) in list(&version["additionalPrinterColumns"]).iter().enumerate() {
         check_column(&index(&path, at), column, errors);
     }
-    let path = home(versions, "selectableFields", "selectableFields", at);
-    check_selectable(&path, version, errors);
+    let path = versions.home("selectableFields", "selectableFields", at);
+    check_selectable(&path, version, &mut versions.patterns, errors);
 }
 
 fn check_scale(path: &str, scale: &Value, errors: &mut Errors) {
@@ -219,8 +237,8 @@ fn check_column(path: &str, column: &Value, errors: &mut Errors) {
     }
 }
 
-fn check_selectable(path: &str, version: &Value, errors: &mut Errors) {
-    let structural = Structural::compile(version["schema"].get("openAPIV3Schema"));
+fn check_selectable(path: &str, version: &Value, patterns: &mut Patterns, errors: &mut Errors) {
+    let structural = Structural::compile_with(version["schema"].get("openAPIV3Schema"), patterns);
     let fields = list(&version["selectableFields"]);
     for (at, field) in fields.iter().enumerate() {
         let (path, written) = (format!("{}.jsonPath", index(path, at)), text(&field["jsonPath"]));

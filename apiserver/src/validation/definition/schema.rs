@@ -2,7 +2,7 @@
 
 use super::structural::Place;
 use super::{lists, rules, structural};
-use crate::schema::structural::Structural;
+use crate::schema::structural::{Patterns, Structural};
 use crate::validation::field::{Errors, child, index, key, list, text};
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ const AT_ROOT: [(&str, &str); 22] = [
 ];
 
 /// What is wrong with a version's schema. With a status of its own, that is checked by what stands in its properties alone.
-pub(super) fn check(path: &str, schema: &Value, has_status: bool, errors: &mut Errors) {
+pub(super) fn check(path: &str, schema: &Value, has_status: bool, patterns: &mut Patterns, errors: &mut Errors) {
     if has_status {
         check_root(path, schema, errors);
     }
@@ -46,9 +46,9 @@ pub(super) fn check(path: &str, schema: &Value, has_status: bool, errors: &mut E
         errors.forbidden(format!("{path}.nullable"), "nullable cannot be true at the root");
     }
     if can_be_structural(schema, 0) {
-        let found = structural::check(path, schema);
+        let found = structural::check(path, schema, patterns);
         if found.is_empty() {
-            Structural::compile(Some(schema)).check_defaults(path, errors);
+            Structural::compile_with(Some(schema), patterns).check_defaults(path, errors);
         }
         errors.append(found);
     }

@@ -1,7 +1,7 @@
 //! What makes a schema structural: pruning and defaulting are possible without looking at values.
 
 use super::schema::{DEPTH_MAX, below};
-use crate::schema::structural::pattern;
+use crate::schema::structural::Patterns;
 use crate::validation::field::{Errors, child, index, key, list, text};
 use serde_json::{Value, json};
 
@@ -14,9 +14,9 @@ pub(super) enum Place {
 }
 
 /// What is wrong, in the order of what is told, as upstream sorts it.
-pub(super) fn check(path: &str, schema: &Value) -> Errors {
+pub(super) fn check(path: &str, schema: &Value, patterns: &mut Patterns) -> Errors {
     let mut errors = Errors::default();
-    invariants(path, schema, Place::Root, 0, &mut errors);
+    invariants(path, schema, Place::Root, patterns, 0, &mut errors);
     complete((path, schema), (path, schema), 0, &mut errors);
     errors.sorted()
 }
@@ -25,7 +25,7 @@ fn is(schema: &Value, name: &str) -> bool {
     schema[name] == true
 }
 
-fn invariants(path: &str, schema: &Value, place: Place, depth: usize, errors: &mut Errors) {
+fn invariants(path: &str, schema: &Value, place: Place, patterns: &mut Patterns, depth: usize, errors: &mut Errors) {
     if depth > DEPTH_MAX {
         return;
     }
@@ -58,9 +58,9 @@ fn invariants(path: &str, schema: &Value, place: Place, depth: usize, errors: &m
         check_metadata(path, &schema["properties"]["metadata"], place, errors);
     }
     let two_types = (is_of_two_types(&schema["anyOf"]), is_of_two_types(&schema["allOf"][0]["anyOf"]));
-    values(path, schema, two_types, depth, errors);
+    values(path, schema, two_types, patterns, depth, errors);
     for (path, one, place) in below(path, schema) {
-        invariants(&path, one, place, depth + 1, errors);
+        invariants(&path, one, place, patterns, depth + 1, errors);
     }
 }
 
@@ -119,9 +119,12 @@ fn check_metadata(path: &str, metadata: &Value, place: Place, errors: &mut Error
     }
 }
 
-fn check_pattern(path: &str, schema: &Value, errors: &mut Errors) {
+fn check_pattern(path: &str, schema: &Value, patterns: &mut Patterns, errors: &mut Errors) {
     let written = text(&schema["pattern"]);
-    if let Err(error) = pattern::compile(written) {
+    if written.is_empty() {
+        return;
+    }
+    if let Err(error) = &patterns.get(written).compiled {
         let why = format!("must be a valid regular expression, but isn't: {error}");
         errors.invalid_text(format!("{path}.pattern"), written, &why);
     }
@@ -133,27 +136,34 @@ fn is_of_two_types(any_of: &Value) -> bool {
 }
 
 /// What limits values, and declares nothing.
-fn values(path: &str, schema: &Value, (any_of, first_of_all): (bool, bool), depth: usize, errors: &mut Errors) {
+fn values(
+    path: &str,
+    schema: &Value,
+    (any_of, first_of_all): (bool, bool),
+    patterns: &mut Patterns,
+    depth: usize,
+    errors: &mut Errors,
+) {
     for name in ["anyOf", "allOf", "oneOf"] {
         if name == "anyOf" && any_of {
             continue;
         }
         for (at, one) in list(&schema[name]).iter().enumerate() {
             let passes = name == "allOf" && at == 0 && first_of_all;
-            nested(&index(&child(path, name), at), one, passes, depth + 1, errors);
+            nested(&index(&child(path, name), at), one, passes, patterns, depth + 1, errors);
         }
     }
     if schema["not"].is_object() {
-        nested(&child(path, "not"), &schema["not"], false, depth + 1, errors);
+        nested(&child(path, "not"), &schema["not"], false, patterns, depth + 1, errors);
     }
-    check_pattern(path, schema, errors);
+    check_pattern(path, schema, patterns, errors);
 }
 
-fn nested(path: &str, schema: &Value, any_of_passes: bool, depth: usize, errors: &mut Errors) {
+fn nested(path: &str, schema: &Value, any_of_passes: bool, patterns: &mut Patterns, depth: usize, errors: &mut Errors) {
     if depth > DEPTH_MAX {
         return;
     }
-    values(path, schema, (any_of_passes, false), depth, errors);
+    values(path, schema, (any_of_passes, false), patterns, depth, errors);
     for (name, why) in [
         ("type", "must be empty to be structural"),
         ("additionalProperties", "must be undefined to be structural"),
@@ -185,7 +195,7 @@ fn nested(path: &str, schema: &Value, any_of_passes: bool, depth: usize, errors:
     }
     for (path, one, _) in below(path, schema) {
         if !path.ends_with(".additionalProperties") {
-            nested(&path, one, false, depth + 1, errors);
+            nested(&path, one, false, patterns, depth + 1, errors);
         }
     }
 }
