@@ -1,6 +1,6 @@
 //! JSON patches (RFC 6902).
 
-use crate::codec::depth::{LEVELS_MAX, fits};
+use crate::codec::depth::LEVELS_MAX;
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
 use crate::schema::go::json_word;
@@ -14,6 +14,12 @@ const OPERATIONS_MAX: usize = 10_000;
 
 /// Bytes that all copies of one patch may have together, as upstream has it.
 const COPIED_BYTES_MAX: usize = 3 << 20;
+
+/// Items that all operations of one patch may move aside together: a list of a hundred thousand, ten thousand times.
+const SHIFTED_MAX: usize = 1 << 30;
+
+/// Values that may be walked together to know how deep they are, beyond what a patch itself brings.
+const WALKED_MAX: usize = 1 << 24;
 
 /// Reads a patch, and what a strict reader says of it.
 pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<String>)> {
@@ -38,34 +44,118 @@ fn strict(bytes: &[u8]) -> Vec<String> {
 }
 
 pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {
-    let mut copied = 0;
+    let mut effort = Effort { deepest: levels(&current), ..Effort::default() };
     for operation in patch.iter() {
-        if let PatchOperation::Copy(copy) = operation {
-            copied += copy.from.resolve(&current).map_or(0, |value| value.to_string().len());
-        }
-        if copied > COPIED_BYTES_MAX || !stays_shallow(operation, &current) {
+        if !effort.allows(operation, &current) {
             return Err(rejected());
         }
         if !tests_for_nothing(operation, &current) {
-            json_patch::patch(&mut current, std::slice::from_ref(operation)).map_err(|_| rejected())?;
+            // What fails is thrown away as a whole: nothing is kept to undo it.
+            json_patch::patch_unsafe(&mut current, std::slice::from_ref(operation)).map_err(|_| rejected())?;
         }
     }
     Ok(current)
 }
 
-/// Whether what an operation puts somewhere is no deeper there than an object may be: operation by operation, for one below
-/// the other they would nest without end.
-fn stays_shallow(operation: &PatchOperation, object: &Value) -> bool {
-    let steps = |path: &Pointer| path.as_str().matches('/').count();
-    let (path, value) = match operation {
-        PatchOperation::Add(add) => (&add.path, Some(&add.value)),
-        PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value)),
-        PatchOperation::Copy(copy) => (&copy.path, copy.from.resolve(object).ok()),
-        PatchOperation::Move(moved) => (&moved.path, moved.from.resolve(object).ok()),
-        PatchOperation::Remove(_) | PatchOperation::Test(_) => return true,
-    };
-    // A value that is not there fails later on.
-    value.is_none_or(|value| LEVELS_MAX.checked_sub(steps(path)).is_some_and(|left| fits(value, left)))
+/// What the operations of a patch have cost so far.
+#[derive(Default)]
+struct Effort {
+    /// Bytes that were copied.
+    copied: usize,
+    /// Items of lists that made room, or closed up.
+    shifted: usize,
+    /// Values that were looked at to know how deep they are.
+    walked: usize,
+    /// The object has no more levels than this.
+    deepest: usize,
+    /// Where the operation before put something, which has no more levels than this.
+    last: Option<(String, usize)>,
+}
+
+impl Effort {
+    /// Whether the object stays such as an object may be, at a cost that is bounded.
+    fn allows(&mut self, operation: &PatchOperation, object: &Value) -> bool {
+        let (path, from) = match operation {
+            PatchOperation::Add(add) => (&add.path, None),
+            PatchOperation::Remove(remove) => (&remove.path, None),
+            PatchOperation::Copy(copy) => (&copy.path, Some(&copy.from)),
+            PatchOperation::Move(moved) => (&moved.path, Some(&moved.from)),
+            PatchOperation::Replace(_) | PatchOperation::Test(_) => return self.stays_shallow(operation, object),
+        };
+        if let PatchOperation::Copy(copy) = operation {
+            self.copied += copy.from.resolve(object).map_or(0, |value| value.to_string().len());
+        }
+        self.shifted += behind(path, object) + from.map_or(0, |from| behind(from, object));
+        self.copied <= COPIED_BYTES_MAX && self.shifted <= SHIFTED_MAX && self.stays_shallow(operation, object)
+    }
+
+    /// Whether what an operation puts somewhere is no deeper there than an object may be: operation by operation, for one
+    /// below the other they would nest without end. A value is walked only where what is known of the object is not enough.
+    fn stays_shallow(&mut self, operation: &PatchOperation, object: &Value) -> bool {
+        let steps = |path: &Pointer| path.as_str().matches('/').count();
+        let (path, value, from) = match operation {
+            PatchOperation::Add(add) => (&add.path, Some(&add.value), None),
+            PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value), None),
+            PatchOperation::Copy(copy) => (&copy.path, copy.from.resolve(object).ok(), Some(&copy.from)),
+            PatchOperation::Move(moved) => (&moved.path, moved.from.resolve(object).ok(), Some(&moved.from)),
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => {
+                self.last = None;
+                return true;
+            }
+        };
+        // A value that is not there fails later on.
+        let Some(value) = value else { return true };
+        let known = from.and_then(|from| {
+            let last = self.last.take_if(|(path, _)| path == from.as_str());
+            let below =
+                || Some(self.deepest.saturating_sub(steps(from))).filter(|below| steps(path) + below <= LEVELS_MAX);
+            last.map_or_else(below, |(_, levels)| Some(levels))
+        });
+        let levels = known.unwrap_or_else(|| {
+            if from.is_some() {
+                self.walked += values(value) + values(object);
+                self.deepest = levels(object);
+            }
+            levels(value)
+        });
+        self.last = Some((path.as_str().to_owned(), levels));
+        self.deepest = self.deepest.max(steps(path) + levels);
+        self.walked <= WALKED_MAX && steps(path) + levels <= LEVELS_MAX
+    }
+}
+
+/// How many levels of objects and lists a value has; one more than may be where it has more.
+fn levels(value: &Value) -> usize {
+    fn below(value: &Value, left: usize) -> usize {
+        let deepest = |items: &mut dyn Iterator<Item = &Value>| match left {
+            0 => 1,
+            left => 1 + items.map(|item| below(item, left - 1)).max().unwrap_or_default(),
+        };
+        match value {
+            Value::Array(items) => deepest(&mut items.iter()),
+            Value::Object(fields) => deepest(&mut fields.values()),
+            _ => 0,
+        }
+    }
+    below(value, LEVELS_MAX)
+}
+
+/// How many values a value is made of.
+fn values(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(values).sum::<usize>(),
+        Value::Object(fields) => 1 + fields.values().map(values).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// How many items stand behind a place in a list.
+fn behind(path: &Pointer, object: &Value) -> usize {
+    let Some((list, token)) = path.split_back() else { return 0 };
+    match list.resolve(object) {
+        Ok(Value::Array(items)) => items.len().saturating_sub(token.encoded().parse().unwrap_or(items.len())),
+        _ => 0,
+    }
 }
 
 /// Whether an operation asks for null where no field is: in upstream's library that holds.
@@ -125,6 +215,26 @@ mod tests {
         let chain = |at: usize| json!({"op": "add", "path": "/a".repeat(40 * at + 1), "value": deep(40)});
         assert_eq!(patched((0..200).map(chain).collect(), json!({})), Err(422));
         assert!(patched((0..2).map(chain).collect(), json!({})).is_ok());
+    }
+
+    #[test]
+    fn what_is_moved_to_and_fro_costs_no_more_than_once() {
+        let patched = |operations: Vec<Value>, object: &Value| {
+            apply(&serde_json::from_value(operations.into()).unwrap(), object.clone()).map_err(|status| status.code)
+        };
+        let moved = |from: &str, path: &str| json!({"op": "move", "from": from, "path": path});
+        let large = vec![json!([1]); 500_000];
+        let to_and_fro = |_| [moved("/x", "/a/b"), moved("/a/b", "/x")];
+        let operations: Vec<_> = (0..5_000).flat_map(to_and_fro).collect();
+        let object = json!({"x": large, "a": {}});
+        let began = std::time::Instant::now();
+        assert_eq!(patched(operations, &object), Ok(object.clone()));
+        // The first item goes, and the last one comes first.
+        let turned = (0..10_000).map(|_| json!({"op": "remove", "path": "/x/0"})).collect();
+        assert_eq!(patched(turned, &object), Err(422));
+        let few = (0..100).map(|_| moved("/x/499999", "/x/0")).collect();
+        assert_eq!(patched(few, &object), Ok(object));
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     #[test]
