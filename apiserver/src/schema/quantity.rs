@@ -216,7 +216,7 @@ fn scaled(whole: &str, fraction: &str, base: i128, exponent: i32) -> i128 {
     while scale < 0 && mantissa > 0 {
         shorten(&mut mantissa, &mut scale, &mut inexact);
     }
-    (mantissa + i128::from(inexact)).min(MAX)
+    mantissa.saturating_add(i128::from(inexact)).min(MAX)
 }
 
 /// Drops the last digit, and remembers whether it said anything.
@@ -279,6 +279,8 @@ mod tests {
         let third = Quantity::parse(&format!("0.{}Pi", "3".repeat(40))).unwrap();
         assert_eq!(third.units(), (1_i128 << 50) / 3 + 1);
         assert_eq!(Quantity::parse(&format!("1.{}Ei", "0".repeat(40))).unwrap().units(), 1 << 60);
+        let most = Quantity::parse("10000000000000000000.1111111111111111111111Ei").unwrap();
+        assert_eq!(most.units(), i128::from(i64::MAX));
     }
 
     #[test]
