@@ -43,7 +43,7 @@ fn too_large() -> Box<Status> {
 /// Unpacks no more than a body may hold: a bomb costs no more than a large body.
 fn unpack(bytes: &[u8]) -> status::Result<Bytes> {
     let mut unpacked = Vec::new();
-    let mut reader = flate2::read::GzDecoder::new(bytes).take(BODY_BYTES_MAX as u64 + 1);
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(BODY_BYTES_MAX as u64 + 1);
     match reader.read_to_end(&mut unpacked) {
         Ok(_) if unpacked.len() > BODY_BYTES_MAX => Err(too_large()),
         Ok(_) => Ok(unpacked.into()),

@@ -3,6 +3,7 @@
 mod apply;
 mod bad_input;
 mod bounds;
+mod every_way;
 mod forms;
 mod hostile;
 mod options;

@@ -3,12 +3,12 @@
 use super::*;
 use crate::registry::custom::Definitions;
 
-const FOOS: &str = "/apis/g.example.com/v1/namespaces/default/foos";
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(super) const FOOS: &str = "/apis/g.example.com/v1/namespaces/default/foos";
+pub(super) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const REJECTED: &str = "the server rejected our request due to an error in our request";
 
 /// A desk that serves one resource, whose objects may hold anything.
-async fn with_foos() -> Desk {
+pub(super) async fn with_foos() -> Desk {
     let desk = Desk::new().await;
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let version = json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}});
@@ -19,7 +19,7 @@ async fn with_foos() -> Desk {
     desk
 }
 
-fn foo(spec: &Value) -> Value {
+pub(super) fn foo(spec: &Value) -> Value {
     json!({"apiVersion": "g.example.com/v1", "kind": "Foo", "metadata": {"name": "f"}, "spec": spec})
 }
 
