@@ -11,14 +11,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::net::FirstCall;
 use tinyplane_wire::process::Shutdown;
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Calls that one HTTP/2 connection may have under way. Go's clients share one connection for all their watches.
 const STREAMS_MAX: u32 = 1_000;
@@ -55,14 +53,11 @@ impl Protocol {
     }
 
     /// Serves one connection to its end. Told to shut down, it finishes the calls under way and takes no more.
-    pub(super) async fn serve(
-        &self,
-        stream: TlsStream<TcpStream>,
-        address: SocketAddr,
-        chain: Arc<Chain>,
-        shutdown: Shutdown,
-    ) {
-        let peer = Peer::new(address, stream.get_ref().1.peer_certificates());
+    pub(super) async fn serve<S>(&self, stream: S, peer: Peer, chain: Arc<Chain>, shutdown: Shutdown)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let address = peer.address;
         let first_call = FirstCall::default();
         let calls = first_call.clone();
         let service = service_fn(move |request: Request<Incoming>| {

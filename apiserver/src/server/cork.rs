@@ -3,6 +3,7 @@
 //! HTTP/2 flushes after each frame, which would be a TLS record and a system call for every answer and every event of
 //! every watch. What one poll writes goes out together instead. Nothing waits: the buffer is sent before the poll returns.
 
+use super::refusal;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -141,6 +142,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bottle = open(&self.0);
+        // A refusal by HTTP is the last that a connection writes, and waits to be sent.
+        if bottle.sent == 0
+            && let Some(told) = refusal::told(&bottle.held)
+        {
+            bottle.held = told;
+        }
         ready!(bottle.poll_out(context))?;
         Pin::new(&mut bottle.stream).poll_shutdown(context)
     }

@@ -3,7 +3,9 @@
 mod connection;
 mod cork;
 mod lent;
+mod refusal;
 
+use crate::authn::Peer;
 use crate::chain::Chain;
 use connection::Protocol;
 use std::io;
@@ -13,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tinyplane_wire::net::{Listener, Sources, bind};
 use tinyplane_wire::process::Shutdown;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -73,7 +75,10 @@ impl Server {
                         let _place = place;
                         let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(&tls, accepted.stream));
                         match handshake.await {
-                            Ok(Ok(stream)) => return protocol.serve(stream, accepted.peer, chain, shutdown).await,
+                            Ok(Ok(stream)) => {
+                                let peer = Peer::new(accepted.peer, stream.get_ref().1.peer_certificates());
+                                return protocol.serve(stream, peer, chain, shutdown).await;
+                            }
                             Ok(Err(error)) => tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed"),
                             Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake took too long"),
                         }
@@ -91,6 +96,14 @@ impl Server {
         }
         connections.shutdown().await;
     }
+}
+
+/// Serves one connection that somebody else has made, to its end: without TLS, and without its handshake's limits.
+pub async fn serve_connection<S>(stream: S, peer: Peer, chain: Arc<Chain>, shutdown: Shutdown)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    Protocol::new().serve(stream, peer, chain, shutdown).await;
 }
 
 /// Begins TLS. Who speaks plain HTTP is told so, in the words of Go's servers.

@@ -196,3 +196,73 @@ async fn who_speaks_plain_http_is_told_so() {
     running.shutdown.cancel();
     running.task.await.unwrap();
 }
+
+#[tokio::test]
+async fn what_http_itself_refuses_is_told_by_a_status() {
+    let running = start();
+    let many: String = (0..200).map(|at| format!("x-{at}: y\r\n")).collect();
+    for (head, code) in [
+        (format!("GET /api/v1/nodes?a={} HTTP/1.1\r\nhost: api\r\n", "x".repeat(70_000)), 414),
+        (format!("GET /{} HTTP/1.1\r\nhost: api\r\n", "x".repeat(300_000)), 414),
+        (format!("GET /{} HTTP/1.1\r\nhost: api\r\n", "x".repeat(1 << 20)), 431),
+        (format!("GET /healthz HTTP/1.1\r\nhost: api\r\n{many}"), 431),
+        ("GET /healthz HTTP/1.1\r\nhost api\r\n".to_owned(), 400),
+    ] {
+        let mut stream = connect(&running, None, &ALPN_HTTP1).await;
+        // The answer may come before all is sent.
+        drop(stream.write_all(format!("{head}\r\n").as_bytes()).await);
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{code}: {answer}"));
+        assert!(head.starts_with(&format!("HTTP/1.1 {code} ")), "{answer}");
+        let status: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&status["kind"], &status["code"]), (&"Status".into(), &code.into()), "{answer}");
+    }
+    running.shutdown.cancel();
+    running.task.await.unwrap();
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+#[tokio::test]
+async fn a_path_too_long_costs_a_call_of_http2_and_not_its_connection() {
+    let running = start();
+    let mut stream = connect(&running, None, &ALPN_HTTP2).await;
+    // GET, https, an authority and a path, all of them literal; the path's length as HPACK has it.
+    let block = |path: &str| {
+        let rest = path.len() - 127;
+        let length = [0x7f, 0x80 | (rest & 0x7f) as u8, 0x80 | (rest >> 7 & 0x7f) as u8, (rest >> 14) as u8];
+        [&[0x82, 0x87, 0x01, 3][..], b"api", &[0x04], &length, path.as_bytes()].concat()
+    };
+    let mut sent = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
+    for (id, path) in [(1, format!("/healthz?{}", "x".repeat(70_000))), (3, format!("/healthz?{}", "x".repeat(200)))] {
+        let block = block(&path);
+        let pieces: Vec<_> = block.chunks(16_000).collect();
+        for (at, piece) in pieces.iter().enumerate() {
+            let (kind, ends) = (if at == 0 { 1 } else { 9 }, if at + 1 == pieces.len() { 4 } else { 0 });
+            // The call has no body, which its first frame says.
+            sent.extend(frame(kind, ends | u8::from(at == 0), id, piece));
+        }
+    }
+    stream.write_all(&sent).await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; usize::from(head[1]) * 256 + usize::from(head[2])];
+        stream.read_exact(&mut payload).await.unwrap();
+        // Headers or the end of a stream.
+        if [1, 3].contains(&head[3]) {
+            heard.push((head[8], head[3]));
+        }
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, [(1, 3), (3, 1)], "the first is reset, the second answered");
+    running.shutdown.cancel();
+    running.task.await.unwrap();
+}
