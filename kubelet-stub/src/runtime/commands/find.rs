@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// Directories within directories.
 const DEPTH_MAX: usize = 256;
+/// Tests of one expression, each of which may hold the ones before it.
+const TESTS_MAX: usize = 300;
 
 #[derive(Debug)]
 enum Test {
@@ -44,6 +46,7 @@ struct Parser<'a> {
     acts: bool,
     depth_first: bool,
     levels: (usize, usize),
+    tests: usize,
 }
 
 impl Parser<'_> {
@@ -79,6 +82,10 @@ impl Parser<'_> {
     }
 
     fn primary(&mut self) -> Result<Test, String> {
+        self.tests += 1;
+        if self.tests > TESTS_MAX {
+            return Err("expression too long".into());
+        }
         let word = self.next().ok_or("missing expression")?.to_owned();
         let number = |text: &str| {
             let sign = text.chars().next().filter(|c| "+-".contains(*c)).unwrap_or('=');
@@ -191,7 +198,8 @@ pub(super) async fn find(process: &mut Process) -> Outcome {
     let operands = process.operands();
     let starts = operands.iter().position(|word| word.starts_with('-') || matches!(word.as_str(), "(" | "!"));
     let (roots, words) = operands.split_at(starts.unwrap_or(operands.len()));
-    let mut parser = Parser { words, at: 0, process, acts: false, depth_first: false, levels: (0, DEPTH_MAX) };
+    let mut parser =
+        Parser { words, at: 0, process, acts: false, depth_first: false, levels: (0, DEPTH_MAX), tests: 0 };
     let mut test = if words.is_empty() {
         Test::Yes
     } else {

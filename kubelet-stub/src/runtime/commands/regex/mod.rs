@@ -6,7 +6,7 @@ use parser::Parser;
 
 /// Steps of one search; an expression that needs more does not match.
 const STEPS_MAX: u32 = 2_000_000;
-/// Groups within groups, and repetitions of a group.
+/// Groups and repetitions that wait for what follows them.
 const DEPTH_MAX: u32 = 400;
 
 /// Where a group matched.
@@ -132,30 +132,35 @@ struct Search<'a> {
 type Then<'t> = &'t mut dyn FnMut(&mut Search<'_>, usize) -> bool;
 
 impl Search<'_> {
-    fn sequence(&mut self, nodes: &[Node], at: usize, then: Then<'_>) -> bool {
-        self.steps += 1;
-        if self.steps > STEPS_MAX {
-            return false;
-        }
-        let Some((node, rest)) = nodes.split_first() else { return then(self, at) };
-        match node {
-            Node::Repeat { node, least, most } if single(node) => {
-                self.repeat_single(node, (*least, *most), rest, at, then)
+    /// What is one character or none is matched here, one after the other; only what may match in several ways recurses.
+    fn sequence(&mut self, mut nodes: &[Node], mut at: usize, then: Then<'_>) -> bool {
+        loop {
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return false;
             }
-            Node::Repeat { node, least, most } => self.repeat(node, (*least, *most), rest, at, then),
-            Node::Group(number, branches) => {
-                self.group(*number, branches, at, &mut |search, end| search.sequence(rest, end, then))
+            let Some((node, rest)) = nodes.split_first() else { return then(self, at) };
+            match node {
+                Node::Repeat { node, least, most } if single(node) => {
+                    return self.repeat_single(node, (*least, *most), rest, at, then);
+                }
+                Node::Repeat { node, least, most } => return self.repeat(node, (*least, *most), rest, at, then),
+                Node::Group(number, branches) => {
+                    return self.group(*number, branches, at, &mut |search, end| search.sequence(rest, end, then));
+                }
+                Node::Back(number) => {
+                    let Some((from, to)) = self.spans.get(*number).copied().flatten() else { return false };
+                    if self.text.get(at..at + (to - from)) != Some(&self.text[from..to]) {
+                        return false;
+                    }
+                    at += to - from;
+                }
+                node => match self.step(node, at) {
+                    Some(next) => at = next,
+                    None => return false,
+                },
             }
-            Node::Back(number) => {
-                let Some((from, to)) = self.spans.get(*number).copied().flatten() else { return false };
-                let length = to - from;
-                let same = self.text.get(at..at + length) == Some(&self.text[from..to]);
-                same && self.sequence(rest, at + length, then)
-            }
-            node => match self.step(node, at) {
-                Some(next) => self.sequence(rest, next, then),
-                None => false,
-            },
+            nodes = rest;
         }
     }
 
@@ -232,6 +237,9 @@ impl Search<'_> {
         at: usize,
         then: Then<'_>,
     ) -> bool {
+        if self.depth > DEPTH_MAX {
+            return false;
+        }
         let mut ends = vec![at];
         let mut end = at;
         while ends.len() <= most as usize {
@@ -243,15 +251,16 @@ impl Search<'_> {
                 None => break,
             }
         }
-        while let Some(end) = ends.pop() {
+        self.depth += 1;
+        let mut matched = false;
+        while let Some(end) = ends.pop().filter(|_| !matched) {
             if ends.len() < least as usize {
-                return false;
+                break;
             }
-            if self.sequence(rest, end, then) {
-                return true;
-            }
+            matched = self.sequence(rest, end, then);
         }
-        false
+        self.depth -= 1;
+        matched
     }
 
     fn repeat(&mut self, node: &Node, (least, most): (u32, u32), rest: &[Node], at: usize, then: Then<'_>) -> bool {
@@ -316,8 +325,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_expression_needs_no_deep_stack() {
+        let long = "a".repeat(200_000);
+        assert_eq!(matched(&long, true, &long), Some(long.as_str()));
+        assert_eq!(matched(&"a*".repeat(100_000), true, &long), None);
+        assert_eq!(matched(&"a*".repeat(100), true, "aa"), Some("aa"));
+    }
+
+    #[test]
     fn a_bad_expression_is_refused() {
-        for regex in ["(", "[a", "a{2", "\\"] {
+        for regex in ["(", "[a", "a{2", "\\", &format!("a{}", "*".repeat(100_000))] {
             let refused = Regex::new(regex, true, false).is_err();
             assert!(refused || regex == "a{2", "{regex}");
         }

@@ -6,6 +6,9 @@ use crate::runtime::shell::class;
 /// The largest number in `{…}`.
 const REPEATS_MAX: u32 = 1000;
 
+/// Repetitions of one atom, each of the one before it.
+const STACKED_MAX: usize = 16;
+
 /// Reads an expression.
 pub(super) struct Parser {
     pub(super) chars: Vec<char>,
@@ -55,7 +58,12 @@ impl Parser {
             let first = nodes.is_empty();
             let node = self.atom(first)?;
             nodes.push(node);
+            let mut stacked = 0;
             while let Some((least, most)) = self.repetition(first)? {
+                stacked += 1;
+                if stacked > STACKED_MAX {
+                    return Err("bad regex: Invalid preceding regular expression".into());
+                }
                 let Some(node) = nodes.pop() else { break };
                 nodes.push(Node::Repeat { node: Box::new(node), least, most });
             }
