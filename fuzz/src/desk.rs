@@ -4,40 +4,59 @@ use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_apiserver::admission::{Choice, Means, Plugins};
 use tinyplane_apiserver::audit::Ticket;
 use tinyplane_apiserver::authn::{Authenticator, Caller, GROUP_MASTERS, Peer};
 use tinyplane_apiserver::authz::{Authorizers, permit};
-use tinyplane_apiserver::chain::Serve;
+use tinyplane_apiserver::chain::{CALL_TIMEOUT, Chain, Serve};
+use tinyplane_apiserver::discovery::Discovery;
 use tinyplane_apiserver::egress::{NodeConfig, Nodes, direct};
+use tinyplane_apiserver::endpoints::health::{Bootstrapped, Health};
+use tinyplane_apiserver::endpoints::{Documents, Endpoints};
+use tinyplane_apiserver::flow_control::FlowControl;
 use tinyplane_apiserver::handlers::Handlers;
 use tinyplane_apiserver::handlers::connect::ConnectContext;
 use tinyplane_apiserver::registry::bootstrap::Own;
+use tinyplane_apiserver::registry::custom::Definitions;
 use tinyplane_apiserver::registry::{Registry, Settings, builtin_catalog};
 use tinyplane_apiserver::request::Call;
 use tinyplane_apiserver::reviews::Reviews;
+use tinyplane_apiserver::server::serve_connection;
 use tinyplane_apiserver::store::limits::Limits;
 use tinyplane_apiserver::store::memory::MemoryStore;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::net::{ClusterNet, Dial};
 use tinyplane_wire::process::Shutdown;
-use tinyplane_wire::status::Status;
+use tinyplane_wire::status::{Reason, Status};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
-/// The longest that any answer may take.
-const LONGEST: Duration = Duration::from_secs(10);
+use crate::soon::LONGEST;
+
+/// What a pipe holds, and most of what is read of an answer.
+const PIPE_BYTES: usize = 16 * 1024;
+const HEARD_BYTES_MAX: u64 = 4 << 20;
+/// How long a connection is listened to.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 thread_local! {
-    static DESK: OnceCell<Desk> = const { OnceCell::new() };
+    static DESK: Cell<Option<Desk>> = const { Cell::new(None) };
 }
+
+/// Where definitions are.
+pub(crate) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 pub(crate) struct Desk {
     runtime: Runtime,
-    handlers: Handlers,
+    handlers: Arc<Handlers>,
+    chain: Arc<Chain>,
     authorizer: Arc<Authorizers>,
+    registry: Arc<Registry>,
+    /// Where the store was when all was as it is meant to be.
+    began: u64,
 }
 
 /// What came back.
@@ -50,9 +69,39 @@ pub(crate) enum Answer {
     Refused(Box<Status>),
 }
 
-/// Asks the desk of this thread.
+impl Answer {
+    /// Its code; none of a stream.
+    pub(crate) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Whole(code, _) => Some(*code),
+            Self::Refused(status) => Some(status.code),
+            Self::Stream => None,
+        }
+    }
+
+    /// Demands that nothing went wrong that is not the asker's fault. Some faults of an asker are upstream's 500 without
+    /// a reason.
+    pub(crate) fn demand(&self, told: &str) {
+        match self {
+            Self::Whole(code, _) => assert!(*code < 500, "{told}: {code}"),
+            Self::Refused(status) => assert!(status.reason != Reason::InternalError, "{told}: {status}"),
+            Self::Stream => {}
+        }
+    }
+}
+
+/// Lends a desk at which nobody has written anything: what one input wrote is gone before the next.
+pub(crate) fn with<T>(ask: impl FnOnce(&Desk) -> T) -> T {
+    let kept = DESK.take().filter(|desk| desk.registry.revision() == desk.began);
+    let desk = kept.unwrap_or_else(Desk::new);
+    let asked = ask(&desk);
+    DESK.set(Some(desk));
+    asked
+}
+
+/// Asks it once.
 pub(crate) fn ask(request: Request<Body>) -> Answer {
-    DESK.with(|desk| desk.get_or_init(Desk::new).ask(request))
+    with(|desk| desk.ask(request))
 }
 
 impl Desk {
@@ -73,11 +122,11 @@ impl Desk {
             choice: Choice::default(),
             metrics: Arc::default(),
         };
-        let handlers = Handlers {
+        let handlers = Arc::new(Handlers {
             registry: registry.clone(),
             admission: Arc::new(Plugins::new(means)),
             connect: ConnectContext {
-                lookup: registry,
+                lookup: registry.clone(),
                 nodes: Arc::new(Nodes::new(NodeConfig::default(), dial.clone())),
                 cluster: dial,
                 cluster_net: net,
@@ -86,9 +135,10 @@ impl Desk {
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer: authorizer.clone() },
             tokens: None,
             metrics: Arc::default(),
-            shutdown,
-        };
-        let desk = Self { runtime, handlers, authorizer };
+            shutdown: shutdown.clone(),
+        });
+        let chain = Arc::new(chain(&registry, handlers.clone(), authorizer.clone(), shutdown));
+        let mut desk = Self { runtime, handlers, chain, authorizer, registry, began: 0 };
         let labels = json!({"app": "a"});
         let container = json!({"name": "c", "image": "nginx", "ports": [{"containerPort": 80}]});
         for (path, object) in [
@@ -104,10 +154,48 @@ impl Desk {
                 "/api/v1/namespaces/default/services",
                 json!({"metadata": {"name": "a"}, "spec": {"selector": labels, "ports": [{"port": 80}]}}),
             ),
+            (DEFINITIONS, crate::foos::definition()),
         ] {
             desk.make(path, &object);
         }
+        desk.follow();
+        desk.make(crate::foos::ALL, &crate::foos::one());
+        desk.began = desk.registry.revision();
         desk
+    }
+
+    /// A connection on which these bytes come: what comes back, as far as it comes by itself.
+    pub(crate) fn converse(&self, said: &[u8]) -> Vec<u8> {
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let over = Shutdown::new();
+        let serving = serve_connection(far, Peer::nobody(), Arc::clone(&self.chain), over.clone());
+        let speaking = async {
+            let (from, mut to) = tokio::io::split(near);
+            let mut heard = Vec::new();
+            let mut from = from.take(HEARD_BYTES_MAX);
+            let both = async {
+                // A server may have had enough before all is said.
+                drop(to.write_all(said).await);
+                drop(to.shutdown().await);
+            };
+            let both = async { tokio::join!(both, from.read_to_end(&mut heard)) };
+            // A watch goes on; told to end, the server ends it.
+            drop(tokio::time::timeout(PATIENCE, both).await);
+            over.cancel();
+            drop(from.read_to_end(&mut heard).await);
+            heard
+        };
+        self.runtime.block_on(async {
+            let all = async { tokio::join!(speaking, serving).0 };
+            tokio::time::timeout(LONGEST, all).await.expect("an end in time")
+        })
+    }
+
+    /// Serves what is defined by now.
+    pub(crate) fn follow(&self) {
+        let mut definitions = Definitions::new(Arc::clone(&self.registry));
+        // A definition that is being deleted waits for its objects.
+        self.runtime.block_on(definitions.bring_up_to_date()).expect("definitions can be read");
     }
 
     fn make(&self, path: &str, object: &Value) {
@@ -116,7 +204,7 @@ impl Desk {
         assert!(matches!(answer, Answer::Whole(201, _)), "{path}");
     }
 
-    fn ask(&self, request: Request<Body>) -> Answer {
+    pub(crate) fn ask(&self, request: Request<Body>) -> Answer {
         let call = match Call::parse(&request, Peer::nobody(), Ticket::new(None)) {
             Ok(call) => call,
             Err(status) => return Answer::Refused(status),
@@ -141,5 +229,29 @@ impl Desk {
             let bytes = read.await.expect("a body in time").expect("a whole body").to_bytes();
             Answer::Whole(code, bytes.to_vec())
         })
+    }
+}
+
+fn chain(registry: &Arc<Registry>, handlers: Arc<Handlers>, authorizer: Arc<Authorizers>, shutdown: Shutdown) -> Chain {
+    let bootstrapped = Bootstrapped::default();
+    bootstrapped.set();
+    Chain {
+        authenticator: Arc::new(Authenticator { anonymous: true, ..Authenticator::default() }),
+        authorizer,
+        flow_control: Arc::new(FlowControl::unlimited(Clock::system())),
+        metrics: Arc::default(),
+        audit: None,
+        endpoints: Endpoints {
+            catalog: registry.shared_catalog(),
+            discovery: Discovery::new("127.0.0.1:6443".into()),
+            health: Health::new(|| true, &bootstrapped, shutdown.clone()),
+            issuer: None,
+            openapi: Documents::default(),
+            metrics: Vec::new(),
+        },
+        handlers,
+        clock: Clock::system(),
+        call_timeout: CALL_TIMEOUT,
+        shutdown,
     }
 }

@@ -1,25 +1,52 @@
 //! Bodies of fuzz targets: each takes any bytes, and panics where something is not as it must be. `targets/` hands them
 //! to libFuzzer; the test here replays the corpora, so that what was found once stays mended.
 
+mod archives;
 mod bodies;
+mod configs;
+mod connections;
+mod definitions;
 mod desk;
+mod foos;
+mod gzip;
 mod packets;
 mod patches;
+mod paths;
+mod pod;
+mod protobuf;
 mod requests;
+mod rig;
 mod schemas;
+mod script;
 mod selectors;
+mod shell;
+mod soon;
+mod spdy;
+mod streams;
+mod tunnels;
 
 /// One target: its name, which is its corpus' as well, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 17] = [
+    ("archives", archives::run),
     ("bodies", bodies::run),
+    ("configs", configs::run),
+    ("connections", connections::run),
+    ("definitions", definitions::run),
+    ("gzip", gzip::run),
     ("packets", packets::run),
     ("patches", patches::run),
+    ("paths", paths::run),
+    ("protobuf", protobuf::run),
     ("requests", requests::run),
     ("schemas", schemas::run),
     ("selectors", selectors::run),
+    ("shell", shell::run),
+    ("spdy", spdy::run),
+    ("streams", streams::run),
+    ("tunnels", tunnels::run),
 ];
 
 /// Runs the body of a target.

@@ -1,9 +1,8 @@
 //! Whole requests: a byte each for the method, the content type and what is accepted, a line with path and query, the body.
 
-use crate::desk::{Answer, ask};
+use crate::desk::ask;
 use axum::body::Body;
 use http::Request;
-use tinyplane_wire::status::Reason;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const TYPES: [&str; 8] = [
@@ -38,9 +37,5 @@ pub(crate) fn run(bytes: &[u8]) {
     // What is no request never gets past HTTP.
     let Ok(request) = request else { return };
     let told = format!("{} {}", request.method(), request.uri());
-    match ask(request) {
-        Answer::Whole(code, _) => assert!(code < 500, "{told}: {code}"),
-        Answer::Refused(status) => assert!(status.reason != Reason::InternalError, "{told}: {status}"),
-        Answer::Stream => {}
-    }
+    ask(request).demand(&told);
 }

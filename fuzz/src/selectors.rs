@@ -2,16 +2,29 @@
 
 use tinyplane_wire::selector::{FieldSelector, LabelSelector};
 
-/// They are taken or refused, and what is taken answers for any labels.
+/// They are taken or refused; what is taken answers for any labels, and is the same when it is written and read again.
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(selector) = LabelSelector::parse(text) {
         let none = selector.matches(|_| None);
         assert!(!selector.is_empty() || none, "what selects everything selects this");
         selector.matches(|_| Some("a"));
+        let written = selector.to_string();
+        assert_eq!(LabelSelector::parse(&written), Ok(selector), "{written:?}");
     }
     if let Ok(selector) = FieldSelector::parse(text) {
         let none = selector.matches(|_| "");
         assert!(!selector.is_empty() || none, "what selects everything selects this");
+        let written = written(&selector);
+        assert_eq!(FieldSelector::parse(&written), Ok(selector), "{written:?}");
     }
+}
+
+fn written(selector: &FieldSelector) -> String {
+    let escaped = |value: &str| value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=");
+    let term = |term: &tinyplane_wire::selector::FieldTerm| {
+        let sign = if term.equal { "=" } else { "!=" };
+        format!("{}{sign}{}", term.field, escaped(&term.value))
+    };
+    selector.terms.iter().map(term).collect::<Vec<_>>().join(",")
 }

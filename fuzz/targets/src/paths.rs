@@ -1,0 +1,4 @@
+//! The target `paths`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tinyplane_fuzz::run("paths", bytes));

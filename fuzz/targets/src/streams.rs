@@ -1,0 +1,4 @@
+//! The target `streams`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tinyplane_fuzz::run("streams", bytes));
