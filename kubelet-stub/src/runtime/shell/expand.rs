@@ -7,7 +7,11 @@ use crate::runtime::machine::{Fd, Sink, pipe};
 use futures_util::future::{BoxFuture, FutureExt};
 
 /// Bytes of one command substitution.
-const SUBSTITUTION_BYTES_MAX: usize = 16 << 20;
+const SUBSTITUTION_BYTES_MAX: usize = 4 << 20;
+/// Characters of one word, each of which takes several bytes while the word is expanded.
+const WORD_CHARS_MAX: usize = 4 << 20;
+/// Bytes of all words of one command.
+const ARGUMENT_BYTES_MAX: usize = 4 << 20;
 
 /// How a character came into a word.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,9 +61,14 @@ impl Shell {
 
     /// The fields of several words.
     pub(super) async fn all_fields(&mut self, words: &[Word]) -> Result<Vec<String>, Flow> {
-        let mut fields = Vec::new();
+        let (mut fields, mut bytes) = (Vec::new(), 0);
         for word in words {
-            fields.extend(self.fields(word).await?);
+            let more = self.fields(word).await?;
+            bytes += more.iter().map(|field| field.len() + 1).sum::<usize>();
+            if bytes > ARGUMENT_BYTES_MAX {
+                return self.fail(2, "Argument list too long").await;
+            }
+            fields.extend(more);
         }
         Ok(fields)
     }
@@ -130,6 +139,9 @@ impl Shell {
                         };
                         push_text(units, &home, Origin::Quoted);
                     }
+                }
+                if units.len() > WORD_CHARS_MAX {
+                    return self.fail(2, "out of memory").await;
                 }
             }
             Ok(())

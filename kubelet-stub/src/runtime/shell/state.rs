@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Bytes of all of a shell's variables.
-const VARIABLE_BYTES_MAX: usize = 64 << 20;
+const VARIABLE_BYTES_MAX: usize = 4 << 20;
 
 /// How control leaves a command other than by its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +143,11 @@ impl Shell {
         if variable.read_only {
             return Err(format!("{name}: is read only"));
         }
-        self.variable_bytes = (self.variable_bytes + value.len()).saturating_sub(variable.value.len());
-        if self.variable_bytes > VARIABLE_BYTES_MAX {
+        let bytes = (self.variable_bytes + value.len()).saturating_sub(variable.value.len());
+        if bytes > VARIABLE_BYTES_MAX {
             return Err("out of memory".into());
         }
+        self.variable_bytes = bytes;
         variable.value = value;
         variable.exported |= export;
         Ok(())

@@ -235,6 +235,22 @@ const AS_DASH: &[&str] = &[
 ];
 
 #[tokio::test]
+async fn what_grows_without_end_is_ended() {
+    let fixture = Fixture::idle().await;
+    let long = "x=$(head -c 3000000 /dev/zero | tr '\\0' a)";
+    for (script, told) in [
+        ("x=a; while :; do x=$x$x; done".to_owned(), "out of memory"),
+        (format!("{long}; : $x$x"), "out of memory"),
+        (format!("{long}; : $x $x"), "Argument list too long"),
+        ("x=$(yes)".to_owned(), "substitution too large"),
+    ] {
+        let did = fixture.sh(&script).await;
+        assert!(did.code == 2 && did.err.contains(told), "{script}: {} {}", did.code, did.err);
+    }
+    assert_eq!(fixture.sh("echo still here").await.out, "still here\n");
+}
+
+#[tokio::test]
 async fn scripts_do_what_the_hosts_dash_does() {
     let probe = std::process::Command::new("dash").args(["-c", "exit 0"]).status();
     if probe.is_err() {

@@ -69,13 +69,15 @@ pub(super) async fn extract(job: &Job<'_>, source: Source) -> Outcome {
 }
 
 fn apply(header: &mut Header, ahead: Ahead) {
-    if let Some(name) = ahead.name {
+    // A name ends where it would end in C.
+    let whole = |name: String| name.split('\0').next().unwrap_or_default().to_owned();
+    if let Some(name) = ahead.name.map(whole) {
         if name.ends_with('/') && header.member == Member::File {
             header.member = Member::Directory;
         }
         header.name = name;
     }
-    if let (Member::Link(target) | Member::HardLink(target), Some(link)) = (&mut header.member, ahead.link) {
+    if let (Member::Link(target) | Member::HardLink(target), Some(link)) = (&mut header.member, ahead.link.map(whole)) {
         *target = link;
     }
     header.size = ahead.size.unwrap_or(header.size);
