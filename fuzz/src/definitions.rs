@@ -10,6 +10,9 @@ const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 /// A definition is taken or refused, and whatever was taken serves its objects.
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(mut input) = serde_json::from_slice::<Value>(bytes) else { return };
+    if !input.is_object() {
+        return;
+    }
     let (mut spec, mut object, patch) = (input["spec"].take(), input["object"].take(), input["patch"].take());
     if !spec.is_object() || !object.is_object() {
         return;
