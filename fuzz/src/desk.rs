@@ -92,7 +92,7 @@ impl Answer {
 
 /// Lends a desk at which nobody has written anything: what one input wrote is gone before the next.
 pub(crate) fn with<T>(ask: impl FnOnce(&Desk) -> T) -> T {
-    let kept = DESK.take().filter(|desk| desk.registry.revision() == desk.began);
+    let kept = DESK.take().filter(|desk| desk.registry.revision() == desk.began && !desk.chain.shutdown.is_cancelled());
     let desk = kept.unwrap_or_else(Desk::new);
     let asked = ask(&desk);
     DESK.set(Some(desk));
@@ -167,7 +167,7 @@ impl Desk {
     /// A connection on which these bytes come: what comes back, as far as it comes by itself.
     pub(crate) fn converse(&self, said: &[u8]) -> Vec<u8> {
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        let over = Shutdown::new();
+        let over = &self.chain.shutdown;
         let serving = serve_connection(far, Peer::nobody(), Arc::clone(&self.chain), over.clone());
         let speaking = async {
             let (from, mut to) = tokio::io::split(near);
@@ -179,9 +179,10 @@ impl Desk {
                 drop(to.shutdown().await);
             };
             let both = async { tokio::join!(both, from.read_to_end(&mut heard)) };
-            // A watch goes on; told to end, the server ends it.
-            drop(tokio::time::timeout(PATIENCE, both).await);
-            over.cancel();
+            // A watch goes on; told to end, the server ends it, and serves nobody any more.
+            if tokio::time::timeout(PATIENCE, both).await.is_err() {
+                over.cancel();
+            }
             drop(from.read_to_end(&mut heard).await);
             heard
         };
