@@ -1,6 +1,7 @@
 //! Configuration files: a byte for what it is to be, and its text.
 
 use std::path::Path;
+use std::sync::Arc;
 use tinyplane_apiserver::audit::Policy;
 use tinyplane_apiserver::egress::Egress;
 use tinyplane_wire::identity::kubeconfig;
@@ -15,7 +16,9 @@ pub(crate) fn run(bytes: &[u8]) {
     }
     let refused = match kind % 3 {
         0 => std::str::from_utf8(text).ok().and_then(|text| Policy::parse(text).err()).map(|error| error.to_string()),
-        1 => in_file(text, |path| Egress::load(path, TcpDial::from(None)).err().map(|error| error.to_string())),
+        1 => in_file(text, |path| {
+            Egress::load(path, TcpDial::from(None), &Arc::default()).err().map(|error| error.to_string())
+        }),
         _ => in_file(text, |path| kubeconfig::load(path).err().map(|error| error.to_string())),
     };
     if let Some(told) = refused {
