@@ -79,6 +79,8 @@ pub struct Config {
     pub cluster_net: ClusterNet,
     /// Address to dial from.
     pub source_address: Option<IpAddr>,
+    /// Where the hops are written down that begin or end here (`--ledger-file`); `None` for nowhere.
+    pub ledger_file: Option<PathBuf>,
     /// The audit log (`--audit-policy-file`, `--audit-log-path` and their companions); `None` for none.
     pub audit: Option<audit::Config>,
     /// How many requests run at once (`--max-requests-inflight` and its companions).

@@ -38,6 +38,7 @@ use tinyplane_wire::identity::pki;
 use tinyplane_wire::identity::serving::ServingFiles;
 use tinyplane_wire::identity::tls::{self, ClientAuth};
 use tinyplane_wire::identity::token::{Signer, Verifier, public_jwk};
+use tinyplane_wire::ledger::Ledger;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
 /// Starts an API server. It serves when this returns.
@@ -55,7 +56,8 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let store = measured(open(&config, &catalog, &clock).await?, &metrics);
     let settings = Settings { service_range: config.service_range, node_ports: config.node_ports.clone() };
     let registry = Arc::new(Registry::new(Arc::clone(&store), catalog, clock.clone(), settings));
-    let server = Server::bind(config.bind)
+    let ledger = Ledger::wished(config.ledger_file.as_deref(), "apiserver", &clock)?;
+    let server = Server::bind(config.bind, ledger.as_ref())
         .map_err(|e| MemberError::because(format!("{} can't be listened on", config.bind), e))?;
     let address = server.address();
     let flow_control = Arc::new(FlowControl::new(&registry, config.request_limits));
@@ -68,6 +70,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         address,
         metrics: &metrics,
         flow_control: &flow_control,
+        ledger: &ledger,
     };
     let ways = parts.ways()?;
     let bootstrapped = Bootstrapped::default();
@@ -92,6 +95,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
             server.serve(Arc::new(tls), chain, shutdown.clone())
         );
         store.close().await;
+        if let Some(ledger) = ledger {
+            ledger.flush();
+        }
         Ok(())
     });
     Ok(Running { addresses: BTreeMap::from([("https".to_owned(), address)]), task })
@@ -116,7 +122,6 @@ async fn open(config: &Config, catalog: &SharedCatalog, clock: &Clock) -> Result
 
 /// The ways into the cluster.
 struct Ways {
-    egress: Egress,
     nodes: Arc<Nodes>,
     tunnels: Option<Arc<Tunnels>>,
 }
@@ -141,6 +146,7 @@ struct Parts<'a> {
     address: SocketAddr,
     metrics: &'a Arc<Metrics>,
     flow_control: &'a Arc<FlowControl>,
+    ledger: &'a Option<Ledger>,
 }
 
 /// The keys of service account tokens.
@@ -274,15 +280,15 @@ impl Parts<'_> {
             (None, None) => Egress::direct(tcp),
             (Some(_), Some(_)) => return Err(MemberError::new("SSH tunnels and an egress selector don't go together")),
         };
-        let nodes = Arc::new(Nodes::new(self.config.kubelets.clone(), Arc::clone(&egress.cluster)));
-        Ok(Ways { egress, nodes, tunnels })
+        let nodes = Nodes::new(self.config.kubelets.clone(), Arc::clone(&egress.cluster));
+        let nodes = Arc::new(nodes.recording(egress.word, self.ledger.clone()));
+        Ok(Ways { nodes, tunnels })
     }
 
     fn connect(&self, ways: &Ways) -> ConnectContext {
         ConnectContext {
             lookup: self.registry.clone(),
             nodes: Arc::clone(&ways.nodes),
-            cluster: Arc::clone(&ways.egress.cluster),
             cluster_net: self.config.cluster_net.clone(),
             shutdown: self.shutdown.clone(),
         }

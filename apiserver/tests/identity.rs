@@ -65,6 +65,7 @@ async fn start() -> Server {
         cluster_net: ClusterNet::default(),
         source_address: None,
         audit: None,
+        ledger_file: None,
         request_limits: Default::default(),
         request_timeout: Duration::from_secs(60),
         compaction_interval: Duration::from_secs(300),

@@ -7,10 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_wire::client::{Cache, Client, Selection, reflect};
-use tinyplane_wire::clock::Clock;
-use tinyplane_wire::ledger::Ledger;
+use tinyplane_wire::ledger::{Entry, Ledger};
 use tinyplane_wire::net::{self, Bound, ClusterNet, Sources};
-use tinyplane_wire::process::{MemberError, Shutdown};
+use tinyplane_wire::process::Shutdown;
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -30,7 +29,7 @@ pub(crate) struct Cluster {
     pub(crate) slices: Arc<Cache>,
     /// Ports that are served elsewhere, since somebody holds them on every address: who dials from here goes there.
     moved: Mutex<HashMap<SocketAddr, SocketAddr>>,
-    /// Who came, where it is to be written down.
+    /// Which hops begin and end here, where that is to be written down.
     pub(crate) ledger: Option<Ledger>,
 }
 
@@ -43,20 +42,8 @@ pub(crate) struct Backend {
 
 impl Cluster {
     /// Begins to watch Services and EndpointSlices, once for all nodes.
-    ///
-    /// # Errors
-    /// When the ledger can't be written.
-    pub(crate) fn watch(
-        client: &Client,
-        config: &crate::Config,
-        clock: &Clock,
-        shutdown: &Shutdown,
-    ) -> Result<Self, MemberError> {
-        let ledger = config.ledger_file.as_deref().map(|file| {
-            Ledger::append_to(file, "kubelet", clock.clone())
-                .map_err(|error| MemberError::because(format!("{} can't be written", file.display()), error))
-        });
-        Ok(Self {
+    pub(crate) fn watch(client: &Client, config: &crate::Config, ledger: Option<Ledger>, shutdown: &Shutdown) -> Self {
+        Self {
             net: config.cluster_net.clone(),
             isolated: config.isolated,
             dns: config.cluster_dns.clone(),
@@ -64,16 +51,16 @@ impl Cluster {
             services: reflect(client, Selection::all(crate::resources::services()), shutdown),
             slices: reflect(client, Selection::all(crate::resources::endpoint_slices()), shutdown),
             moved: Mutex::default(),
-            ledger: ledger.transpose()?,
-        })
+            ledger,
+        }
     }
 
-    /// Listens on an address of a node, a pod or a Service.
+    /// Listens on an address of a node, a pod or a Service; `known` is what the ledger says of all who come there.
     ///
     /// # Errors
     /// When it can't be listened on, not even at another port.
-    pub(crate) fn listen(&self, at: SocketAddr) -> io::Result<Bound> {
-        self.listen_to(self.sources(), at)
+    pub(crate) fn listen(&self, at: SocketAddr, known: Entry) -> io::Result<Bound> {
+        self.listen_to(self.sources(), at, known)
     }
 
     /// Listens for SSH on a node's address: the one port that takes the control plane's connections where nodes are
@@ -81,16 +68,16 @@ impl Cluster {
     ///
     /// # Errors
     /// When it can't be listened on, not even at another port.
-    pub(crate) fn listen_for_ssh(&self, at: SocketAddr) -> io::Result<Bound> {
+    pub(crate) fn listen_for_ssh(&self, at: SocketAddr, known: Entry) -> io::Result<Bound> {
         let everybody = [self.net.control_plane, self.net.nodes, self.net.pods, self.net.services];
         let sources = match self.isolated {
             true => Sources::only(everybody.into_iter().flatten().collect()),
             false => Sources::any(),
         };
-        self.listen_to(sources, at)
+        self.listen_to(sources, at, known)
     }
 
-    fn listen_to(&self, sources: Sources, at: SocketAddr) -> io::Result<Bound> {
+    fn listen_to(&self, sources: Sources, at: SocketAddr, known: Entry) -> io::Result<Bound> {
         let Bound { listener, address } = net::bind(at, sources)?;
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if address == at {
@@ -99,7 +86,7 @@ impl Cluster {
             moved.insert(at, address)
         };
         drop(moved);
-        Ok(Bound { listener: listener.recording(self.ledger.clone()), address })
+        Ok(Bound { listener: listener.recording(self.ledger.as_ref(), known), address })
     }
 
     /// Where an address is really served. Behind a port that was taken stands somebody who is no part of the cluster.

@@ -30,7 +30,7 @@ pub struct Config {
     pub proxy_kubeconfig: Option<PathBuf>,
     /// Whose keys the nodes' SSH servers let in, lines as of OpenSSH's `authorized_keys`. `None`: nobody's.
     pub ssh_authorized_keys_file: Option<PathBuf>,
-    /// Where it is written down who connects to nodes, pods and Services. `None`: nowhere.
+    /// Where the hops are written down that begin or end at nodes, pods and Services. `None`: nowhere.
     pub ledger_file: Option<PathBuf>,
 }
 

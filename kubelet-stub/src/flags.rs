@@ -42,7 +42,7 @@ pub struct Flags {
     /// Serve SSH on each node that has a host key, to clients whose keys stand in this file: forwarding, and no shell.
     #[arg(long, value_name = "FILE")]
     pub ssh_authorized_keys_file: Option<PathBuf>,
-    /// Append a line of JSON to this file for each connection to a node, a pod or a Service.
+    /// Append to this file, as lines of JSON, the hops that begin or end at nodes, pods and Services.
     #[arg(long, value_name = "FILE")]
     pub ledger_file: Option<PathBuf>,
 }

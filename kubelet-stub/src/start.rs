@@ -18,10 +18,15 @@ use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::serving::ServingFiles;
 use tinyplane_wire::identity::tls::{self, ClientAuth};
+use tinyplane_wire::ledger::{Entry, Ledger};
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
 /// How the process calls itself to the API server.
 const USER_AGENT: &str = concat!("tinyplane-kubelet/", env!("CARGO_PKG_VERSION"));
+/// The path that ends at a node's port: from the API server to its kubelet.
+const PATH: u8 = 2;
+/// The path that ends at its SSH port.
+const SSH_PATH: u8 = 4;
 /// Longest the end may take.
 const END_SECONDS_MAX: u64 = 1;
 
@@ -34,8 +39,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let first = config.nodes.first().ok_or_else(|| MemberError::new("there is no node to play"))?;
     let tasks = Tasks::new(&shutdown);
     let proxy_kubeconfig = config.proxy_kubeconfig.as_deref().unwrap_or(&first.kubeconfig);
-    let proxy_client = client(proxy_kubeconfig, first.address)?;
-    let cluster = Arc::new(Cluster::watch(&proxy_client, &config, &clock, &shutdown)?);
+    let ledger = Ledger::wished(config.ledger_file.as_deref(), "kubelet", &clock)?;
+    let proxy_client = client(proxy_kubeconfig, first.address)?.recording(ledger.as_ref());
+    let cluster = Arc::new(Cluster::watch(&proxy_client, &config, ledger.clone(), &shutdown));
     let client_ca = config.client_ca_file.as_deref().map(read).transpose()?;
     let starting = Starting { config: &config, client_ca, cluster: Arc::clone(&cluster), clock: &clock, tasks: &tasks };
     let mut addresses = BTreeMap::new();
@@ -63,6 +69,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         if tokio::time::timeout(Duration::from_secs(END_SECONDS_MAX), end).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
+        if let Some(ledger) = ledger {
+            ledger.flush();
+        }
         Ok(())
     });
     Ok(Running { addresses, task })
@@ -86,7 +95,9 @@ impl Starting<'_> {
         let server = SshServer::new(config.address, &self.cluster, host_key, authorized)
             .map_err(|e| MemberError::because(format!("node {} can't serve SSH", config.name), e))?;
         let at = SocketAddr::new(config.address, config.ssh_port);
-        let bound = self.cluster.listen_for_ssh(at);
+        let bound = self
+            .cluster
+            .listen_for_ssh(at, Entry { path: Some(SSH_PATH), node: Some(config.name.clone()), ..Entry::default() });
         let bound = bound.map_err(|e| MemberError::because(format!("node {} can't listen on {at}", config.name), e))?;
         let address = bound.address;
         server.serve(bound, self.tasks);
@@ -104,10 +115,10 @@ impl Starting<'_> {
         let at = SocketAddr::new(config.address, config.port);
         let bound = self
             .cluster
-            .listen(at)
+            .listen(at, Entry { path: Some(PATH), node: Some(config.name.clone()), ..Entry::default() })
             .map_err(|error| MemberError::because(format!("node {} can't listen on {at}", config.name), error))?;
         let address = bound.address;
-        let client = client(&config.kubeconfig, config.address)?;
+        let client = client(&config.kubeconfig, config.address)?.recording(self.cluster.ledger.as_ref());
         let node = Arc::new(Node {
             config: config.clone(),
             kubelet_port: address.port(),

@@ -4,6 +4,7 @@ mod address;
 mod client;
 mod cluster;
 mod fault;
+mod ledger;
 mod relay;
 mod runner;
 
@@ -17,6 +18,7 @@ pub use cluster::{
     Report, RunnerChoice, Security, Storage, TUNNEL_ENDS_MAX,
 };
 pub use fault::{Direction, Fault, FaultError, Healed, Injected};
+pub use ledger::{Filter, Hop, Ledger, Step, Walk};
 pub use relay::{Link, MiddleError};
 pub use runner::{Event, Program};
-pub use tinyplane_wire::ledger::{Hop, Outcome};
+pub use tinyplane_wire::ledger::{Entry, Outcome, Tls, View};

@@ -37,6 +37,9 @@ pub struct Flags {
     /// Address to dial from
     #[arg(long, value_name = "IP")]
     source_address: Option<IpAddr>,
+    /// Append to this file, as lines of JSON, the hops that begin here
+    #[arg(long, value_name = "FILE")]
+    ledger_file: Option<PathBuf>,
     /// Ranges of the cluster in the loopback network, as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     cluster_net: ClusterNet,
@@ -61,6 +64,7 @@ impl TryFrom<Flags> for Config {
             cluster_signing_duration: flags.cluster_signing_duration,
             terminated_pod_gc_threshold: flags.terminated_pod_gc_threshold,
             source_address: flags.source_address,
+            ledger_file: flags.ledger_file,
             cluster_net: flags.cluster_net,
             node_monitor_period: flags.node_monitor_period,
             node_monitor_grace_period: flags.node_monitor_grace_period,

@@ -45,6 +45,7 @@ use std::time::Duration;
 use tinyplane_wire::client::{Client, ClientError};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::Authority;
+use tinyplane_wire::ledger::Ledger;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
@@ -68,6 +69,8 @@ pub struct Config {
     pub terminated_pod_gc_threshold: usize,
     /// Address to dial from.
     pub source_address: Option<IpAddr>,
+    /// Where the hops are written down that begin here (`--ledger-file`); `None` for nowhere.
+    pub ledger_file: Option<PathBuf>,
     /// Addresses of the cluster.
     pub cluster_net: ClusterNet,
     /// How often nodes are looked at (`--node-monitor-period`).
@@ -89,6 +92,7 @@ impl Config {
             cluster_signing_duration: Duration::from_secs(365 * 24 * 3600),
             terminated_pod_gc_threshold: 12_500,
             source_address: None,
+            ledger_file: None,
             cluster_net: ClusterNet::default(),
             node_monitor_period: Duration::from_secs(5),
             node_monitor_grace_period: Duration::from_secs(50),
@@ -102,8 +106,10 @@ impl Config {
 /// When the kubeconfig or the root certificate can't be read.
 #[expect(clippy::unused_async, reason = "every member starts by the same signature")]
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Running, MemberError> {
+    let ledger = Ledger::wished(config.ledger_file.as_deref(), "controllers", &clock)?;
     let open = |path: &Path, agent: &str| {
-        Client::from_kubeconfig(path, config.source_address, agent).map_err(|e| unusable(path, e))
+        let opened = Client::from_kubeconfig(path, config.source_address, agent).map_err(|e| unusable(path, e))?;
+        Ok::<_, MemberError>(opened.recording(ledger.as_ref()))
     };
     let own = open(&config.kubeconfig, MANAGER_AGENT)?;
     let scheduler = match &config.scheduler_kubeconfig {
@@ -113,7 +119,8 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let nobody = match config.use_service_account_credentials {
         true => Some(
             Client::nobody(&config.kubeconfig, config.source_address, MANAGER_AGENT)
-                .map_err(|e| unusable(&config.kubeconfig, e))?,
+                .map_err(|e| unusable(&config.kubeconfig, e))?
+                .recording(ledger.as_ref()),
         ),
         false => None,
     };
@@ -124,6 +131,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     start_loops(&context, &config, root_ca, signers(&config)?);
     let task = tokio::spawn(async move {
         shutdown.cancelled().await;
+        if let Some(ledger) = ledger {
+            ledger.flush();
+        }
         Ok(())
     });
     Ok(Running { addresses: BTreeMap::new(), task })

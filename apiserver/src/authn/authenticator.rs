@@ -1,6 +1,6 @@
 //! Finds out who calls: by certificate, else by token, else nobody in particular.
 
-use super::{Caller, Certificates, GROUP_AUTHENTICATED, ServiceAccounts, StaticTokens};
+use super::{Caller, Certificates, GROUP_AUTHENTICATED, Peer, ServiceAccounts, StaticTokens};
 use crate::request::Call;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -38,6 +38,13 @@ pub struct Review {
 }
 
 impl Authenticator {
+    /// Whether a peer's certificate, where it presented one, names a user here.
+    #[must_use]
+    pub fn believes(&self, peer: &Peer) -> bool {
+        let judged = self.certificates.as_ref().map(|certificates| certificates.judge(peer, self.clock.now()));
+        matches!(judged, Some(Ok(Some(_))))
+    }
+
     /// Who makes a call. A bad certificate is no obstacle to a good token, nor the other way round.
     ///
     /// # Errors

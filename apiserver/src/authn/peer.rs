@@ -5,6 +5,8 @@ use arc_swap::ArcSwapOption;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use tinyplane_wire::identity::subject::Subject;
+use tinyplane_wire::ledger::Origin;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// The other end of a connection. Made once a connection; cheap to clone.
@@ -14,6 +16,10 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The certificates it presented, if it did.
     pub presented: Option<Arc<Presented>>,
+    /// The version of its TLS, `1.3` or `1.2`; empty where there is none.
+    pub tls_version: &'static str,
+    /// How its requests are written down, where a ledger is kept.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// A client's certificates. Possession of the key is proved; who issued them is judged per request.
@@ -37,7 +43,14 @@ impl Peer {
         let presented = chain.filter(|chain| !chain.is_empty());
         let presented =
             presented.map(|chain| Arc::new(Presented { chain: chain.to_vec(), verdict: ArcSwapOption::const_empty() }));
-        Self { address, presented }
+        Self { address, presented, tls_version: "", origin: None }
+    }
+
+    /// Whom the certificate names that it presented.
+    #[must_use]
+    pub fn certificate_name(&self) -> Option<String> {
+        let leaf = self.presented.as_ref()?.chain.first()?;
+        Subject::of(leaf).map(|subject| subject.common_name)
     }
 
     /// A peer without an address or certificates, for calls that come from no connection.

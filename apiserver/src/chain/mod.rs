@@ -6,15 +6,16 @@
 
 mod body;
 mod deadline;
+mod written;
 
 use crate::audit::{AuditLog, Pending, Ticket};
-use crate::authn::{Authenticator, Peer, impersonate, strip_credentials};
+use crate::authn::{Authenticator, Caller, Peer, impersonate, strip_credentials};
 use crate::authz::{Authorizer, Permitted, permit};
 use crate::codec::accept;
 use crate::endpoints::Endpoints;
 use crate::flow_control::{Class, FlowControl};
 use crate::metrics::{Counted, FieldValidation, InFlight, Metrics, RequestLabels};
-use crate::request::{Call, ResourcePath, Target, Warnings};
+use crate::request::{Call, PathTaken, ResourcePath, TINYPLANE_PATH, Target, Warnings};
 use crate::respond;
 use async_trait::async_trait;
 use axum::body::Body;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Reason, Status};
+use written::Written;
 
 /// How long a call may take that is not long-running, if nothing else is said.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -85,16 +87,17 @@ impl Chain {
     /// Answers a request, whatever it is.
     pub async fn answer(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
         let began = Instant::now();
-        let mut trail = Trail::default();
+        let path_taken = PathTaken::asked(request.headers(), &peer);
+        let mut trail = Trail { path_taken, ..Trail::default() };
         let ticket = Ticket::new(request.headers().get(&AUDIT_ID));
+        let written = Written::begin(&peer, &ticket, &request);
         let pretty = respond::wants_pretty(
             &crate::request::Query::parse(request.uri().query().unwrap_or_default()),
             request.headers(),
         );
         let accept = request.headers().get(ACCEPT).cloned();
         let failure = |status: &Status| respond::failure(status, accept::of_failure(accept.as_ref()), pretty);
-        let warnings = Warnings::default();
-        let served = AssertUnwindSafe(self.walk(request, peer, ticket.clone(), warnings.clone(), &mut trail));
+        let served = AssertUnwindSafe(self.walk(request, peer, ticket.clone(), &mut trail));
         let served = served.catch_unwind().await;
         let mut response = match served {
             Ok(Ok(response)) => response,
@@ -117,7 +120,10 @@ impl Chain {
             headers.insert(AUDIT_ID, id);
         }
         respond::set_if_absent(headers, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-        for warning in warnings.header_values() {
+        if let Some(Ok(path)) = trail.path_taken.text().map(HeaderValue::from_str) {
+            headers.insert(TINYPLANE_PATH, path);
+        }
+        for warning in trail.warnings.header_values() {
             if let Ok(value) = HeaderValue::from_str(&warning).or_else(|_| HeaderValue::from_bytes(warning.as_bytes()))
             {
                 headers.append(WARNING, value);
@@ -128,7 +134,7 @@ impl Chain {
             headers.insert(PRIORITY_LEVEL, class.level_uid);
         }
         if let Some(mut pending) = trail.audit {
-            pending.notes(warnings.notes());
+            pending.notes(trail.warnings.notes());
             response = pending.finish(response, trail.long_running).await;
         }
         if let Some(labels) = trail.labels {
@@ -143,6 +149,9 @@ impl Chain {
             };
             self.metrics.requests.count(&labels, counted);
         }
+        if let Some(written) = written {
+            response = written.answered(trail.caller, response, trail.long_running);
+        }
         response
     }
 
@@ -152,11 +161,10 @@ impl Chain {
         mut request: Request<Body>,
         peer: Peer,
         ticket: Ticket,
-        warnings: Warnings,
         trail: &mut Trail,
     ) -> status::Result<Response<Body>> {
         let mut call = Call::parse(&request, peer, ticket)?;
-        call.warnings = warnings;
+        (call.warnings, call.path_taken) = (trail.warnings.clone(), trail.path_taken.clone());
         let labels = trail.labels.insert(RequestLabels::of(&call, self.is_served(&call))).clone();
         let long_running = call.is_long_running();
         trail.long_running = long_running;
@@ -175,6 +183,7 @@ impl Chain {
         }
         let real = caller?;
         let caller = impersonate(&call, Arc::clone(&real), &*self.authorizer)?;
+        trail.caller = call.peer.origin.is_some().then(|| Arc::clone(&caller));
         if let Some(pending) = &mut trail.audit {
             if !Arc::ptr_eq(&real, &caller) {
                 pending.impersonates(&caller);
@@ -252,6 +261,10 @@ struct Trail {
     labels: Option<RequestLabels>,
     class: Option<Class>,
     audit: Option<Pending>,
+    warnings: Warnings,
+    path_taken: PathTaken,
+    /// Who calls, where that is written down.
+    caller: Option<Arc<Caller>>,
     waited: Duration,
     long_running: bool,
     terminated: bool,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tinyplane_konnectivity_client::is_no_way;
-use tinyplane_wire::net::{Dial, Stream};
+use tinyplane_wire::net::{Dial, Dialled, Stream};
 
 /// How long a way that failed is left alone while others are there.
 const SPARED: Duration = Duration::from_secs(1);
@@ -48,12 +48,16 @@ impl Balanced {
 #[async_trait]
 impl Dial for Balanced {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        Ok(self.dial_as(rand::random(), host, port).await?.stream)
+    }
+
+    async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.ways.len();
         let (before, after) = self.ways.split_at(turn);
         let (ready, spared): (Vec<_>, Vec<_>) = after.iter().chain(before).partition(|way| way.is_ready());
         let mut last = io::Error::from(io::ErrorKind::NotConnected);
         for way in ready.into_iter().chain(spared) {
-            match way.dial.dial(host, port).await {
+            match way.dial.dial_as(number, host, port).await {
                 Err(error) if is_no_way(&error) => {
                     way.note(true);
                     tracing::debug!(%error, "a way to the nodes is not ready");

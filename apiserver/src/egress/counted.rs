@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use tinyplane_konnectivity_client::is_unconnected;
-use tinyplane_wire::net::{Dial, Stream};
+use tinyplane_wire::net::{Dial, Dialled, Stream};
 
 /// Counts the dials of one way.
 #[derive(Debug)]
@@ -26,10 +26,14 @@ impl Counted {
 #[async_trait]
 impl Dial for Counted {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        Ok(self.dial_as(rand::random(), host, port).await?.stream)
+    }
+
+    async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
         let series = self.dials.of(self.way);
         series.started();
         let began = Instant::now();
-        let dialled = self.dial.dial(host, port).await;
+        let dialled = self.dial.dial_as(number, host, port).await;
         match &dialled {
             Ok(_) => series.succeeded(began.elapsed()),
             Err(error) => series.failed(if is_unconnected(error) { Stage::Connect } else { Stage::Proxy }),

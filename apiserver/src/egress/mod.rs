@@ -8,6 +8,7 @@ pub mod konnectivity;
 pub mod node;
 pub mod select;
 pub mod ssh;
+mod travel;
 mod validate;
 mod verdict;
 
@@ -15,3 +16,4 @@ pub use config::ConfigError;
 pub use node::{NodeConfig, NodeError, Nodes, Target};
 pub use select::Egress;
 pub use ssh::{SshConfig, Tunnels};
+pub use travel::Errand;

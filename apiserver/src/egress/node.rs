@@ -1,5 +1,6 @@
 //! A node's kubelet: where it is, whom it has to be, and who we are to it.
 
+use super::travel::{Errand, Journey, Travel, shaken};
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use tinyplane_konnectivity_client::join_host_port;
 use tinyplane_wire::identity::stamp::{Stamp, stamp};
 use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsError, Trust};
+use tinyplane_wire::ledger::Ledger;
 use tinyplane_wire::net::{Dial, Stream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
@@ -82,11 +84,11 @@ pub enum NodeError {
     Tls(io::Error),
 }
 
-/// Connects to kubelets.
+/// Connects to kubelets, and to what else lies on nodes.
 #[derive(Debug)]
 pub struct Nodes {
     config: NodeConfig,
-    dial: Arc<dyn Dial>,
+    travel: Travel,
     loaded: Mutex<Option<Loaded>>,
 }
 
@@ -96,13 +98,33 @@ struct Loaded {
     stamps: Vec<Stamp>,
     verifying: Arc<ClientConfig>,
     trusting: Arc<ClientConfig>,
+    /// Whom our certificate names.
+    certificate: Option<String>,
+}
+
+/// What a handshake needs.
+struct Shake {
+    config: Arc<ClientConfig>,
+    /// Whether it asks who issued the other's certificate.
+    verifies: bool,
+    /// Whom our certificate names.
+    certificate: Option<String>,
+    limit: Duration,
 }
 
 impl Nodes {
     /// Reaches kubelets over `dial`.
     #[must_use]
     pub fn new(config: NodeConfig, dial: Arc<dyn Dial>) -> Self {
-        Self { config, dial, loaded: Mutex::default() }
+        let travel = Travel { dial, egress: "direct", ledger: None };
+        Self { config, travel, loaded: Mutex::default() }
+    }
+
+    /// Calls the way by its name, and writes down who goes it where a ledger is kept.
+    #[must_use]
+    pub fn recording(mut self, egress: &'static str, ledger: Option<Ledger>) -> Self {
+        (self.travel.egress, self.travel.ledger) = (egress, ledger);
+        self
     }
 
     /// Where the kubelet of a node (`v1.Node`) listens.
@@ -132,11 +154,21 @@ impl Nodes {
     ///
     /// # Errors
     /// When it can't be reached or is not believed.
-    pub async fn connect(&self, target: &Target, insecurely: bool) -> Result<Box<dyn Stream>, NodeError> {
-        self.connect_over(&*self.dial, target, insecurely).await
+    pub async fn connect(
+        &self,
+        errand: &Errand<'_>,
+        target: &Target,
+        insecurely: bool,
+    ) -> Result<Box<dyn Stream>, NodeError> {
+        let loaded = self.load()?;
+        let verifies = !insecurely && self.config.authority_file.is_some();
+        let config = if insecurely { loaded.trusting } else { loaded.verifying };
+        let journey = self.travel.set_out(errand, &target.host, target.port).await.map_err(NodeError::Dial)?;
+        let tls = Shake { config, verifies, certificate: loaded.certificate, limit: HANDSHAKE_TIMEOUT };
+        self.shake_hands(errand, target, journey, tls).await.map_err(NodeError::Tls)
     }
 
-    /// Connects to a kubelet by a way of the caller's.
+    /// Connects to a kubelet by a way of the caller's, for no request: nothing is written down of it.
     ///
     /// # Errors
     /// When it can't be reached or is not believed.
@@ -156,6 +188,52 @@ impl Nodes {
         Ok(Box::new(shaken.map_err(|_| NodeError::Tls(late()))?.map_err(NodeError::Tls)?))
     }
 
+    /// Connects to something else than a kubelet: plainly, or with TLS with whoever answers, as upstream's proxies do it.
+    ///
+    /// # Errors
+    /// When it can't be reached, or speaks no TLS.
+    pub async fn connect_to_other(
+        &self,
+        errand: &Errand<'_>,
+        target: &Target,
+        tls: bool,
+    ) -> Result<Box<dyn Stream>, NodeError> {
+        let journey = self.travel.set_out(errand, &target.host, target.port).await.map_err(NodeError::Dial)?;
+        if !tls {
+            let (way, stream) = journey.parts();
+            self.travel.tell(errand, &way, None);
+            return Ok(Box::new(stream));
+        }
+        let config = tls::client(&Trust::Anybody, None, &tls::ALPN_HTTP1).map_err(NodeError::Certificates)?;
+        let tls = Shake { config: Arc::new(config), verifies: false, certificate: None, limit: Duration::MAX };
+        self.shake_hands(errand, target, journey, tls).await.map_err(NodeError::Tls)
+    }
+
+    async fn shake_hands(
+        &self,
+        errand: &Errand<'_>,
+        target: &Target,
+        journey: Journey,
+        tls: Shake,
+    ) -> io::Result<Box<dyn Stream>> {
+        let (way, stream) = journey.parts();
+        let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
+        let handshake = TlsConnector::from(tls.config).connect(name, stream).into_fallible();
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "net/http: TLS handshake timeout");
+        match tokio::time::timeout(tls.limit, handshake).await.map_err(late)? {
+            Ok(mut stream) => {
+                let (carrier, connection) = stream.get_mut();
+                shaken(carrier, Ok((tls::told(connection, tls.verifies), tls.certificate)));
+                self.travel.tell(errand, &way, Some(tls.verifies));
+                Ok(Box::new(stream))
+            }
+            Err((error, mut carrier)) => {
+                shaken(&mut carrier, Err(&error));
+                Err(error)
+            }
+        }
+    }
+
     /// The settings, made anew when a file has changed.
     fn load(&self) -> Result<Loaded, NodeError> {
         let files = [&self.config.certificate_file, &self.config.key_file, &self.config.authority_file];
@@ -173,7 +251,12 @@ impl Nodes {
             None => Trust::Anybody,
         };
         let make = |trust: &Trust| tls::client(trust, pair.as_ref(), &tls::ALPN_HTTP1).map_err(NodeError::Certificates);
-        let made = Loaded { stamps, verifying: Arc::new(make(&trust)?), trusting: Arc::new(make(&Trust::Anybody)?) };
+        let made = Loaded {
+            stamps,
+            verifying: Arc::new(make(&trust)?),
+            trusting: Arc::new(make(&Trust::Anybody)?),
+            certificate: pair.as_ref().and_then(|pair| tls::named_by(&pair.certificate)),
+        };
         *loaded = Some(made.clone());
         Ok(made)
     }

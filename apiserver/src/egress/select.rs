@@ -13,19 +13,21 @@ use tinyplane_wire::net::{Dial, TcpDial};
 pub struct Egress {
     /// To nodes, pods and Services: kubelets, the proxy subresources.
     pub cluster: Arc<dyn Dial>,
+    /// What that way is called: `direct`, `konnectivity-grpc`, `konnectivity-http-connect`, `ssh`.
+    pub word: &'static str,
 }
 
 impl Egress {
     /// Everything directly.
     #[must_use]
     pub fn direct(direct: TcpDial) -> Self {
-        Self { cluster: Arc::new(direct) }
+        Self { cluster: Arc::new(direct), word: "direct" }
     }
 
     /// Everything through SSH tunnels.
     #[must_use]
     pub fn tunnels(tunnels: Arc<Tunnels>) -> Self {
-        Self { cluster: tunnels }
+        Self { cluster: tunnels, word: "ssh" }
     }
 
     /// As a configuration file says; what it does not name is direct. Dials through a proxy are counted in `dials`.
@@ -36,10 +38,16 @@ impl Egress {
         let configuration = Configuration::read(path)?;
         let cluster = configuration.egress_selections.iter().find(|selection| selection.name == "cluster");
         match cluster {
-            Some(selection) if selection.connection.proxy_protocol != Protocol::Direct => {
-                Ok(Self { cluster: konnectivity::dial(&selection.name, &selection.connection, &direct, dials)? })
+            Some(selection) => {
+                let word = match selection.connection.proxy_protocol {
+                    Protocol::Direct | Protocol::Unknown => return Ok(Self::direct(direct)),
+                    Protocol::Grpc => "konnectivity-grpc",
+                    Protocol::HttpConnect => "konnectivity-http-connect",
+                };
+                let connection = &selection.connection;
+                Ok(Self { cluster: konnectivity::dial(&selection.name, connection, &direct, dials)?, word })
             }
-            _ => Ok(Self::direct(direct)),
+            None => Ok(Self::direct(direct)),
         }
     }
 }

@@ -129,6 +129,9 @@ pub struct Flags {
     /// Address to dial from
     #[arg(long, value_name = "IP")]
     source_address: Option<IpAddr>,
+    /// Append to this file, as lines of JSON, the hops that begin or end here
+    #[arg(long, value_name = "FILE")]
+    ledger_file: Option<PathBuf>,
 }
 
 impl TryFrom<Flags> for Config {
@@ -180,6 +183,7 @@ impl TryFrom<Flags> for Config {
             compaction_interval: flags.etcd_compaction_interval,
             cluster_net: flags.cluster_net,
             source_address: flags.source_address,
+            ledger_file: flags.ledger_file,
             audit: flags.audit.into(),
             request_limits: Limits {
                 reading: flags.max_requests_inflight,

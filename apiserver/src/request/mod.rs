@@ -1,10 +1,12 @@
 //! Parses method, path and query once into a `Call`: what is asked for, before anybody asks who may.
 
+mod path_taken;
 mod query;
 mod target;
 mod verb;
 mod warnings;
 
+pub use path_taken::{PathTaken, TINYPLANE_PATH};
 pub use query::Query;
 pub use target::{ResourcePath, Target};
 pub use verb::Verb;
@@ -37,6 +39,8 @@ pub struct Call {
     pub peer: Peer,
     /// What the caller should be told besides the answer.
     pub warnings: Warnings,
+    /// By which path the answer came, where the caller asks.
+    pub path_taken: PathTaken,
 }
 
 impl Call {
@@ -58,6 +62,7 @@ impl Call {
             ticket,
             peer,
             warnings: Warnings::default(),
+            path_taken: PathTaken::default(),
         })
     }
 

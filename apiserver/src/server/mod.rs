@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tinyplane_wire::net::{Listener, Sources, bind};
+use tinyplane_wire::identity::tls;
+use tinyplane_wire::ledger::{Entry, Ledger, Origin, Recorded};
+use tinyplane_wire::net::{Accepted, Listener, Sources, bind};
 use tinyplane_wire::process::Shutdown;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,6 +32,9 @@ const CONNECTIONS_MAX: usize = 65_536;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The path that ends at this port, whoever comes.
+const PATH: u8 = 1;
+
 /// How plain HTTP begins, where TLS has its first record.
 const PLAIN_BEGINNINGS: [&[u8]; 5] = [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"];
 const PLAIN_ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
@@ -41,13 +46,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the port.
+    /// Binds the port. Who comes is written down, where a ledger is kept.
     ///
     /// # Errors
     /// When the address can't be bound.
-    pub fn bind(at: SocketAddr) -> io::Result<Self> {
+    pub fn bind(at: SocketAddr, ledger: Option<&Ledger>) -> io::Result<Self> {
         let bound = bind(at, Sources::any())?;
-        Ok(Self { listener: bound.listener, address: bound.address })
+        let known = Entry { path: Some(PATH), ..Entry::default() };
+        Ok(Self { listener: bound.listener.recording(ledger, known), address: bound.address })
     }
 
     /// Where it listens.
@@ -73,14 +79,15 @@ impl Server {
                     let (protocol, shutdown) = (protocol.clone(), shutdown.clone());
                     connections.spawn(async move {
                         let _place = place;
-                        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(&tls, accepted.stream));
+                        let peer = accepted.peer;
+                        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(&tls, accepted));
                         match handshake.await {
-                            Ok(Ok(stream)) => {
-                                let peer = Peer::new(accepted.peer, stream.get_ref().1.peer_certificates());
+                            Ok(Ok(mut stream)) => {
+                                let peer = known(&mut stream, peer, &chain);
                                 return protocol.serve(stream, peer, chain, shutdown).await;
                             }
-                            Ok(Err(error)) => tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed"),
-                            Err(_) => tracing::debug!(peer = %accepted.peer, "TLS handshake took too long"),
+                            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
                         }
                         chain.metrics.handshake_failures.fetch_add(1, Ordering::Relaxed);
                     });
@@ -107,15 +114,27 @@ where
 }
 
 /// Begins TLS. Who speaks plain HTTP is told so, in the words of Go's servers.
-async fn shake_hands(tls: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+async fn shake_hands(tls: &TlsAcceptor, mut accepted: Accepted) -> io::Result<TlsStream<Recorded<TcpStream>>> {
     let mut first = [0; 5];
-    let seen = stream.peek(&mut first).await?;
+    let seen = accepted.stream.peek(&mut first).await?;
     if PLAIN_BEGINNINGS.contains(&&first[..seen]) {
-        stream.write_all(PLAIN_ANSWER).await?;
-        stream.shutdown().await?;
+        accepted.stream.write_all(PLAIN_ANSWER).await?;
+        accepted.stream.shutdown().await?;
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is plain HTTP"));
     }
-    tls.accept(stream).await
+    tls.accept(accepted.recorded()).await
+}
+
+/// Who is at the other end, as TLS has it, which the ledger is told as well.
+fn known(stream: &mut TlsStream<Recorded<TcpStream>>, address: SocketAddr, chain: &Chain) -> Peer {
+    let (carrier, connection) = stream.get_mut();
+    let mut peer = Peer::new(address, connection.peer_certificates());
+    peer.tls_version = tls::version_word(connection.protocol_version());
+    if let Some(hop) = carrier.hop() {
+        hop.speaks(tls::told(connection, chain.authenticator.believes(&peer)), peer.certificate_name());
+        peer.origin = Some(Arc::new(Origin::new(hop.ledger(), &hop.entry)));
+    }
+    peer
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ fn start() -> Running {
         shutdown: shutdown.clone(),
     };
     let at = ([127, 86, 3, 1], 0).into();
-    let server = Server::bind(at).unwrap();
+    let server = Server::bind(at, None).unwrap();
     let address = server.address();
     let task = tokio::spawn(server.serve(Arc::new(settings), Arc::new(chain), shutdown.clone()));
     Running { address, authority, files, shutdown, task }

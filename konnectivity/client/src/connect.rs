@@ -1,6 +1,7 @@
 //! Dialling through an http-connect frontend.
 
 use crate::failure::{no_way, refused};
+use crate::grpc;
 use crate::route::{Route, join_host_port};
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
@@ -12,7 +13,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tinyplane_wire::net::{Dial, Stream};
+use tinyplane_wire::net::{Dial, Dialled, Stream, Way};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Longest wait for a connection through the tunnel, as upstream's.
@@ -43,7 +44,7 @@ impl HttpConnectDial {
         self
     }
 
-    async fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, number: i64, address: &str) -> io::Result<Dialled> {
         let stream = TokioIo::new(self.route.connect().await?);
         let (mut client, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(lost)?;
         let mut connection = std::pin::pin!(connection.with_upgrades());
@@ -51,6 +52,7 @@ impl HttpConnectDial {
             .method(Method::CONNECT)
             .uri(address)
             .header(HOST, "127.0.0.1")
+            .header(grpc::DIAL_ID, number)
             .body(Empty::<Bytes>::new())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         // The connection is driven here, so that giving up the dial closes it.
@@ -58,7 +60,10 @@ impl HttpConnectDial {
             let response = client.send_request(request).await.map_err(lost)?;
             let status = response.status();
             if status == StatusCode::OK {
-                return hyper::upgrade::on(response).await.map_err(io::Error::other);
+                // Our server says who carries the connection.
+                let agent =
+                    response.headers().get(grpc::AGENT_ID).and_then(|name| name.to_str().ok()).map(str::to_owned);
+                return Ok((hyper::upgrade::on(response).await.map_err(io::Error::other)?, agent));
             }
             let text = Limited::new(response.into_body(), REFUSAL_BYTES_MAX).collect().await;
             let text = text.map(http_body_util::Collected::to_bytes).unwrap_or_default();
@@ -67,7 +72,7 @@ impl HttpConnectDial {
             Err(refused(&format!("proxy error from {server} while dialing {address}, code {status}: {}", text.trim())))
         };
         let mut asked = std::pin::pin!(asked);
-        let upgraded = tokio::select! {
+        let (upgraded, agent) = tokio::select! {
             upgraded = &mut asked => upgraded?,
             ended = &mut connection => {
                 ended.map_err(lost)?;
@@ -78,17 +83,23 @@ impl HttpConnectDial {
             .downcast::<TokioIo<Box<dyn Stream>>>()
             .map_err(|_| io::Error::other("the upgraded connection is not the one that was made"))?;
         let stream = parts.io.into_inner();
-        Ok(if parts.read_buf.is_empty() { stream } else { Box::new(Prefixed { prefix: parts.read_buf, stream }) })
+        let stream: Box<dyn Stream> =
+            if parts.read_buf.is_empty() { stream } else { Box::new(Prefixed { prefix: parts.read_buf, stream }) };
+        Ok(Dialled { stream, way: Way { tunnel: Some(self.route.place()), agent, ..Way::default() } })
     }
 }
 
 #[async_trait]
 impl Dial for HttpConnectDial {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        Ok(self.dial_as(rand::random(), host, port).await?.stream)
+    }
+
+    async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
         let address = join_host_port(host, port);
         let late =
             || io::Error::new(io::ErrorKind::TimedOut, format!("dial {address} through the tunnel: i/o timeout"));
-        tokio::time::timeout(self.timeout, self.connect(&address)).await.map_err(|_| late())?
+        tokio::time::timeout(self.timeout, self.connect(number, &address)).await.map_err(|_| late())?
     }
 }
 

@@ -49,6 +49,23 @@ pub struct DialResponse {
     /// The dial.
     #[prost(int64, tag = "3")]
     pub random: i64,
+    /// Ours, to frontends that can end one direction alone: who carries the connection. Upstream's skip it.
+    #[prost(string, tag = "15")]
+    pub agent: String,
+}
+
+impl DialResponse {
+    /// There is a connection.
+    #[must_use]
+    pub fn made(random: i64, connect_id: i64) -> Self {
+        Self { random, connect_id, ..Self::default() }
+    }
+
+    /// There is none.
+    #[must_use]
+    pub fn refused(random: i64, error: String) -> Self {
+        Self { random, error, ..Self::default() }
+    }
 }
 
 /// Asks to close a connection.
@@ -244,7 +261,12 @@ mod tests {
     #[test]
     fn every_packet_reads_back() {
         round_trip(&Packet::DialRequest(DialRequest { protocol: "tcp".into(), address: "a:1".into(), random: -7 }));
-        round_trip(&Packet::DialResponse(DialResponse { error: "no".into(), connect_id: 3, random: i64::MAX }));
+        round_trip(&Packet::DialResponse(DialResponse {
+            error: "no".into(),
+            connect_id: 3,
+            random: i64::MAX,
+            agent: "near".into(),
+        }));
         round_trip(&Packet::CloseRequest(CloseRequest { connect_id: 1 }));
         round_trip(&Packet::CloseResponse(CloseResponse { error: String::new(), connect_id: 0 }));
         round_trip(&Packet::CloseDial(CloseDial { random: 9 }));

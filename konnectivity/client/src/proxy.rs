@@ -3,7 +3,7 @@
 use crate::driven::Driven;
 use crate::failure::{no_way, refused};
 use crate::grpc;
-use crate::packet::{DialRequest, Packet};
+use crate::packet::{DialRequest, DialResponse, Packet};
 use crate::route::{Route, join_host_port};
 use crate::stream::{PacketReader, PacketWriter, StreamError};
 use crate::tunnel::{Halves, Tunnel};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use std::io;
 use std::time::Duration;
-use tinyplane_wire::net::{Dial, Stream};
+use tinyplane_wire::net::{Dial, Dialled, Stream, Way};
 
 /// Longest wait for a connection through the tunnel, as upstream's.
 const DIAL_SECONDS_MAX: u64 = 30;
@@ -24,6 +24,12 @@ pub struct GrpcDial {
     route: Route,
     half_close: bool,
     timeout: Duration,
+}
+
+/// A connection that was made, and the agent that carries it, where the server says so.
+pub(crate) struct Made {
+    tunnel: Tunnel,
+    agent: Option<String>,
 }
 
 impl GrpcDial {
@@ -57,8 +63,8 @@ impl GrpcDial {
         &self,
         mut client: SendRequest<Bytes>,
         driven: &Driven,
-        address: String,
-    ) -> io::Result<Tunnel> {
+        (random, address): (i64, String),
+    ) -> io::Result<Made> {
         let mut request = grpc::request("http", "konnectivity", grpc::PROXY_PATH).map_err(io::Error::other)?;
         if self.half_close {
             request.headers_mut().insert(grpc::HALF_CLOSE, grpc::YES);
@@ -66,7 +72,6 @@ impl GrpcDial {
         let (response, frames) = client.send_request(request, false).map_err(lost)?;
         drop(client);
         let mut writer = PacketWriter::new(frames);
-        let random: i64 = rand::random();
         let dial = Packet::DialRequest(DialRequest { protocol: "tcp".into(), address, random });
         writer.send(dial).map_err(lost)?;
         let response = response.await.map_err(lost)?;
@@ -75,34 +80,37 @@ impl GrpcDial {
         }
         let half_close = self.half_close && response.headers().contains_key(grpc::HALF_CLOSE);
         let mut reader = PacketReader::new(response.into_body());
-        let connect_id = answer(&mut reader, random).await?;
-        Ok(Tunnel::new(Halves { reader, writer, connect_id }, half_close, driven.closing()))
+        let DialResponse { connect_id, agent, .. } = answer(&mut reader, random).await?;
+        let tunnel = Tunnel::new(Halves { reader, writer, connect_id }, half_close, driven.closing());
+        Ok(Made { tunnel, agent: Some(agent).filter(|agent| !agent.is_empty()) })
     }
 
-    async fn tunnel(&self, address: String) -> io::Result<Tunnel> {
+    async fn tunnel(&self, random: i64, address: String) -> io::Result<Made> {
         let driven = self.connect().await?;
         let client = driven.ready().await.map_err(lost)?;
-        self.open(client, &driven, address).await
+        self.open(client, &driven, (random, address)).await
     }
 
     /// Waits for a dial no longer than it may take.
     pub(crate) async fn in_time(
         &self,
         address: &str,
-        dialled: impl Future<Output = io::Result<Tunnel>>,
-    ) -> io::Result<Box<dyn Stream>> {
+        dialled: impl Future<Output = io::Result<Made>>,
+    ) -> io::Result<Dialled> {
         let late =
             || io::Error::new(io::ErrorKind::TimedOut, format!("dial {address} through the tunnel: i/o timeout"));
-        Ok(Box::new(tokio::time::timeout(self.timeout, dialled).await.map_err(|_| late())??))
+        let Made { tunnel, agent } = tokio::time::timeout(self.timeout, dialled).await.map_err(|_| late())??;
+        let way = Way { tunnel: Some(self.route.place()), agent, ..Way::default() };
+        Ok(Dialled { stream: Box::new(tunnel), way })
     }
 }
 
 /// Waits for the answer to a dial.
-async fn answer(reader: &mut PacketReader, random: i64) -> io::Result<i64> {
+async fn answer(reader: &mut PacketReader, random: i64) -> io::Result<DialResponse> {
     loop {
         match reader.next().await.map_err(|error| no_way(io::ErrorKind::ConnectionReset, &error))? {
             Some(Packet::DialResponse(answer)) if answer.random == random => {
-                return if answer.error.is_empty() { Ok(answer.connect_id) } else { Err(refused(&answer.error)) };
+                return if answer.error.is_empty() { Ok(answer) } else { Err(refused(&answer.error)) };
             }
             Some(Packet::CloseDial(closed)) if closed.random == random => {
                 return Err(no_way(io::ErrorKind::ConnectionAborted, "the dial was closed by the server"));
@@ -130,7 +138,11 @@ pub(crate) fn broken(error: StreamError) -> io::Error {
 #[async_trait]
 impl Dial for GrpcDial {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        Ok(self.dial_as(rand::random(), host, port).await?.stream)
+    }
+
+    async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
         let address = join_host_port(host, port);
-        self.in_time(&address, self.tunnel(address.clone())).await
+        self.in_time(&address, self.tunnel(number, address.clone())).await
     }
 }

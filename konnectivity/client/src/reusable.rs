@@ -1,13 +1,12 @@
 //! Dialling through a gRPC frontend over one connection for all dials.
 
 use crate::driven::Driven;
-use crate::proxy::{GrpcDial, lost};
+use crate::proxy::{GrpcDial, Made, lost};
 use crate::route::join_host_port;
-use crate::tunnel::Tunnel;
 use async_trait::async_trait;
 use std::io;
 use std::sync::Arc;
-use tinyplane_wire::net::{Dial, Stream};
+use tinyplane_wire::net::{Dial, Dialled, Stream};
 use tokio::sync::Mutex;
 
 /// Dials through a Konnectivity server's gRPC frontend, each dial as a stream of one HTTP/2 connection: upstream's
@@ -27,7 +26,7 @@ impl ReusableDial {
         Self { dial, driven: Arc::default() }
     }
 
-    async fn tunnel(&self, address: String) -> io::Result<Tunnel> {
+    async fn tunnel(&self, number: i64, address: String) -> io::Result<Made> {
         let (mut driven, fresh) = self.driven().await?;
         let client = match driven.ready().await {
             // It ended since it was looked at: nothing was asked of it yet.
@@ -37,7 +36,7 @@ impl ReusableDial {
             }
             ready => ready.map_err(lost)?,
         };
-        self.dial.open(client, &driven, address).await
+        self.dial.open(client, &driven, (number, address)).await
     }
 
     /// The connection, and whether it was made just now.
@@ -68,7 +67,11 @@ impl ReusableDial {
 #[async_trait]
 impl Dial for ReusableDial {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        Ok(self.dial_as(rand::random(), host, port).await?.stream)
+    }
+
+    async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
         let address = join_host_port(host, port);
-        self.dial.in_time(&address, self.tunnel(address.clone())).await
+        self.dial.in_time(&address, self.tunnel(number, address.clone())).await
     }
 }

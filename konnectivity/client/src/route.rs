@@ -45,6 +45,14 @@ impl Route {
         }
     }
 
+    /// Where the server is: what ledgers call it.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Unix(dial) => dial.path().display().to_string(),
+            Self::Tcp { host, port, .. } => join_host_port(host, *port),
+        }
+    }
+
     /// What errors call it.
     pub(crate) fn name(&self) -> String {
         match self {

@@ -1,39 +1,42 @@
 //! One dial: to the endpoint that the server asked for, and then the connection that came of it.
 
 use super::State;
+use super::hops::Hops;
 use super::session::{Common, PendingDial};
 use crate::carry::shared::Side;
-use crate::carry::{Leg, lane, pump, socket};
+use crate::carry::{Leg, Moved, lane, pump, socket};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::HeaderValue;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::{DialRequest, DialResponse, Packet};
-use tinyplane_wire::net::Dial;
 
 /// Serves a dial from its request to the end of its connection.
 pub(super) async fn serve(state: &State, common: &Arc<Common>, request: DialRequest, pending: PendingDial) {
     let DialRequest { address, random, .. } = request;
     let (given_up, began) = (pending.given_up.clone(), Instant::now());
+    let mut hops = Hops::begin(state, random, &address);
     let dialled = tokio::select! {
         dialled = endpoint(state, &address) => dialled,
         () = given_up.cancelled() => return tracing::debug!(address, "a dial was given up"),
     };
     let mut back = match dialled {
-        Ok(leg) => {
+        Ok((leg, from)) => {
             state.numbers.dials.observe(began.elapsed());
+            hops.goes_on(from, &address);
             leg
         }
         Err(error) => {
+            hops.failed(&error);
             let timed_out = error.kind() == io::ErrorKind::TimedOut;
             let failures = if timed_out { &state.numbers.dial_timeouts } else { &state.numbers.dial_failures };
             failures.add();
             tracing::debug!(address, %error, "a dial failed");
-            let answer = DialResponse { error: error.to_string(), connect_id: 0, random };
+            let answer = DialResponse::refused(random, error.to_string());
             // Nobody is left to be told when the session has ended.
             return drop(common.outbox.send(Packet::DialResponse(answer)).await);
         }
@@ -48,23 +51,25 @@ pub(super) async fn serve(state: &State, common: &Arc<Common>, request: DialRequ
     };
     drop(pending);
     let Some(mut front) = tunnelled else { return tracing::debug!(address, "a dial was given up") };
-    let end = pump(&mut front, &mut back).await;
+    let moved = Moved::default();
+    let end = pump(&mut front, &mut back, &moved).await;
+    hops.ended(&moved);
     tracing::debug!(address, ?end, "a connection ended");
     drop((back, counted));
     front.settle().await;
 }
 
-/// Connects to an endpoint.
-async fn endpoint(state: &State, address: &str) -> io::Result<Leg> {
-    let buffers = state.buffers.clone();
-    if let Ok(at) = address.parse::<SocketAddr>() {
-        return Ok(socket(state.endpoints.connect(at).await?, Bytes::new(), buffers));
-    }
-    let (host, port) = split_host_port(address)?;
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(socket(state.endpoints.connect(SocketAddr::new(ip, port)).await?, Bytes::new(), buffers));
-    }
-    Ok(socket(state.endpoints.dial(host, port).await?, Bytes::new(), buffers))
+/// Connects to an endpoint, and tells where from.
+async fn endpoint(state: &State, address: &str) -> io::Result<(Leg, Option<SocketAddr>)> {
+    let stream = match address.parse::<SocketAddr>() {
+        Ok(at) => state.endpoints.connect(at).await?,
+        Err(_) => {
+            let (host, port) = split_host_port(address)?;
+            state.endpoints.connect_to(host, port).await?
+        }
+    };
+    let from = stream.local_addr().ok();
+    Ok((socket(stream, Bytes::new(), state.buffers.clone()), from))
 }
 
 fn split_host_port(address: &str) -> io::Result<(&str, u16)> {
@@ -88,7 +93,7 @@ async fn open_lane(lanes: SendRequest<Bytes>, random: i64) -> Result<Leg, h2::Er
 async fn open_shared(common: &Arc<Common>, random: i64) -> Option<Leg> {
     let connect_id = common.next_connect_id();
     let leg = common.shared.open(connect_id)?;
-    let answer = DialResponse { error: String::new(), connect_id, random };
+    let answer = DialResponse::made(random, connect_id);
     common.outbox.send(Packet::DialResponse(answer)).await.ok()?;
     Some(leg)
 }

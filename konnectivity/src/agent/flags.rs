@@ -87,6 +87,9 @@ pub struct Flags {
     /// Address to dial from (ours)
     #[arg(long)]
     source_address: Option<IpAddr>,
+    /// Append to this file, as lines of JSON, the hops that begin or end here
+    #[arg(long, value_name = "FILE")]
+    ledger_file: Option<std::path::PathBuf>,
     /// The cluster's addresses, as JSON (ours)
     #[arg(long)]
     cluster_net: Option<ClusterNet>,
@@ -141,6 +144,7 @@ impl TryFrom<Flags> for Config {
             health: bind_address("health-server-host", &flags.health_server_host, flags.health_server_port)?,
             admin: bind_address("admin-bind-address", &flags.admin_bind_address, flags.admin_server_port)?,
             source: flags.source_address,
+            ledger_file: flags.ledger_file,
             cluster_net: flags.cluster_net.unwrap_or_default(),
             overflow: flags.overflow.into(),
             plain: flags.plain_protocol,

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tinyplane_wire::client::{Backoff, Client, ClientError};
+use tinyplane_wire::ledger::Ledger;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::process::{MemberError, told};
 use tinyplane_wire::status::Status;
@@ -30,9 +31,10 @@ pub(super) struct LeaseCount {
 }
 
 impl LeaseCount {
-    pub(super) fn open(wanted: &Leases, source: Option<IpAddr>) -> Result<Self, MemberError> {
+    pub(super) fn open(wanted: &Leases, source: Option<IpAddr>, ledger: Option<&Ledger>) -> Result<Self, MemberError> {
         let client = Client::from_kubeconfig(&wanted.kubeconfig, source, "konnectivity-agent")
             .map_err(|e| MemberError::because(format!("{} can't be used", wanted.kubeconfig.display()), e))?;
+        let client = client.recording(ledger);
         Ok(Self { client, wanted: wanted.clone(), ends: Mutex::default(), changed: Notify::new() })
     }
 

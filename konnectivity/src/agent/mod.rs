@@ -4,6 +4,7 @@ mod backoff;
 mod dial;
 #[cfg(feature = "cli")]
 pub mod flags;
+mod hops;
 mod leases;
 mod numbers;
 mod session;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use tinyplane_konnectivity_client::join_host_port;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::tls::{self, Trust};
+use tinyplane_wire::ledger::Ledger;
 use tinyplane_wire::net::{ClusterNet, TcpDial};
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 use tokio_rustls::rustls::ClientConfig;
@@ -32,6 +34,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 /// How long a dial to an endpoint may take, as upstream's.
 const ENDPOINT_DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The number of the path that everything through the tunnel goes by.
+const PATH: u8 = 5;
 
 /// What the agent is to do.
 #[derive(Clone, Debug)]
@@ -74,6 +79,8 @@ pub struct Config {
     pub overflow: Overflow,
     /// Speak upstream's protocol and nothing more.
     pub plain: bool,
+    /// Where the hops are written down that begin or end here. `None`: nowhere.
+    pub ledger_file: Option<PathBuf>,
 }
 
 /// Where servers' leases are, which an agent may count.
@@ -114,6 +121,7 @@ struct State {
     server_name: ServerName<'static>,
     /// Told when no further dials are wanted.
     drain: Shutdown,
+    ledger: Option<Ledger>,
 }
 
 /// Serves until `shutdown`, and takes dials until `drain`: existing connections go on then, and so do new ones while
@@ -144,6 +152,9 @@ pub async fn start_with_drain(
     tasks.spawn_acceptor(async move { supervise::run(&supervised).await });
     let task = tokio::spawn(async move {
         tasks.run(Duration::ZERO).await;
+        if let Some(ledger) = &state.ledger {
+            ledger.flush();
+        }
         Ok(())
     });
     Ok(Running { addresses, task })
@@ -165,8 +176,9 @@ fn state(config: Config, clock: Clock, tasks: Tasks, drain: Shutdown) -> Result<
         std::fs::metadata(file)
             .map_err(|source| MemberError::because(format!("the token {} can't be read", file.display()), source))?;
     }
+    let ledger = Ledger::wished(config.ledger_file.as_deref(), &config.agent_id, &clock)?;
     let leases = match &config.leases {
-        Some(wanted) => Some(Arc::new(LeaseCount::open(wanted, config.source)?)),
+        Some(wanted) => Some(Arc::new(LeaseCount::open(wanted, config.source, ledger.as_ref())?)),
         None => None,
     };
     let server_name = ServerName::try_from(config.server_host.clone()).map_err(|source| {
@@ -184,6 +196,7 @@ fn state(config: Config, clock: Clock, tasks: Tasks, drain: Shutdown) -> Result<
         leases,
         server_name,
         drain,
+        ledger,
         config,
     })
 }

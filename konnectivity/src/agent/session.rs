@@ -1,6 +1,6 @@
 //! One connection to one server: the call that it opens, and what the server says in it.
 
-use super::{State, dial};
+use super::{PATH, State, dial};
 use crate::carry::End;
 use crate::carry::shared::{Outbox, Outgoing, Shared, Side, outbox};
 use crate::keepalive;
@@ -16,9 +16,12 @@ use std::time::Duration;
 use tinyplane_konnectivity_client::packet::{CloseResponse, DialRequest, DialResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
 use tinyplane_konnectivity_client::{grpc, join_host_port, link};
-use tinyplane_wire::net::Dial;
+use tinyplane_wire::identity::tls;
+use tinyplane_wire::ledger::{Entry, Recorded};
 use tinyplane_wire::process::MemberError;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -94,10 +97,13 @@ impl Session {
         let because = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| {
             MemberError::because(format!("{server}: {what}"), source)
         };
-        let stream = state.servers.dial(&config.server_host, config.server_port).await;
+        let known = Entry { path: Some(PATH), agent: Some(config.agent_id.clone()), ..Entry::default() };
+        let at = (config.server_host.as_str(), config.server_port);
+        let stream = state.servers.connect_to_recorded(at, state.ledger.as_ref(), known).await;
         let stream = stream.map_err(|e| because("no connection", e.into()))?;
         let stream = TlsConnector::from(state.tls.now()).connect(state.server_name.clone(), stream).await;
-        let stream = stream.map_err(|e| because("no TLS", e.into()))?;
+        let mut stream = stream.map_err(|e| because("no TLS", e.into()))?;
+        note(&mut stream, state);
         let (client, mut connection) =
             link::client().handshake::<_, Bytes>(stream).await.map_err(|e| because("no HTTP/2", e.into()))?;
         let pings = connection.ping_pong();
@@ -169,6 +175,15 @@ impl Session {
     }
 }
 
+/// Tells the ledger what the handshake told.
+fn note(stream: &mut TlsStream<Recorded<TcpStream>>, state: &State) {
+    let (carrier, connection) = stream.get_mut();
+    if let Some(hop) = carrier.hop() {
+        let pair = state.config.tls.read_pair().ok().flatten();
+        hop.speaks(tls::told(connection, true), pair.and_then(|pair| tls::named_by(&pair.certificate)));
+    }
+}
+
 struct Ended(Arc<Common>);
 
 impl Drop for Ended {
@@ -212,7 +227,7 @@ fn dial_for(state: &Arc<State>, common: &Arc<Common>, request: DialRequest) {
     let place = Place(Arc::clone(common));
     if common.open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
         let error = format!("the agent has {CONNECTIONS_MAX} connections, which is the most that it takes");
-        return answer(common, Packet::DialResponse(DialResponse { error, connect_id: 0, random }));
+        return answer(common, Packet::DialResponse(DialResponse::refused(random, error)));
     }
     let given_up = common.ended.child_token();
     common.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(random, given_up.clone());

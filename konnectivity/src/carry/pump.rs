@@ -4,6 +4,7 @@ use super::leg::{Leg, Reader, Writer};
 use super::{Carried, End, Refused};
 use crate::metrics::Histogram;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long bytes that were sent before a break may take to be delivered.
@@ -20,16 +21,30 @@ enum Stop {
     Refused,
 }
 
+/// How many bytes a connection has carried: from the front to the back, and from there to the front.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+impl Moved {
+    /// Up and down.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.up.load(Ordering::Relaxed), self.down.load(Ordering::Relaxed))
+    }
+}
+
 /// Carries a connection to its end. Data that was sent before a close is delivered before it; a break is passed on.
-pub(crate) async fn pump(front: &mut Leg, back: &mut Leg) -> End {
-    pump_timed(front, back, None).await
+pub(crate) async fn pump(front: &mut Leg, back: &mut Leg, moved: &Moved) -> End {
+    pump_timed(front, back, None, moved).await
 }
 
 /// As [`pump`], and measures how long writes to the front take.
-pub(crate) async fn pump_timed(front: &mut Leg, back: &mut Leg, writes: Option<&Histogram>) -> End {
+pub(crate) async fn pump_timed(front: &mut Leg, back: &mut Leg, writes: Option<&Histogram>, moved: &Moved) -> End {
     let watched = (front.reader.watch(), back.reader.watch());
     let end = {
-        let mut both = pin!(both_directions(front, back, writes));
+        let mut both = pin!(both_directions(front, back, writes, moved));
         let reset = async {
             tokio::select! {
                 reset = watched.0.reset() => reset,
@@ -48,9 +63,9 @@ pub(crate) async fn pump_timed(front: &mut Leg, back: &mut Leg, writes: Option<&
     end
 }
 
-async fn both_directions(front: &mut Leg, back: &mut Leg, writes: Option<&Histogram>) -> End {
-    let mut up = pin!(carry(&mut front.reader, &mut back.writer, None));
-    let mut down = pin!(carry(&mut back.reader, &mut front.writer, writes));
+async fn both_directions(front: &mut Leg, back: &mut Leg, writes: Option<&Histogram>, moved: &Moved) -> End {
+    let mut up = pin!(carry(&mut front.reader, &mut back.writer, None, &moved.up));
+    let mut down = pin!(carry(&mut back.reader, &mut front.writer, writes, &moved.down));
     tokio::select! {
         (stop, reader) = &mut up => rest(stop, reader, down).await,
         (stop, reader) = &mut down => rest(stop, reader, up).await,
@@ -78,10 +93,16 @@ async fn rest<'a>(first: Stop, reader: &mut Reader, other: impl Future<Output = 
     }
 }
 
-async fn carry<'a>(reader: &'a mut Reader, writer: &mut Writer, writes: Option<&Histogram>) -> (Stop, &'a mut Reader) {
+async fn carry<'a>(
+    reader: &'a mut Reader,
+    writer: &mut Writer,
+    writes: Option<&Histogram>,
+    moved: &AtomicU64,
+) -> (Stop, &'a mut Reader) {
     let stop = loop {
         match reader.next().await {
             Ok(Some(bytes)) => {
+                moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 let began = writes.map(|_| Instant::now());
                 let sent = writer.send(bytes).await;
                 if let (Some(writes), Some(began)) = (writes, began) {

@@ -21,6 +21,7 @@ use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::Packet;
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
 use tinyplane_wire::identity::tls::ALPN_HTTP2;
+use tinyplane_wire::ledger::Recorded;
 use tinyplane_wire::process::{MemberError, told};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -35,7 +36,7 @@ pub(super) fn listen(state: &Arc<State>) -> Result<SocketAddr, MemberError> {
 }
 
 /// Serves one connection: its streams are the agent's call and, with our agents, one lane for each dial.
-async fn connection(state: Arc<State>, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+async fn connection(state: Arc<State>, stream: TlsStream<Recorded<TcpStream>>, peer: SocketAddr) {
     let Some(mut connection) = port::http2(stream, "agent").await else { return };
     let agent: Arc<Called> = Arc::default();
     let mut stranger = std::pin::pin!(stays_a_stranger(&state, &agent));

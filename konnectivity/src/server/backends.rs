@@ -1,5 +1,6 @@
 //! The agents that are connected, and dialling through one of them.
 
+use super::hops::Hops;
 use super::pending::{Pending, PendingDial};
 use super::strategy::Agent;
 use super::{State, Strategy};
@@ -64,9 +65,10 @@ impl Backend {
     }
 
     /// Asks the agent for a connection.
-    async fn dial(&self, address: String) -> Result<Leg, DialError> {
+    async fn dial(&self, address: String, hops: &mut Hops) -> Result<Leg, DialError> {
         let pending = self.pending.begin().ok_or(DialError::AgentLost)?;
         let mut asked = Asked { backend: self, pending };
+        hops.goes_on(&self.agent_id, asked.pending.random(), &address);
         let request = DialRequest { protocol: "tcp".into(), address, random: asked.pending.random() };
         self.outbox.send(Packet::DialRequest(request)).await.map_err(|_| DialError::AgentLost)?;
         match asked.pending.answer().await {
@@ -78,7 +80,7 @@ impl Backend {
 
     /// Takes in an agent's answer to a dial.
     pub(super) fn answered(&self, response: DialResponse, state: &State) {
-        let DialResponse { error, connect_id, random } = response;
+        let DialResponse { error, connect_id, random, .. } = response;
         if !error.is_empty() {
             if !self.pending.answer(random, Err(error)) {
                 tracing::debug!(agent = self.agent_id, "an agent refused a dial whose frontend had left");
@@ -198,19 +200,22 @@ impl Backends {
     }
 
     /// Dials through an agent, and counts why when that fails.
-    pub(super) async fn dial(&self, address: &str, state: &State) -> Result<Leg, DialError> {
+    pub(super) async fn dial(&self, address: &str, state: &State, hops: &mut Hops) -> Result<Leg, DialError> {
         let (failures, began) = (&state.numbers.failures, Instant::now());
         let left = CountUnlessAnswered(Some(failures.frontend_close.clone()));
         let dialled = match self.choose(host_of(address)) {
             None => Err(DialError::NoAgent),
             Some(backend) => match state.config.backend_dial_timeout {
-                None => backend.dial(address.to_owned()).await,
-                Some(limit) => tokio::time::timeout(limit, backend.dial(address.to_owned()))
+                None => backend.dial(address.to_owned(), hops).await,
+                Some(limit) => tokio::time::timeout(limit, backend.dial(address.to_owned(), hops))
                     .await
                     .unwrap_or(Err(DialError::TimedOut)),
             },
         };
         left.answered();
+        if let Err(error) = &dialled {
+            hops.failed(error);
+        }
         match &dialled {
             Ok(_) => state.numbers.dials.observe(began.elapsed()),
             Err(DialError::NoAgent) => failures.no_agent.add(),

@@ -74,6 +74,9 @@ pub struct Flags {
     /// Address to dial the API server from (ours)
     #[arg(long)]
     source_address: Option<IpAddr>,
+    /// Append to this file, as lines of JSON, the hops that begin or end here
+    #[arg(long, value_name = "FILE")]
+    ledger_file: Option<std::path::PathBuf>,
     /// How an agent is chosen: default, destHost, defaultRoute; the first that has one
     #[arg(long, default_value = "default", value_parser = strategies)]
     proxy_strategies: Strategies,
@@ -215,6 +218,7 @@ impl TryFrom<Flags> for Config {
             leases: leases_in(&flags)?,
             kubeconfig: file(&flags.kubeconfig),
             source: flags.source_address,
+            ledger_file: flags.ledger_file,
             strategies: flags.proxy_strategies.0,
             health: bind_address("health-bind-address", &flags.health_bind_address, flags.health_port)?,
             admin: bind_address("admin-bind-address", &flags.admin_bind_address, flags.admin_port)?,

@@ -5,6 +5,7 @@ mod backends;
 #[cfg(feature = "cli")]
 pub mod flags;
 mod frontend;
+mod hops;
 mod lease;
 mod numbers;
 mod pending;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::tls::TlsLimits;
+use tinyplane_wire::ledger::Ledger;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 use tokens::Tokens;
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub overflow: Overflow,
     /// Speak upstream's protocol and nothing more, to agents and frontends.
     pub plain: bool,
+    /// Where the hops are written down that begin or end here. `None`: nowhere.
+    pub ledger_file: Option<PathBuf>,
 }
 
 /// What frontends speak.
@@ -126,6 +130,9 @@ pub struct Leases {
     pub labels: BTreeMap<String, String>,
 }
 
+/// The number of the path that everything through the tunnel goes by.
+const PATH: u8 = 5;
+
 /// What the server's tasks share.
 #[derive(Debug)]
 struct State {
@@ -137,6 +144,7 @@ struct State {
     tokens: Option<Tokens>,
     numbers: Numbers,
     buffers: Buffers,
+    ledger: Option<Ledger>,
     connect_ids: AtomicI64,
 }
 
@@ -160,7 +168,8 @@ impl State {
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Running, MemberError> {
     let tasks = Tasks::new(shutdown.clone());
     let numbers = Numbers::default();
-    let client = client(&config)?;
+    let ledger = Ledger::wished(config.ledger_file.as_deref(), &config.server_id, &clock)?;
+    let client = client(&config)?.map(|client| client.recording(ledger.as_ref()));
     let tokens = config.agent_tokens.as_ref().zip(client.clone()).map(|(wanted, client)| Tokens::new(client, wanted));
     let counts =
         BackendCounts { first: numbers.ready_backend_connections.clone(), each: numbers.ready_backends.clone() };
@@ -172,6 +181,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         tasks: tasks.clone(),
         numbers,
         buffers: Buffers::default(),
+        ledger,
         connect_ids: AtomicI64::new(1),
     });
     let served = serve(&state);
@@ -186,6 +196,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
     let task = tokio::spawn(async move {
         let grace = state.config.graceful_shutdown;
         tasks.run(grace).await;
+        if let Some(ledger) = &state.ledger {
+            ledger.flush();
+        }
         Ok(())
     });
     Ok(Running { addresses, task })

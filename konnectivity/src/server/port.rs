@@ -1,6 +1,6 @@
 //! A TLS port of the server: who connects proves itself, or is turned away.
 
-use super::State;
+use super::{PATH, State};
 use crate::TlsFiles;
 use crate::tls::Reloaded;
 use bytes::Bytes;
@@ -9,8 +9,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_konnectivity_client::link;
+use tinyplane_wire::identity::subject::Subject;
 use tinyplane_wire::identity::tls::{self, ClientAuth, TlsLimits};
-use tinyplane_wire::net::{Accepted, Sources, bind};
+use tinyplane_wire::ledger::{Entry, Recorded};
+use tinyplane_wire::net::{Sources, bind};
 use tinyplane_wire::process::MemberError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -39,7 +41,7 @@ pub(super) struct Port<'a> {
 pub(super) fn listen<F>(
     state: &Arc<State>,
     port: Port<'_>,
-    serve: impl Fn(Arc<State>, TlsStream<TcpStream>, SocketAddr) -> F + Copy + Send + 'static,
+    serve: impl Fn(Arc<State>, TlsStream<Recorded<TcpStream>>, SocketAddr) -> F + Copy + Send + 'static,
 ) -> Result<SocketAddr, MemberError>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -49,14 +51,21 @@ where
     let tls = Reloaded::open(files.clone(), move |files| server_tls(files, alpn, &limits))?;
     let bound = bind(at, Sources::any())
         .map_err(|source| MemberError::because(format!("the {peers} address {at} can't be bound"), source))?;
+    let known = Entry { path: Some(PATH), tunnel: Some(state.config.server_id.clone()), ..Entry::default() };
+    let listener = bound.listener.recording(state.ledger.as_ref(), known);
+    let verifies = files.authority.is_some();
     let (shared, room) = (Arc::clone(state), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     state.tasks.spawn_acceptor(async move {
         while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-            let Accepted { stream, peer } = bound.listener.accept().await;
+            let accepted = listener.accept().await;
+            let peer = accepted.peer;
             let (state, tls) = (Arc::clone(&shared), TlsAcceptor::from(tls.now()));
             shared.tasks.spawn(async move {
-                match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => serve(state, stream, peer).await,
+                match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.recorded())).await {
+                    Ok(Ok(mut stream)) => {
+                        note(&mut stream, verifies);
+                        serve(state, stream, peer).await;
+                    }
                     Ok(Err(error)) => tracing::info!(%peer, %error, "refused one of the {peers}s"),
                     Err(_) => tracing::info!(%peer, "one of the {peers}s did not finish its TLS handshake in time"),
                 }
@@ -65,6 +74,16 @@ where
         }
     });
     Ok(bound.address)
+}
+
+/// Tells the ledger what the handshake told.
+fn note(stream: &mut TlsStream<Recorded<TcpStream>>, verifies: bool) {
+    let (carrier, connection) = stream.get_mut();
+    if let Some(hop) = carrier.hop() {
+        let leaf = connection.peer_certificates().and_then(|chain| chain.first());
+        let name = leaf.and_then(Subject::of).map(|subject| subject.common_name);
+        hop.speaks(tls::told(connection, verifies), name);
+    }
 }
 
 /// Begins HTTP/2 with a peer; nothing with one that sends no preface in time.

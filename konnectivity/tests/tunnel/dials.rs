@@ -112,7 +112,7 @@ async fn a_dial_that_is_given_up_is_taken_back_and_its_late_answer_closed(setup:
     server.shows("server_pending_backend_dials", 0).await;
     server.shows("server_dial_failure_count{reason=\"frontend_close\"}", 1).await;
     // Upstream's agents take no notice, and connect.
-    agent.say(Packet::DialResponse(DialResponse { error: String::new(), connect_id: 5, random }));
+    agent.say(Packet::DialResponse(DialResponse::made(random, 5)));
     let close = Packet::CloseRequest(CloseRequest { connect_id: 5 });
     assert_eq!(agent.hears().await, Some(close));
     drop(agent);

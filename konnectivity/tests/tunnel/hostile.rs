@@ -81,7 +81,7 @@ async fn an_answer_is_taken_once_and_a_number_given_once() {
     let (rig, server, _honest, mut agent) = beside_an_honest_agent("twice").await;
     let to = theirs().to_string();
     let mut frontend = Peer::frontend(&rig).await;
-    let answer = |connect_id, random| Packet::DialResponse(DialResponse { error: String::new(), connect_id, random });
+    let answer = |connect_id, random| Packet::DialResponse(DialResponse::made(random, connect_id));
     let (dialled, ()) = tokio::join!(frontend.dials(&to), async {
         let random = agent.hears_dial().await.random;
         agent.say(answer(1, random));
@@ -257,7 +257,7 @@ async fn frontends_that_lie_lose_their_own_connection_only() {
     let mut frontend = Peer::frontend(&rig).await;
     let connect_id = frontend.dials(&to.to_string()).await.unwrap();
     frontend.say(Packet::Drain);
-    frontend.say(Packet::DialResponse(DialResponse { error: String::new(), connect_id, random: 7 }));
+    frontend.say(Packet::DialResponse(DialResponse::made(7, connect_id)));
     frontend.say_bytes(connect_id, "still mine".into()).await;
     assert_eq!(frontend.hears().await, Some(data(connect_id, "still mine")));
     server.shows("server_ready_backend_connections", 1).await;
@@ -271,7 +271,7 @@ async fn an_agent_that_floods_what_nobody_has_is_only_told_to_stop() {
     let mut honest = open(&*dial, echo()).await;
     let mut liar = Peer::agent(&rig, "liar").await;
     for _ in 0..2 {
-        let answer = DialResponse { error: String::new(), connect_id: 1, random: 42 };
+        let answer = DialResponse::made(42, 1);
         liar.say(Packet::DialResponse(answer));
         assert_eq!(liar.hears().await, Some(Packet::CloseRequest(CloseRequest { connect_id: 1 })));
     }

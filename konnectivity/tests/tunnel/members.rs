@@ -191,7 +191,7 @@ async fn upstreams_agent_is_served_in_its_own_words() {
         let mut frontend = Peer::frontend(&rig).await;
         let (dialled, ()) = tokio::join!(frontend.dials(&address), async {
             let random = agent.hears_dial().await.random;
-            agent.say(Packet::DialResponse(DialResponse { error: "no way".into(), connect_id: 0, random }));
+            agent.say(Packet::DialResponse(DialResponse::refused(random, "no way".into())));
         });
         assert_eq!(dialled, Err("no way".into()));
         // A close by the frontend reaches the agent behind the data.

@@ -124,7 +124,7 @@ impl Peer {
     /// Takes a dial and answers it.
     pub(crate) async fn takes_dial(&mut self, connect_id: i64) {
         let random = self.hears_dial().await.random;
-        self.say(Packet::DialResponse(DialResponse { error: String::new(), connect_id, random }));
+        self.say(Packet::DialResponse(DialResponse::made(random, connect_id)));
     }
 
     /// Dials, and gives the connection's number or the error.

@@ -166,6 +166,7 @@ impl Rig {
             graceful_shutdown: Duration::ZERO,
             overflow: Overflow::CloseSlow,
             plain: false,
+            ledger_file: None,
         };
         change(&mut config);
         let shutdown = Shutdown::new();
@@ -218,6 +219,7 @@ impl Rig {
             cluster_net: ClusterNet::default(),
             overflow: Overflow::CloseSlow,
             plain: self.setup.plain_agent,
+            ledger_file: None,
         }
     }
 

@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tinyplane_wire::ledger::{Entry, Recorded};
 use tinyplane_wire::net::{Listener, TcpDial, port_alias};
 use tokio::net::TcpStream;
 
@@ -101,10 +102,20 @@ impl Network {
     }
 
     /// Connects from the node itself, as probes do.
-    pub(crate) async fn dial_from_node(&self, uid: &str, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-        let dial =
-            TcpDial::from(Some(self.node.address())).with_timeout(timeout).in_cluster(self.node.cluster.net.clone());
-        dial.connect(self.node.cluster.real(self.real(uid, to))).await
+    pub(crate) async fn dial_from_node(
+        &self,
+        uid: &str,
+        to: SocketAddr,
+        timeout: Duration,
+    ) -> io::Result<Recorded<TcpStream>> {
+        let cluster = &self.node.cluster;
+        let dial = TcpDial::from(Some(self.node.address())).with_timeout(timeout).in_cluster(cluster.net.clone());
+        dial.connect_recorded(cluster.real(self.real(uid, to)), cluster.ledger.as_ref(), self.here()).await
+    }
+
+    /// What the ledger says of hops that begin or end on this node.
+    fn here(&self) -> Entry {
+        Entry { node: Some(self.node.config.name.clone()), ..Entry::default() }
     }
 
     /// Where a pod's port really is.
@@ -135,7 +146,7 @@ impl Network {
 #[async_trait]
 impl PodNetwork for Network {
     async fn listen(&self, pod: &SandboxSpec, port: u16) -> io::Result<OpenPort> {
-        let bound = self.node.cluster.listen(SocketAddr::new(pod.pod_ip, port))?;
+        let bound = self.node.cluster.listen(SocketAddr::new(pod.pod_ip, port), self.here())?;
         self.note(pod, port, bound.address.port());
         Ok(OpenPort { address: bound.address, listener: Box::new(Accepting(bound.listener)) })
     }
@@ -143,8 +154,8 @@ impl PodNetwork for Network {
     async fn dial(&self, pod: &SandboxSpec, to: SocketAddr) -> io::Result<Box<dyn Duplex>> {
         let dial = TcpDial::from(Some(pod.pod_ip)).in_cluster(self.node.cluster.net.clone());
         let to = if to.ip() == pod.pod_ip || to.ip().is_unspecified() { self.real(&pod.uid, to) } else { to };
-        let to = self.node.cluster.real(to);
-        Ok(Box::new(dial.connect(to).await?))
+        let cluster = &self.node.cluster;
+        Ok(Box::new(dial.connect_recorded(cluster.real(to), cluster.ledger.as_ref(), self.here()).await?))
     }
 
     async fn resolve(&self, pod: &SandboxSpec, name: &str) -> io::Result<Vec<IpAddr>> {
@@ -158,7 +169,8 @@ struct Accepting(Listener);
 impl PortListener for Accepting {
     async fn accept(&mut self) -> io::Result<(Box<dyn Duplex>, SocketAddr)> {
         let accepted = self.0.accept().await;
-        Ok((Box::new(accepted.stream), accepted.peer))
+        let peer = accepted.peer;
+        Ok((Box::new(accepted.recorded()), peer))
     }
 }
 

@@ -5,13 +5,29 @@ use futures_util::Stream;
 use std::fmt;
 use std::pin::Pin;
 use std::time::SystemTime;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tinyplane_wire::ledger::{Open, Recorded};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::client::TlsStream;
 
 /// A connection, whatever carries it.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Its line in the ledger, where it has one.
+    fn hop(&mut self) -> Option<&mut Open> {
+        None
+    }
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl Duplex for DuplexStream {}
+
+impl Duplex for TlsStream<Box<dyn Duplex>> {}
+
+impl Duplex for Recorded<TcpStream> {
+    fn hop(&mut self) -> Option<&mut Open> {
+        Self::hop(self)
+    }
+}
 
 /// Bytes that a program reads.
 pub type Input = Box<dyn AsyncRead + Send + Unpin>;

@@ -120,15 +120,22 @@ impl Auth {
         Err(Denied { code: StatusCode::FORBIDDEN, text: about("Forbidden") })
     }
 
-    fn by_certificate(&self, chain: &[CertificateDer<'_>]) -> Option<User> {
-        let (roots, leaf) = (self.roots.as_ref()?, chain.first()?);
+    /// Whether a client's certificate is of the authority that counts here.
+    pub(super) fn believes(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let Some(roots) = self.roots.as_ref().filter(|_| !chain.is_empty()) else { return false };
         let now = u64::try_from(self.clock.unix_seconds()).unwrap_or_default();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
-        if let Err(error) = tls::judge_client(roots, chain, now) {
-            tracing::debug!(%error, node = %self.node, "a client certificate is not believed");
-            return None;
+        match tls::judge_client(roots, chain, now) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, node = %self.node, "a client certificate is not believed");
+                false
+            }
         }
-        let subject = Subject::of(leaf)?;
+    }
+
+    fn by_certificate(&self, chain: &[CertificateDer<'_>]) -> Option<User> {
+        let subject = Subject::of(chain.first().filter(|_| self.believes(chain))?)?;
         Some(User { name: subject.common_name, groups: subject.organizations, ..User::default() })
     }
 

@@ -34,7 +34,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::identity::tls::TlsError;
+use tinyplane_wire::identity::subject::Subject;
+use tinyplane_wire::identity::tls::{self, TlsError};
+use tinyplane_wire::ledger::Recorded;
 use tinyplane_wire::net::{Bound, FirstCall, Listener};
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
@@ -117,7 +119,7 @@ async fn accept(server: &Arc<Server>, listener: &Listener) {
         tokio::spawn(async move {
             let shutdown = server.endpoints.shutdown.clone();
             tokio::select! {
-                () = server.serve_connection(accepted.stream) => {}
+                () = server.serve_connection(accepted.recorded()) => {}
                 () = shutdown.cancelled() => {}
             }
         });
@@ -125,15 +127,20 @@ async fn accept(server: &Arc<Server>, listener: &Listener) {
 }
 
 impl Server {
-    async fn serve_connection(self: Arc<Self>, stream: TcpStream) {
+    async fn serve_connection(self: Arc<Self>, stream: Recorded<TcpStream>) {
         let handshake = tokio::time::timeout(Duration::from_secs(HANDSHAKE_SECONDS_MAX), self.acceptor.accept(stream));
-        let stream = match handshake.await {
+        let mut stream = match handshake.await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
         let chain: Arc<[CertificateDer<'static>]> = chain.into();
+        let (carrier, connection) = stream.get_mut();
+        if let Some(hop) = carrier.hop() {
+            let told = tls::told(connection, self.auth.believes(&chain));
+            hop.speaks(told, chain.first().and_then(Subject::of).map(|subject| subject.common_name));
+        }
         let first_call = FirstCall::default();
         let calls = first_call.clone();
         let service = service_fn(move |request| {

@@ -3,10 +3,12 @@
 use super::plan::Port;
 use crate::tasks::Tasks;
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tinyplane_wire::net::{Bound, TcpDial, port_alias};
+use tinyplane_wire::ledger::{Entry, Ledger, Recorded};
+use tinyplane_wire::net::{Accepted, Bound, TcpDial, port_alias};
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -56,6 +58,20 @@ impl Balance {
     }
 }
 
+/// How endpoints are reached. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) dial: TcpDial,
+    pub(super) ledger: Option<Ledger>,
+}
+
+impl Way {
+    /// Connects; the ledger says which of its hops goes on by that.
+    async fn reach(&self, backend: SocketAddr, after: Option<String>) -> io::Result<Recorded<TcpStream>> {
+        self.dial.connect_recorded(backend, self.ledger.as_ref(), Entry { after, ..Entry::default() }).await
+    }
+}
+
 /// Listens until it is dropped; connections that are open then go on.
 #[derive(Debug)]
 pub(super) struct Forwarder {
@@ -66,20 +82,20 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(super) fn listen(port: Port, bound: Bound, dial: TcpDial, tasks: &Tasks) -> Self {
+    pub(super) fn listen(port: Port, bound: Bound, way: Way, tasks: &Tasks) -> Self {
         let balance = Balance { backends: port.backends, turn: 0, affinity: port.affinity, clients: HashMap::new() };
         let balance = Arc::new(Mutex::new(balance));
         let (ends, real) = (Shutdown::new(), bound.address);
         let ended = ends.clone();
         let (shared, spawner) = (Arc::clone(&balance), tasks.clone());
-        let dial = dial.with_timeout(Duration::from_secs(DIAL_SECONDS_MAX));
+        let way = Way { dial: way.dial.with_timeout(Duration::from_secs(DIAL_SECONDS_MAX)), ..way };
         tasks.spawn(async move {
             loop {
                 let accepted = tokio::select! {
                     () = ended.cancelled() => return,
                     accepted = bound.listener.accept() => accepted,
                 };
-                spawner.spawn(forward(accepted.stream, accepted.peer, Arc::clone(&shared), dial.clone()));
+                spawner.spawn(forward(accepted, Arc::clone(&shared), way.clone()));
             }
         });
         Self { balance, at: port.at, real, _ends: ends.drop_guard() }
@@ -98,11 +114,14 @@ impl Forwarder {
     }
 }
 
-async fn forward(mut client: TcpStream, peer: SocketAddr, balance: Arc<Mutex<Balance>>, dial: TcpDial) {
+async fn forward(accepted: Accepted, balance: Arc<Mutex<Balance>>, way: Way) {
+    let peer = accepted.peer;
+    let after = accepted.hop.as_ref().map(|hop| hop.entry.id.clone());
+    let mut client = accepted.recorded();
     for _ in 0..TRIES_MAX {
         let picked = balance.lock().unwrap_or_else(PoisonError::into_inner).pick(peer.ip(), Instant::now());
         let Some(backend) = picked else { return };
-        match dial.connect(backend).await {
+        match way.reach(backend, after.clone()).await {
             Ok(mut stream) => {
                 if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut stream).await {
                     tracing::debug!(%peer, %backend, %error, "a forwarded connection broke");
@@ -156,9 +175,9 @@ mod tests {
         // The first endpoint is gone already: nobody listens on the port that was reserved for it.
         let gone = address("127.87.0.3:1");
         let port = Port { at: address("127.87.0.2:0"), backends: vec![gone, backend.address], affinity: None };
-        let dial = TcpDial::from("127.87.0.4".parse().ok());
+        let way = Way { dial: TcpDial::from("127.87.0.4".parse().ok()), ledger: None };
         let bound = bind(port.at, Sources::any()).unwrap();
-        let forwarder = Forwarder::listen(port, bound, dial, &tasks);
+        let forwarder = Forwarder::listen(port, bound, way, &tasks);
         let mut client = TcpDial::from("127.87.0.5".parse().ok()).connect(forwarder.real).await.unwrap();
         client.write_all(b"hello").await.unwrap();
         client.shutdown().await.unwrap();

@@ -10,12 +10,13 @@ mod plan;
 use crate::cluster::{Cluster, service_of};
 use crate::node::{EventType, Recorder, Regarding};
 use crate::tasks::Tasks;
-use listener::Forwarder;
+use listener::{Forwarder, Way};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tinyplane_wire::client::WorkQueue;
+use tinyplane_wire::ledger::Entry;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::net::TcpDial;
 
@@ -68,9 +69,10 @@ impl ServiceProxy {
                 continue;
             }
             let at = port.at;
-            match self.cluster.listen(at) {
+            match self.cluster.listen(at, Entry::default()) {
                 Ok(bound) => {
-                    let forwarder = Forwarder::listen(port, bound, self.dial.clone(), &self.tasks);
+                    let way = Way { dial: self.dial.clone(), ledger: self.cluster.ledger.clone() };
+                    let forwarder = Forwarder::listen(port, bound, way, &self.tasks);
                     if let Some(real) = forwarder.moved() {
                         failed =
                             Some(format!("{at} is taken by somebody else; the Service is served on port {real} of it"));

@@ -1,10 +1,12 @@
-//! Figures of a whole cluster: `cargo bench -p tinyplane --bench cluster`, with `-- starts` or `-- api` a part of them.
+//! Figures of a whole cluster: `cargo bench -p tinyplane --bench cluster`, with `-- starts`, `-- api` or
+//! `-- ledger` a part of them.
 //! Prints figures, asserts none.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod api;
 mod figures;
+mod ledger;
 mod starts;
 
 #[tokio::main]
@@ -16,5 +18,8 @@ async fn main() {
     }
     if wants("api") {
         api::run().await;
+    }
+    if wants("ledger") {
+        ledger::run().await;
     }
 }

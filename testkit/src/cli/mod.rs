@@ -4,6 +4,7 @@ mod control;
 mod fault;
 mod member;
 mod options;
+mod paths;
 mod progress;
 mod relay;
 mod run;
@@ -43,6 +44,8 @@ enum Command {
     Secure(control::SecureArguments),
     /// Hurt the links of a running cluster that was started with --links, and heal them
     Fault(fault::Arguments),
+    /// Print which path each request took, in a cluster that was started with --ledger
+    Paths(paths::Arguments),
     #[command(flatten)]
     Member(Box<member::Command>),
 }
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Logs(arguments) => in_runtime(control::logs(arguments)),
         Command::Secure(arguments) => in_runtime(control::secure(arguments)),
         Command::Fault(arguments) => in_runtime(fault::run(arguments)),
+        Command::Paths(arguments) => in_runtime(paths::run(arguments)),
     };
     match outcome {
         Ok(code) => code,

@@ -45,6 +45,9 @@ pub(super) struct Options {
     /// Write the kubeconfig into this file as well
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// Write down which path each request takes, for `tinyplane paths`
+    #[arg(long)]
+    ledger: bool,
     /// Verbosity of the members' logs
     #[arg(short, long = "verbosity", value_name = "N", default_value_t = 1)]
     v: u8,
@@ -58,7 +61,8 @@ impl Options {
             .runner(RunnerChoice::ProcessesOf(this))
             .restart(!self.no_restart)
             .verbosity(self.v)
-            .links(self.links);
+            .links(self.links)
+            .ledger(self.ledger);
         if let Some(nodes) = self.nodes {
             builder = builder.nodes(nodes);
         }

@@ -202,7 +202,7 @@ impl Builder {
         self
     }
 
-    /// Writes down each connection to a node, a pod or a Service, for [`Cluster::ledger`].
+    /// Lets every member write down the hops that begin or end there, for [`Cluster::ledger`].
     #[must_use]
     pub fn ledger(mut self, keep: bool) -> Self {
         self.ledger = keep;

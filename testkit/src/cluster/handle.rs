@@ -12,10 +12,10 @@ use crate::client::Admin;
 use crate::fault::{Fault, Injected};
 #[cfg(feature = "cli")]
 use crate::fault::{Order, Outcome};
+use crate::ledger::Ledger;
 use crate::relay::Link;
 use crate::runner::{
-    EGRESS_FILE, Event, KUBELET_LEDGER, Kept, NODES_FILE, Observer, Runner, Spec, Start, egress_configuration,
-    nodes_file,
+    EGRESS_FILE, Event, Kept, LEDGERS, NODES_FILE, Observer, Runner, Spec, Start, egress_configuration, nodes_file,
 };
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -25,7 +25,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tinyplane_wire::ledger::{Hop, Ledger};
 use tinyplane_wire::process::{MemberError, Shutdown};
 
 /// Longest wait for a member that was asked to end, before it is killed.
@@ -75,6 +74,7 @@ pub struct Cluster {
     relays: Option<Links>,
     /// Whether every link is relayed.
     links: bool,
+    keeps_ledger: bool,
     _lease: Lease,
 }
 
@@ -101,6 +101,7 @@ impl Cluster {
             folder: with.folder,
             relays,
             links: with.links,
+            keeps_ledger: with.ledger,
             _lease: with.lease,
         };
         let ready = tokio::select! {
@@ -152,13 +153,15 @@ impl Cluster {
         self.folder.log(&member.to_string())
     }
 
-    /// Every connection that nodes, pods and Services have met so far, in order. Needs [`Builder::ledger`].
+    /// What all members have written down of the hops that requests took. Needs [`Builder::ledger`].
     ///
     /// # Errors
-    /// When no ledger was wished, or it can't be read.
-    pub fn ledger(&self) -> Result<Vec<Hop>, ClusterError> {
-        let file = self.folder.file(KUBELET_LEDGER);
-        Ledger::read(&file).map_err(|e| MemberError::because(format!("{} can't be read", file.display()), e).into())
+    /// When no ledger was wished.
+    pub fn ledger(&self) -> Result<Ledger, ClusterError> {
+        match self.keeps_ledger {
+            true => Ok(Ledger::of(self.folder.file(LEDGERS))),
+            false => Err(ClusterError::Wish("this cluster keeps no ledger: wish for one before it starts".into())),
+        }
     }
 
     /// How long it took until all was ready.

@@ -124,7 +124,7 @@ impl Opened {
     async fn accept(&self) -> (Box<dyn End>, Ends) {
         match &self.listener {
             AnyListener::Tcp(listener) => {
-                let Accepted { stream, peer } = listener.accept().await;
+                let Accepted { stream, peer, .. } = listener.accept().await;
                 let dialled = stream.local_addr().unwrap_or(listener.address()).ip();
                 (Box::new(stream), Ends { peer: Some(peer.ip()), dialled: dialled.to_string() })
             }

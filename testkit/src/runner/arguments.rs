@@ -12,6 +12,9 @@ pub(super) fn of(spec: &Spec) -> Vec<String> {
     if spec.verbosity > 0 {
         line.flag("v", spec.verbosity);
     }
+    if let Some(file) = spec.ledger_file() {
+        line.file("ledger-file", &file);
+    }
     match spec.member {
         Member::Apiserver => apiserver(spec, &mut line),
         Member::Controllers => controllers(spec, &mut line),
@@ -135,9 +138,6 @@ fn kubelet(spec: &Spec, line: &mut Line) {
     }
     if plan.has_ssh() {
         line.file("ssh-authorized-keys-file", &folder.pki(&format!("{SSH_KEY}.pub")));
-    }
-    if let Some(file) = spec.kubelet_ledger() {
-        line.file("ledger-file", &file);
     }
 }
 

@@ -33,6 +33,7 @@ fn controllers(spec: &Spec) -> tinyplane_controllers::Config {
         node_monitor_grace_period: spec.node_monitor_grace_period,
         source_address: Some(spec.plan.address(Member::Controllers).into()),
         cluster_net: spec.plan.division().cluster_net(),
+        ledger_file: spec.ledger_file(),
         ..tinyplane_controllers::Config::new(spec.folder.kubeconfig("controllers"))
     }
 }
@@ -57,7 +58,7 @@ fn nodes(spec: &Spec) -> kubelet::Config {
     config.ssh_authorized_keys_file = plan.has_ssh().then(|| folder.pki(&format!("{SSH_KEY}.pub")));
     config.client_ca_file = Some(folder.pki("ca.crt"));
     config.cluster_dns = vec![plan.dns_service().into()];
-    config.ledger_file = spec.kubelet_ledger();
+    config.ledger_file = spec.ledger_file();
     config.proxy_kubeconfig = Some(folder.kubeconfig("kube-proxy"));
     config
 }
@@ -91,6 +92,7 @@ fn konnectivity_server(spec: &Spec) -> server::Config {
         graceful_shutdown: Duration::ZERO,
         overflow: Overflow::default(),
         plain: false,
+        ledger_file: spec.ledger_file(),
     }
 }
 
@@ -116,6 +118,7 @@ fn konnectivity_agent(spec: &Spec) -> agent::Config {
         cluster_net: spec.cluster_net_by_relay(),
         overflow: Overflow::default(),
         plain: false,
+        ledger_file: spec.ledger_file(),
     }
 }
 
@@ -162,6 +165,7 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
         compaction_interval: spec.compaction_interval,
         cluster_net: spec.cluster_net_by_relay(),
         source_address: Some(address),
+        ledger_file: spec.ledger_file(),
         audit: None,
         request_limits: Default::default(),
         request_timeout: Duration::from_secs(60),

@@ -28,8 +28,8 @@ use std::time::Duration;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::{MemberError, ReadyLine, Shutdown};
 
-/// Name of the kubelet's ledger in a cluster's folder.
-pub(crate) const KUBELET_LEDGER: &str = "ledger/kubelet.jsonl";
+/// The folder of the members' ledgers, a file each, in a cluster's folder.
+pub(crate) const LEDGERS: &str = "ledger";
 
 /// What a member is started from.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Spec {
     /// Where members find each other.
     pub(crate) ports: Ports,
     pub(crate) verbosity: u8,
-    /// Whether it is written down who connects to whom.
+    /// Whether members write down their hops.
     pub(crate) ledger: bool,
     /// Whether relays have the addresses that others are told.
     pub(crate) links: bool,
@@ -57,9 +57,9 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// Where the kubelet writes down who connects to nodes, pods and Services.
-    pub(crate) fn kubelet_ledger(&self) -> Option<PathBuf> {
-        self.ledger.then(|| self.folder.file(KUBELET_LEDGER))
+    /// Where the member writes down its hops.
+    pub(crate) fn ledger_file(&self) -> Option<PathBuf> {
+        self.ledger.then(|| self.folder.file(LEDGERS).join(format!("{}.jsonl", self.member)))
     }
 
     /// The socket on which a Konnectivity server takes the API server's requests.

@@ -18,6 +18,7 @@ mod links;
 mod middle;
 mod neighbours;
 mod openssh;
+mod paths;
 mod pods;
 mod quotas;
 mod rest;

@@ -1,11 +1,12 @@
 //! SSH tunnels: that nothing else reaches a node, that they come back, and that real OpenSSH is at home on either side.
 
+use crate::isolation::{Came, came};
 use crate::openssh::{self, Sshd, client};
 use crate::scene::{Kubectl, PATIENCE, end, wishes};
 use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::time::Instant;
-use tinyplane::{Cluster, Egress, Hop, Member, Outcome, Storage};
+use tinyplane::{Cluster, Egress, Member, Outcome, Storage};
 use tinyplane_wire::net::TcpDial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -42,8 +43,8 @@ async fn of_a_node_behind_ssh_only_its_ssh_port_takes_the_control_plane() {
     works(&kubectl, "node-1");
     let (net, server) = (cluster.plan().division().cluster_net(), cluster.plan().address(Member::Apiserver).into());
     let (ssh, kubelet) = (listener(&cluster, "ssh/node-1"), listener(&cluster, "kubelet/node-1"));
-    let strange = |hop: &&Hop| !net.excepts(hop.peer.ip());
-    let hops = cluster.ledger().expect("the ledger is there");
+    let strange = |hop: &&Came| !net.excepts(hop.peer.ip());
+    let hops = came(&cluster);
     assert!(hops.iter().filter(strange).all(|hop| hop.listener == ssh && hop.peer.ip() == server), "{hops:?}");
     assert!(hops.iter().any(|hop| hop.listener == ssh && hop.outcome == Outcome::Accepted));
     // What the tunnel brings comes from the node itself.
@@ -61,7 +62,7 @@ async fn of_a_node_behind_ssh_only_its_ssh_port_takes_the_control_plane() {
         let answer = asked.await;
         assert!(answer.as_ref().map_or(true, Vec::is_empty), "{at} answered the control plane: {answer:?}");
     }
-    let hops = cluster.ledger().expect("the ledger is there");
+    let hops = came(&cluster);
     let let_in = hops.iter().filter(strange).filter(|hop| hop.outcome == Outcome::Accepted);
     assert!(let_in.clone().all(|hop| hop.listener == ssh), "{:?}", let_in.collect::<Vec<_>>());
     end(cluster).await;

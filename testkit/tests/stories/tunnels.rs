@@ -147,6 +147,7 @@ async fn server_of(cluster: &Cluster, at: IpAddr, socket: &Path, shutdown: &Shut
         graceful_shutdown: Duration::ZERO,
         overflow: Overflow::CloseSlow,
         plain: false,
+        ledger_file: None,
     };
     server::start(config, Clock::system(), shutdown.clone()).await.expect("the server starts")
 }
@@ -177,6 +178,7 @@ fn agent_of(cluster: &Cluster, server: SocketAddr, at: IpAddr, token: &Path) -> 
         cluster_net: ClusterNet::default(),
         overflow: Overflow::CloseSlow,
         plain: false,
+        ledger_file: None,
     }
 }
 

@@ -136,10 +136,11 @@ impl Connection {
     }
 
     /// Has the node connect to an address. Whoever gives this up in between must not use the connection again.
-    pub(super) async fn forward(&self, host: &str, port: u16) -> Result<Forwarded, Failed> {
+    /// In place of the originator's address, which nobody asks for, the node is told `number`: what both ends call the dial.
+    pub(super) async fn forward(&self, number: i64, host: &str, port: u16) -> Result<Forwarded, Failed> {
         let (tell, mut heard) = mpsc::channel(PACKETS_WAITING_MAX);
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(Listener { channel: None, tell });
-        let open = self.handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0);
+        let open = self.handle.channel_open_direct_tcpip(host, port.into(), number.to_string(), 0);
         let broken = |kind, told: String| Failed::Broken(io::Error::new(kind, told));
         match tokio::time::timeout(FORWARD_TIMEOUT, open).await {
             Ok(Ok(channel)) => {

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::net::{Dial, Stream, TcpDial};
+use tinyplane_wire::net::{Dial, Dialled, Stream, TcpDial, Way};
 use tinyplane_wire::process::Shutdown;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::{Condition, Tunnel};
@@ -214,6 +214,12 @@ impl Tunnels {
 #[async_trait]
 impl Dial for Tunnels {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
-        self.pick(host)?.dial(host, port).await
+        Ok(self.dial_as(rand::random(), host, port).await?.stream)
+    }
+
+    async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
+        let tunnel = self.pick(host)?;
+        let stream = tunnel.dial(number, host, port).await?;
+        Ok(Dialled { stream, way: Way { tunnel: Some(tunnel.place.host.clone()), ..Way::default() } })
     }
 }

@@ -130,13 +130,13 @@ impl Tunnel {
     }
 
     /// Connects to an address through the node.
-    pub(super) async fn dial(self: &Arc<Self>, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+    pub(super) async fn dial(self: &Arc<Self>, number: i64, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
         // The first attempt is under way: it decides for all who wait.
         if self.condition.subscribe().wait_for(|condition| *condition != Condition::Opening).await.is_err() {
             return Err(io::ErrorKind::NotConnected.into());
         }
         while let Some(connection) = self.idle() {
-            match self.forward(connection, host, port).await {
+            match self.forward(connection, number, host, port).await {
                 Ok(stream) => return Ok(stream),
                 Err(Failed::Refused(error)) => return Err(error),
                 Err(Failed::Broken(error)) => {
@@ -145,7 +145,7 @@ impl Tunnel {
             }
         }
         let connection = self.open().await.map_err(|error| io::Error::other(error.to_string()))?;
-        self.forward(connection, host, port).await.map_err(|failed| match failed {
+        self.forward(connection, number, host, port).await.map_err(|failed| match failed {
             Failed::Refused(error) | Failed::Broken(error) => error,
         })
     }
@@ -181,10 +181,11 @@ impl Tunnel {
     async fn forward(
         self: &Arc<Self>,
         connection: Connection,
+        number: i64,
         host: &str,
         port: u16,
     ) -> Result<Box<dyn Stream>, Failed> {
-        match connection.forward(host, port).await {
+        match connection.forward(number, host, port).await {
             Ok(forwarded) => Ok(Box::new(TunnelStream::new(forwarded, connection, Arc::clone(self)))),
             Err(Failed::Refused(error)) => {
                 self.take_back(connection);
@@ -250,6 +251,6 @@ pub(super) struct Through(pub(super) Arc<Tunnel>);
 #[async_trait]
 impl Dial for Through {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
-        self.0.dial(host, port).await
+        self.0.dial(rand::random(), host, port).await
     }
 }

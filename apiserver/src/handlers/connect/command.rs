@@ -3,7 +3,7 @@
 //! Our kubelets speak every protocol that clients speak, SPDY and WebSockets alike, so nothing is translated here.
 
 use super::headers::inward;
-use super::{ConnectContext, container, core, node_of, only, unforeseen};
+use super::{ConnectContext, container, core, node_of, only, to_kubelet, unforeseen};
 use crate::authz::{Attributes, Permitted};
 use crate::egress::Target;
 use crate::request::{Call, Query};
@@ -45,7 +45,7 @@ pub(super) async fn serve(
     }
     let target = context.nodes.target(&node).map_err(|e| unforeseen(&e))?;
     let onward = onward(call, &target, &path, &query)?;
-    let backend = context.nodes.connect(&target, false).await;
+    let backend = context.nodes.connect(&to_kubelet(call, &node), &target, false).await;
     let backend =
         backend.map_err(|error| Status::failure(Reason::Unknown, format!("error dialing backend: {error}")))?;
     upgrade(request, backend, onward, context.shutdown.clone()).await

@@ -1,6 +1,6 @@
 //! `pods/log`: a container's log from its kubelet, passed on as it comes.
 
-use super::{ConnectContext, container, core, node_of, only, unforeseen};
+use super::{ConnectContext, container, core, node_of, only, to_kubelet, unforeseen};
 use crate::authz::Permitted;
 use crate::request::Call;
 use crate::streaming::send;
@@ -41,7 +41,8 @@ pub(super) async fn serve(
     let path = format!("/containerLogs/{}/{name}/{container}{mark}{query}", namespace.unwrap_or_default());
     let failed =
         |why: String| Status::failure(Reason::Unknown, format!("Get \"https://{}{path}\": {why}", target.authority()));
-    let connected = context.nodes.connect(&target, options.insecure_skip_tls_verify_backend).await;
+    let errand = to_kubelet(call, &node);
+    let connected = context.nodes.connect(&errand, &target, options.insecure_skip_tls_verify_backend).await;
     let backend = connected.map_err(|error| failed(error.to_string()))?;
     let request = Request::get(&path).header(HOST, target.authority()).body(Body::empty());
     let request = request.map_err(|error| Status::bad_request(error.to_string()))?;

@@ -12,7 +12,7 @@ mod service;
 mod tests;
 
 use crate::authz::Permitted;
-use crate::egress::{NodeError, Nodes};
+use crate::egress::{Errand, NodeError, Nodes};
 use crate::request::Call;
 use async_trait::async_trait;
 use axum::body::Body;
@@ -20,7 +20,8 @@ use http::{Method, Request, Response};
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvr;
-use tinyplane_wire::net::{ClusterNet, Dial};
+use tinyplane_wire::meta::Meta;
+use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Reason, Status};
 
@@ -39,10 +40,8 @@ pub trait Lookup: Send + Sync + 'static {
 pub struct ConnectContext {
     /// Reads the objects that a path names.
     pub lookup: Arc<dyn Lookup>,
-    /// Reaches kubelets.
+    /// Reaches kubelets, pods, and nodes' other ports.
     pub nodes: Arc<Nodes>,
-    /// Reaches pods, and nodes' other ports.
-    pub cluster: Arc<dyn Dial>,
     /// The cluster's own addresses, which proxies may reach although they are loopback.
     pub cluster_net: ClusterNet,
     /// Ends what is being carried.
@@ -89,6 +88,11 @@ fn only(call: &Call, methods: &[Method]) -> status::Result<()> {
         return Ok(());
     }
     Err(Status::failure(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource"))
+}
+
+/// What a connection to a kubelet is made for.
+fn to_kubelet<'a>(call: &'a Call, node: &'a Value) -> Errand<'a> {
+    Errand { call, node: Meta::of(node).name(), path: 2 }
 }
 
 fn core(resource: &str) -> Gvr {

@@ -4,20 +4,15 @@ use super::headers::{inward, outward};
 use super::location::{Place, rewrite};
 use super::{ConnectContext, address, core, only, service, unforeseen};
 use crate::authz::Permitted;
-use crate::egress::Target;
+use crate::egress::{Errand, Target};
 use crate::request::Call;
 use crate::streaming::{Backend, send, upgrade, without_hops};
 use axum::body::Body;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::Value;
-use std::io;
-use std::sync::Arc;
-use tinyplane_wire::identity::tls::{self, Trust};
 use tinyplane_wire::status::{self, Reason, Status};
 use tinyplane_wire::streaming::handshake::wants_upgrade;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The methods that pass.
 const METHODS: [Method; 7] =
@@ -39,6 +34,12 @@ pub(super) enum Goal {
         /// `https`.
         tls: bool,
     },
+}
+
+/// A goal, and the node that it lies on; none where nobody knows.
+pub(super) struct Backing {
+    goal: Goal,
+    node: String,
 }
 
 impl Goal {
@@ -74,7 +75,7 @@ pub(super) async fn find(
     resource: &str,
     namespace: Option<&str>,
     id: &str,
-) -> status::Result<Goal> {
+) -> status::Result<Backing> {
     let (scheme, name, port) = split_id(resource, id)?;
     let tls = scheme == "https";
     match resource {
@@ -83,10 +84,10 @@ pub(super) async fn find(
             let kubelet = context.nodes.target(&node).map_err(|e| unforeseen(&e))?;
             address::permit_host(&kubelet.host, &context.cluster_net).await?;
             if port.is_empty() || port == kubelet.port.to_string() {
-                return Ok(Goal::Kubelet(kubelet));
+                return Ok(Backing { goal: Goal::Kubelet(kubelet), node: name.to_owned() });
             }
             let target = Target { host: kubelet.host, port: number(port)? };
-            Ok(Goal::Other { target, alias: None, tls })
+            Ok(Backing { goal: Goal::Other { target, alias: None, tls }, node: name.to_owned() })
         }
         "pods" => {
             let pod = context.lookup.get(&core("pods"), namespace, name).await?;
@@ -100,12 +101,13 @@ pub(super) async fn find(
                 (port, _) => number(port)?,
             };
             let target = Target { host: ip.to_string(), port };
-            Ok(Goal::Other { alias: alias(&pod, port), target, tls })
+            Ok(Backing { goal: Goal::Other { alias: alias(&pod, port), target, tls }, node: node_name(&pod) })
         }
         _ => {
             let found = service::choose(context, namespace, (name, port, id)).await?;
             let target = Target { host: found.ip, port: found.port };
-            Ok(Goal::Other { alias: alias(&found.pod, target.port), target, tls })
+            let goal = Goal::Other { alias: alias(&found.pod, target.port), target, tls };
+            Ok(Backing { goal, node: node_name(&found.pod) })
         }
     }
 }
@@ -117,6 +119,10 @@ fn number(port: &str) -> status::Result<u16> {
 fn first_port(pod: &Value) -> Option<u16> {
     let containers = pod["spec"]["containers"].as_array()?;
     containers.iter().find_map(|c| c["ports"][0]["containerPort"].as_u64()).and_then(|port| u16::try_from(port).ok())
+}
+
+fn node_name(pod: &Value) -> String {
+    pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Where a pod's port is served instead, when somebody else's listener held it (our kubelet tells it).
@@ -133,7 +139,7 @@ pub(super) async fn serve(
     context: &ConnectContext,
     call: &Permitted<Call>,
     subpath: &str,
-    goal: Goal,
+    backing: Backing,
     request: Request<Body>,
 ) -> status::Result<Response<Body>> {
     only(call, &METHODS)?;
@@ -158,19 +164,19 @@ pub(super) async fn serve(
     }
     let wrong = |error: http::Error| Status::bad_request(error.to_string());
     if upgrades {
-        let backend = connect(context, &goal).await;
+        let backend = connect(context, call, &backing).await;
         let backend = backend.map_err(|e| Status::failure(Reason::Unknown, format!("error dialing backend: {e}")))?;
         let onward = onward.body(Body::empty()).map_err(wrong)?;
         return upgrade(request, backend, onward, context.shutdown.clone()).await;
     }
-    let backend = connect(context, &goal).await.map_err(|why| unreachable(&why))?;
+    let backend = connect(context, call, &backing).await.map_err(|why| unreachable(&why))?;
     let onward = onward.body(request.into_body()).map_err(wrong)?;
     let answer = send(backend, onward).await.map_err(|error| unreachable(&error.to_string()))?;
     let (mut head, body) = answer.into_parts();
     head.headers = outward(head.headers);
     head.extensions.clear();
     if let Some(location) = head.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned) {
-        let backend = goal.target().authority();
+        let backend = backing.goal.target().authority();
         let place = Place { prefix: &prefix, backend: &backend, asked_host: &asked_host };
         set(&mut head.headers, LOCATION, &rewrite(&location, &place));
     }
@@ -199,26 +205,19 @@ fn unreachable(why: &str) -> Box<Status> {
     Status::failure(Reason::ServiceUnavailable, format!("error trying to reach service: {why}"))
 }
 
-async fn connect(context: &ConnectContext, goal: &Goal) -> Result<Backend, String> {
-    match goal {
-        Goal::Kubelet(target) => context.nodes.connect(target, false).await.map_err(|error| error.to_string()),
-        Goal::Other { target, alias, tls } => {
-            let port = alias.unwrap_or(target.port);
-            let stream = context.cluster.dial(&target.host, port).await.map_err(|error| error.to_string())?;
-            if *tls {
-                unverified(stream, &target.host).await.map_err(|error| format!("tls: {error}"))
-            } else {
-                Ok(stream)
-            }
+async fn connect(context: &ConnectContext, call: &Call, backend: &Backing) -> Result<Backend, String> {
+    let connected = match &backend.goal {
+        Goal::Kubelet(target) => {
+            let errand = Errand { call, node: &backend.node, path: 2 };
+            context.nodes.connect(&errand, target, false).await
         }
-    }
-}
-
-/// TLS with whoever answers, as upstream's proxies do it.
-async fn unverified(stream: Backend, host: &str) -> io::Result<Backend> {
-    let config = tls::client(&Trust::Anybody, None, &tls::ALPN_HTTP1).map_err(io::Error::other)?;
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
+        Goal::Other { target, alias, tls } => {
+            let errand = Errand { call, node: &backend.node, path: 3 };
+            let target = Target { port: alias.unwrap_or(target.port), ..target.clone() };
+            context.nodes.connect_to_other(&errand, &target, *tls).await
+        }
+    };
+    connected.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! The connection behind a client: credentials that are read anew when their files change.
 
 use super::ClientError;
+use super::claims::Claims;
+use crate::identity::shaken::Shaken;
 use crate::identity::stamp::{Stamp, stamp};
 use crate::identity::{kubeconfig, tls};
+use crate::ledger::Ledger;
 use arc_swap::ArcSwap;
 use http::Method;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How often the files are looked at.
@@ -23,6 +26,7 @@ pub struct Connection {
     known: bool,
     current: ArcSwap<Opened>,
     looked: Mutex<Instant>,
+    ledger: OnceLock<Claims>,
 }
 
 #[derive(Debug)]
@@ -31,6 +35,10 @@ struct Opened {
     server: String,
     token: Option<String>,
     stamps: Vec<(PathBuf, Stamp)>,
+    /// What its handshakes told.
+    shaken: Arc<Shaken>,
+    /// Whom the certificate names that it shows.
+    certificate: Option<String>,
 }
 
 impl Connection {
@@ -48,7 +56,20 @@ impl Connection {
             known,
             current: ArcSwap::from_pointee(opened),
             looked: Mutex::new(Instant::now()),
+            ledger: OnceLock::new(),
         })
+    }
+
+    /// Writes down from now on which connections it makes.
+    pub(super) fn recording(&self, ledger: Ledger) {
+        drop(self.ledger.set(Claims::new(ledger)));
+    }
+
+    /// Sees an answer, and by it the connection that it came over.
+    pub(super) fn answered(&self, answer: &reqwest::Response) {
+        let Some(claims) = self.ledger.get() else { return };
+        let opened = self.current.load();
+        claims.answered(answer, &opened.shaken, opened.certificate.as_deref());
     }
 
     /// A request to a path of the server, with the credentials of the moment.
@@ -98,7 +119,9 @@ impl Opened {
             (credentials.pair, credentials.token) = (None, None);
         }
         let stamps = credentials.files.iter().map(|file| (file.clone(), stamp(file))).collect();
-        let config = tls::client(&credentials.trust, credentials.pair.as_ref(), &tls::ALPN_HTTP)?;
+        let shaken = Arc::<Shaken>::default();
+        let config = tls::client_noting(&credentials.trust, credentials.pair.as_ref(), &tls::ALPN_HTTP, &shaken)?;
+        let certificate = credentials.pair.as_ref().and_then(|pair| tls::named_by(&pair.certificate));
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(config)
             .no_proxy()
@@ -110,6 +133,6 @@ impl Opened {
             .http2_adaptive_window(true)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        Ok(Self { http, server: credentials.server, token: credentials.token, stamps })
+        Ok(Self { http, server: credentials.server, token: credentials.token, stamps, shaken, certificate })
     }
 }

@@ -1,6 +1,7 @@
 //! The API client: how every member talks to the API server, over its one secure port like anyone else.
 
 mod bearer;
+mod claims;
 mod connection;
 mod error;
 mod queue;
@@ -15,6 +16,7 @@ pub use reflector::{Cache, Change, Selection, reflect};
 pub use watch::WatchStream;
 
 use crate::gvr::Gvr;
+use crate::ledger::Ledger;
 use http::Method;
 use serde_json::Value;
 use std::net::IpAddr;
@@ -73,6 +75,15 @@ impl Client {
         Ok(Self { connection: Arc::new(Connection::open(path, source, user_agent, false)?), bearer: None })
     }
 
+    /// Writes down from now on which connections it makes, where a ledger is kept.
+    #[must_use]
+    pub fn recording(self, ledger: Option<&Ledger>) -> Self {
+        if let Some(ledger) = ledger {
+            self.connection.recording(ledger.clone());
+        }
+        self
+    }
+
     /// A client on the same connection, each of whose requests bears the token of the moment.
     #[must_use]
     pub fn bearing(&self, bearer: Arc<dyn Bearer>) -> Self {
@@ -102,10 +113,15 @@ impl Client {
     }
 
     async fn dispatch(&self, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
-        let Some(bearer) = &self.bearer else { return Ok(request.send().await?) };
+        let Some(bearer) = &self.bearer else {
+            let answer = request.send().await?;
+            self.connection.answered(&answer);
+            return Ok(answer);
+        };
         let token = bearer.token().await?;
         request = request.bearer_auth(&token);
         let answer = request.send().await?;
+        self.connection.answered(&answer);
         if answer.status() == http::StatusCode::UNAUTHORIZED {
             bearer.refused(&token);
         }

@@ -3,6 +3,7 @@
 pub mod kubeconfig;
 pub mod pki;
 pub mod serving;
+pub mod shaken;
 pub mod stamp;
 pub mod subject;
 pub mod tls;

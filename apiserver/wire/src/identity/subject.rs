@@ -35,6 +35,15 @@ impl Subject {
     }
 }
 
+/// The common name of the authority that issued a certificate, or all that the certificate calls it by.
+#[must_use]
+pub fn issuer_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, read) = X509Certificate::from_der(certificate).ok()?;
+    let issuer = read.issuer();
+    let common_name = issuer.iter_common_name().last().and_then(|name| name.as_str().ok()).map(str::to_owned);
+    Some(common_name.unwrap_or_else(|| issuer.to_string()))
+}
+
 /// SHA-256, by the one cryptographic provider.
 #[must_use]
 pub fn sha256(data: &[u8]) -> Vec<u8> {

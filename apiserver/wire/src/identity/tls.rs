@@ -1,16 +1,19 @@
 //! TLS settings for both ends. The provider is passed explicitly; nothing is installed for the process.
 
 use super::serving::ServingFiles;
-use rustls::client::Resumption;
+use super::shaken::{Noting, Shaken};
+use super::subject;
+use crate::ledger::Tls;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{WantsServerCert, WebPkiClientVerifier};
 use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
-    SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
+    ClientConfig, CommonState, ConfigBuilder, DigitallySignedStruct, DistinguishedName, ProtocolVersion, RootCertStore,
+    ServerConfig, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
 };
 use std::sync::Arc;
 
@@ -39,9 +42,9 @@ pub enum TlsError {
     /// rustls refuses the certificate, the key, or their pair.
     #[error("the certificate or key can't be used")]
     Rustls(#[from] rustls::Error),
-    /// The roots can't serve to verify clients.
-    #[error("the client authority can't be used")]
-    ClientRoots(#[from] rustls::server::VerifierBuilderError),
+    /// The roots can't serve to verify anybody.
+    #[error("the authority can't be used")]
+    Roots(#[from] rustls::server::VerifierBuilderError),
 }
 
 /// The one provider.
@@ -182,14 +185,42 @@ fn with_alpn(mut config: ServerConfig, alpn: &[&[u8]]) -> ServerConfig {
 /// # Errors
 /// When a PEM text can't be read or a key doesn't fit.
 pub fn client(trust: &Trust, pair: Option<&KeyPairPem>, alpn: &[&[u8]]) -> Result<ClientConfig, TlsError> {
+    client_by(verifier(trust)?, pair, alpn)
+}
+
+/// As [`client`], and notes what its handshakes told.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_noting(
+    trust: &Trust,
+    pair: Option<&KeyPairPem>,
+    alpn: &[&[u8]],
+    shaken: &Arc<Shaken>,
+) -> Result<ClientConfig, TlsError> {
+    let verifies = matches!(trust, Trust::Roots(_));
+    let noting = Noting { inner: verifier(trust)?, verifies, shaken: Arc::clone(shaken) };
+    client_by(Arc::new(noting), pair, alpn)
+}
+
+fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let provider = provider();
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let builder = match trust {
-        Trust::Roots(pem) => builder.with_root_certificates(root_store(pem, "the authority")?),
-        Trust::Anybody => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider.signature_verification_algorithms))),
-    };
+    Ok(match trust {
+        Trust::Roots(pem) => {
+            let roots = Arc::new(root_store(pem, "the authority")?);
+            WebPkiServerVerifier::builder_with_provider(roots, provider).build()?
+        }
+        Trust::Anybody => Arc::new(Anybody(provider.signature_verification_algorithms)),
+    })
+}
+
+fn client_by(
+    verifier: Arc<dyn ServerCertVerifier>,
+    pair: Option<&KeyPairPem>,
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match pair {
         Some(pair) => builder.with_client_auth_cert(chain(&pair.certificate)?, key(&pair.key)?)?,
         None => builder.with_no_client_auth(),
@@ -197,6 +228,31 @@ pub fn client(trust: &Trust, pair: Option<&KeyPairPem>, alpn: &[&[u8]]) -> Resul
     config.resumption = Resumption::disabled();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(config)
+}
+
+/// What a ledger says of a connection's TLS: the version, and the authority of the peer's certificate where that was
+/// verified.
+#[must_use]
+pub fn told(connection: &CommonState, verified: bool) -> Tls {
+    let leaf = connection.peer_certificates().and_then(|chain| chain.first()).filter(|_| verified);
+    Tls { version: version_word(connection.protocol_version()).into(), verified: leaf.and_then(subject::issuer_of) }
+}
+
+/// A version's number, as ledgers have it.
+#[must_use]
+pub fn version_word(version: Option<ProtocolVersion>) -> &'static str {
+    match version {
+        Some(ProtocolVersion::TLSv1_3) => "1.3",
+        Some(ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "unknown",
+    }
+}
+
+/// Whom a PEM text's first certificate names, where it names somebody.
+#[must_use]
+pub fn named_by(pem: &str) -> Option<String> {
+    let chain = chain(pem).ok()?;
+    Some(subject::Subject::of(chain.first()?)?.common_name)
 }
 
 /// The certificates of a PEM text.

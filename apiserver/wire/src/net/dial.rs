@@ -4,6 +4,7 @@ use super::ClusterNet;
 use super::detour;
 use super::keepalive::keep_alive;
 use super::listen::port_alias;
+use crate::ledger::{Entry, Ledger, Outcome, Recorded, View};
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::io;
@@ -17,11 +18,35 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// By which way a connection goes, as far as its dialler knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// The address and port that it comes from, where it is TCP to the very end.
+    pub from: Option<SocketAddr>,
+    /// The tunnel's server.
+    pub tunnel: Option<String>,
+    /// The tunnel's agent.
+    pub agent: Option<String>,
+}
+
+/// A connection, and its way.
+pub struct Dialled {
+    /// The connection.
+    pub stream: Box<dyn Stream>,
+    /// Its way.
+    pub way: Way,
+}
+
 /// A way to reach an address: directly, or through a tunnel.
 #[async_trait]
 pub trait Dial: Send + Sync + Debug {
     /// Connects to `host:port`; `host` is an address or a name, without brackets.
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>>;
+
+    /// As [`Dial::dial`], under a number by which a tunnel's other end knows the dial as well, and tells the way.
+    async fn dial_as(&self, _number: i64, host: &str, port: u16) -> io::Result<Dialled> {
+        Ok(Dialled { stream: self.dial(host, port).await?, way: Way::default() })
+    }
 }
 
 /// Longest wait for a TCP connection unless told otherwise.
@@ -105,6 +130,41 @@ impl TcpDial {
         Err(last)
     }
 
+    /// As [`TcpDial::connect`], and writes it down, where a ledger is kept; `known` is what is known of the hop beforehand.
+    ///
+    /// # Errors
+    /// As [`TcpDial::connect`].
+    pub async fn connect_recorded(
+        &self,
+        to: SocketAddr,
+        ledger: Option<&Ledger>,
+        known: Entry,
+    ) -> io::Result<Recorded<tokio::net::TcpStream>> {
+        match ledger {
+            None => Ok(Recorded::new(self.connect(to).await?, None)),
+            Some(ledger) => recorded(ledger, Entry { to: to.to_string(), ..known }, self.connect(to)).await,
+        }
+    }
+
+    /// As [`TcpDial::connect_to`], and writes it down like [`TcpDial::connect_recorded`].
+    ///
+    /// # Errors
+    /// As [`TcpDial::connect_to`].
+    pub async fn connect_to_recorded(
+        &self,
+        (host, port): (&str, u16),
+        ledger: Option<&Ledger>,
+        known: Entry,
+    ) -> io::Result<Recorded<tokio::net::TcpStream>> {
+        match ledger {
+            None => Ok(Recorded::new(self.connect_to(host, port).await?, None)),
+            Some(ledger) => {
+                let to = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+                recorded(ledger, Entry { to, ..known }, self.connect_to(host, port)).await
+            }
+        }
+    }
+
     async fn connect_once(&self, to: SocketAddr) -> io::Result<tokio::net::TcpStream> {
         let relay = self.cluster_net.relay.filter(|_| self.cluster_net.excepts(to.ip()));
         let connecting = async {
@@ -147,6 +207,25 @@ fn not_connected(to: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("dial tcp {to}: connect: {}", in_gos_words(error)))
 }
 
+/// Dials, and writes down what came of it.
+async fn recorded(
+    ledger: &Ledger,
+    known: Entry,
+    dial: impl Future<Output = io::Result<tokio::net::TcpStream>>,
+) -> io::Result<Recorded<tokio::net::TcpStream>> {
+    let begun = ledger.entry_like(&Entry { view: View::Claimed, ..known });
+    match dial.await {
+        Ok(stream) => {
+            let hop = ledger.open(Entry { from: stream.local_addr().ok(), ..begun });
+            Ok(Recorded::new(stream, Some(hop)))
+        }
+        Err(error) => {
+            ledger.end(Entry { outcome: Outcome::Failed, why: Some(error.to_string()), ..begun });
+            Err(error)
+        }
+    }
+}
+
 /// The system's message as Go prints it, which is what users of Kubernetes know and match on.
 fn in_gos_words(error: &io::Error) -> String {
     match error.kind() {
@@ -162,6 +241,12 @@ fn in_gos_words(error: &io::Error) -> String {
 impl Dial for TcpDial {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
         Ok(Box::new(self.connect_to(host, port).await?))
+    }
+
+    async fn dial_as(&self, _number: i64, host: &str, port: u16) -> io::Result<Dialled> {
+        let stream = self.connect_to(host, port).await?;
+        let way = Way { from: stream.local_addr().ok(), ..Way::default() };
+        Ok(Dialled { stream: Box::new(stream), way })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Listening: on the port that is meant, or on another that is told; open to all, or to an allow list.
 
-use crate::ledger::{Ledger, Outcome};
+use crate::ledger::{Entry, Ledger, Open, Outcome, Recorded, View};
 use ipnet::IpNet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -58,6 +58,16 @@ pub struct Accepted {
     pub stream: TcpStream,
     /// Who it is from.
     pub peer: SocketAddr,
+    /// Its line in the ledger, where one is kept: it says that the connection has ended when this is dropped.
+    pub hop: Option<Open>,
+}
+
+impl Accepted {
+    /// Its bytes, counted for the ledger.
+    #[must_use]
+    pub fn recorded(self) -> Recorded<TcpStream> {
+        Recorded::new(self.stream, self.hop)
+    }
 }
 
 /// Accepts connections from the sources that it admits; others are closed before a byte is read.
@@ -66,14 +76,15 @@ pub struct Listener {
     inner: TcpListener,
     address: SocketAddr,
     sources: Sources,
-    ledger: Option<Ledger>,
+    ledger: Option<(Ledger, Box<Entry>)>,
 }
 
 impl Listener {
-    /// Writes down from now on who came.
+    /// Writes down from now on who came. What is known of all of them beforehand, such as the path, stands in `known`.
     #[must_use]
-    pub fn recording(self, ledger: Option<Ledger>) -> Self {
-        Self { ledger, ..self }
+    pub fn recording(self, ledger: Option<&Ledger>, known: Entry) -> Self {
+        let known = Entry { view: View::Observed, to: self.address.to_string(), ..known };
+        Self { ledger: ledger.cloned().map(|ledger| (ledger, Box::new(known))), ..self }
     }
 
     /// The next connection from an admitted source. Errors that concern one connection or a moment's shortage of
@@ -86,12 +97,11 @@ impl Listener {
                         tracing::debug!(%error, "a connection was gone before it was served");
                         continue;
                     }
-                    self.record(peer, Outcome::Accepted);
-                    return Accepted { stream, peer };
+                    return Accepted { stream, peer, hop: self.record(peer, Outcome::Accepted) };
                 }
                 Ok((stream, peer)) => {
                     tracing::debug!(%peer, "refused a source outside of the allow list");
-                    self.record(peer, Outcome::Refused);
+                    drop(self.record(peer, Outcome::Refused));
                     refuse(&stream);
                 }
                 Err(error) => {
@@ -102,10 +112,9 @@ impl Listener {
         }
     }
 
-    fn record(&self, peer: SocketAddr, outcome: Outcome) {
-        if let Some(ledger) = &self.ledger {
-            ledger.came(self.address, peer, outcome);
-        }
+    fn record(&self, peer: SocketAddr, outcome: Outcome) -> Option<Open> {
+        let (ledger, known) = self.ledger.as_ref()?;
+        Some(ledger.open(Entry { from: Some(peer), outcome, ..ledger.entry_like(known) }))
     }
 
     /// Where it listens.

@@ -10,7 +10,7 @@ mod reserve;
 mod unix;
 
 pub use cluster_net::{ClusterNet, ClusterNetError};
-pub use dial::{Dial, Stream, TcpDial};
+pub use dial::{Dial, Dialled, Stream, TcpDial, Way};
 pub use first_call::FirstCall;
 pub use keepalive::keep_alive;
 pub use listen::{Accepted, Bound, Listener, PORT_ALIAS_OFFSET, Sources, bind, port_alias};

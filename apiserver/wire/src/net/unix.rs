@@ -73,6 +73,12 @@ impl UnixDial {
         Self { path: path.into() }
     }
 
+    /// Where it leads.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Connects.
     ///
     /// # Errors

@@ -1,9 +1,10 @@
 //! Frontends that speak gRPC: a stream is a dial, and then the connection that came of it.
 
 use super::super::backends::DialError;
+use super::super::hops::Hops;
 use super::super::{State, port};
 use super::authority::Sayable;
-use crate::carry::{FrontendCounts, Leg, packets, pump_timed};
+use crate::carry::{FrontendCounts, Leg, Moved, packets, pump_timed};
 use crate::keepalive;
 use bytes::Bytes;
 use h2::RecvStream;
@@ -58,15 +59,17 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
     let counted = state.numbers.frontend_streams.hold();
     let numbers = &state.numbers;
     let Some(request) = first_dial(state, &mut from, &mut to).await else { return };
+    let mut hops = Hops::begin(state, Some(request.random.to_string()), &request.address);
     let dialled = tokio::select! {
-        dialled = state.backends.dial(&request.address, state) => dialled,
+        dialled = state.backends.dial(&request.address, state, &mut hops) => dialled,
         () = left(state, &mut from, request.random) => return tracing::debug!("a frontend left before its dial was answered"),
     };
     let random = request.random;
     match dialled {
         Ok(mut back) => {
             let connect_id = state.next_connect_id();
-            let answer = Packet::DialResponse(DialResponse { error: String::new(), connect_id, random });
+            let agent = hops.agent().filter(|_| half_close).unwrap_or_default();
+            let answer = Packet::DialResponse(DialResponse { agent, ..DialResponse::made(random, connect_id) });
             numbers.to_client.count(&answer);
             if to.send(answer).is_err() {
                 return numbers.failures.send_rsp.add();
@@ -74,7 +77,9 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
             let counts = FrontendCounts { heard: numbers.from_client.clone(), said: numbers.to_client.clone() };
             let mut front = packets(from, to, connect_id, half_close, counts);
             let (carried, began) = ((numbers.established.hold(), state.tasks.carry()), Instant::now());
-            let end = pump_timed(&mut front, &mut back, Some(&numbers.frontend_writes)).await;
+            let moved = Moved::default();
+            let end = pump_timed(&mut front, &mut back, Some(&numbers.frontend_writes), &moved).await;
+            hops.ended(&moved);
             numbers.connections.observe(began.elapsed());
             tracing::debug!(address = request.address, ?end, "a connection ended");
             drop((carried, counted));
@@ -142,7 +147,7 @@ async fn counted(state: &State, from: &mut PacketReader) -> Result<Option<Packet
 }
 
 fn refuse(state: &State, to: &mut PacketWriter, error: &DialError, random: i64) {
-    let answer = Packet::DialResponse(DialResponse { error: error.to_string(), connect_id: 0, random });
+    let answer = Packet::DialResponse(DialResponse::refused(random, error.to_string()));
     state.numbers.to_client.count(&answer);
     if let Err(error) = to.send(answer).and_then(|()| to.succeed()) {
         tracing::debug!(%error, "a frontend left before its dial was refused");

@@ -2,7 +2,8 @@
 
 use super::super::State;
 use super::super::backends::DialError;
-use crate::carry::{Leg, Split, pump_timed, socket};
+use super::super::hops::Hops;
+use crate::carry::{Leg, Moved, Split, pump_timed, socket};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -13,13 +14,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tinyplane_konnectivity_client::join_host_port;
+use tinyplane_konnectivity_client::{grpc, join_host_port};
 
 /// How long a request's head may take.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that was asked for and made: where to, and the leg to it.
-type Dialled = (String, Leg);
+/// A connection that was asked for and made: where to, the leg to it, and what the ledger knows of it.
+type Dialled = (String, Leg, Hops);
 
 /// Serves one frontend's connection.
 pub(super) async fn connection<S: Split>(state: &Arc<State>, stream: S) {
@@ -32,11 +33,15 @@ pub(super) async fn connection<S: Split>(state: &Arc<State>, stream: S) {
                 return Ok::<_, Infallible>(answer(StatusCode::METHOD_NOT_ALLOWED, "this proxy only supports CONNECT"));
             }
             let address = address_of(&request);
-            Ok(match state.backends.dial(&address, state).await {
+            let number = number_of(&request);
+            let asks = number.is_some();
+            let mut hops = Hops::begin(state, number, &address);
+            Ok(match state.backends.dial(&address, state, &mut hops).await {
                 Ok(leg) => {
                     let upgrade = hyper::upgrade::on(&mut request);
-                    *dialled.lock().unwrap_or_else(PoisonError::into_inner) = Some(((address, leg), upgrade));
-                    Response::new(Full::default())
+                    let agent = hops.agent().filter(|_| asks);
+                    *dialled.lock().unwrap_or_else(PoisonError::into_inner) = Some(((address, leg, hops), upgrade));
+                    made(agent)
                 }
                 Err(error) => {
                     tracing::info!(address, %error, "a dial failed");
@@ -51,7 +56,7 @@ pub(super) async fn connection<S: Split>(state: &Arc<State>, stream: S) {
         tracing::debug!(%error, "a frontend's connection broke");
     }
     let made = dialled.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(((address, mut back), upgrade)) = made else { return };
+    let Some(((address, mut back, hops), upgrade)) = made else { return };
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -63,7 +68,9 @@ pub(super) async fn connection<S: Split>(state: &Arc<State>, stream: S) {
     let mut front = socket(parts.io.into_inner(), parts.read_buf, state.buffers.clone());
     let numbers = &state.numbers;
     let (carried, began) = ((numbers.established.hold(), state.tasks.carry()), Instant::now());
-    let end = pump_timed(&mut front, &mut back, Some(&numbers.frontend_writes)).await;
+    let moved = Moved::default();
+    let end = pump_timed(&mut front, &mut back, Some(&numbers.frontend_writes), &moved).await;
+    hops.ended(&moved);
     numbers.connections.observe(began.elapsed());
     tracing::debug!(address, ?end, "a connection ended");
     drop((front, carried));
@@ -76,6 +83,20 @@ fn address_of(request: &Request<Incoming>) -> String {
         (Some(host), Some(port)) => join_host_port(host.trim_start_matches('[').trim_end_matches(']'), port),
         _ => uri.to_string(),
     }
+}
+
+/// What our frontends call the dial.
+fn number_of(request: &Request<Incoming>) -> Option<String> {
+    Some(request.headers().get(grpc::DIAL_ID)?.to_str().ok()?.to_owned())
+}
+
+/// The answer to a dial that was made; a frontend of ours is told who carries it.
+fn made(agent: Option<String>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    if let Some(Ok(agent)) = agent.map(HeaderValue::try_from) {
+        response.headers_mut().insert(grpc::AGENT_ID, agent);
+    }
+    response
 }
 
 /// What a failed dial is in HTTP.

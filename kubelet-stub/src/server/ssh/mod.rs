@@ -106,7 +106,7 @@ impl SshServer {
                 let server = Arc::clone(&server);
                 spawner.spawn(async move {
                     server.connection(accepted.stream, accepted.peer).await;
-                    drop(place);
+                    drop((accepted.hop, place));
                 });
             }
         });

@@ -8,12 +8,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tinyplane_wire::ledger::{Entry, Recorded, View};
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 /// Longest wait for what a client wants to be connected with.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The number of the path that SSH tunnels are.
+const PATH: u8 = 4;
 /// What whoever wants a shell is told.
 const NO_SHELL: &str = "This node of Tinyplane has no shell: it forwards connections and does nothing else.\r\n";
 /// How a command ends that there is no shell for, as shells say that a command can't be run.
@@ -68,7 +71,7 @@ impl Handler for Session {
         channel: Channel<Msg>,
         host: &str,
         port: u32,
-        _: &str,
+        originator: &str,
         _: u32,
         reply: ChannelOpenHandle,
         _: &mut Link,
@@ -82,10 +85,12 @@ impl Handler for Session {
             return Ok(());
         };
         let (server, host, ends) = (Arc::clone(&self.server), host.to_owned(), self.ends.clone());
+        // Our API server says in its place what it calls the dial.
+        let number = originator.parse::<i64>().is_ok().then(|| originator.to_owned());
         // Beside the loop of the connection, which would stand still while the node dials.
         tokio::spawn(async move {
             tokio::select! {
-                () = forward(&server, &host, port, channel, reply) => {}
+                () = forward(&server, (&host, port), number, channel, reply) => {}
                 () = ends.cancelled() => {}
             }
             drop(place);
@@ -139,17 +144,36 @@ impl Handler for Session {
 }
 
 /// Connects a channel with an address, and carries bytes both ways until both have ended.
-async fn forward(server: &SshServer, host: &str, port: u16, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-    let mut onward = match dial(server, host, port).await {
+async fn forward(
+    server: &SshServer,
+    (host, port): (&str, u16),
+    number: Option<String>,
+    channel: Channel<Msg>,
+    reply: ChannelOpenHandle,
+) {
+    let mut hop = server.cluster.ledger.as_ref().map(|ledger| {
+        ledger.open(Entry {
+            path: Some(PATH),
+            dial: number,
+            request: Some(format!("direct-tcpip {host}:{port}")),
+            to: server.address.to_string(),
+            ..ledger.entry(View::Observed)
+        })
+    });
+    let after = hop.as_ref().map(|hop| hop.entry.id.clone());
+    let mut onward = match dial(server, host, port, after).await {
         Ok(onward) => onward,
         Err(error) => {
+            if let Some(hop) = &mut hop {
+                hop.failed(&error);
+            }
             tracing::debug!(host, port, %error, "an SSH client wants to be connected with what does not answer");
             let failed = ChannelOpenFailure::ConnectFailed.code();
             return reply.reject(ChannelOpenFailure::Other { code: failed, reason: error.to_string() }).await;
         }
     };
     reply.accept().await;
-    let mut channel = channel.into_stream();
+    let mut channel = Recorded::new(channel.into_stream(), hop);
     if let Err(error) = tokio::io::copy_bidirectional(&mut channel, &mut onward).await {
         tracing::debug!(host, port, %error, "a forwarded connection broke");
     }
@@ -157,7 +181,7 @@ async fn forward(server: &SshServer, host: &str, port: u16, channel: Channel<Msg
 
 /// Dials from the node's address. By the loopback network's first address, and by its name, a node means itself: the
 /// machine beneath it is none of its clients' business.
-async fn dial(server: &SshServer, host: &str, port: u16) -> io::Result<TcpStream> {
+async fn dial(server: &SshServer, host: &str, port: u16, after: Option<String>) -> io::Result<Recorded<TcpStream>> {
     let local = |ip: &IpAddr| *ip == IpAddr::from([127, 0, 0, 1]) || *ip == IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]);
     let address = match host.parse::<IpAddr>() {
         Ok(ip) if local(&ip) => server.address,
@@ -168,5 +192,6 @@ async fn dial(server: &SshServer, host: &str, port: u16) -> io::Result<TcpStream
         }
     };
     let to = server.cluster.real(SocketAddr::new(address, port));
-    server.dial.clone().with_timeout(DIAL_TIMEOUT).connect(to).await
+    let (dial, ledger) = (server.dial.clone().with_timeout(DIAL_TIMEOUT), server.cluster.ledger.as_ref());
+    dial.connect_recorded(to, ledger, Entry { after, ..Entry::default() }).await
 }

@@ -347,8 +347,8 @@ async fn a_host_that_lies_hurts_only_itself() {
     let through = |host: &Host| rig.tunnel(host.address.ip());
     let (host, port) = (there.ip().to_string(), there.port());
     for _ in 0..5 {
-        assert_eq!(ask(through(&intruder).dial(&host, port).await.unwrap(), "x").await.unwrap(), "<x>");
-        let ended = match through(&fickle).dial(&host, port).await {
+        assert_eq!(ask(through(&intruder).dial(7, &host, port).await.unwrap(), "x").await.unwrap(), "<x>");
+        let ended = match through(&fickle).dial(7, &host, port).await {
             Ok(stream) => ask(stream, "x").await,
             Err(error) => Err(error),
         };

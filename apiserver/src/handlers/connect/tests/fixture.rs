@@ -166,8 +166,7 @@ impl Fixture {
         let dial = Arc::new(direct::dial(Some(address(1, 0).ip()), &cluster_net));
         let context = ConnectContext {
             lookup,
-            nodes: Arc::new(Nodes::new(config, dial.clone())),
-            cluster: dial,
+            nodes: Arc::new(Nodes::new(config, dial)),
             cluster_net,
             shutdown: shutdown.clone(),
         };

@@ -92,7 +92,12 @@ async fn reach(process: &Process, target: &Target, trust: &Trust) -> Result<Box<
     let config = tls::client(trust, None, &tls::ALPN_HTTP1).map_err(|error| refused(&error))?;
     let name = target.host.trim_matches(['[', ']']).to_owned().try_into().map_err(|_| refused(&"bad server name"))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    Ok(Box::new(connector.connect(name, stream).await.map_err(Failure::Tls)?))
+    let mut stream = connector.connect(name, stream).await.map_err(Failure::Tls)?;
+    let (carrier, connection) = stream.get_mut();
+    if let Some(hop) = carrier.hop() {
+        hop.speaks(tls::told(connection, matches!(trust, Trust::Roots(_))), None);
+    }
+    Ok(Box::new(stream))
 }
 
 /// Sends a request.

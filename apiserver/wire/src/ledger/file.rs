@@ -1,0 +1,368 @@
+//! The file of a ledger: one writer on a thread of its own, and a bounded room for lines that wait for it.
+
+use super::entry::{Entry, Outcome, View};
+use super::hop::Open;
+use crate::clock::Clock;
+use crate::process::MemberError;
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tracing::dispatcher;
+
+/// Lines that wait for the writer, in bytes. Further ones are lost, and that is told.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+/// How long lines may wait, so that many are written at once.
+const LINGER: Duration = Duration::from_millis(5);
+/// A file that has become so large is put aside under its name and `.old`, in the place of an earlier one.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+/// What an empty room keeps, in bytes.
+const KEPT_BYTES_MAX: usize = 256 << 10;
+
+/// Appends hops to a file. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Ledger(Arc<Writing>);
+
+#[derive(Debug)]
+struct Writing {
+    /// Sets the ids of one run apart from those of the next.
+    run: u32,
+    numbers: AtomicU64,
+    desk: Arc<Desk>,
+}
+
+/// What the members' tasks and the writer share. The room is locked before the file, and never while that is written.
+#[derive(Debug)]
+struct Desk {
+    member: String,
+    clock: Clock,
+    room: Mutex<Room>,
+    come: Condvar,
+    file: Mutex<Sink>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    lines: Vec<u8>,
+    lost: u64,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Sink {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Ledger {
+    /// Appends to a file, which is made with its folder where it is missing.
+    ///
+    /// # Errors
+    /// When it can't be written, or there is no thread for its writer.
+    pub fn append_to(path: &Path, member: &str, clock: Clock) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let file = Mutex::new(Sink::open(path)?);
+        let desk =
+            Arc::new(Desk { member: member.to_owned(), clock, room: Mutex::default(), come: Condvar::new(), file });
+        let (writer, log) = (Arc::clone(&desk), dispatcher::get_default(Clone::clone));
+        std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || dispatcher::with_default(&log, || writer.write_on()))?;
+        Ok(Self(Arc::new(Writing { run: rand::random(), numbers: AtomicU64::new(1), desk })))
+    }
+
+    /// The same, where a file is wished at all.
+    ///
+    /// # Errors
+    /// As [`Ledger::append_to`], with the file's name.
+    pub fn wished(path: Option<&Path>, member: &str, clock: &Clock) -> Result<Option<Self>, MemberError> {
+        let told = |path: &Path| format!("the ledger {} can't be written", path.display());
+        let open =
+            |path: &Path| Self::append_to(path, member, clock.clone()).map_err(|e| MemberError::because(told(path), e));
+        path.map(open).transpose()
+    }
+
+    /// A hop that begins now.
+    #[must_use]
+    pub fn entry(&self, view: View) -> Entry {
+        let (member, id) = (self.0.desk.member.clone(), self.next_id());
+        Entry { member, id, view, started: self.0.desk.clock.timestamp_micro(), ..Entry::default() }
+    }
+
+    /// A hop that begins now, of which something is known beforehand.
+    #[must_use]
+    pub fn entry_like(&self, known: &Entry) -> Entry {
+        let (member, id) = (self.0.desk.member.clone(), self.next_id());
+        Entry { member, id, started: self.0.desk.clock.timestamp_micro(), ..known.clone() }
+    }
+
+    /// Writes down that a hop has begun. The line is in the file when this returns, so that it outlives a kill of the
+    /// process; the hop ends when what is given is dropped.
+    #[must_use]
+    pub fn open(&self, entry: Entry) -> Open {
+        let mut line = Vec::with_capacity(512);
+        if write_line(&mut line, &entry) {
+            self.0.desk.write(&line);
+        }
+        Open::new(self.clone(), entry)
+    }
+
+    /// Writes down a hop, a moment later.
+    pub fn note(&self, entry: &Entry) {
+        self.put(|lines| {
+            write_line(lines, entry);
+        });
+    }
+
+    /// Writes down a hop that has ended now.
+    pub fn end(&self, mut entry: Entry) {
+        entry.ended = Some(self.0.desk.clock.timestamp_micro());
+        self.note(&entry);
+    }
+
+    /// Waits until everything that was said is in the file.
+    pub fn flush(&self) {
+        self.0.desk.empty();
+    }
+
+    pub(super) fn member(&self) -> &str {
+        &self.0.desk.member
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.0.desk.clock.now()
+    }
+
+    pub(super) fn next_id(&self) -> String {
+        let (run, number) = self.next_number();
+        format!("{run:08x}-{number}")
+    }
+
+    /// What an id consists of.
+    pub(super) fn next_number(&self) -> (u32, u64) {
+        (self.0.run, self.0.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Puts a line into the room, unless that is full.
+    pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let desk = &self.0.desk;
+        let was_empty = {
+            let mut room = desk.room();
+            if room.lines.len() >= WAITING_BYTES_MAX {
+                room.lost += 1;
+                return;
+            }
+            let was_empty = room.lines.is_empty();
+            write(&mut room.lines);
+            was_empty
+        };
+        if was_empty {
+            desk.come.notify_one();
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.desk.empty();
+        self.desk.room().ended = true;
+        self.desk.come.notify_one();
+    }
+}
+
+impl Desk {
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer's life.
+    fn write_on(&self) {
+        loop {
+            let room = self.come.wait_while(self.room(), |room| room.lines.is_empty() && !room.ended);
+            let room = room.unwrap_or_else(PoisonError::into_inner);
+            let has_time = |room: &mut Room| room.lines.len() < WAITING_BYTES_MAX / 2 && !room.ended;
+            let (room, _) =
+                self.come.wait_timeout_while(room, LINGER, has_time).unwrap_or_else(PoisonError::into_inner);
+            let ended = room.ended;
+            drop(room);
+            self.empty();
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Writes what waits.
+    fn empty(&self) {
+        let mut sink = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, lost) = {
+            let mut room = self.room();
+            (std::mem::take(&mut room.lines), std::mem::take(&mut room.lost))
+        };
+        sink.write(&lines);
+        if lost > 0 {
+            tracing::error!(lost, "the ledger can't keep up: what it says is not all that was");
+            sink.write(&self.told_lost(lost));
+        }
+        drop(sink);
+        let mut room = self.room();
+        if room.lines.capacity() == 0 && lines.capacity() <= KEPT_BYTES_MAX {
+            room.lines = lines;
+            room.lines.clear();
+        }
+    }
+
+    /// The line that stands for those that found no room.
+    fn told_lost(&self, lost: u64) -> Vec<u8> {
+        let why = Some(format!("{lost} lines found no room"));
+        let (member, started) = (self.member.clone(), self.clock.timestamp_micro());
+        let mut line = Vec::new();
+        write_line(&mut line, &Entry { member, outcome: Outcome::Lost, why, started, ..Entry::default() });
+        line
+    }
+
+    /// Writes a line at once.
+    fn write(&self, line: &[u8]) {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(line);
+    }
+}
+
+impl Sink {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), file, bytes })
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        if lines.is_empty() {
+            return;
+        }
+        let written = self.turn_over().and_then(|()| self.file.write_all(lines));
+        match written {
+            Ok(()) => self.bytes += lines.len() as u64,
+            Err(error) => tracing::error!(%error, "the ledger can't be written: what it says is not all that was"),
+        }
+    }
+
+    /// Begins another file where this one has become too large.
+    fn turn_over(&mut self) -> io::Result<()> {
+        if self.bytes < FILE_BYTES_MAX {
+            return Ok(());
+        }
+        std::fs::rename(&self.path, put_aside(&self.path))?;
+        *self = Self::open(&self.path)?;
+        Ok(())
+    }
+}
+
+/// Where a full file goes.
+fn put_aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".old");
+    name.into()
+}
+
+fn write_line(to: &mut Vec<u8>, entry: &impl Serialize) -> bool {
+    let began = to.len();
+    if let Err(error) = serde_json::to_writer(&mut *to, entry) {
+        tracing::error!(%error, "a hop can't be written down");
+        to.truncate(began);
+        return false;
+    }
+    to.push(b'\n');
+    true
+}
+
+/// The hops in a text of whole lines, in the order in which they began; of two lines of one hop the later one holds.
+///
+/// # Errors
+/// When a line is something else.
+pub fn lines(text: &str) -> io::Result<Vec<Entry>> {
+    let mut found: Vec<Entry> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for line in text.lines() {
+        let entry: Entry = serde_json::from_str(line).map_err(io::Error::other)?;
+        match places.get(&entry.id) {
+            Some(&place) if !entry.id.is_empty() => found[place] = entry,
+            _ => {
+                places.insert(entry.id.clone(), found.len());
+                found.push(entry);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The hops of a file and of the one that was put aside before it. A line that is just being written is left out.
+///
+/// # Errors
+/// When it can't be read, or holds something else.
+pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let mut text = match std::fs::read_to_string(put_aside(path)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let now = std::fs::read(path)?;
+    let whole = now.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    text.push_str(std::str::from_utf8(&now[..whole]).map_err(io::Error::other)?);
+    lines(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep").join("kubelet.jsonl");
+        assert!(read(&path).is_err());
+        for outcome in [Outcome::Accepted, Outcome::Refused] {
+            let ledger = Ledger::append_to(&path, "kubelet", Clock::system()).unwrap();
+            let known = Entry { outcome, to: "127.86.4.1:10250".into(), ..ledger.entry(View::Observed) };
+            let open = ledger.open(known);
+            assert_eq!(read(&path).unwrap().last().unwrap().ended, None, "it is in the file before it ends");
+            drop(open);
+        }
+        let hops = read(&path).unwrap();
+        let told: Vec<_> = hops.iter().map(|hop| (hop.member.as_str(), hop.view, hop.outcome)).collect();
+        let observed = View::Observed;
+        assert_eq!(told, [("kubelet", observed, Outcome::Accepted), ("kubelet", observed, Outcome::Refused)]);
+        assert!(hops.iter().all(|hop| hop.ended.is_some() && hop.listener().is_some()), "{hops:?}");
+        assert_ne!(hops[0].id, hops[1].id, "a second run goes on with ids of its own");
+        std::fs::write(&path, "{\n").unwrap();
+        assert!(read(&path).is_err());
+        std::fs::write(&path, "{").unwrap();
+        assert_eq!(read(&path).unwrap(), [], "a line that is not whole yet is nobody's");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_told_and_the_rest_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("apiserver.jsonl");
+        let ledger = Ledger::append_to(&path, "apiserver", Clock::system()).unwrap();
+        // While the file is held nothing is written.
+        let held = ledger.0.desk.file.lock().unwrap();
+        let entry = Entry { to: "x".repeat(64 << 10), ..ledger.entry(View::Claimed) };
+        for _ in 0..80 {
+            ledger.note(&Entry { id: ledger.next_id(), ..entry.clone() });
+        }
+        drop(held);
+        drop(ledger);
+        let hops = read(&path).unwrap();
+        let lost: Vec<_> = hops.iter().filter(|hop| hop.outcome == Outcome::Lost).collect();
+        assert_eq!(lost.len(), 1, "{} lines", hops.len());
+        let count: usize = lost[0].why.as_deref().unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(hops.len() - 1 + count, 80);
+    }
+}
