@@ -77,6 +77,7 @@ impl<'a> Server<'a> {
             graceful_shutdown: Duration::ZERO,
             overflow: Overflow::CloseSlow,
             plain: false,
+            ledger_file: None,
         };
         let shutdown = Shutdown::new();
         let running = server::start(config, Clock::system(), shutdown.clone()).await.expect("a server");
