@@ -6,6 +6,8 @@ mod cluster;
 mod fault;
 mod relay;
 mod runner;
+#[cfg(feature = "cli")]
+mod sandbox;
 
 #[cfg(feature = "cli")]
 pub mod cli;
