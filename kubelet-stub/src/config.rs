@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use tinyplane_wire::net::ClusterNet;
+use tinyplane_wire::net::{ClusterNet, Route};
 
 /// Settings of the process.
 #[derive(Clone, Debug)]
@@ -32,6 +32,9 @@ pub struct Config {
     pub ssh_authorized_keys_file: Option<PathBuf>,
     /// Where the hops are written down that begin or end at nodes, pods and Services. `None`: nowhere.
     pub ledger_file: Option<PathBuf>,
+    /// Routes that are set at the start: where addresses are real ones, those of pods and Services are this machine's
+    /// own, and those of other nodes' pods lie behind their nodes.
+    pub routes: Vec<Route>,
 }
 
 /// Settings of one node.
@@ -106,6 +109,7 @@ impl Config {
             proxy_kubeconfig: None,
             ssh_authorized_keys_file: None,
             ledger_file: None,
+            routes: Vec::new(),
         }
     }
 }

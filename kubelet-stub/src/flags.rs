@@ -1,9 +1,10 @@
 //! The flags of `tinyplane kubelet`, named as upstream's where upstream has them.
 
 use crate::{Config, NodeConfig};
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use tinyplane_wire::net::ClusterNet;
+use tinyplane_wire::net::{ClusterNet, Route};
 
 /// Flags of the kubelet process.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +46,21 @@ pub struct Flags {
     /// Append to this file, as lines of JSON, the hops that begin or end at nodes, pods and Services.
     #[arg(long, value_name = "FILE")]
     pub ledger_file: Option<PathBuf>,
+    /// Take all addresses of this range as this machine's own, as those of pods and Services are; needs NET_ADMIN.
+    #[arg(long, value_name = "RANGE")]
+    pub local_route: Vec<IpNet>,
+    /// Reach the pods of another node, which have addresses of this range, through it; needs NET_ADMIN.
+    #[arg(long, value_name = "RANGE=NODE-IP", value_parser = route)]
+    pub route: Vec<Route>,
+}
+
+/// Reads `RANGE=NODE-IP`.
+fn route(text: &str) -> Result<Route, String> {
+    let (range, gateway) = text.split_once('=').ok_or("it is a range, `=`, and the address of a node")?;
+    Ok(Route::Via {
+        range: range.parse().map_err(|error| format!("{range:?}: {error}"))?,
+        gateway: gateway.parse().map_err(|error| format!("{gateway:?}: {error}"))?,
+    })
 }
 
 /// Flags that make no configuration, in one sentence.
@@ -113,6 +129,7 @@ impl TryFrom<Flags> for Config {
         config.proxy_kubeconfig = flags.proxy_kubeconfig;
         config.ssh_authorized_keys_file = flags.ssh_authorized_keys_file;
         config.ledger_file = flags.ledger_file;
+        config.routes = flags.local_route.into_iter().map(Route::Local).chain(flags.route).collect();
         Ok(config)
     }
 }
@@ -144,6 +161,10 @@ mod tests {
         assert_eq!(made.cluster_dns[0].to_string(), "127.3.0.10");
         assert_eq!(config(&[]).unwrap_err(), "there is no node to play: give --node or --nodes-file");
         assert_eq!(config(&["--node", node, "--node", node]).unwrap_err(), "two nodes are called \"n\"");
+        let routes = ["--node", node, "--route", "10.3.0.0/24=10.0.0.3", "--local-route", "10.2.0.0/24"];
+        let told: Vec<String> = config(&routes).unwrap().routes.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["local 10.2.0.0/24", "10.3.0.0/24 via 10.0.0.3"]);
+        assert!(config(&["--node", node, "--route", "10.3.0.0/24"]).unwrap_err().contains("the address of a node"));
         assert!(config(&["--node", "{}"]).unwrap_err().starts_with("--node is not a node's JSON"));
     }
 }

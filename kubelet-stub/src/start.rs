@@ -19,6 +19,7 @@ use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::serving::ServingFiles;
 use tinyplane_wire::identity::tls::{self, ClientAuth};
 use tinyplane_wire::ledger::{Entry, Ledger};
+use tinyplane_wire::net::set_routes;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
 /// How the process calls itself to the API server.
@@ -34,9 +35,11 @@ const END_SECONDS_MAX: u64 = 1;
 /// answers.
 ///
 /// # Errors
-/// When a file can't be read, a certificate can't be used, or an address is not this machine's.
+/// When a file can't be read, a certificate can't be used, a route can't be set, or an address is not this machine's.
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Running, MemberError> {
     let first = config.nodes.first().ok_or_else(|| MemberError::new("there is no node to play"))?;
+    // Before anything listens on an address that only a route makes this machine's own.
+    set_routes(&config.routes).map_err(|error| MemberError::because("the routes can't be set", error))?;
     let tasks = Tasks::new(&shutdown);
     let proxy_kubeconfig = config.proxy_kubeconfig.as_deref().unwrap_or(&first.kubeconfig);
     let ledger = Ledger::wished(config.ledger_file.as_deref(), "kubelet", &clock)?;

@@ -7,6 +7,8 @@ mod fault;
 mod ledger;
 mod relay;
 mod runner;
+#[cfg(feature = "cli")]
+mod sandbox;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -4,6 +4,7 @@ use super::{EXIT_FAILED, Failure};
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 use tinyplane_wire::clock::Clock;
+use tinyplane_wire::net::remove_default_route;
 use tinyplane_wire::process::{
     Lifeline, MemberError, Order, Orders, Running, Shutdown, announce, log_to_stderr, raise_descriptor_limit, told,
 };
@@ -32,6 +33,9 @@ pub(super) struct With<T: Args> {
     /// End when standard input ends: a pipe whose other end the parent holds
     #[arg(long)]
     lifeline: bool,
+    /// Take the default route away before anything is dialled; for a container of its own, with NET_ADMIN
+    #[arg(long)]
+    no_default_route: bool,
     /// Verbosity of the log on stderr
     #[arg(short, long = "verbosity", alias = "v", value_name = "N", default_value_t = 1)]
     v: u8,
@@ -84,6 +88,9 @@ where
 {
     log_to_stderr(with.v);
     let lifeline = if with.lifeline { Lifeline::Stdin } else { Lifeline::None };
+    if with.no_default_route {
+        remove_default_route().map_err(|e| Failure::usage(format!("the default route can't be taken away: {e}")))?;
+    }
     let config = Config::try_from(with.flags).map_err(|e| Failure::usage(told(&e)))?;
     raise_descriptor_limit();
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(WORKER_THREADS_MAX);

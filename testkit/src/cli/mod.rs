@@ -2,12 +2,14 @@
 
 mod control;
 mod fault;
+mod healthcheck;
 mod member;
 mod options;
 mod paths;
 mod progress;
 mod relay;
 mod run;
+mod sandbox;
 mod up;
 
 use crate::address::LeaseError;
@@ -46,6 +48,10 @@ enum Command {
     Fault(fault::Arguments),
     /// Print which path each request took, in a cluster that was started with --ledger
     Paths(paths::Arguments),
+    /// Say by the exit code whether a member is well
+    Healthcheck(healthcheck::Arguments),
+    /// Write what the containers of docker-compose.yml are given
+    Sandbox(sandbox::Arguments),
     #[command(flatten)]
     Member(Box<member::Command>),
 }
@@ -87,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => in_runtime(run::run(arguments)),
         Command::Kill(arguments) => in_runtime(control::ask("kill", arguments)),
         Command::Restart(arguments) => in_runtime(control::ask("restart", arguments)),
+        Command::Healthcheck(arguments) => in_runtime(healthcheck::run(arguments)),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Logs(arguments) => in_runtime(control::logs(arguments)),
         Command::Secure(arguments) => in_runtime(control::secure(arguments)),
         Command::Fault(arguments) => in_runtime(fault::run(arguments)),

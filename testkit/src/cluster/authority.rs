@@ -39,34 +39,79 @@ pub enum AuthorityError {
     Kubeconfig(#[from] KubeconfigError),
 }
 
+/// Whom a cluster consists of, as far as certificates tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parties {
+    /// Addresses at which the API server is found.
+    pub(crate) apiserver: Vec<IpAddr>,
+    /// Addresses at which agents find Konnectivity servers. None: there is no tunnel.
+    pub(crate) tunnel: Vec<IpAddr>,
+    /// Whether the API server shows a certificate to Konnectivity servers, as it has to over TCP.
+    pub(crate) tunnel_client: bool,
+    /// Whether the controllers run.
+    pub(crate) controllers: bool,
+    /// The nodes, by their names.
+    pub(crate) nodes: Vec<(String, IpAddr)>,
+}
+
+impl From<&Plan> for Parties {
+    fn from(plan: &Plan) -> Self {
+        let servers = (1..=plan.konnectivity_servers).map(|number| plan.address(Member::KonnectivityServer(number)));
+        let tunnel = servers.chain([plan.agents_dial()]).map(IpAddr::from);
+        Self {
+            apiserver: vec![plan.address(Member::Apiserver).into(), plan.kubernetes_service().into()],
+            tunnel: if plan.has_konnectivity() { tunnel.collect() } else { Vec::new() },
+            tunnel_client: false,
+            controllers: plan.controllers,
+            nodes: plan.nodes.iter().map(|node| (node.name.clone(), node.address.into())).collect(),
+        }
+    }
+}
+
 /// Makes what a new cluster needs and writes it into its folder.
 ///
 /// # Errors
 /// When a certificate or a file can't be made.
 pub(crate) fn establish(plan: &Plan, folder: &Folder, now: SystemTime) -> Result<(), AuthorityError> {
-    let authority = Authority::create("kubernetes", now)?;
-    folder.write("pki/ca.crt", authority.certificate_pem().as_bytes())?;
-    folder.write("pki/ca.key", authority.key_pem().as_bytes())?;
-    let (private, public) = signing_key()?;
-    folder.write("pki/service-account.key", private.as_bytes())?;
-    folder.write("pki/service-account.pub", public.as_bytes())?;
     let server = format!("https://{}", plan.apiserver());
-    for identity in identities(plan) {
+    issue(&plan.into(), |_| server.clone(), now, |name, content| folder.write(name, content))?;
+    if plan.has_ssh() {
+        establish_ssh(plan, folder)?;
+    }
+    Ok(())
+}
+
+/// Makes an authority and all that it signs, and hands each file to `write`; `server` is where a user finds the API
+/// server.
+///
+/// # Errors
+/// When a certificate can't be made, or with the error of `write`.
+pub(crate) fn issue(
+    parties: &Parties,
+    server: impl Fn(&str) -> String,
+    now: SystemTime,
+    mut write: impl FnMut(&str, &[u8]) -> Result<(), FolderError>,
+) -> Result<(), AuthorityError> {
+    let authority = Authority::create("kubernetes", now)?;
+    write("pki/ca.crt", authority.certificate_pem().as_bytes())?;
+    write("pki/ca.key", authority.key_pem().as_bytes())?;
+    let (private, public) = signing_key()?;
+    write("pki/service-account.key", private.as_bytes())?;
+    write("pki/service-account.pub", public.as_bytes())?;
+    for identity in identities(parties) {
         let issued = authority.issue(&identity.leaf, now)?;
         match &identity.user {
             None => {
-                folder.write(&format!("pki/{}.crt", identity.file), issued.certificate_pem.as_bytes())?;
-                folder.write(&format!("pki/{}.key", identity.file), issued.key_pem.as_bytes())?;
+                write(&format!("pki/{}.crt", identity.file), issued.certificate_pem.as_bytes())?;
+                write(&format!("pki/{}.key", identity.file), issued.key_pem.as_bytes())?;
             }
             Some(user) => {
                 let pair = KeyPairPem { certificate: issued.certificate_pem, key: issued.key_pem };
+                let server = server(&identity.file);
                 let text = kubeconfig::write("tinyplane", user, &server, authority.certificate_pem(), &pair)?;
-                folder.write(&format!("kubeconfig/{}", identity.file), text.as_bytes())?;
+                write(&format!("kubeconfig/{}", identity.file), text.as_bytes())?;
             }
         }
-    }
-    if plan.has_ssh() {
-        establish_ssh(plan, folder)?;
     }
     Ok(())
 }
@@ -111,7 +156,7 @@ pub(crate) fn check(plan: &Plan, folder: &Folder) -> Result<(), FolderError> {
         read(&format!("{SSH_KEY}.pub"))?;
         read(SSH_KNOWN_HOSTS)?;
     }
-    for Identity { file, user, .. } in identities(plan) {
+    for Identity { file, user, .. } in identities(&plan.into()) {
         if user.is_some() {
             let path = folder.kubeconfig(&file);
             folder.read_needed(&path)?;
@@ -133,7 +178,7 @@ struct Identity {
 }
 
 /// All identities of a cluster, its authority aside.
-fn identities(plan: &Plan) -> Vec<Identity> {
+fn identities(parties: &Parties) -> Vec<Identity> {
     let pair = |file: &str, leaf: Leaf| Identity { file: file.into(), user: None, leaf };
     let user = |file: &str, user: &str, group: Option<&str>| Identity {
         file: file.into(),
@@ -147,32 +192,32 @@ fn identities(plan: &Plan) -> Vec<Identity> {
         "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
     ];
-    let addresses: [IpAddr; 3] =
-        [plan.address(Member::Apiserver).into(), plan.kubernetes_service().into(), [127, 0, 0, 1].into()];
+    let mut addresses = parties.apiserver.clone();
+    addresses.push([127, 0, 0, 1].into());
     let mut all = vec![
         pair("apiserver", Leaf::server("kube-apiserver", &names, &addresses)),
         pair("apiserver-kubelet-client", Leaf::client("kube-apiserver-kubelet-client", Some("system:masters"))),
         user("admin", "kubernetes-admin", Some("system:masters")),
     ];
-    if plan.controllers {
+    if parties.controllers {
         all.push(user("controllers", "system:kube-controller-manager", None));
         all.push(user("scheduler", "system:kube-scheduler", None));
     }
-    if !plan.nodes.is_empty() {
+    if !parties.nodes.is_empty() {
         all.push(user("kube-proxy", "system:kube-proxy", None));
     }
-    for node in &plan.nodes {
-        let name = format!("system:node:{}", node.name);
-        all.push(user(&node.name, &name, Some("system:nodes")));
-        let serving = Leaf::server(&name, &[&node.name], &[node.address.into()]);
-        all.push(pair(&format!("kubelet-{}", node.name), serving));
+    for (node, address) in &parties.nodes {
+        let name = format!("system:node:{node}");
+        all.push(user(node, &name, Some("system:nodes")));
+        all.push(pair(&format!("kubelet-{node}"), Leaf::server(&name, &[node], &[*address])));
     }
-    if plan.has_konnectivity() {
-        let servers = (1..=plan.konnectivity_servers).map(|number| plan.address(Member::KonnectivityServer(number)));
-        let addresses: Vec<IpAddr> = servers.chain([plan.agents_dial()]).map(IpAddr::from).collect();
-        let serving = Leaf::server("konnectivity-server", &["konnectivity-server"], &addresses);
+    if !parties.tunnel.is_empty() {
+        let serving = Leaf::server("konnectivity-server", &["konnectivity-server"], &parties.tunnel);
         all.push(pair("konnectivity-server", serving));
         all.push(pair("konnectivity-agent", Leaf::client("system:konnectivity-agent", None)));
+    }
+    if parties.tunnel_client {
+        all.push(pair("konnectivity-client", Leaf::client("system:konnectivity-client", None)));
     }
     all
 }

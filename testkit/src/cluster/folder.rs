@@ -178,12 +178,7 @@ impl Folder {
     /// # Errors
     /// When it can't be written.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), FolderError> {
-        let path = self.root.join(name);
-        if let Some(parent) = path.parent() {
-            make_private(parent)?;
-        }
-        let partial = path.with_extension("partial");
-        write_private(&partial, content).and_then(|()| fs::rename(&partial, &path)).map_err(io_at(&path))
+        write_whole(&self.root.join(name), content)
     }
 
     /// Writes where the API server listens into all kubeconfigs that say something else, and the copy outside.
@@ -263,6 +258,18 @@ fn lock(root: &Path) -> Result<Lock, FolderError> {
         Err(fs::TryLockError::WouldBlock) => Err(FolderError::InUse(root.to_owned())),
         Err(fs::TryLockError::Error(e)) => Err(io_at(&path)(e)),
     }
+}
+
+/// Writes a file, and the folders that it lies in, for their owner alone: whole or not at all.
+///
+/// # Errors
+/// When it can't be written.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), FolderError> {
+    if let Some(parent) = path.parent() {
+        make_private(parent)?;
+    }
+    let partial = path.with_extension("partial");
+    write_private(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(io_at(path))
 }
 
 fn write_private(file: &Path, content: &[u8]) -> io::Result<()> {

@@ -7,6 +7,7 @@ mod first_call;
 mod keepalive;
 mod listen;
 mod reserve;
+mod routes;
 mod unix;
 
 pub use cluster_net::{ClusterNet, ClusterNetError};
@@ -15,4 +16,5 @@ pub use first_call::FirstCall;
 pub use keepalive::keep_alive;
 pub use listen::{Accepted, Bound, Listener, PORT_ALIAS_OFFSET, Sources, bind, port_alias};
 pub use reserve::{Reserved, reserve};
+pub use routes::{Route, remove_default_route, set_routes};
 pub use unix::{UnixDial, UnixListener, bind_unix};
