@@ -12,6 +12,9 @@ use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Status};
 
+/// Room for the bytes of most objects.
+const BYTES_EXPECTED: usize = 4 << 10;
+
 /// The order in which metadata is written; other fields follow.
 const METADATA_ORDER: [&str; 15] = [
     "name",
@@ -46,7 +49,7 @@ pub fn body(resource: &Resource, object: &Value) -> Body {
 
 /// An object's bytes with this resource version, and where that stands.
 fn write(head: &[u8], object: &Value, resource_version: &str) -> (Vec<u8>, usize) {
-    let mut out = Vec::with_capacity(1024);
+    let mut out = Vec::with_capacity(BYTES_EXPECTED);
     out.extend_from_slice(head);
     out.extend_from_slice(b"\"metadata\":{");
     let empty = Map::new();

@@ -249,6 +249,7 @@ enum Attempt {
 /// Undoes what the target may not change: the status, or everything but the status and metadata.
 fn restrict(target: &Target<'_>, new: &mut Value, old: &Value) {
     let put = |new: &mut Value, field: &str| match (old.get(field), new.as_object_mut()) {
+        (Some(value), Some(fields)) if fields.get(field) == Some(value) => {}
         (Some(value), Some(fields)) => drop(fields.insert(field.to_owned(), value.clone())),
         (None, Some(fields)) => drop(fields.remove(field)),
         (_, None) => {}

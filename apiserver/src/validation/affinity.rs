@@ -1,6 +1,6 @@
 //! Where a pod may run: affinity to nodes and to pods, and how pods are spread.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, text, under};
 use super::selector;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -77,7 +77,7 @@ fn check_expression(expression: &Value, any_value: bool, path: &str, errors: &mu
         other => errors.invalid_text(child(path, "operator"), other, "not a valid selector operator"),
     }
     let name = text(&expression["key"]);
-    errors.grammar(&child(path, "key"), name, qualified_name(name));
+    errors.grammar(under(path, "key"), name, qualified_name(name));
     for (nth, value) in values.iter().enumerate().filter(|_| !any_value) {
         errors.grammar(&index(&at, nth), text(value), label_value(text(value)));
     }
@@ -106,7 +106,7 @@ fn check_pod_term(term: &Value, path: &str, errors: &mut Errors) {
     selector::check(&term["labelSelector"], &child(path, "labelSelector"), errors);
     selector::check(&term["namespaceSelector"], &child(path, "namespaceSelector"), errors);
     for namespace in list(&term["namespaces"]) {
-        errors.grammar(&child(path, "namespace"), text(namespace), dns_label(text(namespace)));
+        errors.grammar(under(path, "namespace"), text(namespace), dns_label(text(namespace)));
     }
     let (topology, at) = (text(&term["topologyKey"]), child(path, "topologyKey"));
     if topology.is_empty() {
@@ -143,7 +143,7 @@ pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors)
             errors.invalid(&at, domains, &told);
         }
         for field in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
-            errors.known(child(&path, field), &constraint[field], &["Honor", "Ignore"]);
+            errors.known(under(&path, field), &constraint[field], &["Honor", "Ignore"]);
         }
         selector::check(&constraint["labelSelector"], &child(&path, "labelSelector"), errors);
     }

@@ -1,6 +1,6 @@
 //! Containers: names, images, ports, environment, mounts, resources, probes.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, text, under};
 use super::{environment, probe, resources, security};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -97,13 +97,13 @@ fn check(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors
     if name.is_empty() {
         errors.required(child(path, "name"), "");
     } else {
-        errors.grammar(&child(path, "name"), name, dns_label(name));
+        errors.grammar(under(path, "name"), name, dns_label(name));
     }
     if text(&container["image"]).is_empty() {
         errors.required(child(path, "image"), "");
     }
     errors.one_of(
-        &child(path, "terminationMessagePolicy"),
+        under(path, "terminationMessagePolicy"),
         &container["terminationMessagePolicy"],
         &["File", "FallbackToLogsOnError"],
     );
@@ -112,7 +112,7 @@ fn check(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors
     environment::check_from(&container["envFrom"], &child(path, "envFrom"), errors);
     check_mounts(container, around.volumes, &child(path, "volumeMounts"), errors);
     check_devices(container, around.volumes, &child(path, "volumeDevices"), errors);
-    errors.one_of(&child(path, "imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
+    errors.one_of(under(path, "imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
     resources::check(&container["resources"], &child(path, "resources"), errors);
     check_resize(&container["resizePolicy"], &around.spec["restartPolicy"], &child(path, "resizePolicy"), errors);
     let host_users = around.spec["hostUsers"] != false;
@@ -142,19 +142,19 @@ fn check_ports(ports: &Value, path: &str, errors: &mut Errors) {
         if !name.is_empty() {
             let complaints = port_name(name);
             if !complaints.is_empty() {
-                errors.grammar(&child(&path, "name"), name, complaints);
+                errors.grammar(under(&path, "name"), name, complaints);
             } else if !names.insert(name) {
                 errors.duplicate(child(&path, "name"), &port["name"]);
             }
         }
         match port["containerPort"].as_i64() {
             None | Some(0) => errors.required(child(&path, "containerPort"), ""),
-            Some(_) => errors.port(child(&path, "containerPort"), &port["containerPort"]),
+            Some(_) => errors.port(under(&path, "containerPort"), &port["containerPort"]),
         }
         if port["hostPort"].as_i64().is_some_and(|p| p != 0) {
-            errors.port(child(&path, "hostPort"), &port["hostPort"]);
+            errors.port(under(&path, "hostPort"), &port["hostPort"]);
         }
-        errors.one_of(&child(&path, "protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        errors.one_of(under(&path, "protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
     }
 }
 
@@ -228,7 +228,7 @@ fn check_mounts(container: &Value, volumes: &BTreeSet<String>, path: &str, error
         security::check_descending(expression, &child(path, "subPathExpr"), errors);
         let propagation = &mount["mountPropagation"];
         let known = ["Bidirectional", "HostToContainer", "None"];
-        errors.known(child(path, "mountPropagation"), propagation, &known);
+        errors.known(under(path, "mountPropagation"), propagation, &known);
         if propagation == "Bidirectional" && container["securityContext"]["privileged"] != true {
             let told = "Bidirectional mount propagation is available only to privileged containers";
             errors.forbidden(child(path, "mountPropagation"), told);

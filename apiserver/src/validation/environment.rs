@@ -1,6 +1,6 @@
 //! A container's environment: names, and exactly one place that a value comes from.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, text, under};
 use serde_json::Value;
 use tinyplane_wire::meta::{dns_subdomain, qualified_name};
 
@@ -133,11 +133,11 @@ pub(super) fn check_resource(reference: &Value, volume: bool, path: &str, errors
 
 fn check_key(reference: &Value, path: &str, errors: &mut Errors) {
     let (name, key) = (text(&reference["name"]), text(&reference["key"]));
-    errors.grammar(&child(path, "name"), name, dns_subdomain(name));
+    errors.grammar(under(path, "name"), name, dns_subdomain(name));
     if key.is_empty() {
         errors.required(child(path, "key"), "");
     } else {
-        errors.grammar(&child(path, "key"), key, key_complaints(key));
+        errors.grammar(under(path, "key"), key, key_complaints(key));
     }
 }
 

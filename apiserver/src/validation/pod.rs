@@ -1,7 +1,7 @@
 //! Pods and pod templates.
 
 use super::container::{self, Around};
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, text, under};
 use super::{affinity, resources, security, volume};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -45,7 +45,7 @@ pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) 
 pub(super) fn check_template_metadata(template: &Value, path: &str, errors: &mut Errors) {
     check_labels(&template["metadata"]["labels"], &child(path, "labels"), errors);
     for (name, _) in pairs(&template["metadata"]["annotations"]) {
-        errors.grammar(&child(path, "annotations"), name, qualified_name(&name.to_ascii_lowercase()));
+        errors.grammar(under(path, "annotations"), name, qualified_name(&name.to_ascii_lowercase()));
     }
 }
 
@@ -62,9 +62,9 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
     container::check_all(&Around { spec, volumes: &volumes }, path, errors);
     resources::check_of_pod(&spec["resources"], &child(path, "resources"), errors);
     check_host_network(spec, is_pod, path, errors);
-    errors.one_of(&child(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
+    errors.one_of(under(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(
-        &child(path, "dnsPolicy"),
+        under(path, "dnsPolicy"),
         &spec["dnsPolicy"],
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
@@ -99,7 +99,7 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
     }
     name(spec, "priorityClassName", path, dns_subdomain, errors);
     name(spec, "runtimeClassName", path, dns_subdomain, errors);
-    errors.known(child(path, "preemptionPolicy"), &spec["preemptionPolicy"], &["PreemptLowerPriority", "Never"]);
+    errors.known(under(path, "preemptionPolicy"), &spec["preemptionPolicy"], &["PreemptLowerPriority", "Never"]);
     let system = text(&spec["os"]["name"]);
     if spec["os"].is_object() && !["linux", "windows"].contains(&system) {
         match system {
@@ -170,7 +170,7 @@ fn check_host_users(spec: &Value, path: &str, errors: &mut Errors) {
 fn name(spec: &Value, field: &str, path: &str, grammar: fn(&str) -> Vec<String>, errors: &mut Errors) {
     let value = text(&spec[field]);
     if !value.is_empty() {
-        errors.grammar(&child(path, field), value, grammar(value));
+        errors.grammar(under(path, field), value, grammar(value));
     }
 }
 
@@ -197,7 +197,7 @@ pub(super) fn check_tolerations(tolerations: &Value, path: &str, errors: &mut Er
         let (name, operator, value) =
             (text(&toleration["key"]), text(&toleration["operator"]), text(&toleration["value"]));
         if !name.is_empty() {
-            errors.grammar(&child(&path, "key"), name, qualified_name(name));
+            errors.grammar(under(&path, "key"), name, qualified_name(name));
         }
         if name.is_empty() && operator != "Exists" {
             let told = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";

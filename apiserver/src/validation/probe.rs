@@ -1,7 +1,7 @@
 //! Probes and lifecycle hooks: exactly one handler, and numbers in their ranges.
 
 use super::container::port_name;
-use super::field::{Errors, child, list, text};
+use super::field::{Errors, child, list, text, under};
 use serde_json::Value;
 
 const HEADER_MESSAGE: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
@@ -30,7 +30,7 @@ pub(super) fn check_all(container: &Value, grace: Option<i64>, path: &str, error
 fn check_probe(probe: &Value, kind: &str, path: &str, errors: &mut Errors) {
     check_handler(probe, &["exec", "httpGet", "tcpSocket", "grpc"], None, path, errors);
     for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
-        errors.non_negative(child(path, field), &probe[field]);
+        errors.non_negative(under(path, field), &probe[field]);
     }
     let grace = &probe["terminationGracePeriodSeconds"];
     if grace.as_i64().is_some_and(|seconds| seconds <= 0) {
@@ -63,7 +63,7 @@ fn check_action(action: &Value, kind: &str, grace: Option<i64>, path: &str, erro
                 errors.required(child(path, "path"), "");
             }
             check_port(&action["port"], &child(path, "port"), errors);
-            errors.known(child(path, "scheme"), &action["scheme"], &["HTTP", "HTTPS"]);
+            errors.known(under(path, "scheme"), &action["scheme"], &["HTTP", "HTTPS"]);
             for header in list(&action["httpHeaders"]) {
                 let name = text(&header["name"]);
                 if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {

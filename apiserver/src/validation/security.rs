@@ -1,6 +1,6 @@
 //! Security contexts, of pods and of containers.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, text, under};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ pub(super) fn check_pod(spec: &Value, path: &str, errors: &mut Errors) {
         errors.invalid(child(&path, "shareProcessNamespace"), &spec["shareProcessNamespace"], told);
     }
     check_sysctls(&context["sysctls"], &child(&path, "sysctls"), errors);
-    errors.known(child(&path, "fsGroupChangePolicy"), &context["fsGroupChangePolicy"], &["Always", "OnRootMismatch"]);
+    errors.known(under(&path, "fsGroupChangePolicy"), &context["fsGroupChangePolicy"], &["Always", "OnRootMismatch"]);
     check_seccomp(&context["seccompProfile"], &child(&path, "seccompProfile"), errors);
     check_app_armor(&context["appArmorProfile"], &child(&path, "appArmorProfile"), errors);
     let groups = &context["supplementalGroupsPolicy"];
-    errors.known(child(&path, "supplementalGroupsPolicy"), groups, &["Merge", "Strict"]);
-    errors.known(child(&path, "seLinuxChangePolicy"), &context["seLinuxChangePolicy"], &["MountOption", "Recursive"]);
+    errors.known(under(&path, "supplementalGroupsPolicy"), groups, &["Merge", "Strict"]);
+    errors.known(under(&path, "seLinuxChangePolicy"), &context["seLinuxChangePolicy"], &["MountOption", "Recursive"]);
 }
 
 /// The context of one container.
@@ -38,7 +38,7 @@ pub(super) fn check_container(context: &Value, host_users: bool, path: &str, err
         check_id(&context[field], &child(path, field), errors);
     }
     let mount = &context["procMount"];
-    errors.known(child(path, "procMount"), mount, &["Default", "Unmasked"]);
+    errors.known(under(path, "procMount"), mount, &["Default", "Unmasked"]);
     if host_users && mount == "Unmasked" {
         errors.invalid(child(path, "procMount"), mount, "`hostUsers` must be false to use `Unmasked`");
     }

@@ -1,7 +1,7 @@
 //! Volumes of a pod: names, and exactly one source each.
 
 use super::environment::{check_field, check_resource};
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, text, under};
 use super::security::check_descending;
 use super::{claim, metadata};
 use crate::schema::quantity::Quantity;
@@ -60,7 +60,7 @@ pub(super) fn check(volumes: &Value, path: &str, errors: &mut Errors) -> BTreeSe
             errors.required(child(&path, "name"), "");
             continue;
         }
-        errors.grammar(&child(&path, "name"), name, dns_label(name));
+        errors.grammar(under(&path, "name"), name, dns_label(name));
         if !names.insert(name.to_owned()) {
             errors.duplicate(child(&path, "name"), &volume["name"]);
         }
@@ -91,27 +91,27 @@ fn check_source(source: &Value, kind: &str, path: &str, errors: &mut Errors) {
         }
         "hostPath" => check_host_path(source, path, errors),
         "secret" => {
-            errors.needed(child(path, "secretName"), &source["secretName"], "");
+            errors.needed(under(path, "secretName"), &source["secretName"], "");
             check_items(source, path, errors);
         }
         "configMap" => {
-            errors.needed(child(path, "name"), &source["name"], "");
+            errors.needed(under(path, "name"), &source["name"], "");
             check_items(source, path, errors);
         }
         "nfs" => {
-            errors.needed(child(path, "server"), &source["server"], "");
+            errors.needed(under(path, "server"), &source["server"], "");
             let place = text(&source["path"]);
-            errors.needed(child(path, "path"), &source["path"], "");
+            errors.needed(under(path, "path"), &source["path"], "");
             if !place.starts_with('/') {
                 errors.invalid_text(child(path, "path"), place, "must be an absolute path");
             }
         }
-        "persistentVolumeClaim" => errors.needed(child(path, "claimName"), &source["claimName"], ""),
+        "persistentVolumeClaim" => errors.needed(under(path, "claimName"), &source["claimName"], ""),
         "downwardAPI" => {
             check_mode(&source["defaultMode"], &child(path, "defaultMode"), errors);
             check_downward(&source["items"], path, errors);
         }
-        "csi" => errors.needed(child(path, "driver"), &source["driver"], ""),
+        "csi" => errors.needed(under(path, "driver"), &source["driver"], ""),
         "ephemeral" if !source["volumeClaimTemplate"].is_object() => {
             errors.required(child(path, "volumeClaimTemplate"), "");
         }
@@ -122,7 +122,7 @@ fn check_source(source: &Value, kind: &str, path: &str, errors: &mut Errors) {
         }
         "projected" => check_projected(source, path, errors),
         "image" => {
-            errors.known(child(path, "pullPolicy"), &source["pullPolicy"], &["Always", "IfNotPresent", "Never"]);
+            errors.known(under(path, "pullPolicy"), &source["pullPolicy"], &["Always", "IfNotPresent", "Never"]);
         }
         _ => {}
     }
@@ -136,14 +136,14 @@ fn check_host_path(source: &Value, path: &str, errors: &mut Errors) {
     if place.split('/').any(|part| part == "..") {
         errors.invalid_text(child(path, "path"), place, "must not contain '..'");
     }
-    errors.known(child(path, "type"), &source["type"], &HOST_PATHS);
+    errors.known(under(path, "type"), &source["type"], &HOST_PATHS);
 }
 
 fn check_items(source: &Value, path: &str, errors: &mut Errors) {
     check_mode(&source["defaultMode"], &child(path, "defaultMode"), errors);
     for (at, item) in list(&source["items"]).iter().enumerate() {
         let path = index(&child(path, "items"), at);
-        errors.needed(child(&path, "key"), &item["key"], "");
+        errors.needed(under(&path, "key"), &item["key"], "");
         check_place(text(&item["path"]), &child(&path, "path"), errors);
         check_mode(&item["mode"], &child(&path, "mode"), errors);
     }
@@ -203,7 +203,7 @@ fn check_projected(source: &Value, path: &str, errors: &mut Errors) {
                     let told = "may not specify a duration less than 10 minutes";
                     errors.invalid(child(&path, "expirationSeconds"), seconds, told);
                 }
-                errors.needed(child(&path, "path"), &token["path"], "");
+                errors.needed(under(&path, "path"), &token["path"], "");
             }
             _ => {}
         }

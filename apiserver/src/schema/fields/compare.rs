@@ -162,6 +162,10 @@ fn entries<'m>(place: Place<'m>, form: Form<'m>, old: Option<&Value>, new: Optio
         let one = if order.is_le() { was.next() } else { None };
         let other = if order.is_ge() { is.next() } else { None };
         let Some(name) = one.or(other).map(|(name, _)| name) else { return out };
+        // Of most writes most is as it was, and the model need not be asked about that.
+        if one.is_some() && one == other {
+            continue;
+        }
         let change = at(place.entry(form, name).0, one.map(|(_, value)| value), other.map(|(_, value)| value));
         if !change.says_nothing() {
             out.push(Element::Field(name.into()), change);
