@@ -79,7 +79,7 @@ fn check_expression(expression: &Value, any_value: bool, path: &str, errors: &mu
     let name = text(&expression["key"]);
     errors.grammar(under(path, "key"), name, qualified_name(name));
     for (nth, value) in values.iter().enumerate().filter(|_| !any_value) {
-        errors.grammar(&index(&at, nth), text(value), label_value(text(value)));
+        errors.grammar(index(&at, nth), text(value), label_value(text(value)));
     }
 }
 
@@ -98,7 +98,7 @@ fn check_field(expression: &Value, path: &str, errors: &mut Errors) {
         return errors.invalid_text(child(path, "key"), name, "not a valid field selector key");
     }
     for (nth, value) in values.iter().enumerate() {
-        errors.grammar(&index(&at, nth), text(value), dns_subdomain(text(value)));
+        errors.grammar(index(&at, nth), text(value), dns_subdomain(text(value)));
     }
 }
 

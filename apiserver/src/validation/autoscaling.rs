@@ -202,7 +202,7 @@ fn check_container(source: &Value, path: &str, errors: &mut Errors) {
     if container.is_empty() {
         errors.required(child(path, "container"), "must specify a container");
     } else {
-        errors.grammar(&child(path, "container"), container, dns_label(container));
+        errors.grammar(child(path, "container"), container, dns_label(container));
     }
 }
 

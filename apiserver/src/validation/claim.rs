@@ -40,7 +40,7 @@ pub(super) fn check_spec(spec: &Value, path: &str, errors: &mut Errors) {
     check_source(reference, &child(path, "dataSourceRef"), errors);
     let elsewhere = text(&reference["namespace"]);
     if reference.is_object() && !elsewhere.is_empty() {
-        errors.grammar(&child(path, "dataSourceRef.namespace"), elsewhere, dns_label(elsewhere));
+        errors.grammar(child(path, "dataSourceRef.namespace"), elsewhere, dns_label(elsewhere));
         if source.is_object() {
             errors.invalid_as(path, "{}", "may not be specified when dataSourceRef.namespace is specified");
         }
@@ -81,7 +81,7 @@ pub(super) fn check_positive(path: &str, value: &Value, errors: &mut Errors) {
 pub(super) fn check_class_name(spec: &Value, field: &str, path: &str, errors: &mut Errors) {
     let class = text(&spec[field]);
     if !class.is_empty() {
-        errors.grammar(&child(path, field), class, dns_subdomain(class));
+        errors.grammar(child(path, field), class, dns_subdomain(class));
     }
 }
 
@@ -97,7 +97,7 @@ fn check_source(source: &Value, path: &str, errors: &mut Errors) {
         errors.invalid_text(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
     }
     if !group.is_empty() {
-        errors.grammar(&child(path, "apiGroup"), group, dns_subdomain(group));
+        errors.grammar(child(path, "apiGroup"), group, dns_subdomain(group));
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn check(conditions: &Value, path: &str, errors: &mut Errors) {
 
 fn check_condition(condition: &Value, kind: &str, path: &str, errors: &mut Errors) {
     let (status, reason) = (text(&condition["status"]), text(&condition["reason"]));
-    errors.grammar(&child(path, "type"), kind, qualified_name(kind));
+    errors.grammar(child(path, "type"), kind, qualified_name(kind));
     if !["False", "True", "Unknown"].contains(&status) {
         errors.unsupported(child(path, "status"), status, &["False", "True", "Unknown"]);
     }

@@ -40,12 +40,12 @@ pub(super) fn check(endpoints: &Value, errors: &mut Errors) {
             if name.is_empty() && ports.len() > 1 {
                 errors.required(child(&path, "name"), "");
             } else if !name.is_empty() {
-                errors.grammar(&child(&path, "name"), name, dns_label(name));
+                errors.grammar(child(&path, "name"), name, dns_label(name));
             }
             errors.port(child(&path, "port"), &Value::from(port["port"].as_i64().unwrap_or_default()));
-            errors.one_of(&child(&path, "protocol"), &port["protocol"], &PROTOCOLS);
+            errors.one_of(child(&path, "protocol"), &port["protocol"], &PROTOCOLS);
             if let Some(protocol) = port["appProtocol"].as_str() {
-                errors.grammar(&child(&path, "appProtocol"), protocol, qualified_name(protocol));
+                errors.grammar(child(&path, "appProtocol"), protocol, qualified_name(protocol));
             }
         }
     }
@@ -55,10 +55,10 @@ fn check_address(address: &Value, path: &str, errors: &mut Errors) {
     let (ip, host) = (text(&address["ip"]), text(&address["hostname"]));
     errors.address(child(path, "ip"), ip);
     if !host.is_empty() {
-        errors.grammar(&child(path, "hostname"), host, dns_label(host));
+        errors.grammar(child(path, "hostname"), host, dns_label(host));
     }
     if let Some(node) = address["nodeName"].as_str() {
-        errors.grammar(&child(path, "nodeName"), node, dns_subdomain(node));
+        errors.grammar(child(path, "nodeName"), node, dns_subdomain(node));
     }
     if ip::read(ip).is_none() {
         errors.invalid_text(child(path, "ip"), ip, "must be a valid IP address");
@@ -86,7 +86,7 @@ fn check_ports(ports: &[Value], errors: &mut Errors) {
     for (at, port) in ports.iter().enumerate() {
         let (path, name) = (index("ports", at), text(&port["name"]));
         if !name.is_empty() {
-            errors.grammar(&child(&path, "name"), name, dns_label(name));
+            errors.grammar(child(&path, "name"), name, dns_label(name));
         }
         if !names.insert(name) {
             errors.duplicate(child(&path, "name"), &Value::from(name));
@@ -96,7 +96,7 @@ fn check_ports(ports: &[Value], errors: &mut Errors) {
             protocol => errors.known(child(&path, "protocol"), protocol, &PROTOCOLS),
         }
         if let Some(protocol) = port["appProtocol"].as_str() {
-            errors.grammar(&child(&path, "appProtocol"), protocol, qualified_name(protocol));
+            errors.grammar(child(&path, "appProtocol"), protocol, qualified_name(protocol));
         }
     }
 }
@@ -112,7 +112,7 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, errors: &mut Error
         check_of_family(text(address), family, &addresses_path, at, errors);
     }
     if let Some(node) = endpoint["nodeName"].as_str() {
-        errors.grammar(&child(path, "nodeName"), node, dns_subdomain(node));
+        errors.grammar(child(path, "nodeName"), node, dns_subdomain(node));
     }
     let (topology, topology_path) = (&endpoint["deprecatedTopology"], child(path, "deprecatedTopology"));
     let labels = topology.as_object().map_or(0, serde_json::Map::len);
@@ -121,7 +121,7 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, errors: &mut Error
     }
     pod::check_labels(topology, &topology_path, errors);
     if let Some(host) = endpoint["hostname"].as_str() {
-        errors.grammar(&child(path, "hostname"), host, dns_label(host));
+        errors.grammar(child(path, "hostname"), host, dns_label(host));
     }
     check_hints(&endpoint["hints"], &child(path, "hints"), errors);
 }

@@ -211,7 +211,7 @@ impl Errors {
     pub(crate) fn path_segment(&mut self, path: impl Into<String>, value: &Value) {
         match text(value) {
             "" => self.required(path, ""),
-            name => self.grammar(&path.into(), name, path_segment(name)),
+            name => self.grammar(path.into(), name, path_segment(name)),
         }
     }
 

@@ -74,11 +74,11 @@ fn check_subject(subject: &Value, path: &str, errors: &mut Errors) {
         match text(&named["name"]) {
             "" => errors.required(child(&at, "name"), ""),
             "*" => {}
-            name => errors.grammar(&child(&at, "name"), name, dns_subdomain(name)),
+            name => errors.grammar(child(&at, "name"), name, dns_subdomain(name)),
         }
         match text(&named["namespace"]) {
             "" => errors.required(child(&at, "namespace"), "must specify namespace for service account"),
-            namespace => errors.grammar(&child(&at, "namespace"), namespace, dns_label(namespace)),
+            namespace => errors.grammar(child(&at, "namespace"), namespace, dns_label(namespace)),
         }
     } else {
         errors.needed(child(&at, "name"), &named["name"], "");

@@ -31,7 +31,7 @@ pub(super) fn check(ingress: &Value, errors: &mut Errors) {
         }
         let secret = text(&tls["secretName"]);
         if !secret.is_empty() {
-            errors.grammar(&child(&path, "secretName"), secret, dns_subdomain(secret));
+            errors.grammar(child(&path, "secretName"), secret, dns_subdomain(secret));
         }
     }
     if let Some(class) = spec["ingressClassName"].as_str() {
@@ -117,11 +117,11 @@ fn check_backend(backend: &Value, path: &str, errors: &mut Errors) {
             if name.is_empty() {
                 errors.required(child(path, "service.name"), "");
             } else {
-                errors.grammar(&child(path, "service.name"), name, dns_label(name));
+                errors.grammar(child(path, "service.name"), name, dns_label(name));
             }
             let (port, number) = (text(&service["port"]["name"]), &service["port"]["number"]);
             match (port.is_empty(), number.as_i64().unwrap_or_default()) {
-                (false, 0) => errors.grammar(&child(path, "service.port.name"), port, port_name(port)),
+                (false, 0) => errors.grammar(child(path, "service.port.name"), port, port_name(port)),
                 (false, _) => errors.invalid_text(path, "", "cannot set both port name & port number"),
                 (true, 0) => errors.required(path, "port name or number is required"),
                 (true, _) => errors.port(child(path, "service.port.number"), number),
@@ -132,14 +132,14 @@ fn check_backend(backend: &Value, path: &str, errors: &mut Errors) {
 
 fn check_reference(reference: &Value, path: &str, errors: &mut Errors) {
     if let Some(group) = reference["apiGroup"].as_str() {
-        errors.grammar(&child(path, "apiGroup"), group, dns_subdomain(group));
+        errors.grammar(child(path, "apiGroup"), group, dns_subdomain(group));
     }
     for field in ["kind", "name"] {
         let value = text(&reference[field]);
         if value.is_empty() {
             errors.required(child(path, field), "");
         } else {
-            errors.grammar(&child(path, field), value, path_segment(value));
+            errors.grammar(child(path, field), value, path_segment(value));
         }
     }
 }
@@ -193,7 +193,7 @@ pub(super) fn check_point_name(host: &str, path: &str, errors: &mut Errors) {
     if host.is_empty() {
         return;
     }
-    errors.grammar(&child(path, "hostname"), host, dns_subdomain(host));
+    errors.grammar(child(path, "hostname"), host, dns_subdomain(host));
     if super::ip::read(host).is_some() {
         errors.invalid_text(child(path, "hostname"), host, "must be a DNS name, not an IP address");
     }
@@ -210,13 +210,13 @@ pub(super) fn check_ip_address(address: &Value, errors: &mut Errors) {
     }
     let group = text(&parent["group"]);
     if !group.is_empty() {
-        errors.grammar(&child(path, "group"), group, dns_subdomain(group));
+        errors.grammar(child(path, "group"), group, dns_subdomain(group));
     }
     for field in ["resource", "name"] {
         errors.path_segment(child(path, field), &parent[field]);
     }
     let namespace = text(&parent["namespace"]);
-    errors.grammar(&child(path, "namespace"), namespace, path_segment(namespace));
+    errors.grammar(child(path, "namespace"), namespace, path_segment(namespace));
 }
 
 /// The ranges out of which Services are given addresses.

@@ -45,7 +45,7 @@ fn check_failure(spec: &Value, rule: &Value, path: &str, errors: &mut Errors) {
     }
     for (at, pattern) in patterns.iter().enumerate() {
         let (path, kind) = (index(&patterns_path, at), text(&pattern["type"]));
-        errors.grammar(&child(&path, "type"), kind, qualified_name(kind));
+        errors.grammar(child(&path, "type"), kind, qualified_name(kind));
         word(&child(&path, "status"), &pattern["status"], &STATUSES, errors);
     }
     match (codes.is_null(), patterns.is_empty()) {

@@ -78,11 +78,11 @@ pub(super) fn check_template(meta: &Value, path: &str, errors: &mut Errors) {
 fn check_names(meta: &Value, grammar: Grammar, path: &str, errors: &mut Errors) {
     let generated = text(&meta["generateName"]);
     if !generated.is_empty() {
-        errors.grammar(&child(path, "generateName"), generated, name(grammar, generated, true));
+        errors.grammar(child(path, "generateName"), generated, name(grammar, generated, true));
     }
     match text(&meta["name"]) {
         "" => errors.required(child(path, "name"), "name or generateName is required"),
-        given => errors.grammar(&child(path, "name"), given, name(grammar, given, false)),
+        given => errors.grammar(child(path, "name"), given, name(grammar, given, false)),
     }
 }
 

@@ -46,7 +46,7 @@ fn check_port(one: &Value, path: &str, errors: &mut Errors) {
             if !end.is_null() {
                 errors.invalid(end_path, end, "may not be specified when `port` is non-numeric");
             }
-            errors.grammar(&child(path, "port"), name, port_name(name));
+            errors.grammar(child(path, "port"), name, port_name(name));
         }
         _ if !end.is_null() => errors.invalid(end_path, end, "may not be specified when `port` is not specified"),
         _ => {}

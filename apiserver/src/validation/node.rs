@@ -24,12 +24,12 @@ fn check_taints(taints: &Value, errors: &mut Errors) {
     for (at, taint) in list(taints).iter().enumerate() {
         let path = index("metadata.taints", at);
         let (name, value, effect) = (text(&taint["key"]), text(&taint["value"]), text(&taint["effect"]));
-        errors.grammar(&child(&path, "key"), name, qualified_name(name));
+        errors.grammar(child(&path, "key"), name, qualified_name(name));
         let complaints = label_value(value);
         if !complaints.is_empty() {
             errors.invalid_text(child(&path, "value"), value, &complaints.join(";"));
         }
-        errors.one_of(&child(&path, "effect"), &taint["effect"], &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        errors.one_of(child(&path, "effect"), &taint["effect"], &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         if !seen.insert((name, effect)) {
             // Go's internal type has no names for JSON.
             let shown = format!(

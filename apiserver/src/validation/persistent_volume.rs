@@ -66,7 +66,7 @@ fn check_spec(spec: &Value, name: &str, path: &str, errors: &mut Errors) {
     if let Some(class) = spec["volumeAttributesClassName"].as_str() {
         match class {
             "" => errors.required(child(path, "volumeAttributesClassName"), "an empty string is disallowed"),
-            class => errors.grammar(&child(path, "volumeAttributesClassName"), class, dns_subdomain(class)),
+            class => errors.grammar(child(path, "volumeAttributesClassName"), class, dns_subdomain(class)),
         }
         if !spec["csi"].is_object() {
             errors.required(child(path, "csi"), "has to be specified when using volumeAttributesClassName");

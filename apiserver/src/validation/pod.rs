@@ -74,7 +74,7 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
     check_dns(spec, &child(path, "dnsConfig"), errors);
     for (at, gate) in list(&spec["readinessGates"]).iter().enumerate() {
         let name = text(&gate["conditionType"]);
-        errors.grammar(&child(&index(&child(path, "readinessGates"), at), "conditionType"), name, qualified_name(name));
+        errors.grammar(child(&index(&child(path, "readinessGates"), at), "conditionType"), name, qualified_name(name));
     }
     check_gates(&spec["schedulingGates"], &child(path, "schedulingGates"), errors);
     affinity::check_spread(&spec["topologySpreadConstraints"], &child(path, "topologySpreadConstraints"), errors);
@@ -94,7 +94,7 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
         let path = index(&child(path, "hostAliases"), at);
         errors.address(child(&path, "ip"), text(&alias["ip"]));
         for (nth, host) in list(&alias["hostnames"]).iter().enumerate() {
-            errors.grammar(&index(&child(&path, "hostnames"), nth), text(host), dns_subdomain(text(host)));
+            errors.grammar(index(&child(&path, "hostnames"), nth), text(host), dns_subdomain(text(host)));
         }
     }
     name(spec, "priorityClassName", path, dns_subdomain, errors);
@@ -148,7 +148,7 @@ fn check_gates(gates: &Value, path: &str, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for (at, gate) in list(gates).iter().enumerate() {
         let name = text(&gate["name"]);
-        errors.grammar(&index(path, at), name, qualified_name(name));
+        errors.grammar(index(path, at), name, qualified_name(name));
         if !seen.insert(name) {
             errors.duplicate(index(path, at), &gate["name"]);
         }

@@ -41,7 +41,7 @@ pub(super) fn check_limit_range(range: &Value, errors: &mut Errors) {
         let (path, kind) = (index("spec.limits", at), text(&limit["type"]));
         let complaints = qualified_name(kind);
         if !complaints.is_empty() {
-            errors.grammar(&child(&path, "type"), kind, complaints);
+            errors.grammar(child(&path, "type"), kind, complaints);
         } else if !kind.contains('/') && !["Pod", "Container", "PersistentVolumeClaim"].contains(&kind) {
             errors.invalid_text(child(&path, "type"), kind, "must be a standard limit type or fully qualified");
         }

@@ -80,7 +80,7 @@ fn check_subject(kind: &str, subject: &Value, path: &str, errors: &mut Errors) {
     match text(&subject["kind"]) {
         "ServiceAccount" => {
             if !name.is_empty() {
-                errors.grammar(&child(path, "name"), name, dns_subdomain(name));
+                errors.grammar(child(path, "name"), name, dns_subdomain(name));
             }
             if !group.is_empty() {
                 errors.unsupported(child(path, "apiGroup"), group, &[""]);

@@ -27,8 +27,8 @@ fn check_expression(expression: &Value, path: &str, errors: &mut Errors) {
         _ => errors.invalid(child(path, "operator"), &expression["operator"], "not a valid selector operator"),
     }
     let key = text(&expression["key"]);
-    errors.grammar(&child(path, "key"), key, qualified_name(key));
+    errors.grammar(child(path, "key"), key, qualified_name(key));
     for (at, value) in values.iter().enumerate() {
-        errors.grammar(&index(&child(path, "values"), at), text(value), label_value(text(value)));
+        errors.grammar(index(&child(path, "values"), at), text(value), label_value(text(value)));
     }
 }

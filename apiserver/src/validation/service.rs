@@ -166,7 +166,7 @@ fn check_ports(ports: &[Value], errors: &mut Errors) {
         if name.is_empty() && ports.len() > 1 {
             errors.required(child(&path, "name"), "");
         } else if !name.is_empty() {
-            errors.grammar(&child(&path, "name"), name, dns_label(name));
+            errors.grammar(child(&path, "name"), name, dns_label(name));
             if !names.insert(name) {
                 errors.duplicate(child(&path, "name"), &port["name"]);
             }
@@ -176,15 +176,15 @@ fn check_ports(ports: &[Value], errors: &mut Errors) {
             let shown = if port["port"].is_null() { &zero } else { &port["port"] };
             errors.invalid(child(&path, "port"), shown, "must be between 1 and 65535, inclusive");
         }
-        errors.one_of(&child(&path, "protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        errors.one_of(child(&path, "protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
         match &port["targetPort"] {
             Value::Number(_) => errors.port(child(&path, "targetPort"), &port["targetPort"]),
-            Value::String(name) => errors.grammar(&child(&path, "targetPort"), name, port_name(name)),
+            Value::String(name) => errors.grammar(child(&path, "targetPort"), name, port_name(name)),
             _ => {}
         }
         let application = text(&port["appProtocol"]);
         if port["appProtocol"].is_string() {
-            errors.grammar(&child(&path, "appProtocol"), application, qualified_name(application));
+            errors.grammar(child(&path, "appProtocol"), application, qualified_name(application));
         }
     }
 }

@@ -61,7 +61,7 @@ fn check_topologies(terms: &Value, errors: &mut Errors) {
         for (nth, expression) in list(&term["matchLabelExpressions"]).iter().enumerate() {
             let (path, name) = (index(&path, nth), text(&expression["key"]));
             let values = check_topology_values(&expression["values"], &child(&path, "values"), errors);
-            errors.grammar(&child(&path, "key"), name, qualified_name(name));
+            errors.grammar(child(&path, "key"), name, qualified_name(name));
             if wished.insert(name, values).is_some() {
                 errors.duplicate(child(&path, "key"), &expression["key"]);
             }

@@ -222,10 +222,10 @@ fn check_storageos(source: &Value, path: &str, errors: &mut Errors) {
     if name.is_empty() {
         errors.required(child(path, "volumeName"), "");
     } else {
-        errors.grammar(&child(path, "volumeName"), name, dns_label(name));
+        errors.grammar(child(path, "volumeName"), name, dns_label(name));
     }
     if !namespace.is_empty() {
-        errors.grammar(&child(path, "volumeNamespace"), namespace, dns_label(namespace));
+        errors.grammar(child(path, "volumeNamespace"), namespace, dns_label(namespace));
     }
     check_plain_secret(&source["secretRef"], path, errors);
 }

@@ -54,7 +54,7 @@ pub(super) fn check_reviews(reviews: &Value, path: &str, errors: &mut Errors) {
         if versions[..at].contains(version) {
             errors.invalid(index(path, at), version, "duplicate version");
         } else {
-            errors.grammar(&index(path, at), text(version), label_1035(text(version)));
+            errors.grammar(index(path, at), text(version), label_1035(text(version)));
         }
     }
     if !versions.iter().any(|version| VERSIONS.contains(&text(version))) {

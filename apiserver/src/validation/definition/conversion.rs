@@ -11,7 +11,7 @@ pub(super) fn check(conversion: &Value, errors: &mut Errors) {
     if conversion.is_null() {
         return;
     }
-    errors.one_of(&child(PATH, "strategy"), &conversion["strategy"], &["None", "Webhook"]);
+    errors.one_of(child(PATH, "strategy"), &conversion["strategy"], &["None", "Webhook"]);
     let (client, reviews) =
         (&conversion["webhook"]["clientConfig"], &conversion["webhook"]["conversionReviewVersions"]);
     let (client_path, reviews_path) = (child(PATH, "webhookClientConfig"), child(PATH, "conversionReviewVersions"));
