@@ -61,8 +61,7 @@ impl Desk {
             admission: Arc::new(Plugins::new(means)),
             connect: ConnectContext {
                 lookup: registry,
-                nodes: Arc::new(Nodes::new(NodeConfig::default(), dial.clone())),
-                cluster: dial,
+                nodes: Arc::new(Nodes::new(NodeConfig::default(), dial)),
                 cluster_net: net,
                 shutdown: shutdown.clone(),
             },

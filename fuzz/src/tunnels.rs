@@ -159,7 +159,7 @@ fn send(mut to: SendStream<Bytes>, answer: Bytes, said: &[u8]) {
 /// The answer to a dial: it is made.
 fn dialled(message: &[u8]) -> Option<Bytes> {
     let Packet::DialRequest(request) = Packet::decode(message.get(FRAME_HEAD_BYTES..)?).ok()? else { return None };
-    let answer = DialResponse { error: String::new(), connect_id: 1, random: request.random };
+    let answer = DialResponse::made(request.random, 1);
     Some(Packet::DialResponse(answer).encode())
 }
 
