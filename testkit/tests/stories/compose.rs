@@ -91,8 +91,8 @@ fn remains() -> String {
     [listed(&["ps", "--all"]), listed(&["network", "ls"]), listed(&["volume", "ls"]), image].concat()
 }
 
-#[test]
-fn a_cluster_of_containers_meets_at_its_edge_alone() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_containers_meets_at_its_edge_alone() {
     if std::env::var_os(DOCKER_IS_HERE).is_none() {
         eprintln!(
             "PASSED OVER: the compose sandbox: {DOCKER_IS_HERE} is not set; ./test sets it where Docker is at hand"
