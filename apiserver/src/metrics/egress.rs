@@ -60,17 +60,27 @@ impl EgressDials {
     }
 }
 
+// Upstream's HELP texts.
+const DURATION: &str =
+    "[ALPHA] Dial latency histogram in seconds, labeled by the protocol (http-connect or grpc), transport (tcp or uds)";
+const FAILURES: &str = "[ALPHA] Dial failure count, labeled by the protocol (http-connect or grpc), transport (tcp or uds), and stage (connect or proxy). The stage indicates at which stage the dial failed";
+const STARTS: &str = "[ALPHA] Dial starts, labeled by the protocol (http-connect or grpc) and transport (tcp or uds).";
+
 impl Source for EgressDials {
     #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are floating")]
     fn tell(&self, text: &mut Text) {
         let series = self.0.all();
+        // As with Prometheus' vectors: nothing is told of dials where there were none.
+        if series.is_empty() {
+            return;
+        }
         let name = "apiserver_egress_dialer_dial_duration_seconds";
-        text.family(name, Kind::Histogram, "[ALPHA] Time that dials through a proxy took.");
+        text.family(name, Kind::Histogram, DURATION);
         for ((protocol, transport), series) in series.iter().filter(|(_, series)| series.seconds.count() > 0) {
             text.histogram(name, &[("protocol", protocol), ("transport", transport)], &series.seconds);
         }
         let name = "apiserver_egress_dialer_dial_failure_count";
-        text.family(name, Kind::Counter, "[ALPHA] Dials through a proxy that failed, by the stage that failed.");
+        text.family(name, Kind::Counter, FAILURES);
         for ((protocol, transport), series) in &series {
             for (stage, failures) in ["connect", "proxy"].iter().zip(&series.failures) {
                 let failures = failures.load(Ordering::Relaxed);
@@ -81,7 +91,7 @@ impl Source for EgressDials {
             }
         }
         let name = "apiserver_egress_dialer_dial_start_total";
-        text.family(name, Kind::Counter, "[ALPHA] Dials through a proxy that were begun.");
+        text.family(name, Kind::Counter, STARTS);
         for ((protocol, transport), series) in &series {
             let starts = series.starts.load(Ordering::Relaxed) as f64;
             text.sample(name, &[("protocol", protocol), ("transport", transport)], starts);
