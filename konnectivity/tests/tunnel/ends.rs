@@ -32,6 +32,7 @@ async fn half_close_is_carried_both_ways(setup: Setup) {
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
     assert_eq!(answer, "1000000 bytes");
+    drop(stream);
     // The other way: the endpoint ends first and still listens.
     let (to, listener) = listen();
     let mut stream = open(&*dial, to).await;
