@@ -112,9 +112,10 @@ impl Rest {
                 let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
                 line.and_then(|value| value.parse::<usize>().ok()).unwrap_or_default()
             };
+            let of_its_own = view.pid.is_some_and(|pid| pid != std::process::id());
             let held = Held {
                 tasks: number("tinyplane_tasks"),
-                descriptors: if view.pid.is_some() { number("process_open_fds") } else { 0 },
+                descriptors: if of_its_own { number("process_open_fds") } else { 0 },
                 going_on: GOING_ON.iter().map(|name| number(name)).sum(),
             };
             all.insert(view.member, held);
