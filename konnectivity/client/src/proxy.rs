@@ -99,6 +99,10 @@ impl GrpcDial {
     ) -> io::Result<Dialled> {
         let late =
             || io::Error::new(io::ErrorKind::TimedOut, format!("dial {address} through the tunnel: i/o timeout"));
+        // A timer is not exact to the millisecond, in which a dial may be made.
+        if self.timeout.is_zero() {
+            return Err(late());
+        }
         let Made { tunnel, agent } = tokio::time::timeout(self.timeout, dialled).await.map_err(|_| late())??;
         let way = Way { tunnel: Some(self.route.place()), agent, ..Way::default() };
         Ok(Dialled { stream: Box::new(tunnel), way })
