@@ -162,7 +162,10 @@ func refused(ctx context.Context, made way, address string) {
 func givenUp(made way, address string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := made.dial(ctx, address); err == nil {
-		log.Fatal("a dial that was given up before it began")
+	// The library looks at the end of the context and at the answer in any order: a dial that was made is closed.
+	if conn, err := made.dial(ctx, address); err == nil {
+		if err := conn.Close(); err != nil {
+			log.Fatalf("a dial that was given up before it began is not closed: %v", err)
+		}
 	}
 }

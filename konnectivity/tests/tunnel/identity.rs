@@ -152,7 +152,8 @@ async fn frontends_of_another_authority_are_refused() {
         assert!(tinyplane_konnectivity_client::is_no_way(&error), "{error}");
         converse(&mut open(&*dial, echo()).await, "one that it knows").await;
         drop(unknown);
-        rig.is_at_rest(dial, &[&server, &agent]).await;
+        server.shows("server_established_connections", 0).await;
+        agent.shows("agent_open_endpoint_connections", 0).await;
     }
 }
 
