@@ -171,7 +171,7 @@ pub fn decode(
             let why = decode::not_json(json, &error);
             unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}"))
         })?;
-        folded::fold(&mut value);
+        folded::fold(&mut value)?;
         let doubles = doubles.iter().map(|path| format!("duplicate field {path:?}")).collect();
         let decoded = fit(custom, value, doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
         return settle(gvk, decoded, validation, warnings);

@@ -18,18 +18,32 @@ pub fn fits(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Demands that an object can be read again once it is stored.
+/// Demands that an object can be read again once it is stored. One that is `bounded` by its type is as deep as that says, and
+/// so are the sets of its managers, but for those that a client sent: see [`demand_set`].
 ///
 /// # Errors
 /// 400 in the words of upstream's decoder, which ends at 10,000 levels.
-pub fn demand(object: &Value) -> status::Result<()> {
+pub fn demand(object: &Value, bounded: bool) -> status::Result<()> {
     let managers = object["metadata"]["managedFields"].as_array().into_iter().flatten();
     let mut sets = managers.filter_map(|entry| entry["fieldsV1"].as_str());
-    if fits(object, LEVELS_MAX) && sets.all(|set| text_fits(set, LEVELS_MAX - ABOVE_SETS)) {
-        return Ok(());
-    }
-    Err(Status::bad_request("exceeded max depth"))
+    let fits = bounded || (fits(object, LEVELS_MAX) && sets.all(|set| text_fits(set, LEVELS_MAX - ABOVE_SETS)));
+    if fits { Ok(()) } else { Err(too_deep()) }
 }
+
+/// Demands the same of a set of fields that a client sent.
+///
+/// # Errors
+/// As [`demand`].
+pub fn demand_set(set: &Value) -> status::Result<()> {
+    if fits(set, LEVELS_MAX - ABOVE_SETS) { Ok(()) } else { Err(too_deep()) }
+}
+
+fn too_deep() -> Box<Status> {
+    Status::bad_request(TOO_DEEP)
+}
+
+/// What is said of what is too deep.
+pub const TOO_DEEP: &str = "exceeded max depth";
 
 /// Levels above the set of a manager: the object, its metadata, the list of managers, and an entry.
 const ABOVE_SETS: usize = 4;
@@ -63,12 +77,13 @@ mod tests {
         assert!(fits(&json!(1), 0) && fits(&json!({}), 1) && !fits(&json!([]), 0));
         assert!(fits(&json!({"a": [1, {"b": 2}]}), 3) && !fits(&json!({"a": [1, {"b": 2}]}), 2));
         let nested = (0..LEVELS_MAX).fold(json!(1), |inner, _| json!([inner]));
-        assert!(demand(&nested).is_ok() && demand(&json!([nested])).is_err());
+        assert!(demand(&nested, false).is_ok() && demand(&json!([nested]), false).is_err());
         let set =
             |depth: usize| (1..depth).fold("{}".to_owned(), |inner, _| format!(r#"{{"k:{{\"a\":\"[\"}}":{inner}}}"#));
         let object = |depth: usize| json!({"metadata": {"managedFields": [{"fieldsV1": set(depth)}]}});
         assert!(
-            demand(&object(LEVELS_MAX - ABOVE_SETS)).is_ok() && demand(&object(LEVELS_MAX - ABOVE_SETS + 1)).is_err()
+            demand(&object(LEVELS_MAX - ABOVE_SETS), false).is_ok()
+                && demand(&object(LEVELS_MAX - ABOVE_SETS + 1), false).is_err()
         );
     }
 }

@@ -38,6 +38,10 @@ pub struct Resource {
     pub stored: Gvk,
     /// The folder of its objects in the store, with slashes around: `/apps/deployments/`.
     pub folder: SmolStr,
+    /// The type of its objects, in the model of the built-in types.
+    pub type_id: Option<TypeId>,
+    /// The `apiVersion` of its objects.
+    pub api_version: SmolStr,
     /// With what the bytes of each stored object begin: `{"kind":"Deployment","apiVersion":"apps/v1",`.
     pub head: Bytes,
     /// How its objects behave.
@@ -68,10 +72,10 @@ impl Resource {
         Gvr { group: self.gvk.group.clone(), version: self.gvk.version.clone(), resource: self.plural.clone() }
     }
 
-    /// The type of its objects, in the model of the built-in types.
+    /// Whether no object of the kind is deeper than its type says.
     #[must_use]
-    pub fn type_id(&self) -> Option<TypeId> {
-        schema::model().kind(&self.gvk.group, &self.gvk.version, &self.gvk.kind)
+    pub fn is_bounded(&self) -> bool {
+        self.type_id.is_some_and(|id| schema::model().get(id).bounded)
     }
 
     /// What every caller is told, where this version of the kind is deprecated.

@@ -180,7 +180,7 @@ impl Registry {
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;
-        depth::demand(&object)?;
+        depth::demand(&object, resource.is_bounded())?;
         if intent.dry_run {
             return Ok(Object::of(object));
         }
@@ -225,7 +225,7 @@ fn name_exhausted(resource: &Resource, taken: &Status) -> Box<Status> {
 pub(super) fn default(resource: &Resource, object: &mut Value) {
     if let Some(custom) = &resource.custom {
         custom.structural.default(object);
-    } else if let Some(id) = resource.type_id() {
+    } else if let Some(id) = resource.type_id {
         schema::default::apply(schema::model(), id, object);
     }
 }

@@ -3,6 +3,7 @@
 use super::catalog::Resource;
 use super::managers::folded;
 use super::selection;
+use crate::schema::fields::is_plain;
 use crate::store::contract::Body;
 use crate::store::entry::Entry;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -91,9 +92,47 @@ fn comma(out: &mut Vec<u8>) {
 }
 
 fn pair(out: &mut Vec<u8>, name: &str, value: &Value) {
-    serde_json::to_writer(&mut *out, name).expect("a text is written to memory");
+    text(out, name);
     out.push(b':');
-    serde_json::to_writer(out, value).expect("a value with text keys is written to memory");
+    spell(out, value);
+}
+
+/// What `serde_json` writes, in half the time: most texts need no look at each of their bytes.
+pub(super) fn spell(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::String(string) => text(out, string),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                spell(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => {
+            out.push(b'{');
+            for (at, (name, value)) in fields.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                pair(out, name, value);
+            }
+            out.push(b'}');
+        }
+        scalar => serde_json::to_writer(out, scalar).expect("a scalar is written to memory"),
+    }
+}
+
+pub(super) fn text(out: &mut Vec<u8>, text: &str) {
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("a text is written to memory");
+    }
 }
 
 /// A stored object as a value, its kind and version included.
@@ -211,6 +250,16 @@ mod tests {
         );
         assert!(text[..body.splice.unwrap()].ends_with("\"resourceVersion\":\""));
         assert_eq!(body.attributes.label("x"), Some("y"));
+    }
+
+    #[test]
+    fn what_is_spelled_is_what_serde_writes() {
+        let value = json!({
+            "plain": "é \u{7f}\u{2028}", "a\"b": "\u{1}\n\\", "n": [null, true, -1, 1.5e300, u64::MAX, [], {}, ""], "": {"x": {"y": "z"}},
+        });
+        let mut out = Vec::new();
+        spell(&mut out, &value);
+        assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Registry {
         }
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
-        depth::demand(&new)?;
+        depth::demand(&new, resource.is_bounded())?;
         if intent.dry_run {
             return Ok(Attempt::Done(Object::of(new)));
         }

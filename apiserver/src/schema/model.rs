@@ -169,6 +169,8 @@ pub struct Type {
     pub name: SmolStr,
     /// All JSON fields, those of embedded structs too, sorted by name.
     pub fields: Box<[Field]>,
+    /// Of each field the first eight bytes of its name: a number is found faster than a text.
+    pub(super) heads: Box<[u64]>,
     /// The structs that Go embeds in it.
     pub embeds: Box<[Embed]>,
     /// What kind it is, where it is one.
@@ -185,6 +187,8 @@ pub struct Type {
     pub(super) filled: Box<[u16]>,
     /// Something at or below it has a default, or is written when empty.
     pub(super) fills: bool,
+    /// No value of it is deeper than its fields say, the sets of managers aside.
+    pub bounded: bool,
 }
 
 /// Types that know each other: all built-in ones, or those of one custom resource.
@@ -198,11 +202,37 @@ pub struct Model {
     pub(super) messages: Vec<Box<[(u32, Slot)]>>,
 }
 
+/// The first eight bytes of a name, which compare as names do.
+fn head(name: &str) -> u64 {
+    let mut head = [0; 8];
+    let length = name.len().min(8);
+    head[..length].copy_from_slice(&name.as_bytes()[..length]);
+    u64::from_be_bytes(head)
+}
+
 impl Type {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&Field> {
-        let index = self.fields.binary_search_by(|field| field.name.as_str().cmp(name)).ok()?;
-        self.fields.get(index)
+        self.fields.get(self.index(name)?)
+    }
+
+    /// Where the field of this name is.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        let wanted = head(name);
+        let first = self.heads.partition_point(|head| *head < wanted);
+        let alike = self.heads[first..].iter().take_while(|head| **head == wanted).count();
+        (first..first + alike).find(|index| self.fields[*index].name == name)
+    }
+
+    /// Gives it these fields, which are sorted.
+    pub(super) fn put_fields(&mut self, fields: Vec<Field>) {
+        self.heads = Self::heads(&fields);
+        self.fields = fields.into();
+    }
+
+    /// What [`Type::index`] looks at, for fields in their order.
+    pub(super) fn heads(fields: &[Field]) -> Box<[u64]> {
+        fields.iter().map(|field| head(&field.name)).collect()
     }
 
     /// The struct's own name, as in `PodSpec`.

@@ -58,6 +58,7 @@ pub(super) fn table(types: &'static str, defaults: &'static str) -> Result<Model
     model.messages = model.types.iter().map(|one| message(&model, one)).collect();
     rules::attach(&mut model, defaults, |alias, short| aliases.get(&(alias, short)).copied())?;
     mark_fills(&mut model);
+    mark_bounded(&mut model);
     Ok(model)
 }
 
@@ -111,6 +112,7 @@ fn build(one: &Pending, aliases: &HashMap<(&str, &str), TypeId>) -> Result<Type,
     let gvk = Gvk { group: group.into(), version: version.into(), kind: SmolStr::new_static(one.short) };
     Ok(Type {
         name: format!("{name}.{}", one.short).into(),
+        heads: Type::heads(&fields),
         fields: fields.into(),
         embeds: embeds.into(),
         kind: (kind || typed).then_some(gvk),
@@ -120,6 +122,7 @@ fn build(one: &Pending, aliases: &HashMap<(&str, &str), TypeId>) -> Result<Type,
         rules: Box::default(),
         filled: Box::default(),
         fills: false,
+        bounded: false,
     })
 }
 
@@ -273,7 +276,7 @@ fn inline_embeds(model: &mut Model) {
                 }
             }
             fields.sort_by(|a, b| a.name.cmp(&b.name));
-            model.types[index].fields = fields.into();
+            model.types[index].put_fields(fields);
         }
     }
 }
@@ -306,6 +309,7 @@ fn add_lists(model: &mut Model, pending: &[Pending], aliases: &HashMap<(&str, &s
         let item = model.get(id);
         let list = Type {
             name: format!("{}List", item.name).into(),
+            heads: Type::heads(&fields),
             fields: fields.into(),
             embeds: Box::default(),
             kind: item.kind.as_ref().map(|gvk| Gvk { kind: format!("{}List", gvk.kind).into(), ..gvk.clone() }),
@@ -315,6 +319,7 @@ fn add_lists(model: &mut Model, pending: &[Pending], aliases: &HashMap<(&str, &s
             rules: Box::default(),
             filled: Box::default(),
             fills: false,
+            bounded: false,
         };
         model.names.insert(list.name.clone(), TypeId(model.types.len() as u32));
         model.types.push(list);
@@ -345,6 +350,32 @@ fn mark_fills(model: &mut Model) {
         if !changed {
             return;
         }
+    }
+}
+
+/// Marks the types whose values nest no deeper than their fields say: those that hold neither themselves nor free JSON. The
+/// sets of managers are texts wherever an object is walked.
+fn mark_bounded(model: &mut Model) {
+    loop {
+        let mut changed = false;
+        for index in 0..model.types.len() {
+            let one = &model.types[index];
+            let bounded = !one.open && one.fields.iter().all(|field| is_bounded(model, &field.shape));
+            changed |= bounded != one.bounded;
+            model.types[index].bounded = bounded;
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+fn is_bounded(model: &Model, shape: &Shape) -> bool {
+    match shape {
+        Shape::Scalar(scalar) => !matches!(scalar, Scalar::Patch | Scalar::Raw | Scalar::Json),
+        Shape::Object(id) => model.get(*id).bounded,
+        Shape::List(inner) | Shape::Map(inner) => is_bounded(model, inner),
+        Shape::SchemaOrArray(_) | Shape::SchemaOrBool(_) | Shape::SchemaOrStrings(_) => false,
     }
 }
 

@@ -48,7 +48,7 @@ impl Patch {
     /// Reads the patch of a call.
     pub(super) async fn read(ask: &Ask<'_>, body: Body) -> status::Result<Self> {
         let kind = kind(ask.call);
-        let untyped = ask.resource.type_id().is_none();
+        let untyped = ask.resource.type_id.is_none();
         let kinds: Vec<_> = KINDS.into_iter().filter(|kind| !(untyped && *kind == STRATEGIC)).collect();
         if !kinds.contains(&kind) {
             let told = format!(
@@ -60,8 +60,8 @@ impl Patch {
         let bytes = body::read(ask.call, body).await?;
         match kind {
             JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, strict)),
-            MERGE => merge::read(&bytes).map(|(patch, strict)| Self::Merge(folded(patch), strict)),
-            STRATEGIC => merge::read(&bytes).map(|(patch, strict)| Self::Strategic(folded(patch), strict)),
+            MERGE => merge::read(&bytes).and_then(|(patch, strict)| Ok(Self::Merge(folded(patch)?, strict))),
+            STRATEGIC => merge::read(&bytes).and_then(|(patch, strict)| Ok(Self::Strategic(folded(patch)?, strict))),
             _ => apply::read(&bytes).map(Self::Apply),
         }
     }
@@ -118,7 +118,7 @@ impl Patch {
         let current = current.clone();
         match self {
             // Its paths may lead into a set.
-            Self::Json(patch, _) => json::apply(patch, unfolded(current)).map(folded),
+            Self::Json(patch, _) => json::apply(patch, unfolded(current)).and_then(folded),
             Self::Merge(patch, _) => Ok(merge::apply(patch, current)),
             Self::Strategic(patch, _) => strategic::apply(gvk, patch, current),
             Self::Apply(_) => Ok(current),
@@ -126,9 +126,9 @@ impl Patch {
     }
 }
 
-fn folded(mut object: Value) -> Value {
-    folded::fold(&mut object);
-    object
+fn folded(mut object: Value) -> status::Result<Value> {
+    folded::fold(&mut object)?;
+    Ok(object)
 }
 
 fn unfolded(mut object: Value) -> Value {

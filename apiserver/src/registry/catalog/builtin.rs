@@ -4,6 +4,7 @@ use super::{Resource, Subresource, Verbs};
 use crate::registry::conversion;
 use crate::registry::encoding::head;
 use crate::registry::kinds;
+use crate::schema;
 use smol_str::{SmolStr, format_smolstr};
 use tinyplane_wire::gvr::Gvk;
 
@@ -42,6 +43,8 @@ fn row(api_version: &str, line: &str) -> Resource {
         namespaced: scope == "n",
         verbs: Verbs::of_letters(verbs),
         folder: format_smolstr!("/{group}/{plural}/"),
+        type_id: schema::model().kind(&gvk.group, &gvk.version, &gvk.kind),
+        api_version: gvk.api_version().into(),
         head: head(&stored),
         behaviour: kinds::behaviour(&stored.group, plural),
         custom: None,

@@ -151,6 +151,8 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
         verbs: Verbs::ALL,
         subresources: status.into_iter().chain(scale).collect(),
         folder: format_smolstr!("/{group}/{}/", text(&names["plural"])),
+        type_id: None,
+        api_version: gvk.api_version().into(),
         head: head(&stored),
         behaviour: if has_status { &WITH_STATUS } else { &PLAIN },
         conversion,

@@ -31,6 +31,24 @@ impl Entry {
             && self.subresource == other.subresource
             && (self.applied || self.api_version == other.api_version)
     }
+
+    /// The entry as `managedFields` has it, with this text for its set.
+    pub(super) fn spelled(&self, set: String) -> Value {
+        let mut out = Map::new();
+        let mut put = |name: &str, text: &str| {
+            if !text.is_empty() {
+                out.insert(name.to_owned(), text.into());
+            }
+        };
+        put("manager", &self.manager);
+        put("operation", if self.applied { "Apply" } else { "Update" });
+        put("apiVersion", &self.api_version);
+        put("time", self.time.as_deref().unwrap_or_default());
+        put("fieldsType", "FieldsV1");
+        put("subresource", &self.subresource);
+        out.insert("fieldsV1".to_owned(), set.into());
+        Value::Object(out)
+    }
 }
 
 /// As conflicts name it: `"kubectl" with subresource "scale" using apps/v1`.
@@ -127,7 +145,7 @@ impl Managed {
             let names = |entry: &Entry| (entry.manager.clone(), entry.api_version.clone(), entry.subresource.clone());
             key(one).cmp(&key(other)).then_with(|| names(one).cmp(&names(other)))
         });
-        Some(Value::Array(self.entries.iter().map(write_entry).collect()))
+        Some(Value::Array(self.entries.iter().map(|entry| entry.spelled(entry.fields.to_text())).collect()))
     }
 
     /// Writes `managedFields` into an object.
@@ -138,21 +156,4 @@ impl Managed {
             None => drop(metadata.remove("managedFields")),
         }
     }
-}
-
-fn write_entry(entry: &Entry) -> Value {
-    let mut out = Map::new();
-    let mut put = |name: &str, text: &str| {
-        if !text.is_empty() {
-            out.insert(name.to_owned(), text.into());
-        }
-    };
-    put("manager", &entry.manager);
-    put("operation", if entry.applied { "Apply" } else { "Update" });
-    put("apiVersion", &entry.api_version);
-    put("time", entry.time.as_deref().unwrap_or_default());
-    put("fieldsType", "FieldsV1");
-    put("subresource", &entry.subresource);
-    out.insert("fieldsV1".to_owned(), entry.fields.to_text().into());
-    Value::Object(out)
 }

@@ -4,10 +4,13 @@
 //! where it is decoded, what is in the store where it is read for a change, and the store's bytes hold it as upstream
 //! writes it. What is answered in any other way is unfolded first.
 
+use crate::codec::depth;
+use crate::registry::encoding;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use std::fmt;
+use tinyplane_wire::status;
 
 /// The field of an entry that holds its set.
 const SET: &str = "fieldsV1";
@@ -19,10 +22,15 @@ fn sets(object: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 /// Makes texts of the sets of an object that a client has sent: of a string, too, which is no set.
-pub fn fold(object: &mut Value) {
+///
+/// # Errors
+/// A set is too deep to be read again.
+pub fn fold(object: &mut Value) -> status::Result<()> {
     for set in sets(object).filter(|set| !set.is_null()) {
+        depth::demand_set(set)?;
         *set = Value::String(set.to_string());
     }
+    Ok(())
 }
 
 /// Makes trees of the sets again.
@@ -36,14 +44,14 @@ pub fn unfold(object: &mut Value) {
 
 /// Writes managers as the store keeps them.
 pub fn write(out: &mut Vec<u8>, managers: &Value) {
-    let Some(entries) = managers.as_array() else { return plain(out, managers) };
+    let Some(entries) = managers.as_array() else { return encoding::spell(out, managers) };
     out.push(b'[');
     for (at, entry) in entries.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
         let Some(fields) = entry.as_object() else {
-            plain(out, entry);
+            encoding::spell(out, entry);
             continue;
         };
         out.push(b'{');
@@ -51,20 +59,16 @@ pub fn write(out: &mut Vec<u8>, managers: &Value) {
             if nth > 0 {
                 out.push(b',');
             }
-            plain(out, name);
+            encoding::text(out, name);
             out.push(b':');
             match value {
                 Value::String(text) if name == SET => out.extend_from_slice(text.as_bytes()),
-                value => plain(out, value),
+                value => encoding::spell(out, value),
             }
         }
         out.push(b'}');
     }
     out.push(b']');
-}
-
-fn plain(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
-    serde_json::to_writer(out, value).expect("a value with text keys is written to memory");
 }
 
 /// Reads a stored object with its sets as texts.
@@ -111,7 +115,7 @@ impl<'de> Visitor<'de> for Part {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut out = Map::new();
+        let mut out = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
             let below = match (self, name.as_str()) {
                 (Self::Object, "metadata") => Self::Metadata,
@@ -120,9 +124,9 @@ impl<'de> Visitor<'de> for Part {
                 _ => Self::Rest,
             };
             let value = map.next_value_seed(below)?;
-            out.insert(name, value);
+            out.push((name, value));
         }
-        Ok(Value::Object(out))
+        Ok(Value::Object(Map::from_iter(out)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
@@ -176,14 +180,14 @@ mod tests {
         assert_eq!(String::from_utf8(written).unwrap(), format!("[{entry}]"));
         unfold(&mut read);
         assert_eq!(read, serde_json::from_str::<Value>(&text).unwrap());
-        fold(&mut read);
+        fold(&mut read).unwrap();
         assert!(read["metadata"]["managedFields"][0]["fieldsV1"].is_string());
     }
 
     #[test]
     fn a_string_in_the_place_of_a_set_is_none() {
         let mut sent = json!({"metadata": {"managedFields": [{"fieldsV1": "{\"f:a\":{}}"}, {"fieldsV1": null}]}});
-        fold(&mut sent);
+        fold(&mut sent).unwrap();
         let text = sent["metadata"]["managedFields"][0]["fieldsV1"].as_str().unwrap();
         assert!(crate::schema::fields::Set::from_text(text).is_err());
     }

@@ -3,30 +3,49 @@
 use super::cap::cap;
 use super::entry::{Entry, Managed};
 use super::{Versions, Writer};
-use crate::schema::fields::{self, Difference, Element, Set};
+use crate::schema::fields::{self, Difference, Filter, Set};
 use serde_json::Value;
 use smol_str::SmolStr;
+use std::sync::LazyLock;
 use tinyplane_wire::meta::metadata_mut;
 
 /// Writes into `new` who manages its fields after its author has made it of `live`; `None` for a new object.
 /// Both are in the version that is written, and complete.
 pub fn record(writer: &Writer<'_>, live: Option<&Value>, new: &mut Value) {
-    let managed = match live {
-        None => Some(Managed::default()),
-        // An object that nobody tracks is not tracked before somebody applies to it.
-        Some(live) => Some(before(writer, live, new)).filter(|managed| !managed.entries.is_empty()),
-    };
+    let Some(live) = live else { return record_new(writer, new) };
+    // An object that nobody tracks is not tracked before somebody applies to it.
+    let managed = Some(before(writer, live, new)).filter(|managed| !managed.entries.is_empty());
     metadata_mut(new).remove("managedFields");
-    let Some(managed) = managed else { return };
-    let empty;
-    let live = match live {
-        Some(live) => live,
-        None => {
-            empty = fields::zero(writer.versions.kind.place());
-            &empty
-        }
+    if let Some(managed) = managed {
+        updated(writer, live, new, managed).write_into(new);
+    }
+}
+
+fn record_new(writer: &Writer<'_>, new: &mut Value) {
+    metadata_mut(new).remove("managedFields");
+    let place = writer.versions.kind.place();
+    let zero = fields::zero(place);
+    let without = match writer.filter {
+        None => &Set::EMPTY,
+        Some(Filter::Without(set)) => set,
+        Some(Filter::Along(_)) => return updated(writer, &zero, new, Managed::default()).write_into(new),
     };
-    updated(writer, live, new, managed).write_into(new);
+    if let Some(text) = fields::born(place, &zero, new, without, &OWNERLESS) {
+        let managers = Value::Array(vec![own_entry(writer, Set::EMPTY).spelled(text)]);
+        metadata_mut(new).insert("managedFields".into(), managers);
+    }
+}
+
+/// The entry of an author who owns these fields by an update.
+fn own_entry(writer: &Writer<'_>, fields: Set) -> Entry {
+    Entry {
+        manager: writer.name().into(),
+        applied: false,
+        api_version: writer.versions.kind.api_version.clone(),
+        subresource: writer.subresource.into(),
+        time: Some(writer.now.into()),
+        fields,
+    }
 }
 
 /// The managers before the write. A client may set them, but not through a subresource, and not by leaving them out.
@@ -67,14 +86,7 @@ pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut manage
     let own = changes.take(writer.versions.written()).unwrap_or_default();
     let taken = strip(own.modified.union(own.added));
     if !taken.is_empty() {
-        let mut entry = Entry {
-            manager: writer.name().into(),
-            applied: false,
-            api_version: writer.versions.kind.api_version.clone(),
-            subresource: writer.subresource.into(),
-            time: Some(writer.now.into()),
-            fields: taken,
-        };
+        let mut entry = own_entry(writer, taken);
         if let Some(place) = managed.entries.iter().position(|one| one.is_same(&entry)) {
             entry.fields = entry.fields.union(managed.entries.swap_remove(place).fields);
         }
@@ -142,32 +154,27 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// The metadata that nobody owns, beside `metadata` itself.
-const OWNERLESS: [&str; 9] = [
-    "name",
-    "namespace",
-    "creationTimestamp",
-    "selfLink",
-    "uid",
-    "clusterName",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-];
+/// The fields that nobody owns.
+static OWNERLESS: LazyLock<Set> = LazyLock::new(|| {
+    Set::of(&[
+        &["apiVersion"],
+        &["kind"],
+        &["metadata"],
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+        &["metadata", "creationTimestamp"],
+        &["metadata", "selfLink"],
+        &["metadata", "uid"],
+        &["metadata", "clusterName"],
+        &["metadata", "generation"],
+        &["metadata", "managedFields"],
+        &["metadata", "resourceVersion"],
+    ])
+});
 
 /// A set without the fields that nobody owns.
-pub(super) fn strip(mut set: Set) -> Set {
-    let ownerless =
-        |element: &Element, names: &[&str]| matches!(element, Element::Field(name) if names.contains(&name.as_str()));
-    set.change(|element, member, below| {
-        if ownerless(element, &["apiVersion", "kind", "metadata"]) {
-            *member = false;
-        }
-        if ownerless(element, &["metadata"]) {
-            below.change(|element, member, _| *member &= !ownerless(element, &OWNERLESS));
-        }
-    });
-    set
+pub(super) fn strip(set: Set) -> Set {
+    set.difference(&OWNERLESS)
 }
 
 /// Takes the old times back where nothing but times has changed: a write that changes nothing makes no new version.

@@ -35,7 +35,8 @@ impl Kind {
     /// The kind of a row.
     #[must_use]
     pub fn of(row: &Resource) -> Self {
-        Self { custom: row.custom.clone(), ..Self::new(&row.gvk) }
+        let (gvk, api_version) = (row.gvk.clone(), row.api_version.clone());
+        Self { gvk, api_version, id: row.type_id, custom: row.custom.clone() }
     }
 
     /// Where its objects begin.
@@ -83,7 +84,7 @@ impl<'a> Versions<'a> {
 
     fn row(&self, api_version: &str) -> Option<&Resource> {
         let (catalog, row) = self.family?;
-        catalog.rows().map(|row| &**row).find(|one| one.folder == row.folder && one.gvk.api_version() == api_version)
+        catalog.rows().map(|row| &**row).find(|one| one.folder == row.folder && one.api_version == api_version)
     }
 
     /// The kind in another version; none where that is not served any more.

@@ -1,6 +1,7 @@
 //! The single pass over a body, steered by the shape that is expected at each place.
 
 use super::{Segment, State, scalar};
+use crate::codec::depth;
 use crate::schema::default::empty;
 use crate::schema::model::{Field, Model, Scalar, Shape, Type, TypeId};
 use serde::{
@@ -72,7 +73,14 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_, '_> {
             Shape::Scalar(Scalar::Json | Scalar::Raw) => Value::deserialize(deserializer),
             Shape::Scalar(Scalar::Fields) => {
                 let set = Value::deserialize(deserializer)?;
-                Ok(if self.state.keeps(&set) { set } else { Value::String(set.to_string()) })
+                if self.state.keeps(&set) {
+                    return Ok(set);
+                }
+                if depth::demand_set(&set).is_err() {
+                    self.state.fail(depth::TOO_DEEP.to_owned());
+                    return Err(D::Error::custom(""));
+                }
+                Ok(Value::String(set.to_string()))
             }
             _ => deserializer.deserialize_any(self),
         }
@@ -206,7 +214,8 @@ fn entries<'de, A: MapAccess<'de>>(
 fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map: A) -> Result<Value, A::Error> {
     let model: &'m Model = state.model;
     let one = model.get(id);
-    let mut out = Map::new();
+    // A map of all at once costs less than one that grows; of a field that stands there twice the last one counts.
+    let mut out = Vec::with_capacity(8);
     let mut seen = Seen::default();
     while let Some(key) = map.next_key_seed(Key(one))? {
         match key {
@@ -226,14 +235,14 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
                 // An empty list of managers is no omission: it wipes them out.
                 let managers = state.path.len() == 1 && field.name == "managedFields" && value.is_array();
                 if managers || says_something(field, &value) {
-                    out.insert(field.name.as_str().to_owned(), value);
+                    out.push((field.name.as_str().to_owned(), value));
                 }
             }
             Found::Other(name) if one.open => {
-                let value = map.next_value()?;
-                if out.insert(name.clone(), value).is_some() {
+                if out.iter().any(|(known, _)| *known == name) {
                     state.note("duplicate", &name);
                 }
+                out.push((name, map.next_value()?));
             }
             Found::Other(name) => {
                 state.note("unknown", &name);
@@ -241,7 +250,7 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
             }
         }
     }
-    Ok(Value::Object(out))
+    Ok(Value::Object(Map::from_iter(out)))
 }
 
 /// Which fields were met: a word for the first 128, a list for the rare type with more.
@@ -310,9 +319,9 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Found, E> {
-        Ok(match self.0.fields.binary_search_by(|field| field.name.as_str().cmp(name)) {
-            Ok(index) => Found::Field(index),
-            Err(_) => Found::Other(name.to_owned()),
+        Ok(match self.0.index(name) {
+            Some(index) => Found::Field(index),
+            None => Found::Other(name.to_owned()),
         })
     }
 }

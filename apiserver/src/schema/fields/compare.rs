@@ -85,6 +85,13 @@ pub fn compare(place: Place<'_>, old: &Value, new: &Value) -> Difference {
     at(place, Some(old), Some(new)).below
 }
 
+/// Whether the place itself was added or changed, and what below it was.
+pub(super) fn gained(place: Place<'_>, old: &Value, new: &Value) -> (bool, Set) {
+    let Change { itself, below } = at(place, Some(old), Some(new));
+    let is_gained = itself.iter().flatten().any(|kind| *kind != Kind::Removed);
+    (is_gained, below.modified.union(below.added))
+}
+
 /// Whether two values are equal. A number equals itself, whole or not.
 #[must_use]
 pub fn same(one: &Value, other: &Value) -> bool {

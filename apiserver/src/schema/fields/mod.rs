@@ -3,6 +3,7 @@
 //! What a list or map is at each place is said by the model alone; where the model says nothing, the value says it.
 //! The rules are those of `structured-merge-diff`, whose `FieldsV1` is what the sets look like on the wire.
 
+mod born;
 mod check;
 mod collect;
 mod compare;
@@ -17,6 +18,7 @@ mod tests;
 mod wire;
 mod zero;
 
+pub use born::born;
 pub use check::check;
 pub use collect::collect;
 pub use compare::{Difference, compare, same};
@@ -26,5 +28,5 @@ pub use merge::merge;
 pub use place::Place;
 pub use remove::remove;
 pub use set::{Filter, Path, Set};
-pub use wire::NotASet;
+pub use wire::{NotASet, is_plain};
 pub use zero::zero;

@@ -68,6 +68,10 @@ impl Set {
         self.0.get(index)
     }
 
+    pub(super) fn find_field(&self, name: &str) -> Option<&Node> {
+        self.0.iter().find(|node| matches!(&node.element, Element::Field(known) if known == name))
+    }
+
     /// Adds a path, and no other one on the way to it.
     pub fn insert(&mut self, path: &[Element]) {
         let Some((first, rest)) = path.split_first() else { return };
@@ -218,15 +222,5 @@ impl Set {
             node.member || !node.below.is_empty()
         });
         self
-    }
-}
-
-impl Set {
-    /// Lets every node of the first level be changed, and drops those that say nothing any more.
-    pub fn change(&mut self, mut change: impl FnMut(&Element, &mut bool, &mut Self)) {
-        self.0.retain_mut(|node| {
-            change(&node.element, &mut node.member, &mut node.below);
-            node.member || !node.below.is_empty()
-        });
     }
 }

@@ -46,6 +46,77 @@ fn an_applier_owns_leaves_items_and_entries_but_no_structs() {
     );
 }
 
+/// What `born` says, and what the walk says that knows of an old object as well.
+fn both_ways(place: Place<'_>, zero: &Value, object: &Value, without: &Set, ownerless: &Set) -> [Option<String>; 2] {
+    let change = compare(place, zero, object);
+    let filter = Filter::Without(without.clone());
+    let set = change.added.union(change.modified).filter(&filter).difference(ownerless);
+    [born(place, zero, object, without, ownerless), (!set.is_empty()).then(|| set.to_text())]
+}
+
+#[test]
+fn a_new_object_is_told_at_once_as_it_is_compared() {
+    let without = Set::of(&[&["status"], &["spec", "volumes"]]);
+    let ownerless = Set::of(&[&["kind"], &["metadata"], &["metadata", "name"], &["spec", "containers"]]);
+    let container = json!({
+        "name": "c<\"&", "env": [{"name": "A", "value": ""}, {"name": "A"}, {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}],
+        "ports": [{"containerPort": 80}, {"containerPort": 80, "protocol": "UDP"}], "resources": {}, "command": [],
+    });
+    let pod_ = json!({
+        "kind": "Pod", "metadata": {"name": "n", "labels": {"a\"b": "c", "d": ""}, "annotations": {}, "finalizers": ["x", "y", "x"]},
+        "spec": {"containers": [container, {"name": "b"}], "volumes": [{"name": "v", "emptyDir": {}}], "nodeSelector": {"k": "v"},
+            "securityContext": {}, "tolerations": [{"key": "a"}], "hostNetwork": null},
+        "status": {"phase": "Pending"},
+    });
+    for object in [
+        pod_,
+        json!({}),
+        json!({"spec": {}}),
+        json!({"kind": "Pod", "metadata": {"name": "n"}, "spec": {"volumes": []}}),
+    ] {
+        for (without, ownerless) in [(&Set::EMPTY, &Set::EMPTY), (&without, &ownerless)] {
+            let [told, compared] = both_ways(pod(), &zero(pod()), &object, without, ownerless);
+            assert_eq!(told, compared, "{object}");
+        }
+    }
+    let definition = place("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let schema = json!({"openAPIV3Schema": {"default": [1], "items": {"a": 1}, "enum": [{}, 1], "properties": {"p": {"type": "x"}}}});
+    let object = json!({"spec": {"versions": [{"name": "v1", "schema": schema}, {"name": "v1"}], "conversion": null}, "status": {}});
+    let free = Place::root(model(), None);
+    for place in [definition, free] {
+        let [told, compared] = both_ways(place, &zero(place), &object, &without, &ownerless);
+        assert_eq!(told, compared);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_new_is_told_at_once_as_it_is_compared(old in any_json(), new in any_json()) {
+        let without = Set::of(&[&["a", "b"], &["c"]]);
+        let ownerless = Set::of(&[&["a"], &["b", "a"]]);
+        let free = Place::root(model(), None);
+        let object = |value: Value| if value.is_object() { value } else { json!({"a": value}) };
+        let [told, compared] = both_ways(free, &object(old), &object(new), &without, &ownerless);
+        proptest::prop_assert_eq!(told, compared);
+    }
+}
+
+fn any_json() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0..3).prop_map(Value::from),
+        "[ab]?".prop_map(Value::from)
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let list = proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::Array);
+        let map = proptest::collection::btree_map("[abc]", inner, 0..3)
+            .prop_map(|map| Value::Object(map.into_iter().collect()));
+        prop_oneof![list, map]
+    })
+}
+
 #[test]
 fn a_new_object_is_compared_with_what_go_would_hold() {
     let place = place("apps", "v1", "Deployment");

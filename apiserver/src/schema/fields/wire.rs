@@ -62,21 +62,14 @@ fn write(set: &Set, itself: bool) -> Value {
     Value::Object(out)
 }
 
-fn spell(set: &Set, itself: bool, out: &mut String) {
+/// Writes a set, and whether the place that it lies below is a member of the one around it.
+pub(super) fn spell(set: &Set, itself: bool, out: &mut String) {
     out.push('{');
     if itself && !set.is_empty() {
         out.push_str("\".\":{},");
     }
     for node in set.nodes() {
-        match &node.element {
-            Element::Field(name) if is_plain(name) => {
-                out.push_str("\"f:");
-                out.push_str(name);
-                out.push('"');
-            }
-            Element::Key(fields) if fields.iter().all(is_plain_pair) => spell_key(fields, out),
-            element => out.push_str(&Value::from(key(element)).to_string()),
-        }
+        spell_element(&node.element, out);
         out.push(':');
         spell(&node.below, node.member, out);
         out.push(',');
@@ -85,6 +78,24 @@ fn spell(set: &Set, itself: bool, out: &mut String) {
         out.pop();
     }
     out.push('}');
+}
+
+/// Writes a step.
+pub(super) fn spell_element(element: &Element, out: &mut String) {
+    match element {
+        Element::Field(name) => spell_field(name, out),
+        Element::Key(fields) if fields.iter().all(is_plain_pair) => spell_key(fields, out),
+        element => out.push_str(&Value::from(key(element)).to_string()),
+    }
+}
+
+/// Writes the step to a field.
+pub(super) fn spell_field(name: &str, out: &mut String) {
+    if is_plain(name) {
+        out.extend(["\"f:", name, "\""]);
+    } else {
+        out.push_str(&Value::from(format!("f:{name}")).to_string());
+    }
 }
 
 /// Whether a field of a key, which is JSON in a JSON string, needs no escapes but those of its quotes.
@@ -112,19 +123,15 @@ fn spell_key(fields: &[(SmolStr, Value)], out: &mut String) {
     out.push_str("}\"");
 }
 
-/// Whether a text stands in JSON as it is.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+/// Whether a text stands in JSON as it is. Looks at all of it, which a processor does many bytes at a time.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    !text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'))
 }
 
 fn key(element: &Element) -> String {
     match element {
-        Element::Field(name) => {
-            let mut out = String::with_capacity(name.len() + 2);
-            out.push_str("f:");
-            out.push_str(name);
-            out
-        }
+        Element::Field(name) => format!("f:{name}"),
         Element::Key(fields) => {
             let mut out = String::from("k:{");
             for (index, (name, value)) in fields.iter().enumerate() {

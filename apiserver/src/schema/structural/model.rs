@@ -54,6 +54,7 @@ impl Maker {
         fields.sort_by(|one, other| one.name.cmp(&other.name));
         self.add(Type {
             name: SmolStr::default(),
+            heads: Type::heads(&fields),
             fields: fields.into(),
             embeds: Box::default(),
             kind: None,
@@ -63,6 +64,7 @@ impl Maker {
             rules: Box::default(),
             filled: Box::default(),
             fills: false,
+            bounded: false,
         })
     }
 
@@ -114,7 +116,7 @@ impl Maker {
         self.copied.insert(id, here);
         let mut fields = self.model.types[here.0 as usize].fields.to_vec();
         fields.iter_mut().for_each(|field| field.shape = self.copy_shape(from, &field.shape));
-        self.model.types[here.0 as usize].fields = fields.into();
+        self.model.types[here.0 as usize].put_fields(fields);
         here
     }
 
