@@ -2,6 +2,7 @@
 
 mod apply;
 mod cap;
+mod edited;
 mod entry;
 pub mod folded;
 mod last_applied;

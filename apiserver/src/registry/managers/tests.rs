@@ -2,6 +2,7 @@
 
 use super::cap::cap;
 use super::*;
+use crate::registry::behaviour::Part;
 use crate::registry::catalog::Catalog;
 use crate::schema::fields::Set;
 use serde_json::{Value, json};
@@ -58,6 +59,51 @@ fn entries_are_read_and_written_in_upstreams_order() {
         "invalid fieldsType \"V9\" in managed fields entry 0"
     );
     assert_eq!(refused(|entry| entry["fieldsType"] = json!("")), "missing fieldsType in managed fields entry 0");
+}
+
+#[test]
+fn sets_that_are_not_read_become_what_those_become_that_are() {
+    let catalog = Catalog::builtin();
+    let row = catalog.get(&Gvr::new("", "v1", "pods")).unwrap();
+    let versions = Versions::of(&catalog, row);
+    let filter = resets(row, Part::Main, "");
+    let writer = |manager: &'static str| Writer {
+        manager,
+        subresource: "",
+        now: "2026-01-01T00:00:00Z",
+        versions: &versions,
+        filter: filter.as_ref(),
+    };
+    let mut live = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80, "protocol": "TCP"}]}]},
+    });
+    record(&writer("one"), None, &mut live);
+    let changes: [fn(&mut Value); 7] = [
+        |_| {},
+        |new| new["metadata"]["labels"]["a"] = json!("c"),
+        |new| new["metadata"]["labels"] = json!({"b": "c", "0": "first"}),
+        |new| drop(new["metadata"].as_object_mut().unwrap().remove("labels")),
+        |new| new["spec"]["containers"] = json!([{"name": "d"}, {"name": "c", "image": "j"}]),
+        |new| new["spec"]["containers"][0]["ports"][0]["name"] = json!("http"),
+        |new| new["status"] = json!({"phase": "Running"}),
+    ];
+    for manager in ["one", "two"] {
+        for change in changes {
+            let mut new = live.clone();
+            change(&mut new);
+            let edited = edited::managers(&writer(manager), &live, &new);
+            new["metadata"]["managedFields"] = Value::Null;
+            let managed = Managed::read(&live["metadata"]["managedFields"]).unwrap();
+            let read = update::updated(&writer(manager), &live, &new, managed).write();
+            assert!(edited.is_some());
+            assert_eq!(edited, read, "{manager}: {new}");
+        }
+        let mut new = live.clone();
+        new["metadata"]["labels"]["two"] = json!("2");
+        record(&writer("two"), Some(&live), &mut new);
+        live = new;
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::cap::cap;
 use super::entry::{Entry, Managed};
-use super::{Versions, Writer};
+use super::{Versions, Writer, edited};
 use crate::schema::fields::{self, Difference, Filter, Set};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -13,6 +13,10 @@ use tinyplane_wire::meta::metadata_mut;
 /// Both are in the version that is written, and complete.
 pub fn record(writer: &Writer<'_>, live: Option<&Value>, new: &mut Value) {
     let Some(live) = live else { return record_new(writer, new) };
+    if let Some(managers) = edited::managers(writer, live, new) {
+        metadata_mut(new).insert("managedFields".into(), managers);
+        return;
+    }
     // An object that nobody tracks is not tracked before somebody applies to it.
     let managed = Some(before(writer, live, new)).filter(|managed| !managed.entries.is_empty());
     metadata_mut(new).remove("managedFields");
@@ -37,7 +41,7 @@ fn record_new(writer: &Writer<'_>, new: &mut Value) {
 }
 
 /// The entry of an author who owns these fields by an update.
-fn own_entry(writer: &Writer<'_>, fields: Set) -> Entry {
+pub(super) fn own_entry(writer: &Writer<'_>, fields: Set) -> Entry {
     Entry {
         manager: writer.name().into(),
         applied: false,

@@ -39,6 +39,12 @@ impl Kind {
         Self { gvk, api_version, id: row.type_id, custom: row.custom.clone() }
     }
 
+    /// Whether its model never changes.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        self.custom.is_none()
+    }
+
     /// Where its objects begin.
     #[must_use]
     pub fn place(&self) -> Place<'_> {

@@ -101,6 +101,37 @@ proptest::proptest! {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn the_text_of_a_set_is_changed_as_the_set_is(set in any_set(), gone in any_set(), taken in any_set()) {
+        let changed = set.clone().difference(&gone).union(taken.clone());
+        proptest::prop_assert_eq!(edit(&set.to_text(), &gone, &taken), Some(changed.to_text()));
+    }
+
+    #[test]
+    fn no_text_breaks_the_reader(text in r#"[{}":,.fk\\é]{0,24}"#, taken in any_set()) {
+        if let Some(edited) = edit(&text, &Set::EMPTY, &taken) {
+            proptest::prop_assert!(Set::from_text(&edited).is_ok(), "{}", edited);
+        }
+    }
+}
+
+fn any_set() -> impl proptest::strategy::Strategy<Value = Set> {
+    use proptest::prelude::*;
+    let step = prop_oneof![
+        3 => "[ab]|x\"y".prop_map(|name| Element::Field(name.into())),
+        1 => "[ab<]".prop_map(|name| Element::Key([("n".into(), Value::from(name))].into())),
+        1 => (0_u8..2).prop_map(|number| Element::Value(number.into())),
+        1 => (0_i64..2).prop_map(Element::Index),
+    ];
+    let paths = proptest::collection::vec(proptest::collection::vec(step, 1..4), 0..5);
+    paths.prop_map(|paths| {
+        let mut set = Set::default();
+        paths.iter().for_each(|path| set.insert(path));
+        set
+    })
+}
+
 fn any_json() -> impl proptest::strategy::Strategy<Value = Value> {
     use proptest::prelude::*;
     let leaf = prop_oneof![

@@ -301,7 +301,7 @@ impl Visitor<'_> for Key {
 }
 
 /// The step that a key says; none for a kind of step that is not known.
-fn element(key: &str) -> Result<Option<Element>, NotASet> {
+pub(super) fn element(key: &str) -> Result<Option<Element>, NotASet> {
     let refused = |why: &str| NotASet(format!("{why}: {key}"));
     let (kind, text) =
         key.split_once(':').filter(|(kind, _)| kind.len() == 1).ok_or_else(|| refused("missing colon"))?;
