@@ -79,7 +79,7 @@ async fn reads(name: &str, store: &Arc<dyn Store>) {
     let begun = Instant::now();
     for _ in 0..100 {
         let snapshot = store.snapshot();
-        let bytes: usize = snapshot.range(&pods, None).map(|entry| entry.bytes.len()).sum();
+        let bytes: usize = snapshot.range(&pods, None).map(|entry| entry.size()).sum();
         assert!(black_box(bytes) > PODS * POD_BYTES);
     }
     println!("{name}: a walk over {PODS} pods: {:.1?}", begun.elapsed() / 100);

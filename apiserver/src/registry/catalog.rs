@@ -42,6 +42,8 @@ pub struct Resource {
     pub type_id: Option<TypeId>,
     /// The `apiVersion` of its objects.
     pub api_version: SmolStr,
+    /// The fields that selectors may ask for beside name and namespace.
+    pub field_names: Arc<[SmolStr]>,
     /// With what the bytes of each stored object begin: `{"kind":"Deployment","apiVersion":"apps/v1",`.
     pub head: Bytes,
     /// How its objects behave.

@@ -140,7 +140,7 @@ pub(super) fn text(out: &mut Vec<u8>, text: &str) {
 /// # Errors
 /// The stored bytes are no JSON: the store was damaged.
 pub fn parse(entry: &Entry) -> status::Result<Value> {
-    serde_json::from_slice(&entry.bytes)
+    serde_json::from_slice(&entry.bytes())
         .map_err(|error| Status::internal(format!("the stored object {} can't be read: {error}", entry.key)))
 }
 
@@ -149,7 +149,7 @@ pub fn parse(entry: &Entry) -> status::Result<Value> {
 /// # Errors
 /// The stored bytes are no JSON: the store was damaged.
 pub fn parse_folded(entry: &Entry) -> status::Result<Value> {
-    folded::read(&entry.bytes)
+    folded::read(&entry.bytes())
         .map_err(|error| Status::internal(format!("the stored object {} can't be read: {error}", entry.key)))
 }
 
@@ -191,7 +191,7 @@ pub fn store(resource: &Resource, mut object: Value) -> Value {
 /// The stored bytes are no JSON: the store was damaged.
 pub fn served_bytes(resource: &Resource, entry: &Entry) -> status::Result<Bytes> {
     match resource.conversion {
-        None => Ok(entry.bytes.clone()),
+        None => Ok(entry.bytes()),
         Some(conversion) => entry.form(conversion.form, |entry| {
             let object = serve(resource, parse(entry)?);
             Ok(value_bytes(&resource.gvk, &object))
@@ -221,9 +221,9 @@ pub fn bytes_at(resource: &Resource, entry: &Entry, revision: u64) -> status::Re
     }
     let (before, after) = entry.around_revision();
     let mut bytes = BytesMut::with_capacity(before.len() + after.len() + 20);
-    bytes.put_slice(before);
+    bytes.put_slice(&before);
     bytes.put_slice(revision.to_string().as_bytes());
-    bytes.put_slice(after);
+    bytes.put_slice(&after);
     Ok(bytes.freeze())
 }
 

@@ -187,7 +187,7 @@ impl Registry {
     pub fn weigh(&self, selection: &selection::Selection, objects: usize, most: usize) -> usize {
         let (snapshot, mut bytes) = (self.store.snapshot(), 0);
         for entry in snapshot.range(&selection.range, None).take(objects) {
-            bytes += entry.bytes.len();
+            bytes += entry.size();
             if bytes >= most {
                 break;
             }

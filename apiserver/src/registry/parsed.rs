@@ -22,7 +22,7 @@ pub(super) struct Parsed(Mutex<HashMap<Key, (Revision, Arc<Value>)>>);
 impl Parsed {
     /// The value of an object.
     pub(super) fn value(&self, entry: &Entry) -> status::Result<Arc<Value>> {
-        if entry.bytes.len() > OBJECT_BYTES_MAX {
+        if entry.size() > OBJECT_BYTES_MAX {
             return encoding::parse(entry).map(Arc::new);
         }
         if let Some((revision, value)) = self.kept().get(&entry.key)

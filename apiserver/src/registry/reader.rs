@@ -96,7 +96,7 @@ impl<T> Reader<T> {
     }
 
     fn put(&self, view: &mut View<T>, entry: &Entry) {
-        match serde_json::from_slice(&entry.bytes) {
+        match serde_json::from_slice(&entry.bytes()) {
             Ok(object) => drop(view.insert(self.names(entry), Arc::new((self.make)(&object)))),
             Err(error) => {
                 tracing::error!(key = %entry.key, %error, "a stored object can't be read, and does not count");

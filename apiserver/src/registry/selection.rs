@@ -16,11 +16,10 @@ pub type SharedCatalog = Arc<ArcSwap<Catalog>>;
 /// What selectors ask of an object of the stored version.
 #[must_use]
 pub fn attributes(resource: &Resource, object: &Value) -> Attributes {
-    let labels = Meta::of(object).labels().map(|(key, value)| (key.into(), value.into())).collect();
-    let fields = resource.behaviour.fields.iter().map(|field| (field.name().into(), field.read(object)));
+    let labels = Meta::of(object).labels().map(|(key, value)| (key.into(), value.into()));
+    let fields = resource.behaviour.fields.iter().map(|field| field.read(object));
     let custom = resource.custom.iter().flat_map(|custom| custom.fields(object));
-    let fields = fields.chain(custom).collect();
-    Attributes { labels, fields }
+    Attributes::new(labels, resource.field_names.clone(), fields.chain(custom))
 }
 
 /// Computes attributes of objects that come back from a disk.

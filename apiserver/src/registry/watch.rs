@@ -196,7 +196,7 @@ impl Watch {
         if !self.initial.is_empty() {
             let mut bytes = 0;
             let fits = |entry: &&Arc<Entry>| {
-                bytes += entry.bytes.len();
+                bytes += entry.size();
                 bytes <= INITIAL_BYTES
             };
             let many = self.initial.iter().take(INITIAL_BATCH).take_while(fits).count().max(1);

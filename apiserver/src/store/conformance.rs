@@ -73,8 +73,8 @@ type Open<'a> = &'a dyn Fn(Limits) -> Fixture;
 pub(super) fn object(text: &str) -> Body {
     let before = r#"{"resourceVersion":""#;
     let bytes = Bytes::from(format!(r#"{before}","text":"{text}"}}"#));
-    let labels = vec![("text".into(), text.into())];
-    Body { bytes, splice: Some(before.len()), attributes: Arc::new(Attributes { labels, fields: Vec::new() }) }
+    let attributes = Attributes::new([("text".into(), text.into())], Arc::default(), []);
+    Body { bytes, splice: Some(before.len()), attributes: Arc::new(attributes) }
 }
 
 fn stored(text: &str, revision: u64) -> Bytes {
@@ -92,14 +92,14 @@ async fn remove(store: &Arc<dyn Store>, key: &str) -> Revision {
 
 /// A snapshot as plain data.
 pub(super) fn content(snapshot: &Snapshot) -> BTreeMap<String, (Bytes, Revision, Revision)> {
-    let plain = |entry: &Arc<Entry>| (entry.key.to_string(), (entry.bytes.clone(), entry.created, entry.modified));
+    let plain = |entry: &Arc<Entry>| (entry.key.to_string(), (entry.bytes(), entry.created, entry.modified));
     snapshot.range(&Range::under("/"), None).map(plain).collect()
 }
 
 /// An event as plain data.
 pub(super) fn plain(event: &Event) -> (Revision, EventKind, String, Bytes, Option<Bytes>) {
-    let previous = event.previous.as_ref().map(|previous| previous.bytes.clone());
-    (event.revision, event.kind, event.key().to_string(), event.entry.bytes.clone(), previous)
+    let previous = event.previous.as_ref().map(|previous| previous.bytes());
+    (event.revision, event.kind, event.key().to_string(), event.entry.bytes(), previous)
 }
 
 /// Events until the one of `last` has been seen.

@@ -171,7 +171,7 @@ fn replay(
             Record::Put(entry) => {
                 let previous = stage.map.get(entry.key.as_str()).cloned();
                 let kind = if previous.is_some() { EventKind::Updated } else { EventKind::Created };
-                (kind, entry, previous)
+                (kind, if let Some(previous) = &previous { entry.after(previous) } else { entry }, previous)
             }
             Record::Delete(key) => {
                 let previous = stage.map.get(key.as_str()).cloned().ok_or_else(|| corrupt("deletes nothing"))?;

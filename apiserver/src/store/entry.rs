@@ -2,21 +2,35 @@
 
 use super::contract::{Body, Key, Revision};
 use super::forms::{FormCache, FormId, Forms};
+use super::held::Held;
 use bytes::{BufMut, Bytes, BytesMut};
 use smol_str::SmolStr;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-/// What selectors ask of an object, computed once per write.
+/// One in so many objects of a key stays whole when another takes its place.
+const WHOLE_EVERY: u32 = 8;
+
+/// What selectors ask of an object, computed once per write. Objects that are alike share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// The labels.
-    pub labels: Vec<(SmolStr, SmolStr)>,
-    /// The fields that the kind offers to field selectors (`spec.nodeName`, …).
-    pub fields: Vec<(SmolStr, SmolStr)>,
+    labels: Arc<[(SmolStr, SmolStr)]>,
+    names: Arc<[SmolStr]>,
+    fields: Arc<[SmolStr]>,
 }
 
 impl Attributes {
+    /// The labels, and, for each of these names, the value of the field that the kind offers to field selectors
+    /// (`spec.nodeName`, …).
+    #[must_use]
+    pub fn new(
+        labels: impl IntoIterator<Item = (SmolStr, SmolStr)>,
+        names: Arc<[SmolStr]>,
+        fields: impl IntoIterator<Item = SmolStr>,
+    ) -> Self {
+        Self { labels: labels.into_iter().collect(), names, fields: fields.into_iter().collect() }
+    }
+
     /// The value of a label.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
@@ -26,7 +40,18 @@ impl Attributes {
     /// The value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        let at = self.names.iter().position(|field| field == name)?;
+        self.fields.get(at).map(SmolStr::as_str)
+    }
+
+    /// The same, as much of it as is the same taken from another.
+    fn shared_with(self: &Arc<Self>, other: &Arc<Self>) -> Arc<Self> {
+        if self == other {
+            return Arc::clone(other);
+        }
+        let labels = if self.labels == other.labels { &other.labels } else { &self.labels };
+        let fields = if self.fields == other.fields { &other.fields } else { &self.fields };
+        Arc::new(Self { labels: labels.clone(), names: self.names.clone(), fields: fields.clone() })
     }
 }
 
@@ -47,12 +72,14 @@ pub(super) struct Span {
 pub struct Entry {
     /// The key it is stored under.
     pub key: Key,
-    /// The object, its own revision spliced in.
-    pub bytes: Bytes,
     /// The revision at which the key came to be.
     pub created: Revision,
     /// The revision of this object.
     pub modified: Revision,
+    /// The object, its own revision spliced in.
+    held: Held,
+    /// How many objects of the key came before it.
+    nth: u32,
     span: Option<Span>,
     attributes: OnceLock<Arc<Attributes>>,
     describe: Option<Arc<dyn Describe>>,
@@ -72,7 +99,8 @@ impl Entry {
         };
         Self {
             key,
-            bytes,
+            held: Held::whole(bytes),
+            nth: 0,
             created,
             modified,
             span,
@@ -94,7 +122,8 @@ impl Entry {
     ) -> Self {
         Self {
             key,
-            bytes,
+            held: Held::whole(bytes),
+            nth: 0,
             created,
             modified,
             span,
@@ -109,15 +138,16 @@ impl Entry {
     pub(super) fn tombstone(&self, revision: Revision) -> Self {
         let (before, after) = self.around_revision();
         let (bytes, span) = match self.span {
-            None => (self.bytes.clone(), None),
+            None => (before, None),
             Some(_) => {
-                let (bytes, span) = splice(before, revision, after);
+                let (bytes, span) = splice(&before, revision, &after);
                 (bytes, Some(span))
             }
         };
         Self {
             key: self.key.clone(),
-            bytes,
+            held: Held::whole(bytes),
+            nth: self.nth + 1,
             created: self.created,
             modified: revision,
             span,
@@ -128,23 +158,58 @@ impl Entry {
         }
     }
 
+    /// Says which object of its key it came after, and shares with it what they have in common.
+    pub(super) fn after(mut self, previous: &Self) -> Self {
+        self.nth = previous.nth + 1;
+        if let (Some(own), Some(before)) = (self.attributes.get(), previous.attributes.get()) {
+            self.attributes = OnceLock::from(own.shared_with(before));
+        }
+        self
+    }
+
+    /// Keeps no more of the object than what it differs in from the one that took its place. Of a long row of objects some stay
+    /// whole, so that none is many steps away from one that is.
+    pub(super) fn pack(&self, newer: &Arc<Self>) {
+        if self.nth % WHOLE_EVERY != WHOLE_EVERY - 1 {
+            self.held.pack(newer);
+        }
+    }
+
+    /// The object, its own revision spliced in.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        self.held.bytes()
+    }
+
+    /// How many bytes the object has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.held.size()
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        self.held.weight()
+    }
+
     /// What selectors ask of the object.
     #[must_use]
     pub fn attributes(&self) -> &Arc<Attributes> {
         self.attributes.get_or_init(|| match &self.describe {
-            Some(describe) => Arc::new(describe.describe(&self.key, &self.bytes)),
+            Some(describe) => Arc::new(describe.describe(&self.key, &self.bytes())),
             None => Arc::default(),
         })
     }
 
     /// The bytes before and after the digits of the revision. Without a splice: all of them, and none.
     #[must_use]
-    pub fn around_revision(&self) -> (&[u8], &[u8]) {
+    pub fn around_revision(&self) -> (Bytes, Bytes) {
+        let bytes = self.bytes();
         match self.span {
-            None => (&self.bytes, &[]),
+            None => (bytes, Bytes::new()),
             Some(Span { start, digits }) => {
                 let start = start as usize;
-                (&self.bytes[..start], &self.bytes[start + usize::from(digits)..])
+                (bytes.slice(..start), bytes.slice(start + usize::from(digits)..))
             }
         }
     }
@@ -153,9 +218,10 @@ impl Entry {
     #[must_use]
     pub fn holds(&self, body: &Body) -> bool {
         match (self.span, body.splice) {
-            (None, None) => self.bytes == body.bytes,
+            (None, None) => self.bytes() == body.bytes,
             (Some(_), Some(at)) if at <= body.bytes.len() => {
-                self.around_revision() == (&body.bytes[..at], &body.bytes[at..])
+                let (before, after) = self.around_revision();
+                before == body.bytes[..at] && after == body.bytes[at..]
             }
             _ => false,
         }
@@ -181,7 +247,7 @@ impl Entry {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}@{} ({} bytes)", self.key, self.modified, self.bytes.len())
+        write!(formatter, "{}@{} ({} bytes)", self.key, self.modified, self.size())
     }
 }
 

@@ -72,9 +72,9 @@ const KIND_DELETE: u8 = 2;
 /// The record of an event.
 pub(super) fn encode(event: &Event) -> Vec<u8> {
     let entry = &event.entry;
-    let (kind, object): (u8, &[u8]) = match event.kind {
-        EventKind::Created | EventKind::Updated => (KIND_PUT, &entry.bytes),
-        EventKind::Deleted => (KIND_DELETE, &[]),
+    let (kind, object) = match event.kind {
+        EventKind::Created | EventKind::Updated => (KIND_PUT, entry.bytes()),
+        EventKind::Deleted => (KIND_DELETE, Bytes::new()),
     };
     let span = entry.span().unwrap_or(Span { start: 0, digits: 0 });
     let key = entry.key.as_bytes();
@@ -87,7 +87,7 @@ pub(super) fn encode(event: &Event) -> Vec<u8> {
     record.extend_from_slice(&entry.created.0.to_le_bytes());
     record.extend_from_slice(&key_bytes.to_le_bytes());
     record.extend_from_slice(key);
-    record.extend_from_slice(object);
+    record.extend_from_slice(&object);
     let checksum = checksum(event.revision, &record[4..]);
     record[..4].copy_from_slice(&checksum.to_le_bytes());
     record
@@ -103,7 +103,7 @@ fn checksum(revision: Revision, rest: &[u8]) -> u32 {
 /// The records that nobody can ask for once `event` is forgotten, with their sizes.
 pub(super) fn superseded(event: &Event) -> impl Iterator<Item = (Revision, usize)> {
     let size = |entry: &Entry, object: usize| HEADER_BYTES + entry.key.len() + object;
-    let replaced = event.previous.as_ref().map(|previous| (previous.modified, size(previous, previous.bytes.len())));
+    let replaced = event.previous.as_ref().map(|previous| (previous.modified, size(previous, previous.size())));
     let deletion = (event.kind == EventKind::Deleted).then(|| (event.revision, size(&event.entry, 0)));
     replaced.into_iter().chain(deletion)
 }

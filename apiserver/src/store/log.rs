@@ -13,7 +13,7 @@ use tokio::sync::watch;
 const RECALLED_MAX: usize = 8;
 
 /// What an event costs beside its objects' bytes.
-const EVENT_BYTES: usize = 256;
+const EVENT_BYTES: usize = 512;
 
 /// The kept events, without a gap: `floor + 1` up to the newest. Lock order: the log, then a topic's story.
 pub(super) struct Log {
@@ -73,7 +73,7 @@ impl Story {
         let mut bytes = 0;
         let mut fits = |event: &Arc<Event>| {
             let is_first = bytes == 0;
-            bytes += event.entry.bytes.len();
+            bytes += event.entry.size();
             is_first || bytes <= limits.watch_batch_bytes_max
         };
         let most = all.min(first.saturating_add(limits.watch_batch_events_max));
@@ -269,5 +269,5 @@ impl Log {
 
 /// What an event keeps alive: itself, and the object that it replaced.
 fn weigh(event: &Event) -> usize {
-    EVENT_BYTES + event.previous.as_ref().map_or(0, |previous| previous.bytes.len())
+    EVENT_BYTES + event.previous.as_ref().map_or(0, |previous| previous.weight())
 }

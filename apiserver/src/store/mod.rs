@@ -4,6 +4,7 @@ pub mod contract;
 pub mod durable;
 pub mod entry;
 pub mod forms;
+mod held;
 pub mod limits;
 pub mod measured;
 pub mod memory;

@@ -41,7 +41,8 @@ impl Stage {
                 let created = previous.as_ref().map_or(revision, |previous| previous.created);
                 // An update shares its key with the object it replaces.
                 let key = previous.as_ref().map_or(write.key, |previous| previous.key.clone());
-                (kind, Entry::written(key, body, created, revision, &self.forms))
+                let entry = Entry::written(key, body, created, revision, &self.forms);
+                (kind, if let Some(previous) = previous { entry.after(previous) } else { entry })
             }
             (Change::Delete, Some(previous)) => (EventKind::Deleted, previous.tombstone(revision)),
             (Change::Delete, None) => return Err(CommitError::Missing { key: write.key }),
@@ -53,6 +54,9 @@ impl Stage {
 
     /// Moves the map on by an event.
     pub(super) fn apply(&mut self, event: &Event) {
+        if let Some(previous) = &event.previous {
+            previous.pack(&event.entry);
+        }
         match event.kind {
             EventKind::Created | EventKind::Updated => {
                 self.map.insert(event.entry.key.clone(), event.entry.clone());

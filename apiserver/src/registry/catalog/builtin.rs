@@ -37,6 +37,7 @@ fn row(api_version: &str, line: &str) -> Resource {
             _ => subresources.push(subresource(&gvk, key, value)),
         }
     }
+    let behaviour = kinds::behaviour(&stored.group, plural);
     let group = if stored.group.is_empty() { "core" } else { &stored.group };
     Resource {
         singular: kind.to_lowercase().into(),
@@ -46,7 +47,8 @@ fn row(api_version: &str, line: &str) -> Resource {
         type_id: schema::model().kind(&gvk.group, &gvk.version, &gvk.kind),
         api_version: gvk.api_version().into(),
         head: head(&stored),
-        behaviour: kinds::behaviour(&stored.group, plural),
+        field_names: behaviour.fields.iter().map(|field| SmolStr::new_static(field.name())).collect(),
+        behaviour,
         custom: None,
         conversion: (gvk != stored).then(|| conversion::between(&gvk, &stored)).flatten(),
         plural: plural.into(),

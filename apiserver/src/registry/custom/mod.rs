@@ -55,14 +55,19 @@ static PLAIN: Behaviour =
 static WITH_STATUS: Behaviour = Behaviour { unconditional_update: false, ..Behaviour::WITH_STATUS };
 
 impl Custom {
-    /// What selectors may ask of an object, in any version.
-    pub(super) fn fields(&self, object: &Value) -> impl Iterator<Item = (SmolStr, SmolStr)> {
+    /// The fields that selectors may ask for, in any version.
+    pub(super) fn selected(&self) -> &[SmolStr] {
+        &self.selected
+    }
+
+    /// What an object says for each of them.
+    pub(super) fn fields(&self, object: &Value) -> impl Iterator<Item = SmolStr> {
         let read = move |path: &SmolStr| match path.split('.').fold(object, |value, name| &value[name]) {
             Value::String(text) => text.into(),
             Value::Null | Value::Object(_) | Value::Array(_) => SmolStr::default(),
             other => smol_str::format_smolstr!("{other}"),
         };
-        self.selected.iter().map(move |path| (path.clone(), read(path)))
+        self.selected.iter().map(read)
     }
 
     /// The fields that this version offers to selectors.

@@ -153,6 +153,7 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
         folder: format_smolstr!("/{group}/{}/", text(&names["plural"])),
         type_id: None,
         api_version: gvk.api_version().into(),
+        field_names: custom.selected().into(),
         head: head(&stored),
         behaviour: if has_status { &WITH_STATUS } else { &PLAIN },
         conversion,

@@ -143,7 +143,7 @@ impl NodePorts {
                 let snapshot = self.store.snapshot();
                 state.stored.clear();
                 for entry in snapshot.range(&Range::under(FOLDER), None) {
-                    state.note(&entry.key, Some(&entry.bytes));
+                    state.note(&entry.key, Some(&entry.bytes()));
                 }
                 state.watcher = self.store.watch(Range::under(FOLDER), snapshot.revision()).ok();
                 if state.watcher.is_none() {
@@ -156,7 +156,7 @@ impl NodePorts {
                 Ok(Some(batch)) => {
                     for event in batch.events.iter() {
                         let gone = event.kind == crate::store::contract::EventKind::Deleted;
-                        state.note(&event.entry.key, (!gone).then_some(&event.entry.bytes));
+                        state.note(&event.entry.key, (!gone).then(|| event.entry.bytes()).as_ref());
                     }
                 }
                 Err(_) => state.watcher = None,

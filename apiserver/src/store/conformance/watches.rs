@@ -56,7 +56,7 @@ pub(in crate::store) async fn watchers_see_each_change_once_in_order_and_can_res
                         seen.push(event.clone());
                     }
                     let then = store.snapshot_at(batch.reached).unwrap();
-                    let expected: Vec<_> = then.range(&range, None).map(|entry| entry.bytes.clone()).collect();
+                    let expected: Vec<_> = then.range(&range, None).map(|entry| entry.bytes()).collect();
                     assert_eq!(model.values().cloned().collect::<Vec<_>>(), expected);
                     batches += 1;
                     if batches % 5 == 0 {
@@ -86,9 +86,9 @@ fn apply(model: &mut BTreeMap<String, Bytes>, event: &Event) {
     let key = event.key().to_string();
     let replaced = match event.kind {
         EventKind::Deleted => model.remove(&key),
-        EventKind::Created | EventKind::Updated => model.insert(key, event.entry.bytes.clone()),
+        EventKind::Created | EventKind::Updated => model.insert(key, event.entry.bytes()),
     };
-    assert_eq!(replaced, event.previous.as_ref().map(|previous| previous.bytes.clone()));
+    assert_eq!(replaced, event.previous.as_ref().map(|previous| previous.bytes()));
     assert_eq!(event.kind == EventKind::Created, replaced.is_none());
 }
 

@@ -17,7 +17,7 @@ struct FromText;
 impl Describe for FromText {
     fn describe(&self, _: &Key, bytes: &[u8]) -> Attributes {
         let text = std::str::from_utf8(bytes).unwrap().split('"').nth(7).unwrap();
-        Attributes { labels: vec![("text".into(), text.into())], fields: Vec::new() }
+        Attributes::new([("text".into(), text.into())], Arc::default(), [])
     }
 }
 
@@ -103,7 +103,7 @@ async fn everything_is_there_after_a_restart_and_watches_resume() {
             assert_eq!(content(&store.snapshot_at(*revision).unwrap()), *then);
         }
         for entry in store.snapshot().range(&Range::under("/"), None) {
-            assert_eq!(**entry.attributes(), FromText.describe(&entry.key, &entry.bytes));
+            assert_eq!(**entry.attributes(), FromText.describe(&entry.key, &entry.bytes()));
         }
         store.close().await;
     }
