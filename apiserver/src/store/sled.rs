@@ -26,8 +26,9 @@ use std::sync::Arc;
 use tinyplane_wire::clock::Clock;
 
 /// A page of sled holds up to 18 values before it splits, and must stay below 128 KiB. Whatever the size of its cache,
-/// sled keeps the last pages of each of its 256 shards in memory: small chunks make small pages.
-const CHUNK_BYTES_MAX: usize = 2 << 10;
+/// sled keeps the last pages of each of its 256 shards in memory: small chunks make small pages. With sled's own word beside it,
+/// a chunk must not be larger than the allocator's 2 KiB, or it takes a quarter more.
+const CHUNK_BYTES_MAX: usize = 2_000;
 
 /// sled's cache. Everything is read from memory, so it serves only the page that grows.
 const CACHE_BYTES_MAX: u64 = 2 << 20;

@@ -96,3 +96,25 @@ async fn a_grace_without_end_ends_nothing() {
         assert_eq!((gone.code, &gone.value["metadata"]["deletionGracePeriodSeconds"]), (200, &json!(seconds)));
     }
 }
+
+/// Upstream takes sets of any depth up to 10,000; what could not be read again is refused here before it is kept.
+#[tokio::test]
+async fn a_set_of_managers_is_no_deeper_than_an_object() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, map("m")).await;
+    let (path, set) =
+        (format!("{MAPS}/m"), |levels: usize| (0..levels).fold(json!({}), |below, _| json!({"f:a": below})));
+    let managers = |levels| json!([{"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": set(levels)}]);
+    for (levels, code) in [(60, 200), (121, 400)] {
+        let sent = json!({"metadata": {"name": "m", "managedFields": managers(levels)}});
+        for kind in [MERGE, STRATEGIC] {
+            assert_eq!(desk.patch(&path, kind, &sent.to_string()).await.code, code, "{kind}, {levels}");
+        }
+        let put = desk.ask("PUT", &path, &[("content-type", JSON)], sent.to_string()).await;
+        assert_eq!(put.code, code, "{levels}: {}", put.value);
+        let patch = json!([{"op": "add", "path": "/metadata/managedFields", "value": managers(levels)}]);
+        let patched = desk.patch(&path, JSON_PATCH, &patch.to_string()).await.code;
+        assert_eq!(patched == 200, code == 200, "{levels}: {patched}");
+    }
+    assert_eq!(desk.get(&path).await.code, 200);
+}
