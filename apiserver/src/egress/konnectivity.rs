@@ -26,7 +26,10 @@ pub(super) fn dial(
     };
     let through = |route| -> Arc<dyn Dial> {
         match connection.proxy_protocol {
-            Protocol::Grpc => Arc::new(Counted::new(Arc::new(GrpcDial::new(route)), dials, ("grpc", by))),
+            Protocol::Grpc => {
+                let dial = GrpcDial::new(route).counted(&dials.tunnels);
+                Arc::new(Counted::new(Arc::new(dial), dials, ("grpc", by)))
+            }
             Protocol::HttpConnect => {
                 Arc::new(Counted::new(Arc::new(HttpConnectDial::new(route)), dials, ("http_connect", by)))
             }
