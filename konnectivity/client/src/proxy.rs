@@ -32,6 +32,7 @@ pub struct GrpcDial {
 /// A connection that was made, and the agent that carries it, where the server says so.
 pub(crate) struct Made {
     tunnel: Tunnel,
+    connection: i64,
     agent: Option<String>,
 }
 
@@ -126,7 +127,7 @@ impl GrpcDial {
         let DialResponse { connect_id, agent, .. } = answer(&mut reader, random, &counted).await?;
         counted.becomes(Status::Ok);
         let tunnel = Tunnel::new(Halves { reader, writer, connect_id, counted }, half_close, driven.closing());
-        Ok(Made { tunnel, agent: Some(agent).filter(|agent| !agent.is_empty()) })
+        Ok(Made { tunnel, connection: connect_id, agent: Some(agent).filter(|agent| !agent.is_empty()) })
     }
 
     async fn tunnel(&self, random: i64, address: String, attempt: &Attempt<'_>) -> Result<Made, Unmade> {
@@ -149,9 +150,10 @@ impl GrpcDial {
             return Err(late());
         }
         match tokio::time::timeout(self.timeout, dialled).await {
-            Ok(Ok(Made { tunnel, agent })) => {
+            Ok(Ok(Made { tunnel, connection, agent })) => {
                 attempt.made();
-                let way = Way { tunnel: Some(self.route.place()), agent, ..Way::default() };
+                let (place, connection) = (Some(self.route.place()), Some(connection));
+                let way = Way { tunnel: place, agent, connection, ..Way::default() };
                 Ok(Dialled { stream: Box::new(tunnel), way })
             }
             Ok(Err(Unmade { error, reason })) => {
