@@ -30,7 +30,7 @@ impl NodeFeed for Told {
     }
 
     async fn changed(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
