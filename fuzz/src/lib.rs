@@ -22,6 +22,7 @@ mod selectors;
 mod shell;
 mod soon;
 mod spdy;
+mod ssh;
 mod streams;
 mod tunnels;
 
@@ -29,7 +30,7 @@ mod tunnels;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     ("archives", archives::run),
     ("bodies", bodies::run),
     ("configs", configs::run),
@@ -45,6 +46,7 @@ pub const TARGETS: [Target; 17] = [
     ("selectors", selectors::run),
     ("shell", shell::run),
     ("spdy", spdy::run),
+    ("ssh", ssh::run),
     ("streams", streams::run),
     ("tunnels", tunnels::run),
 ];

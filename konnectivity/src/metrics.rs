@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tinyplane_konnectivity_client::packet::Packet;
+use tinyplane_konnectivity_client::packet::{NAMES, Packet};
 
 /// What every name begins with.
 const PREFIX: &str = "konnectivity_network_proxy_";
@@ -67,11 +67,8 @@ impl Labelled {
 #[derive(Clone, Debug)]
 pub(crate) struct Packets {
     segment: &'static str,
-    counts: Arc<[AtomicU64; PACKET_TYPES.len()]>,
+    counts: Arc<[AtomicU64; NAMES.len()]>,
 }
-
-/// The packets' names, in the order of their numbers.
-const PACKET_TYPES: [&str; 7] = ["DIAL_REQ", "DIAL_RSP", "CLOSE_REQ", "CLOSE_RSP", "DATA", "DIAL_CLS", "DRAIN"];
 
 impl Packets {
     pub(crate) fn of(segment: &'static str) -> Self {
@@ -79,14 +76,12 @@ impl Packets {
     }
 
     pub(crate) fn count(&self, packet: &Packet) {
-        if let Some(kind) = PACKET_TYPES.iter().position(|name| *name == packet.name()) {
-            self.counts[kind].fetch_add(1, Ordering::Relaxed);
-        }
+        self.counts[packet.number()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a DATA packet.
     pub(crate) fn count_data(&self) {
-        self.counts[4].fetch_add(1, Ordering::Relaxed);
+        self.counts[Packet::DATA].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -166,7 +161,7 @@ impl Page {
         const HELP: &str = "Count of packets processed, by segment and packet type (example: from_client, DIAL_REQ)";
         let mut lines = Vec::new();
         for direction in directions {
-            for (kind, count) in PACKET_TYPES.iter().zip(direction.counts.iter()) {
+            for (kind, count) in NAMES.iter().zip(direction.counts.iter()) {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 {
                     lines.push((format!("packet_type=\"{kind}\",segment=\"{}\"", direction.segment), count));

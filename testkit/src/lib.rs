@@ -23,4 +23,4 @@ pub use fault::{Direction, Fault, FaultError, Healed, Injected};
 pub use ledger::{Filter, Hop, Ledger, Step, Walk};
 pub use relay::{Link, MiddleError};
 pub use runner::{Event, Program};
-pub use tinyplane_wire::ledger::{Entry, Outcome, Tls, View};
+pub use tinyplane_wire::ledger::{Entry, HostKey, Outcome, Tls, View};

@@ -52,8 +52,8 @@ impl Travel {
         };
         match self.dial.dial_as(number, host, port).await {
             Ok(Dialled { stream, way }) => {
-                let Way { from, tunnel, agent } = way.clone();
-                let hop = ledger.open(Entry { from, tunnel, agent, ..begun });
+                let Way { from, tunnel, agent, connection, host_key } = way.clone();
+                let hop = ledger.open(Entry { from, tunnel, agent, connection, host_key, ..begun });
                 Ok(Journey { stream: Recorded::new(stream, Some(hop)), way })
             }
             Err(error) => {
@@ -67,8 +67,14 @@ impl Travel {
     pub(super) fn tell(&self, errand: &Errand<'_>, way: &Way, tls: Option<bool>) {
         errand.call.path_taken.tell(|| {
             let mut told = format!("{};{}", errand.path, self.egress);
-            let named =
-                [("tunnel", way.tunnel.as_deref()), ("agent", way.agent.as_deref()), ("node", Some(errand.node))];
+            let host_key = way.host_key.as_ref();
+            let host_key = host_key.map(|key| if key.verified.is_some() { "verified" } else { "unverified" });
+            let named = [
+                ("tunnel", way.tunnel.as_deref()),
+                ("agent", way.agent.as_deref()),
+                ("hostkey", host_key),
+                ("node", Some(errand.node)),
+            ];
             for (what, name) in named {
                 if let Some(name) = name.filter(|name| !name.is_empty()) {
                     told.push_str(&format!(";{what}={name}"));

@@ -94,10 +94,8 @@ impl TlsConfig {
     fn problems(&self) -> Vec<String> {
         let missing = |path: &str| !Path::new(path).exists();
         let mut problems = Vec::new();
-        if self.ca_bundle.is_empty() {
-            // Ours: upstream takes the system's authorities then, of which nothing here knows.
-            problems.extend(required("tlsConfig.caBundle", "the system's authorities are not taken"));
-        } else if missing(&self.ca_bundle) {
+        // Without a bundle the system's authorities are taken.
+        if !self.ca_bundle.is_empty() && missing(&self.ca_bundle) {
             problems.extend(invalid("tlsConfig.caBundle", &self.ca_bundle, "TLS config ca bundle does not exist"));
         }
         for (field, path, what) in [("clientCert", &self.client_cert, "cert"), ("clientKey", &self.client_key, "key")] {
@@ -140,6 +138,8 @@ mod tests {
             "proxyProtocol: HTTPConnect, transport: {tcp: {url: 'http://127.0.0.1:8090'}}",
             "proxyProtocol: HTTPConnect, transport: {tcp: {url: 'https://a:1', \
                 tlsConfig: {caBundle: /dev/null, clientCert: /dev/null, clientKey: /dev/null}}}",
+            "proxyProtocol: HTTPConnect, transport: {tcp: {url: 'https://a:1', \
+                tlsConfig: {clientCert: /dev/null, clientKey: /dev/null}}}",
         ] {
             assert_eq!(connection(text), Vec::<String>::new(), "{text}");
         }

@@ -4,6 +4,7 @@ use super::{Family, Histogram, Kind, Source, Text};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tinyplane_konnectivity_client::Numbers;
 
 /// Bounds of the time that a dial takes, in seconds.
 const SECONDS: &[f64] = &[0.005, 0.025, 0.1, 0.5, 2.5, 12.5];
@@ -19,7 +20,11 @@ pub enum Stage {
 
 /// Dials by the proxy's protocol (`grpc`, `http_connect`) and what leads to it (`uds`, `tcp`).
 #[derive(Debug, Default)]
-pub struct EgressDials(Family<(&'static str, &'static str), EgressSeries>);
+pub struct EgressDials {
+    ways: Family<(&'static str, &'static str), EgressSeries>,
+    /// What the client of gRPC frontends counts by itself, as upstream's library does.
+    pub tunnels: Arc<Numbers>,
+}
 
 /// The dials of one way.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl EgressDials {
     /// The series of a way.
     #[must_use]
     pub fn of(&self, way: (&'static str, &'static str)) -> Arc<EgressSeries> {
-        self.0.series(&way)
+        self.ways.series(&way)
     }
 }
 
@@ -69,7 +74,8 @@ const STARTS: &str = "[ALPHA] Dial starts, labeled by the protocol (http-connect
 impl Source for EgressDials {
     #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are floating")]
     fn tell(&self, text: &mut Text) {
-        let series = self.0.all();
+        tell_tunnels(&self.tunnels, text);
+        let series = self.ways.all();
         // As with Prometheus' vectors: nothing is told of dials where there were none.
         if series.is_empty() {
             return;
@@ -97,4 +103,36 @@ impl Source for EgressDials {
             text.sample(name, &[("protocol", protocol), ("transport", transport)], starts);
         }
     }
+}
+
+/// The families of upstream's client library. None is told of before something of it has happened.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are floating")]
+fn tell_tunnels(numbers: &Numbers, text: &mut Text) {
+    const PREFIX: &str = "konnectivity_network_proxy_client_";
+    let mut family = |name: &str, kind, help: &str, samples: Vec<(Vec<(&str, &str)>, f64)>| {
+        let name = format!("{PREFIX}{name}");
+        if !samples.is_empty() {
+            text.family(&name, kind, help);
+        }
+        for (labels, value) in samples {
+            text.sample(&name, &labels, value);
+        }
+    };
+    let connections = numbers.connections().into_iter().map(|(status, now)| (vec![("status", status)], now as f64));
+    let help = "Number of open client connections, by status (Example: dialing)";
+    family("client_connections", Kind::Gauge, help, connections.collect());
+    let failures = numbers.dial_failures().into_iter().map(|(reason, count)| (vec![("reason", reason)], count as f64));
+    let help = "Number of dial failures observed, by reason (example: remote endpoint error)";
+    family("dial_failure_total", Kind::Counter, help, failures.collect());
+    let errors = numbers.stream_errors().into_iter().map(|((code, packet, segment), count)| {
+        (vec![("code", code), ("packet_type", packet), ("segment", segment)], count as f64)
+    });
+    let help = "Count of gRPC stream errors, by segment, grpc Code, packet type. (example: from_agent, Code.Unavailable, DIAL_RSP)";
+    family("stream_errors_total", Kind::Counter, help, errors.collect());
+    let packets = numbers
+        .packets()
+        .into_iter()
+        .map(|((packet, segment), count)| (vec![("packet_type", packet), ("segment", segment)], count as f64));
+    let help = "Count of packets processed, by segment and packet type (example: from_client, DIAL_REQ)";
+    family("stream_packets_total", Kind::Counter, help, packets.collect());
 }

@@ -5,6 +5,7 @@ use crate::packet::Packet;
 use crate::tunnel::Halves;
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
+use std::future::poll_fn;
 use std::time::Duration;
 use tinyplane_wire::net::Stream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -81,7 +82,7 @@ async fn drive(connection: Connection<Box<dyn Stream>, Bytes>, mut closed: Unbou
 /// Waits until a close is answered.
 async fn settle(mut halves: Halves) {
     let answered = async {
-        while let Ok(Some(packet)) = halves.reader.next().await {
+        while let Ok(Some(packet)) = poll_fn(|cx| halves.poll_next(cx)).await {
             if matches!(packet, Packet::CloseResponse(_)) {
                 break;
             }

@@ -105,6 +105,49 @@ pub fn failure_in(headers: &HeaderMap) -> Option<String> {
     Some(format!("gRPC status {status}: {message}"))
 }
 
+/// The code of such a failure; 2, which stands for the unknown, where it is no number.
+pub(crate) fn failure_code(headers: &HeaderMap) -> Option<u16> {
+    let status = headers.get(GRPC_STATUS)?.to_str().unwrap_or_default();
+    Some(status.parse().unwrap_or(2)).filter(|code| *code != 0)
+}
+
+/// What Go calls a code.
+pub(crate) fn code_name(code: u16) -> &'static str {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    ];
+    NAMES.get(usize::from(code)).copied().unwrap_or("Unknown")
+}
+
+/// The code that a break of HTTP/2 stands for, as gRPC over HTTP/2 lays it down: a connection that is gone is
+/// `Unavailable`.
+pub(crate) fn code_of(error: &h2::Error) -> &'static str {
+    use h2::Reason;
+    match error.reason().filter(|_| error.is_reset()) {
+        None | Some(Reason::REFUSED_STREAM) => "Unavailable",
+        Some(Reason::CANCEL) => "Canceled",
+        Some(Reason::ENHANCE_YOUR_CALM) => "ResourceExhausted",
+        Some(Reason::INADEQUATE_SECURITY) => "PermissionDenied",
+        Some(_) => "Internal",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +156,9 @@ mod tests {
     fn a_refusal_reads_back() {
         let refusal = refusal(Code::Unimplemented, "no: ümlaut\n");
         assert_eq!(failure_in(refusal.headers()).unwrap(), "gRPC status 12: no: ümlaut\n");
+        let code = failure_code(refusal.headers()).unwrap();
+        assert_eq!((code, code_name(code), code_name(99)), (12, "Unimplemented", "Unknown"));
+        assert_eq!(failure_code(&success()), None);
         assert_eq!(failure_in(&success()), None);
         assert_eq!(failure_in(response().headers()), None);
     }

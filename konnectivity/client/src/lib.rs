@@ -6,6 +6,7 @@ mod driven;
 mod failure;
 pub mod grpc;
 pub mod link;
+mod numbers;
 pub mod packet;
 mod proxy;
 mod reusable;
@@ -15,6 +16,7 @@ mod tunnel;
 
 pub use connect::HttpConnectDial;
 pub use failure::{is_no_way, is_unconnected};
+pub use numbers::Numbers;
 pub use proxy::GrpcDial;
 pub use reusable::ReusableDial;
 pub use route::{Route, join_host_port};

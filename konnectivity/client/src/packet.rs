@@ -161,19 +161,32 @@ pub enum PacketError {
     Mismatch(i32),
 }
 
+/// The packets' names, in the order of their numbers.
+pub const NAMES: [&str; 7] = ["DIAL_REQ", "DIAL_RSP", "CLOSE_REQ", "CLOSE_RSP", "DATA", "DIAL_CLS", "DRAIN"];
+
 impl Packet {
+    /// The number of [`Data`].
+    pub const DATA: usize = Kind::Data as usize;
+
     /// The protocol's name for it, as metrics and logs have it.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::DialRequest(_) => "DIAL_REQ",
-            Self::DialResponse(_) => "DIAL_RSP",
-            Self::CloseRequest(_) => "CLOSE_REQ",
-            Self::CloseResponse(_) => "CLOSE_RSP",
-            Self::Data(_) => "DATA",
-            Self::CloseDial(_) => "DIAL_CLS",
-            Self::Drain => "DRAIN",
-        }
+        NAMES[self.number()]
+    }
+
+    /// The protocol's number for its type.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        let kind = match self {
+            Self::DialRequest(_) => Kind::DialRequest,
+            Self::DialResponse(_) => Kind::DialResponse,
+            Self::CloseRequest(_) => Kind::CloseRequest,
+            Self::CloseResponse(_) => Kind::CloseResponse,
+            Self::Data(_) => Kind::Data,
+            Self::CloseDial(_) => Kind::CloseDial,
+            Self::Drain => Kind::Drain,
+        };
+        kind as usize
     }
 
     /// Reads a packet. The bytes of [`Data`] stay where they are when `from` holds them in one piece.

@@ -1,7 +1,8 @@
 //! Dialling through a gRPC frontend over one connection for all dials.
 
 use crate::driven::Driven;
-use crate::proxy::{GrpcDial, Made, lost};
+use crate::numbers::{Attempt, Reason};
+use crate::proxy::{GrpcDial, Made, Unmade, lost};
 use crate::route::join_host_port;
 use async_trait::async_trait;
 use std::io;
@@ -26,17 +27,18 @@ impl ReusableDial {
         Self { dial, driven: Arc::default() }
     }
 
-    async fn tunnel(&self, number: i64, address: String) -> io::Result<Made> {
+    async fn tunnel(&self, number: i64, address: String, attempt: &Attempt<'_>) -> Result<Made, Unmade> {
         let (mut driven, fresh) = self.driven().await?;
+        let no_stream = |error| Unmade { error: lost(error), reason: Some(Reason::StreamSetup) };
         let client = match driven.ready().await {
             // It ended since it was looked at: nothing was asked of it yet.
             Err(_) if !fresh => {
                 driven = self.replace(&driven).await?;
-                driven.ready().await.map_err(lost)?
+                driven.ready().await.map_err(no_stream)?
             }
-            ready => ready.map_err(lost)?,
+            ready => ready.map_err(no_stream)?,
         };
-        self.dial.open(client, &driven, (number, address)).await
+        self.dial.open(client, &driven, (number, address), attempt).await
     }
 
     /// The connection, and whether it was made just now.
@@ -72,6 +74,7 @@ impl Dial for ReusableDial {
 
     async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
         let address = join_host_port(host, port);
-        self.dial.in_time(&address, self.tunnel(number, address.clone())).await
+        let attempt = Attempt::of(self.dial.numbers());
+        self.dial.in_time(&address, &attempt, self.tunnel(number, address.clone(), &attempt)).await
     }
 }

@@ -2,8 +2,11 @@
 
 use crate::failure::unreachable;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tinyplane_wire::net::{Dial, Stream, TcpDial, UnixDial};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -40,7 +43,7 @@ impl Route {
                 let Some((config, name)) = tls else { return Ok(stream) };
                 let name = name.as_ref().unwrap_or(host).clone();
                 let name = ServerName::try_from(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-                Ok(Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?))
+                Ok(Box::new(TlsConnector::from(Arc::clone(config)).connect(name, Beneath(stream)).await?))
             }
         }
     }
@@ -59,6 +62,30 @@ impl Route {
             Self::Unix(_) => "the Unix socket".into(),
             Self::Tcp { host, port, .. } => join_host_port(host, *port),
         }
+    }
+}
+
+/// What TLS is spoken over. Its own word ends what is said; the end of TCP is left to mean that whoever spoke has left, as
+/// Go's clients have it: a server can't see otherwise that nobody listens any more.
+struct Beneath(Box<dyn Stream>);
+
+impl AsyncRead for Beneath {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Beneath {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
     }
 }
 

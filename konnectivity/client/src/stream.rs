@@ -33,6 +33,17 @@ pub enum StreamError {
     Truncated,
 }
 
+impl StreamError {
+    /// gRPC's code for it, in Go's words.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Transport(error) => crate::grpc::code_of(error),
+            Self::TooLarge(_) => "ResourceExhausted",
+            Self::Packet(_) | Self::Compressed | Self::Truncated => "Internal",
+        }
+    }
+}
+
 /// Reads packets. Bytes are taken from the peer's window only as they are asked for: that is the backpressure.
 #[derive(Debug)]
 pub struct PacketReader {
@@ -92,10 +103,10 @@ impl PacketReader {
         }
     }
 
-    /// What gRPC says at the stream's end: the status code and its message, when it is not OK.
-    pub async fn failure(&mut self) -> Option<String> {
+    /// What gRPC says at the stream's end, when it is not OK: the code, and all of it in words.
+    pub(crate) async fn failure(&mut self) -> Option<(u16, String)> {
         let trailers = self.frames.trailers().await.ok().flatten()?;
-        crate::grpc::failure_in(&trailers)
+        Some((crate::grpc::failure_code(&trailers)?, crate::grpc::failure_in(&trailers)?))
     }
 }
 

@@ -1,8 +1,9 @@
 //! One connection through a gRPC tunnel, as a stream of bytes.
 
+use crate::numbers::{Counted, Status};
 use crate::packet::{CloseRequest, Packet};
 use crate::proxy::broken;
-use crate::stream::{PacketReader, PacketWriter};
+use crate::stream::{PacketReader, PacketWriter, StreamError};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
@@ -16,6 +17,26 @@ pub(crate) struct Halves {
     pub(crate) reader: PacketReader,
     pub(crate) writer: PacketWriter,
     pub(crate) connect_id: i64,
+    pub(crate) counted: Counted,
+}
+
+impl Halves {
+    /// The next packet, or nothing at the stream's orderly end.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Packet>, StreamError>> {
+        let read = ready!(self.reader.poll_next(cx));
+        self.counted.heard(&read);
+        Poll::Ready(read)
+    }
+
+    fn send(&mut self, packet: Packet) -> Result<(), h2::Error> {
+        self.counted.sends(&packet);
+        self.writer.send(packet)
+    }
+
+    fn copy_bytes(&mut self, bytes: &[u8]) -> Result<(), h2::Error> {
+        self.counted.sends_data();
+        self.writer.copy_bytes(self.connect_id, bytes)
+    }
 }
 
 /// A connection. Dropping it closes it: what was written before still arrives.
@@ -49,7 +70,7 @@ impl Tunnel {
         let half_close = self.half_close;
         let halves = self.halves();
         loop {
-            match ready!(halves.reader.poll_next(cx)).map_err(broken)? {
+            match ready!(halves.poll_next(cx)).map_err(broken)? {
                 Some(Packet::Data(data)) if data.connect_id == halves.connect_id => {
                     if !data.data.is_empty() {
                         return Poll::Ready(Ok(Some(data.data)));
@@ -95,7 +116,7 @@ impl AsyncWrite for Tunnel {
         let halves = self.halves();
         ready!(halves.writer.poll_ready(cx)).map_err(gone)?;
         let count = from.len().min(crate::link::READ_BYTES);
-        halves.writer.copy_bytes(halves.connect_id, &from[..count]).map_err(gone)?;
+        halves.copy_bytes(&from[..count]).map_err(gone)?;
         Poll::Ready(Ok(count))
     }
 
@@ -109,8 +130,7 @@ impl AsyncWrite for Tunnel {
         if !self.write_ended {
             self.write_ended = true;
             if self.half_close {
-                let halves = self.halves();
-                halves.writer.copy_bytes(halves.connect_id, &[]).map_err(gone)?;
+                self.halves().copy_bytes(&[]).map_err(gone)?;
             }
         }
         Poll::Ready(Ok(()))
@@ -124,9 +144,10 @@ fn gone(error: h2::Error) -> io::Error {
 impl Drop for Tunnel {
     fn drop(&mut self) {
         let Some((mut halves, closing)) = self.halves.take() else { return };
+        halves.counted.becomes(Status::Closing);
         let close = Packet::CloseRequest(CloseRequest { connect_id: halves.connect_id });
         // When the stream is gone there is nothing to close, and nobody left to hear of it.
-        if halves.writer.send(close).is_ok() && halves.writer.end().is_ok() {
+        if halves.send(close).is_ok() && halves.writer.end().is_ok() {
             drop(closing.send(halves));
         }
     }

@@ -51,6 +51,7 @@ pub(super) async fn serve(state: &State, common: &Arc<Common>, request: DialRequ
     };
     drop(pending);
     let Some(mut front) = tunnelled else { return tracing::debug!(address, "a dial was given up") };
+    hops.answered(front.connection());
     let moved = Moved::default();
     let end = pump(&mut front, &mut back, &moved).await;
     hops.ended(&moved);

@@ -40,6 +40,13 @@ impl Hops {
         self.on = Some(from.ledger().open(on));
     }
 
+    /// The server is told of it, under our number where many share a stream.
+    pub(super) fn answered(&mut self, connection: Option<i64>) {
+        if let Some(from) = &mut self.from {
+            from.entry.connection = connection;
+        }
+    }
+
     /// There is no connection.
     pub(super) fn failed(&mut self, why: &dyn std::fmt::Display) {
         if let Some(from) = &mut self.from {

@@ -17,6 +17,14 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
+    /// The connection's number in a stream that many share.
+    pub(crate) fn connection(&self) -> Option<i64> {
+        match &self.writer {
+            Writer::Shared(writer) => Some(writer.connection()),
+            Writer::Socket(_) | Writer::Lane(_) | Writer::Packets(_) => None,
+        }
+    }
+
     /// After a close: waits until the peer has ended its side too, where dropping the leg at once could lose what is
     /// still to be sent.
     pub(crate) async fn settle(&mut self) {

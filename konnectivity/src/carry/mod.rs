@@ -1,6 +1,7 @@
 //! Carrying one connection between two legs: a frontend and an agent, or an agent's tunnel and its endpoint.
 
 mod buffers;
+mod farewell;
 mod lane;
 mod leg;
 mod pump;
@@ -8,6 +9,7 @@ pub(crate) mod shared;
 mod socket;
 
 pub(crate) use buffers::Buffers;
+pub(crate) use farewell::Farewell;
 pub(crate) use lane::lane;
 pub(crate) use leg::{FrontendCounts, Leg, packets};
 pub(crate) use pump::{Moved, pump, pump_timed};

@@ -261,6 +261,10 @@ pub(crate) struct SharedWriter {
 }
 
 impl SharedWriter {
+    pub(crate) fn connection(&self) -> i64 {
+        self.connect_id
+    }
+
     pub(crate) async fn send(&mut self, bytes: Bytes) -> Result<(), Refused> {
         self.shared.outbox.data.send(Item::Bytes(self.connect_id, bytes)).await.map_err(|_| Refused)
     }

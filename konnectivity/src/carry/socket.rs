@@ -8,7 +8,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
-use tinyplane_wire::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
@@ -25,7 +24,8 @@ pub(crate) trait Split: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 pub(crate) enum ReadSide {
     Tcp(tcp::OwnedReadHalf),
     Unix(unix::OwnedReadHalf),
-    Any(Box<dyn AsyncRead + Send + Unpin>),
+    /// Ends once when the peer has said its last, and once more when it has left.
+    Twice(Box<dyn AsyncRead + Send + Unpin>),
 }
 
 /// What is written to.
@@ -61,13 +61,6 @@ impl Split for UnixStream {
     }
 }
 
-impl Split for Box<dyn Stream> {
-    fn sides(self) -> (ReadSide, WriteSide) {
-        let (read, write) = tokio::io::split(self);
-        (ReadSide::Any(Box::new(read)), WriteSide::Any(Box::new(write)))
-    }
-}
-
 /// The leg of a socket, of which `unread` came in already.
 pub(crate) fn socket(stream: impl Split, unread: Bytes, buffers: Buffers) -> Leg {
     let (read, write) = stream.sides();
@@ -90,19 +83,23 @@ impl SocketReader {
         let read = poll_fn(|cx| match &mut self.side {
             ReadSide::Tcp(side) => self.buffers.poll_read(Pin::new(side), cx),
             ReadSide::Unix(side) => self.buffers.poll_read(Pin::new(side), cx),
-            ReadSide::Any(side) => self.buffers.poll_read(Pin::new(side), cx),
+            ReadSide::Twice(side) => self.buffers.poll_read(Pin::new(side), cx),
         });
         read.await.map_err(|error| End::Reset(format!("read: {error}")))
     }
 
-    /// After the end of this direction: waits until the peer has closed the other one as well. Reading does not tell;
-    /// writing nothing does.
+    /// After the end of this direction: waits until the peer has closed the other one as well. Reading a plain socket does
+    /// not tell; writing nothing does.
     pub(crate) async fn gone(&mut self) -> End {
         loop {
             let probed = match &self.side {
                 ReadSide::Tcp(side) => side.as_ref().try_write(&[]),
                 ReadSide::Unix(side) => side.as_ref().try_write(&[]),
-                ReadSide::Any(_) => Ok(0),
+                ReadSide::Twice(_) => {
+                    // However it leaves.
+                    drop(self.next().await);
+                    return End::Closed;
+                }
             };
             match probed {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return End::Closed,

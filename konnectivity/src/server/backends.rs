@@ -213,8 +213,9 @@ impl Backends {
             },
         };
         left.answered();
-        if let Err(error) = &dialled {
-            hops.failed(error);
+        match &dialled {
+            Ok(leg) => hops.made(leg.connection()),
+            Err(error) => hops.failed(error),
         }
         match &dialled {
             Ok(_) => state.numbers.dials.observe(began.elapsed()),

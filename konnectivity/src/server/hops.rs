@@ -49,6 +49,20 @@ impl Hops {
         self.on = Some(from.ledger().open(on));
     }
 
+    /// The agent has made it, under a number of its own where many share its stream.
+    pub(super) fn made(&mut self, connection: Option<i64>) {
+        if let Some(on) = &mut self.on {
+            on.entry.connection = connection;
+        }
+    }
+
+    /// The frontend is told that it is made, under our number.
+    pub(super) fn answered(&mut self, connection: i64) {
+        if let Some(from) = &mut self.from {
+            from.entry.connection = Some(connection);
+        }
+    }
+
     /// The agent that was asked.
     pub(super) fn agent(&self) -> Option<String> {
         self.agent.clone()

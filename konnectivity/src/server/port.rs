@@ -12,7 +12,7 @@ use tinyplane_konnectivity_client::link;
 use tinyplane_wire::identity::subject::Subject;
 use tinyplane_wire::identity::tls::{self, ClientAuth, TlsLimits};
 use tinyplane_wire::ledger::{Entry, Recorded};
-use tinyplane_wire::net::{Sources, bind};
+use tinyplane_wire::net::{Sources, bind, keep_alive};
 use tinyplane_wire::process::MemberError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -26,6 +26,9 @@ pub(super) const CONNECTIONS_MAX: usize = 16_384;
 
 /// How long a peer may take to prove who it is.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Silence after which a peer's kernel is asked whether it is there, as Go's listeners do it.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Where a port is, and for whom.
 #[derive(Clone, Copy)]
@@ -59,6 +62,10 @@ where
         while let Ok(place) = Arc::clone(&room).acquire_owned().await {
             let accepted = listener.accept().await;
             let peer = accepted.peer;
+            if let Err(error) = keep_alive(&accepted.stream, KEEPALIVE) {
+                tracing::debug!(%peer, %error, "one of the {peers}s was gone before it was served");
+                continue;
+            }
             let (state, tls) = (Arc::clone(&shared), TlsAcceptor::from(tls.now()));
             shared.tasks.spawn(async move {
                 match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.recorded())).await {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tinyplane_konnectivity::Overflow;
-use tinyplane_konnectivity::server::Mode;
 use tinyplane_wire::net::Dial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,10 +51,6 @@ async fn half_close_is_carried_both_ways(setup: Setup) {
 }
 
 async fn a_half_closed_connection_whose_client_leaves_is_not_kept(setup: Setup) {
-    if setup.tcp && setup.mode == Mode::HttpConnect {
-        // TCP has no word for it: who has said his last word and leaves is as silent as who listens on.
-        return;
-    }
     let (rig, server, agent, dial) = Rig::all(setup).await;
     let (to, listener) = listen();
     let mut stream = open(&*dial, to).await;

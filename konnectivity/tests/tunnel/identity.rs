@@ -144,6 +144,8 @@ async fn frontends_of_another_authority_are_refused() {
         let stranger = Rig::new(setup);
         std::fs::copy(stranger.path("frontend.crt"), &own).unwrap();
         std::fs::copy(stranger.path("frontend.key"), &key).unwrap();
+        // With tokens it has an API server of its own, which is a task of this test's runtime.
+        drop(stranger);
         let unknown = rig.dial();
         std::fs::write(&own, &kept[0]).unwrap();
         std::fs::write(&key, &kept[1]).unwrap();
@@ -152,8 +154,7 @@ async fn frontends_of_another_authority_are_refused() {
         assert!(tinyplane_konnectivity_client::is_no_way(&error), "{error}");
         converse(&mut open(&*dial, echo()).await, "one that it knows").await;
         drop(unknown);
-        server.shows("server_established_connections", 0).await;
-        agent.shows("agent_open_endpoint_connections", 0).await;
+        rig.is_at_rest(dial, &[&server, &agent]).await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tinyplane_konnectivity::agent::CountSource;
 use tinyplane_konnectivity::server::{AgentTokens, Frontend, Mode, Strategy};
 use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
-use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, ReusableDial, Route};
+use tinyplane_konnectivity_client::{GrpcDial, HttpConnectDial, Numbers, ReusableDial, Route};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::{Authority, Leaf, Usage};
 use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsLimits, Trust};
@@ -289,11 +289,16 @@ impl Rig {
 
     /// A way through that gives up after a time.
     pub(crate) fn dial_within(&self, timeout: Duration) -> Box<dyn Dial> {
+        self.dial_counted(timeout, &Arc::default())
+    }
+
+    /// The same, which is counted.
+    pub(crate) fn dial_counted(&self, timeout: Duration, numbers: &Arc<Numbers>) -> Box<dyn Dial> {
         let route = self.route();
         if self.setup.mode == Mode::HttpConnect {
             return Box::new(HttpConnectDial::new(route).with_timeout(timeout));
         }
-        let dial = GrpcDial::new(route).with_timeout(timeout);
+        let dial = GrpcDial::new(route).with_timeout(timeout).counted(numbers);
         let dial = if self.setup.plain_client { dial.plain() } else { dial };
         if self.setup.reusable { Box::new(ReusableDial::over(dial)) } else { Box::new(dial) }
     }

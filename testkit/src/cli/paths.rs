@@ -139,13 +139,13 @@ impl Printer {
 
 fn heading() -> String {
     columns(
-        &["STARTED", "PATH", "EGRESS", "NODE", "AGENT", "TLS", "CERTIFICATE", "SENT", "RECEIVED", "CODE"],
+        &["STARTED", "PATH", "EGRESS", "NODE", "AGENT", "HOST-KEY", "TLS", "CERTIFICATE", "SENT", "RECEIVED", "CODE"],
         "REQUEST",
     )
 }
 
-fn columns<T: AsRef<str>>(cells: &[T; 10], last: &str) -> String {
-    const WIDTHS: [usize; 10] = [27, 4, 25, 10, 20, 14, 30, 9, 9, 4];
+fn columns<T: AsRef<str>>(cells: &[T; 11], last: &str) -> String {
+    const WIDTHS: [usize; 11] = [27, 4, 25, 10, 20, 10, 14, 30, 9, 9, 4];
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(WIDTHS) {
         line.push_str(&format!("{:<width$} ", cell.as_ref()));
@@ -164,6 +164,7 @@ fn row(walk: &Walk) -> String {
         or_none(walk.egress()),
         or_none(walk.node()),
         or_none(walk.agent()),
+        or_none(walk.host_key().map(|key| if key.verified.is_some() { "verified" } else { "unverified" })),
         tls(walk),
         or_none(walk.certificate()),
         number(sent),
@@ -206,6 +207,7 @@ fn object(walk: &Walk) -> Value {
         "egress": walk.egress(),
         "node": walk.node(),
         "agent": walk.agent(),
+        "hostKey": walk.host_key(),
         "tls": walk.tls(),
         "certificate": walk.certificate(),
         "sent": sent,

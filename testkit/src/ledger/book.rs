@@ -145,7 +145,7 @@ impl Book {
             found.filter(|other| other.view != entry.view && other.outcome != Outcome::Lost).collect()
         };
         if let Some(dial) = &entry.dial
-            && let Some(found) = others(self.by_dial.get(dial)).pop()
+            && let Some(found) = same(entry, others(self.by_dial.get(dial)))
         {
             return Some(found);
         }
@@ -164,6 +164,22 @@ impl Book {
         let near = others(self.by_ends.get(&(from.ip(), to.ip()))).into_iter().filter(alone).collect();
         nearest(entry, near).filter(|found| apart(entry, found) <= APART_MAX)
     }
+}
+
+/// Of hops with the same number of a dial the one that is meant: a dial that one server could not begin is begun at the
+/// next, under its number, and a frontend's number is its own choice. The tunnel's number of the connection tells, else
+/// the place; else the later one.
+fn same<'a>(entry: &Entry, mut others: Vec<&'a Entry>) -> Option<&'a Entry> {
+    let led_to = |one: &Entry, other: &Entry| one.to == other.to || one.tunnel.as_ref() == Some(&other.to);
+    let connection = |other: &&Entry| entry.connection.is_some() && other.connection == entry.connection;
+    let place = |other: &&Entry| led_to(entry, other) || led_to(other, entry);
+    for tells in [&connection as &dyn Fn(&&Entry) -> bool, &place] {
+        let fitting: Vec<_> = others.iter().copied().filter(tells).collect();
+        if !fitting.is_empty() {
+            others = fitting;
+        }
+    }
+    others.pop()
 }
 
 fn nearest<'a>(entry: &Entry, mut others: Vec<&'a Entry>) -> Option<&'a Entry> {

@@ -3,7 +3,7 @@
 use super::hop::Hop;
 use crate::cluster::Mode;
 use std::fmt;
-use tinyplane_wire::ledger::{Entry, Outcome, Tls};
+use tinyplane_wire::ledger::{Entry, HostKey, Outcome, Tls};
 
 /// One hop of a walk, from one station to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,13 @@ impl Walk {
             (None, Some(Step { claimed: Some(claimed), .. })) => claimed.tls.as_ref(),
             (None, _) => self.steps.last()?.observed.as_ref()?.tls.as_ref(),
         }
+    }
+
+    /// The key of the node's SSH server, as the API server had it: which one, and the file of known hosts in which it stood,
+    /// where that was asked for. `None` on other ways.
+    #[must_use]
+    pub fn host_key(&self) -> Option<&HostKey> {
+        self.way()?.host_key.as_ref()
     }
 
     /// Whom the client certificate names, as who was shown it saw it; `None` where none was.
@@ -252,6 +259,19 @@ fn differ(claimed: &Entry, observed: &Entry) -> Option<String> {
         && (one.version != other.version || claimed.certificate != observed.certificate)
     {
         return Some("they say different things of TLS or the client's certificate".into());
+    }
+    if let (Some(seen), Some(shown)) = (&claimed.host_key, &observed.host_key)
+        && seen.fingerprint != shown.fingerprint
+    {
+        return Some(format!(
+            "the host's key is {} at one end and {} at the other",
+            seen.fingerprint, shown.fingerprint
+        ));
+    }
+    if let (Some(one), Some(other)) = (claimed.connection, observed.connection)
+        && one != other
+    {
+        return Some(format!("it is connection {one} at one end and {other} at the other"));
     }
     // What was sent need not have arrived; more can't have.
     for (way, sent, received) in [("on", claimed.sent, observed.received), ("back", observed.sent, claimed.received)] {

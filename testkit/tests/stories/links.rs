@@ -1,10 +1,13 @@
 //! Links that are hurt: what a person sees, within which time, and that everything recovers when they heal.
+//!
+//! Each link meets each fault here or in `cut_off`, which has what needs a member to die or a node to be marked: half-open
+//! links whose connections last, and all that befalls the link from a node to the API server.
 
 use crate::middle::UNKNOWN;
-use crate::scene::{Kubectl, end, wishes};
+use crate::scene::{Kubectl, PATIENCE, end, wishes};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tinyplane::{Cluster, Direction, Egress, Fault, Link, Mode};
+use tinyplane::{Cluster, Direction, Egress, Fault, Injected, Link, Mode};
 
 /// Longest that kubectl is told to wait.
 const TOLD: Duration = Duration::from_secs(3);
@@ -24,6 +27,15 @@ struct Case<'a> {
     link: Link<'a>,
     fault: Fault,
     sees: Sees,
+    /// Whether connections that exist are reset first, where they last and the fault is one of new ones.
+    anew: bool,
+}
+
+impl Case<'_> {
+    const fn anew(mut self) -> Self {
+        self.anew = true;
+        self
+    }
 }
 
 const AT_ONCE: Duration = Duration::ZERO;
@@ -33,20 +45,35 @@ pub(crate) const WAITED: &[&str] = &["timeout", "Timeout", "deadline exceeded", 
 const CUT: &[&str] = &["reset by peer", "EOF", "broken pipe", "closed", "stream error", "error reading"];
 
 const fn works<'a>(link: Link<'a>, fault: Fault) -> Case<'a> {
-    Case { link, fault, sees: Sees::Works(AT_ONCE) }
+    Case { link, fault, sees: Sees::Works(AT_ONCE), anew: false }
 }
 
 const fn fails<'a>(link: Link<'a>, fault: Fault, texts: &'static [&'static str]) -> Case<'a> {
-    Case { link, fault, sees: Sees::Fails(texts) }
+    Case { link, fault, sees: Sees::Fails(texts), anew: false }
+}
+
+/// Waits until a fault has bitten: an end that is hidden comes by a moment after kubectl has gone.
+pub(crate) fn bites(injected: &Injected, case: &str) {
+    let began = Instant::now();
+    while injected.times() == 0 {
+        assert!(began.elapsed() < PATIENCE, "{case}: it bites nobody");
+        std::thread::yield_now();
+    }
 }
 
 /// Hurts, looks, heals, and looks again. `line` has to cross every link of the cases.
 async fn hold(cluster: &Cluster, kubectl: &Kubectl, line: &str, cases: Vec<Case<'_>>) {
     let healthy = kubectl.run(line);
     let impatient = format!("--request-timeout={}s {line}", TOLD.as_secs());
-    for Case { link, fault, sees } in cases {
+    for Case { link, fault, sees, anew } in cases {
         let case = format!("{fault} on {link}");
         let injected = cluster.inject(link, fault).await.unwrap_or_else(|e| panic!("{case}: {}", e.told()));
+        if anew {
+            let cut = cluster.inject(link, Fault::reset()).await.unwrap_or_else(|e| panic!("{case}: {}", e.told()));
+            bites(&cut, &case);
+            cut.heal().await.at_least(1);
+            bites(&injected, &case);
+        }
         let (began, output) = (Instant::now(), kubectl.output(&impatient));
         let (took, told) = (began.elapsed(), String::from_utf8_lossy(&output.stderr).into_owned());
         assert!(took < GIVEN_UP, "{case}: it took {took:?}: {told}");
@@ -61,6 +88,7 @@ async fn hold(cluster: &Cluster, kubectl: &Kubectl, line: &str, cases: Vec<Case<
                 assert!(texts.is_empty() || texts.iter().any(|text| told.contains(text)), "{case}: {told}");
             }
         }
+        bites(&injected, &case);
         injected.heal().await.at_least(1);
         assert_eq!(kubectl.until(line, |text| text == healthy), healthy, "{case}");
     }
@@ -83,13 +111,14 @@ async fn the_link_of_clients_can_be_hurt() {
     let kubectl = Kubectl::of(&cluster);
     let link = Link::ClientToApiserver;
     let cases = vec![
-        Case { link, fault: late(), sees: Sees::Works(Duration::from_millis(400)) },
+        Case { link, fault: late(), sees: Sees::Works(Duration::from_millis(400)), anew: false },
         works(link, Fault::bandwidth(100_000)),
         works(link, Fault::slice(1)),
         fails(link, Fault::blackhole(), WAITED),
         fails(link, Fault::blackhole().towards(Direction::Client), WAITED),
         fails(link, Fault::reset(), CUT),
         fails(link, Fault::reset().after_bytes(500).towards(Direction::Client), CUT),
+        works(link, Fault::half_open()),
         fails(link, Fault::corrupt().one_in(100).seeded(7), &[]),
         fails(link, Fault::man_in_the_middle(), &["x509: certificate signed by unknown authority"]),
     ];
@@ -103,8 +132,20 @@ async fn the_link_of_clients_can_be_hurt() {
     end(cluster).await;
 }
 
+/// What else befalls a link to a node: half-open where a request has a connection of its own, and a man in the middle.
+fn more(link: Link<'_>) -> Vec<Case<'_>> {
+    let middle = |texts| fails(link, Fault::man_in_the_middle(), texts);
+    match link {
+        Link::AgentToKonnectivity(_) => vec![middle(&["No agent available"]).anew()],
+        Link::ApiserverToSsh(_) => vec![middle(&["ssh: handshake failed"]).anew()],
+        // A Unix socket, on which nobody speaks TLS: he understands nothing of it.
+        Link::ApiserverToKonnectivity(_) => vec![works(link, Fault::half_open()), middle(CUT)],
+        _ => vec![works(link, Fault::half_open()), middle(&[UNKNOWN])],
+    }
+}
+
 /// What becomes of a request to a node when each link on its way is hurt.
-async fn hold_links_to_a_node(egress: Egress, links: &[Link<'_>], encrypted: bool) {
+async fn hold_links_to_a_node(egress: Egress, links: &[Link<'_>]) {
     let cluster = wishes().nodes(1).egress(egress).links(true).start().await.expect("it starts");
     let kubectl = Kubectl::of(&cluster);
     pod(&kubectl);
@@ -118,9 +159,7 @@ async fn hold_links_to_a_node(egress: Egress, links: &[Link<'_>], encrypted: boo
             fails(link, Fault::reset(), &[]),
             fails(link, Fault::corrupt().one_in(50).seeded(7), &[]),
         ];
-        if encrypted {
-            cases.push(fails(link, Fault::man_in_the_middle(), &[UNKNOWN]));
-        }
+        cases.extend(more(link));
         hold(&cluster, &kubectl, "logs web", cases).await;
         // Losing the way to a node is not losing the node.
         let ready = kubectl.run("get node node-1 -o jsonpath={.status.conditions[?(@.type=='Ready')].status}");
@@ -131,23 +170,23 @@ async fn hold_links_to_a_node(egress: Egress, links: &[Link<'_>], encrypted: boo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_to_a_kubelet_can_be_hurt() {
-    hold_links_to_a_node(Egress::Direct, &[Link::ApiserverToKubelet("node-1")], true).await;
+    hold_links_to_a_node(Egress::Direct, &[Link::ApiserverToKubelet("node-1")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_behind_the_tunnel_can_be_hurt() {
-    hold_links_to_a_node(Egress::Konnectivity(Mode::HttpConnect), &[Link::AgentToNode("node-1")], true).await;
+    hold_links_to_a_node(Egress::Konnectivity(Mode::HttpConnect), &[Link::AgentToNode("node-1")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_an_ssh_tunnel_can_be_hurt() {
-    hold_links_to_a_node(Egress::Ssh, &[Link::ApiserverToSsh("node-1")], false).await;
+    hold_links_to_a_node(Egress::Ssh, &[Link::ApiserverToSsh("node-1")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_links_of_the_tunnel_can_be_hurt() {
     let links = [Link::ApiserverToKonnectivity("konnectivity-server"), Link::AgentToKonnectivity(Link::EVERY)];
-    hold_links_to_a_node(Egress::Konnectivity(Mode::Grpc), &links, false).await;
+    hold_links_to_a_node(Egress::Konnectivity(Mode::Grpc), &links).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

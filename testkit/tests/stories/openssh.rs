@@ -179,6 +179,21 @@ impl Sshd {
         keys
     }
 
+    /// Proves itself by a key of RSA from now on, and by no other.
+    pub(crate) async fn shows_rsa(&self) {
+        let file = self.folder.path().join("host");
+        std::fs::remove_file(&file).expect("it can be removed");
+        let mut keygen = command("ssh-keygen");
+        let made = keygen.args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f"]).arg(&file).output();
+        assert!(made.as_ref().is_ok_and(|output| output.status.success()), "{made:?}");
+        if self.root {
+            chown(&file, Some(ORDINARY.1), None).expect("root may do that");
+        }
+        self.stop();
+        self.run();
+        self.answers().await;
+    }
+
     /// Lets these keys in.
     pub(crate) fn allow(&self, keys: &str) {
         std::fs::write(self.folder.path().join("authorized"), keys).expect("it can be written");

@@ -104,6 +104,9 @@ async fn path_2_shows_a_certificate_and_checks_the_kubelets_only_where_that_is_w
                 let tls = walk.tls().expect("it speaks TLS");
                 assert_eq!((tls.version.as_str(), tls.verified.as_deref()), ("1.3", verified), "{walk}");
                 assert_eq!(walk.certificate(), Some(TO_KUBELETS), "{walk}");
+                // The nodes' host keys are checked where the kubelets' certificates are.
+                let key = walk.host_key().map(|key| key.verified.is_some());
+                assert_eq!(key, (egress == Egress::Ssh).then_some(verified.is_some()), "{walk}");
                 let way = walk.way().expect("it went on");
                 assert!(way.sent > Some(0) && way.received > Some(0), "{walk}");
             }

@@ -228,6 +228,12 @@ async fn our_api_server_reaches_a_node_through_a_real_sshd() {
     assert!(told.contains("unable to authenticate") || told.contains("dialing backend"), "{told}");
     sshd.allow(&keys);
     kubectl.until("exec web -- echo hello", |text| text == "hello\n");
+    // RSA is not spoken, and that is said.
+    if !openssh::is_missing("ssh-keygen") {
+        sshd.shows_rsa().await;
+        let told = kubectl.fails("exec web -- echo hello");
+        assert!(told.contains("Ed25519 and ECDSA keys of hosts are taken") && told.contains("rsa-sha2"), "{told}");
+    }
     drop(kubectl);
     end(cluster).await;
 }

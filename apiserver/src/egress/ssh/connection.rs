@@ -10,12 +10,13 @@ use super::severed::Severable;
 use super::tunnel::Place;
 use russh::client::{self, AuthResult, Config, Handle, Msg};
 use russh::keys::{Algorithm, EcdsaCurve, PrivateKeyWithHashAlg};
-use russh::{ChannelOpenFailure, ChannelWriteHalf, Preferred, SshId};
+use russh::{AlgorithmKind, ChannelOpenFailure, ChannelWriteHalf, Preferred, SshId};
 use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tinyplane_wire::ledger::HostKey;
 use tinyplane_wire::net::Dial;
 use tinyplane_wire::process::Shutdown;
 use tokio::sync::{Notify, mpsc};
@@ -49,6 +50,8 @@ pub(super) enum OpenError {
     Dial(io::Error),
     #[error("ssh: handshake failed: knownhosts: the key of {0} is not the one that is known")]
     Host(String),
+    #[error("ssh: handshake failed: Ed25519 and ECDSA keys of hosts are taken, and it has none but {0}")]
+    HostKinds(String),
     #[error("ssh: handshake failed: {0}")]
     Handshake(#[from] russh::Error),
     #[error("ssh: handshake failed: it took over {} s", HANDSHAKE_TIMEOUT.as_secs())]
@@ -70,6 +73,8 @@ pub(super) enum Failed {
 
 /// An open connection. Dropping it ends it at once.
 pub(super) struct Connection {
+    /// By which the host proved itself.
+    pub(super) host_key: HostKey,
     handle: Handle<Ear>,
     listener: Arc<Mutex<Option<Listener>>>,
     ended: Shutdown,
@@ -101,8 +106,10 @@ impl Connection {
         let sever = severed.clone().drop_guard();
         let stream = Severable::new(stream, severed);
         let (listener, ended, distrusted) = (Arc::default(), Shutdown::new(), Arc::new(AtomicBool::new(false)));
+        let host_key = Arc::<Mutex<HostKey>>::default();
         let ear = Ear {
             host: place.host.clone(),
+            host_key: Arc::clone(&host_key),
             known_hosts: means.known_hosts_file.clone(),
             distrusted: Arc::clone(&distrusted),
             listener: Arc::clone(&listener),
@@ -118,7 +125,13 @@ impl Connection {
             }
         };
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, prove).await {
-            Ok(Ok(handle)) => Ok(Self { handle, listener, ended, _sever: sever }),
+            Ok(Ok(handle)) => {
+                let host_key = host_key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                Ok(Self { host_key, handle, listener, ended, _sever: sever })
+            }
+            Ok(Err(OpenError::Handshake(russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, theirs, .. }))) => {
+                Err(OpenError::HostKinds(theirs.join(", ")))
+            }
             Ok(Err(_)) if distrusted.load(Ordering::Relaxed) => Err(OpenError::Host(place.host.clone())),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(OpenError::Late),

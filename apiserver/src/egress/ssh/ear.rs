@@ -3,11 +3,12 @@
 use super::key::is_known;
 use bytes::Bytes;
 use russh::client::{self, ChannelOpenHandle, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{HashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tinyplane_wire::ledger::HostKey;
 use tinyplane_wire::process::Shutdown;
 use tokio::sync::{Notify, mpsc};
 
@@ -34,6 +35,8 @@ pub(super) struct Listener {
 pub(super) struct Ear {
     pub(super) host: String,
     pub(super) known_hosts: Option<PathBuf>,
+    /// The host's key, once it was shown.
+    pub(super) host_key: Arc<Mutex<HostKey>>,
     /// Set when the host's key is not believed.
     pub(super) distrusted: Arc<AtomicBool>,
     pub(super) listener: Arc<Mutex<Option<Listener>>>,
@@ -65,16 +68,34 @@ impl Ear {
     }
 }
 
+/// Openings that are refused, each with what it is told of besides its channel.
+macro_rules! refuses {
+    ($($opening:ident($($told:ty),*);)*) => {$(
+        async fn $opening(
+            &mut self,
+            _: Channel<Msg>,
+            $(_: $told,)*
+            _: ChannelOpenHandle,
+            _: &mut Session,
+        ) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    )*};
+}
+
 impl client::Handler for Ear {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        let Some(file) = &self.known_hosts else { return Ok(true) };
-        let known = match key {
-            PublicKeyOrCertificate::PublicKey { key, .. } => is_known(&self.host, key, file),
-            PublicKeyOrCertificate::Certificate(_) => false,
+        let (fingerprint, key) = match key {
+            PublicKeyOrCertificate::PublicKey { key, .. } => (key.fingerprint(HashAlg::Sha256), Some(key)),
+            PublicKeyOrCertificate::Certificate(shown) => (shown.public_key().fingerprint(HashAlg::Sha256), None),
         };
+        let known = self.known_hosts.as_ref().is_none_or(|file| key.is_some_and(|key| is_known(&self.host, key, file)));
         self.distrusted.store(!known, Ordering::Relaxed);
+        let verified = self.known_hosts.as_ref().map(|file| file.display().to_string());
+        let shown = HostKey { fingerprint: fingerprint.to_string(), verified };
+        *self.host_key.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         Ok(known)
     }
 
@@ -122,79 +143,13 @@ impl client::Handler for Ear {
     }
 
     // What a server opens towards us is refused: the crate would take all of it. A reply that is dropped says no.
-
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_agent_forward(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_session(
-        &mut self,
-        _: Channel<Msg>,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _: Channel<Msg>,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
-        _: &mut Session,
-    ) -> Result<(), Self::Error> {
-        Ok(())
+    refuses! {
+        server_channel_open_forwarded_tcpip(&str, u32, &str, u32);
+        server_channel_open_forwarded_streamlocal(&str);
+        server_channel_open_agent_forward();
+        server_channel_open_session();
+        server_channel_open_direct_tcpip(&str, u32, &str, u32);
+        server_channel_open_direct_streamlocal(&str);
+        server_channel_open_x11(&str, u32);
     }
 }

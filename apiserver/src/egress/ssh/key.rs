@@ -2,7 +2,7 @@
 
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, PrivateKey, PublicKey, check_known_hosts_path, decode_secret_key};
+use russh::keys::{Algorithm, Error, PrivateKey, PublicKey, check_known_hosts_path, decode_secret_key};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +13,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The port that stands for itself in a file of hosts: hosts are known by their address alone.
 const PORT: u16 = 22;
+
+/// What PKCS #8 calls RSA.
+const RSA: &str = "1.2.840.113549.1.1.1";
 
 /// Why a key can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,15 @@ pub enum KeyError {
     /// A file is larger than any such file is.
     #[error("{0:?} is over {FILE_BYTES_MAX} bytes")]
     TooLarge(PathBuf),
-    /// A file holds no key that is understood: Ed25519 and ECDSA are, RSA is not.
+    /// A file holds a key of a kind that is not taken, such as RSA.
+    #[error("{path:?} holds a key of the kind {kind}: Ed25519 and ECDSA keys are taken, and no others")]
+    Kind {
+        /// Which file.
+        path: PathBuf,
+        /// Its kind.
+        kind: String,
+    },
+    /// A file holds no key that is understood.
     #[error("{path:?} holds no Ed25519 or ECDSA key without a passphrase")]
     Unusable {
         /// Which file.
@@ -77,12 +88,16 @@ impl KeyText {
 /// # Errors
 /// When the file can't be read, or holds no key that is understood.
 pub fn load(path: &Path) -> Result<PrivateKey, KeyError> {
-    let unusable = |source| KeyError::Unusable { path: path.to_owned(), source };
-    let key = decode_secret_key(&read(path)?, None).map_err(|error| unusable(error.into()))?;
-    if matches!(key.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { .. }) {
-        return Ok(key);
+    let other = |kind: &str| KeyError::Kind { path: path.to_owned(), kind: kind.to_owned() };
+    let key = decode_secret_key(&read(path)?, None).map_err(|error| match &error {
+        Error::UnsupportedKeyType { key_type_string, .. } => other(key_type_string),
+        Error::UnknownAlgorithm(identifier) if identifier.to_string() == RSA => other("RSA"),
+        _ => KeyError::Unusable { path: path.to_owned(), source: error.into() },
+    })?;
+    match key.algorithm() {
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => Ok(key),
+        kind => Err(other(kind.as_str())),
     }
-    Err(unusable(format!("it is of the kind {}", key.algorithm()).into()))
 }
 
 /// The file of the public key that belongs to a private one.
@@ -168,11 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("id");
         assert!(matches!(load(&file), Err(KeyError::File { .. })));
-        for nonsense in [
-            "",
-            "-----BEGIN OPENSSH PRIVATE KEY-----\n",
-            "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
-        ] {
+        for nonsense in ["", "-----BEGIN OPENSSH PRIVATE KEY-----\n"] {
             fs::write(&file, nonsense).unwrap();
             assert!(load(&file).unwrap_err().to_string().contains("no Ed25519 or ECDSA key"), "{nonsense}");
         }
@@ -180,6 +191,31 @@ mod tests {
         assert!(matches!(load(&file), Err(KeyError::TooLarge(_))));
         fs::write(public_file(&file), "").unwrap();
         assert!(ensure(&file).is_err());
+    }
+
+    #[test]
+    fn a_key_of_rsa_is_refused_with_the_kinds_that_are_taken() {
+        use russh::keys::ssh_key::Mpint;
+        use russh::keys::ssh_key::private::{RsaKeypair, RsaPrivateKey};
+        use russh::keys::ssh_key::public::RsaPublicKey;
+        // In OpenSSH's form, whose numbers are those of no key; and the beginnings of the two others.
+        let number = || Mpint::from_positive_bytes(&[0x7f; 128]);
+        let public = RsaPublicKey::new(Mpint::from_positive_bytes(&[3]), number()).unwrap();
+        let private = RsaPrivateKey::new(number(), number(), number(), number()).unwrap();
+        let key = PrivateKey::from(RsaKeypair::new(public, private).unwrap());
+        let openssh = key.to_openssh(LineEnding::LF).unwrap().to_string();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("id");
+        for text in [
+            openssh.as_str(),
+            "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+            "-----BEGIN PRIVATE KEY-----\nMBYCAQAwDQYJKoZIhvcNAQEBBQAEAjAA\n-----END PRIVATE KEY-----\n",
+        ] {
+            fs::write(&file, text).unwrap();
+            let told = load(&file).unwrap_err().to_string();
+            assert!(told.to_lowercase().contains("rsa"), "{told}");
+            assert!(told.ends_with("Ed25519 and ECDSA keys are taken, and no others"), "{told}");
+        }
     }
 
     #[test]

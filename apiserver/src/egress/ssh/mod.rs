@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::net::{Dial, Dialled, Stream, TcpDial, Way};
+use tinyplane_wire::net::{Dial, Dialled, Stream, TcpDial};
 use tinyplane_wire::process::Shutdown;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::{Condition, Tunnel};
@@ -218,8 +218,6 @@ impl Dial for Tunnels {
     }
 
     async fn dial_as(&self, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
-        let tunnel = self.pick(host)?;
-        let stream = tunnel.dial(number, host, port).await?;
-        Ok(Dialled { stream, way: Way { tunnel: Some(tunnel.place.host.clone()), ..Way::default() } })
+        self.pick(host)?.dial(number, host, port).await
     }
 }

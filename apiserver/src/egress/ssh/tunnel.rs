@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_wire::client::Backoff;
-use tinyplane_wire::net::{Dial, Stream};
+use tinyplane_wire::net::{Dial, Dialled, Stream, Way};
 use tinyplane_wire::process::Shutdown;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -130,7 +130,7 @@ impl Tunnel {
     }
 
     /// Connects to an address through the node.
-    pub(super) async fn dial(self: &Arc<Self>, number: i64, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+    pub(super) async fn dial(self: &Arc<Self>, number: i64, host: &str, port: u16) -> io::Result<Dialled> {
         // The first attempt is under way: it decides for all who wait.
         if self.condition.subscribe().wait_for(|condition| *condition != Condition::Opening).await.is_err() {
             return Err(io::ErrorKind::NotConnected.into());
@@ -184,9 +184,13 @@ impl Tunnel {
         number: i64,
         host: &str,
         port: u16,
-    ) -> Result<Box<dyn Stream>, Failed> {
+    ) -> Result<Dialled, Failed> {
         match connection.forward(number, host, port).await {
-            Ok(forwarded) => Ok(Box::new(TunnelStream::new(forwarded, connection, Arc::clone(self)))),
+            Ok(forwarded) => {
+                let (tunnel, host_key) = (Some(self.place.host.clone()), Some(connection.host_key.clone()));
+                let stream = Box::new(TunnelStream::new(forwarded, connection, Arc::clone(self)));
+                Ok(Dialled { stream, way: Way { tunnel, host_key, ..Way::default() } })
+            }
             Err(Failed::Refused(error)) => {
                 self.take_back(connection);
                 Err(Failed::Refused(error))
@@ -251,6 +255,6 @@ pub(super) struct Through(pub(super) Arc<Tunnel>);
 #[async_trait]
 impl Dial for Through {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
-        self.0.dial(rand::random(), host, port).await
+        Ok(self.0.dial(rand::random(), host, port).await?.stream)
     }
 }

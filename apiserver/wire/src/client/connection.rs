@@ -72,6 +72,13 @@ impl Connection {
         claims.answered(answer, &opened.shaken, opened.certificate.as_deref());
     }
 
+    /// Sees that no answer came.
+    pub(super) fn failed(&self, error: &reqwest::Error) {
+        if let Some(claims) = self.ledger.get() {
+            claims.failed(error, &self.current.load().server);
+        }
+    }
+
     /// A request to a path of the server, with the credentials of the moment.
     ///
     /// # Errors

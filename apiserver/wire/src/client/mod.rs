@@ -114,17 +114,20 @@ impl Client {
 
     async fn dispatch(&self, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
         let Some(bearer) = &self.bearer else {
-            let answer = request.send().await?;
-            self.connection.answered(&answer);
-            return Ok(answer);
+            return self.answer(request).await;
         };
         let token = bearer.token().await?;
         request = request.bearer_auth(&token);
-        let answer = request.send().await?;
-        self.connection.answered(&answer);
+        let answer = self.answer(request).await?;
         if answer.status() == http::StatusCode::UNAUTHORIZED {
             bearer.refused(&token);
         }
+        Ok(answer)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
+        let answer = request.send().await.inspect_err(|error| self.connection.failed(error))?;
+        self.connection.answered(&answer);
         Ok(answer)
     }
 

@@ -6,5 +6,6 @@ pub mod serving;
 pub mod shaken;
 pub mod stamp;
 pub mod subject;
+pub mod system;
 pub mod tls;
 pub mod token;

@@ -85,6 +85,8 @@ pub enum ClientAuth {
 pub enum Trust {
     /// Servers with a certificate of these authorities (PEM), valid for the name that is dialled.
     Roots(String),
+    /// The same, of authorities that were read already: those of the system, say.
+    Store(Arc<RootCertStore>),
     /// Anybody. As insecure as it sounds; some of Kubernetes' paths are so by default.
     Anybody,
 }
@@ -198,7 +200,7 @@ pub fn client_noting(
     alpn: &[&[u8]],
     shaken: &Arc<Shaken>,
 ) -> Result<ClientConfig, TlsError> {
-    let verifies = matches!(trust, Trust::Roots(_));
+    let verifies = !matches!(trust, Trust::Anybody);
     let noting = Noting { inner: verifier(trust)?, verifies, shaken: Arc::clone(shaken) };
     client_by(Arc::new(noting), pair, alpn)
 }
@@ -210,6 +212,7 @@ fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
             let roots = Arc::new(root_store(pem, "the authority")?);
             WebPkiServerVerifier::builder_with_provider(roots, provider).build()?
         }
+        Trust::Store(roots) => WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider).build()?,
         Trust::Anybody => Arc::new(Anybody(provider.signature_verification_algorithms)),
     })
 }

@@ -40,6 +40,17 @@ pub struct Tls {
     pub verified: Option<String>,
 }
 
+/// The key by which an SSH server proves itself, as one end had it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostKey {
+    /// `SHA256:…`, as OpenSSH prints it.
+    pub fingerprint: String,
+    /// The file of known hosts in which this end found it; absent where it asked nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<String>,
+}
+
 /// One hop, from one end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,6 +95,9 @@ pub struct Entry {
     /// TLS, where it is spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// The key of the SSH server that carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<HostKey>,
     /// Whom the client certificate names that was shown; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,

@@ -9,7 +9,7 @@ mod file;
 mod hop;
 mod request;
 
-pub use entry::{Entry, Outcome, Tls, View};
+pub use entry::{Entry, HostKey, Outcome, Tls, View};
 pub use file::{Ledger, lines, read};
 pub use hop::{Open, Recorded};
 pub use request::{Answered, Origin};

@@ -4,7 +4,7 @@ use super::ClusterNet;
 use super::detour;
 use super::keepalive::keep_alive;
 use super::listen::port_alias;
-use crate::ledger::{Entry, Ledger, Outcome, Recorded, View};
+use crate::ledger::{Entry, HostKey, Ledger, Outcome, Recorded, View};
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::io;
@@ -27,6 +27,10 @@ pub struct Way {
     pub tunnel: Option<String>,
     /// The tunnel's agent.
     pub agent: Option<String>,
+    /// The tunnel's number of the connection.
+    pub connection: Option<i64>,
+    /// The key by which the tunnel's SSH server proved itself.
+    pub host_key: Option<HostKey>,
 }
 
 /// A connection, and its way.

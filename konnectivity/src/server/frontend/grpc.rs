@@ -68,6 +68,7 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
     match dialled {
         Ok(mut back) => {
             let connect_id = state.next_connect_id();
+            hops.answered(connect_id);
             let agent = hops.agent().filter(|_| half_close).unwrap_or_default();
             let answer = Packet::DialResponse(DialResponse { agent, ..DialResponse::made(random, connect_id) });
             numbers.to_client.count(&answer);

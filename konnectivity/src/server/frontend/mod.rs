@@ -7,12 +7,12 @@ mod http_connect;
 use super::port::{self, CONNECTIONS_MAX, Port};
 use super::{Frontend, Mode, State};
 use crate::TlsFiles;
-use crate::carry::Split;
+use crate::carry::{Farewell, Split};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tinyplane_wire::identity::tls::{ALPN_HTTP1, ALPN_HTTP2};
-use tinyplane_wire::net::{Stream, bind_unix};
+use tinyplane_wire::net::bind_unix;
 use tinyplane_wire::process::MemberError;
 use tokio::sync::Semaphore;
 
@@ -55,7 +55,7 @@ fn listen_tcp(state: &Arc<State>, at: SocketAddr, files: &TlsFiles) -> Result<So
     };
     let port = Port { peers: "frontend", at, files, alpn };
     port::listen(state, port, |state, stream, _| async move {
-        serve(&state, Box::new(stream) as Box<dyn Stream>).await;
+        serve(&state, Farewell::of(stream)).await;
     })
 }
 

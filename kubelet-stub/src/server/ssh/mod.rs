@@ -21,6 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tinyplane_wire::ledger::HostKey;
 use tinyplane_wire::net::{Bound, TcpDial, keep_alive};
 use tinyplane_wire::process::Shutdown;
 use tokio::net::TcpStream;
@@ -53,6 +54,8 @@ pub(crate) struct SshServer {
     pub(crate) dial: TcpDial,
     /// What it knows of the cluster's ports.
     pub(crate) cluster: Arc<Cluster>,
+    /// By which it proves itself.
+    pub(crate) host_key: HostKey,
     config: Arc<Config>,
     authorized: Arc<Authorized>,
     places: Arc<Semaphore>,
@@ -74,6 +77,7 @@ impl SshServer {
             address,
             dial: TcpDial::from(Some(address)).in_cluster(cluster.net.clone()),
             cluster: Arc::clone(cluster),
+            host_key: keys::host_key(&host_key),
             config: Arc::new(Config {
                 server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-tinyplane_", env!("CARGO_PKG_VERSION")))),
                 methods: MethodSet::from(&[MethodKind::PublicKey][..]),

@@ -157,6 +157,7 @@ async fn forward(
             dial: number,
             request: Some(format!("direct-tcpip {host}:{port}")),
             to: server.address.to_string(),
+            host_key: Some(server.host_key.clone()),
             ..ledger.entry(View::Observed)
         })
     });

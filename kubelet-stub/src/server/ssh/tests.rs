@@ -248,3 +248,12 @@ async fn nonsense_before_a_greeting_harms_nobody() {
     }
     assert!(ask(&client, "localhost", there.port()).await.unwrap().starts_with("hello"));
 }
+
+#[test]
+fn a_hosts_key_of_rsa_is_refused_with_the_kinds_that_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("host");
+    std::fs::write(&file, "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n").unwrap();
+    let told = super::keys::load(&file).unwrap_err().to_string();
+    assert!(told.ends_with("a key of the kind RSA: Ed25519 and ECDSA keys are taken, and no others"), "{told}");
+}

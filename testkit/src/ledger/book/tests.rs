@@ -3,7 +3,7 @@
 use super::*;
 use crate::cluster::Mode;
 use crate::ledger::{Filter, Hop};
-use tinyplane_wire::ledger::Tls;
+use tinyplane_wire::ledger::{HostKey, Tls};
 
 fn entry(member: &str, id: &str, view: View, second: u32) -> Entry {
     let at = |second| format!("2026-11-28T10:00:{second:02}.000000Z");
@@ -178,4 +178,58 @@ fn a_pods_call_is_followed_back_through_the_service_that_it_called() {
     assert_eq!((walk.path(), walk.node(), walk.tls()), (1, Some("node-1"), tls().as_ref()));
     other[3].tls = Some(Tls { version: "1.2".into(), verified: None });
     assert!(walk_of(other).disagreement().unwrap().contains("TLS"));
+}
+
+#[test]
+fn a_dial_that_went_on_to_another_server_is_joined_by_its_connection_or_its_place() {
+    let way = Entry {
+        path: Some(2),
+        ticket: Some("ticket".into()),
+        dial: Some("77".into()),
+        egress: Some("konnectivity-grpc".into()),
+        tunnel: Some("/run/1.sock".into()),
+        connection: Some(9),
+        ..claimed("apiserver", "a-3")
+    };
+    let at = |place: &str, id: &str, connection| Entry {
+        path: Some(5),
+        dial: Some("77".into()),
+        to: place.into(),
+        connection,
+        ..observed("server", id)
+    };
+    let request = Entry { ticket: Some("ticket".into()), ..observed("apiserver", "a-2") };
+    let far_end = |way: &Entry, seen: [Entry; 2]| {
+        let walk = walk_of([vec![request.clone(), way.clone()], seen.to_vec()].concat());
+        walk.far_end().map(|end| end.id.clone()).unwrap_or_default()
+    };
+    // The last one is another server's, which had lost its agent.
+    let gone = Entry { outcome: Outcome::Failed, ..at("/run/2.sock", "s-2", None) };
+    assert_eq!(far_end(&way, [at("/run/1.sock", "s-1", Some(9)), gone.clone()]), "s-1");
+    let unnumbered = Entry { connection: None, ..way.clone() };
+    assert_eq!(far_end(&unnumbered, [at("/run/1.sock", "s-1", None), gone]), "s-1");
+    // Both at one place: a frontend that chose a number twice.
+    assert_eq!(far_end(&way, [at("/run/1.sock", "s-1", Some(9)), at("/run/1.sock", "s-2", Some(10))]), "s-1");
+    let other = walk_of(vec![request, way, at("/run/1.sock", "s-1", Some(10))]);
+    assert!(other.disagreement().unwrap().contains("connection 9"), "{other}");
+}
+
+#[test]
+fn a_host_that_showed_another_key_than_it_has_is_found_out() {
+    let key = |fingerprint: &str| Some(HostKey { fingerprint: fingerprint.into(), verified: None });
+    let way = Entry {
+        path: Some(3),
+        ticket: Some("ticket".into()),
+        dial: Some("77".into()),
+        egress: Some("ssh".into()),
+        host_key: key("SHA256:one"),
+        ..claimed("apiserver", "a-3")
+    };
+    let request = Entry { ticket: Some("ticket".into()), ..observed("apiserver", "a-2") };
+    let host =
+        Entry { path: Some(4), dial: Some("77".into()), host_key: key("SHA256:one"), ..observed("kubelet", "k-1") };
+    let walk = walk_of(vec![request.clone(), way.clone(), host.clone()]);
+    assert_eq!((walk.disagreement(), walk.host_key()), (None, key("SHA256:one").as_ref()));
+    let other = walk_of(vec![request, way, Entry { host_key: key("SHA256:two"), ..host }]);
+    assert!(other.disagreement().unwrap().contains("SHA256:two"), "{other}");
 }

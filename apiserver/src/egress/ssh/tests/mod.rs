@@ -9,7 +9,7 @@ use crate::egress::{NodeConfig, Nodes, Target};
 use crate::metrics::{Source, Text};
 use async_trait::async_trait;
 use host::{Host, Manner};
-use russh::keys::PublicKey;
+use russh::keys::{HashAlg, PublicKey};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -316,7 +316,11 @@ async fn hosts_are_believed_by_their_keys_where_that_is_wished() {
     std::fs::write(&rig.known_hosts, line(host.key.public_key())).unwrap();
     rig.tell(&[host.address]);
     rig.is(host.address.ip(), Condition::Open).await;
-    assert_eq!(ask(rig.dial(there).await.unwrap(), "hello").await.unwrap(), "<hello>");
+    let dialled = rig.tunnels.dial_as(7, &there.ip().to_string(), there.port()).await.unwrap();
+    let key = dialled.way.host_key.unwrap();
+    assert_eq!(key.fingerprint, host.key.public_key().fingerprint(HashAlg::Sha256).to_string());
+    assert_eq!(key.verified, Some(rig.known_hosts.display().to_string()));
+    assert_eq!(ask(dialled.stream, "hello").await.unwrap(), "<hello>");
 }
 
 #[tokio::test]
@@ -347,9 +351,9 @@ async fn a_host_that_lies_hurts_only_itself() {
     let through = |host: &Host| rig.tunnel(host.address.ip());
     let (host, port) = (there.ip().to_string(), there.port());
     for _ in 0..5 {
-        assert_eq!(ask(through(&intruder).dial(7, &host, port).await.unwrap(), "x").await.unwrap(), "<x>");
+        assert_eq!(ask(through(&intruder).dial(7, &host, port).await.unwrap().stream, "x").await.unwrap(), "<x>");
         let ended = match through(&fickle).dial(7, &host, port).await {
-            Ok(stream) => ask(stream, "x").await,
+            Ok(dialled) => ask(dialled.stream, "x").await,
             Err(error) => Err(error),
         };
         assert!(ended.is_err(), "{ended:?}");

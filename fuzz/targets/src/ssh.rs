@@ -1,0 +1,4 @@
+//! The target `ssh`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tinyplane_fuzz::run("ssh", bytes));
