@@ -67,9 +67,12 @@ pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>)
     let counts_status = match behaviour.generation {
         Generation::None => return,
         Generation::Spec => false,
-        Generation::Everything => true,
+        Generation::Everything | Generation::Changes => true,
     };
     let Some(old) = old else {
+        if behaviour.generation == Generation::Changes {
+            return;
+        }
         metadata_mut(new).insert("generation".into(), json!(1));
         return;
     };

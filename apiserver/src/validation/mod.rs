@@ -16,19 +16,21 @@ mod definition;
 pub mod endpoints;
 mod environment;
 mod event;
-mod field;
+pub(crate) mod field;
 mod flow_control;
 mod ingress;
-mod ip;
+pub(crate) mod ip;
 mod job_policy;
 pub mod metadata;
 mod network_policy;
 mod node;
 mod persistent_volume;
 mod pod;
+mod pod_parts;
 mod pod_update;
 mod policy;
 mod probe;
+pub(crate) mod quality;
 mod quota;
 mod rbac;
 mod resources;
@@ -77,6 +79,8 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
 pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     match (group, kind, subresource) {
+        ("", "Pod", "ephemeralcontainers") => pod_parts::check_ephemeral(new, old, &mut errors),
+        ("", "Pod", "resize") => pod_parts::check_resize(new, old, &mut errors),
         ("", "Namespace", "finalize") => cluster::check_finalizers(new, &mut errors),
         ("certificates.k8s.io", "CertificateSigningRequest", _) => {
             certificates::check(new, &mut errors);
