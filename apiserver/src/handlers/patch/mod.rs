@@ -13,7 +13,7 @@ use crate::schema;
 use axum::body::Body;
 use serde_json::{Map, Value};
 use tinyplane_wire::gvr::Gvk;
-use tinyplane_wire::status::{self, Reason, Status};
+use tinyplane_wire::status::{self, Details, Reason, Status};
 
 /// A patch that was read, with what a strict reader says of it.
 pub(super) enum Patch {
@@ -50,6 +50,10 @@ impl Patch {
         let kind = kind(ask.call);
         let untyped = ask.resource.type_id.is_none();
         let kinds: Vec<_> = KINDS.into_iter().filter(|kind| !(untyped && *kind == STRATEGIC)).collect();
+        if !untyped && !kinds.contains(&kind) {
+            let told = "415: Unsupported Media Type";
+            return Err(Status::failure(Reason::UnsupportedMediaType, told).with_details(Details::default()));
+        }
         if !kinds.contains(&kind) {
             let told = format!(
                 "the body of the request was in an unknown format - accepted media types include: {}",
