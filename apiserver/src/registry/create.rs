@@ -186,9 +186,21 @@ impl Registry {
         }
         let write = Write::create(resource.key(namespace, &name), encoding::body(resource, &object));
         let committed = self.store.commit(self.guarded(resource, namespace, write)).await;
-        let committed = committed.map_err(|error| refused(resource, &name, &error))?;
+        let committed = committed.map_err(|error| self.refused(resource, namespace, &name, &error))?;
         allocated.keep();
         Ok(Object::Stored(committed.entry))
+    }
+
+    /// Why an object was not created: one of that name may be on its way out.
+    fn refused(&self, resource: &Resource, namespace: &str, name: &str, error: &CommitError) -> Box<Status> {
+        let mut refused = failure::commit(resource, name, error);
+        if matches!(error, CommitError::Exists { .. })
+            && let Some(there) = self.store.snapshot().get(&resource.key(namespace, name))
+            && encoding::parse(there).is_ok_and(|object| Meta::of(&object).is_deleting())
+        {
+            refused.message.insert_str(0, "object is being deleted: ");
+        }
+        refused
     }
 
     /// Demands that the namespace is there.
@@ -199,10 +211,6 @@ impl Registry {
             write
         }
     }
-}
-
-fn refused(resource: &Resource, name: &str, error: &CommitError) -> Box<Status> {
-    failure::commit(resource, name, error)
 }
 
 fn generated_base(object: &Value) -> Option<String> {
