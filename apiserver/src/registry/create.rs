@@ -85,6 +85,7 @@ impl Registry {
         mut object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
+        unite_owners(&mut object, intent);
         let base = Meta::of(&object).name().is_empty().then(|| generated_base(&object)).flatten();
         let Some(base) = base else { return self.create_once(resource, namespace, object, intent).await };
         for attempt in 1.. {
@@ -244,6 +245,17 @@ pub(super) fn valid(resource: &Resource, name: &str, causes: Vec<Cause>) -> stat
         return Ok(());
     }
     Err(Status::invalid(&resource.stored.group, &resource.stored.kind, name, causes))
+}
+
+/// Lets each owner stand there once, and tells of those that stood there twice.
+pub(super) fn unite_owners(object: &mut Value, intent: &Intent<'_>) {
+    let double = metadata::single_owners(object);
+    if !double.is_empty() {
+        intent.warnings.add(format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            double.join(", ")
+        ));
+    }
 }
 
 /// Tells what the author should know.

@@ -3,7 +3,7 @@
 use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
-use super::create::{Object, default, valid, warn};
+use super::create::{Object, default, unite_owners, valid, warn};
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::depth;
@@ -104,6 +104,7 @@ impl Registry {
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
         restrict(target, &mut new, &old);
+        unite_owners(&mut new, intent);
         metadata::carry_over(&mut new, &old);
         let question = Question {
             operation: Operation::Update,

@@ -136,6 +136,9 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, &mut errors),
         ("node.k8s.io", "RuntimeClass") => errors.immutable("handler", &new["handler"], &old["handler"]),
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
+        ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
+            errors.immutable("spec", &new["spec"], &old["spec"]);
+        }
         ("storage.k8s.io", _) => storage_update(kind, new, old, &mut errors),
         _ => {}
     }

@@ -64,8 +64,11 @@ impl Patch {
         let bytes = body::read(ask.call, body).await?;
         match kind {
             JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, strict)),
-            MERGE => merge::read(&bytes).and_then(|(patch, strict)| Ok(Self::Merge(folded(patch)?, strict))),
-            STRATEGIC => merge::read(&bytes).and_then(|(patch, strict)| Ok(Self::Strategic(folded(patch)?, strict))),
+            MERGE => merge::read(&bytes, "error decoding patch: ")
+                .and_then(|(patch, strict)| Ok(Self::Merge(folded(patch)?, strict))),
+            STRATEGIC => {
+                merge::read(&bytes, "").and_then(|(patch, strict)| Ok(Self::Strategic(folded(patch)?, strict)))
+            }
             _ => apply::read(&bytes).map(Self::Apply),
         }
     }
@@ -90,7 +93,11 @@ impl Patch {
             return Err(body::bad_patch(&shown(), &why));
         }
         let untouched = self.untouched(ask, gvk, &mut made);
-        let mut new = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings)?;
+        let decoded = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings);
+        let mut new = match self {
+            Self::Strategic(..) => decoded.map_err(strategic::told)?,
+            _ => decoded?,
+        };
         if let Some(fields) = new.as_object_mut() {
             fields.extend(untouched);
         }

@@ -115,11 +115,25 @@ fn begin_claim(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
         return;
     }
     let (source, reference) = (new["spec"]["dataSource"].clone(), new["spec"]["dataSourceRef"].clone());
-    if !source.is_null() && reference.is_null() {
+    let had = old.is_some_and(|old| !old["spec"]["dataSource"].is_null());
+    if !source.is_null() && reference.is_null() && !had && !is_volume_source(&source) {
+        // The older field says nothing else, and is forgotten where it does.
+        if let Some(spec) = new["spec"].as_object_mut() {
+            spec.remove("dataSource");
+        }
+    } else if !source.is_null() && reference.is_null() {
         new["spec"]["dataSourceRef"] = source;
     } else if source.is_null() && !reference.is_null() && reference["namespace"].as_str().is_none_or(str::is_empty) {
         new["spec"]["dataSource"] = reference;
     }
+}
+
+/// Whether the older of the two fields can say what a claim is filled from: a claim or a snapshot.
+fn is_volume_source(source: &Value) -> bool {
+    matches!(
+        (source["apiGroup"].as_str().unwrap_or_default(), source["kind"].as_str().unwrap_or_default()),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    )
 }
 
 fn or(value: &Value, missing: &str) -> Value {
@@ -176,6 +190,18 @@ mod tests {
         claim["status"] = json!({"phase": "Bound", "capacity": {"storage": "1024Mi"}, "accessModes": ["ReadWriteMany", "ReadWriteOnce"]});
         let shown = (PERSISTENT_VOLUME_CLAIM.cells)(&claim, SystemTime::UNIX_EPOCH);
         assert_eq!(shown[1..5], ["Bound", "v", "1Gi", "RWO,RWX"].map(|text| json!(text)));
+    }
+
+    #[test]
+    fn what_a_claim_is_filled_from_stands_in_both_fields_or_is_forgotten() {
+        let prepared = |spec: Value| {
+            let mut claim = json!({"spec": spec});
+            (PERSISTENT_VOLUME_CLAIM.prepare)(&mut claim, None, &at(Part::Main));
+            claim["spec"].clone()
+        };
+        let other = json!({"apiGroup": "a.b", "kind": "Image", "name": "x"});
+        assert_eq!(prepared(json!({"dataSourceRef": other})), json!({"dataSource": other, "dataSourceRef": other}));
+        assert_eq!(prepared(json!({"dataSource": other})), json!({}));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(in crate::schema) fn named(name: &str) -> Option<Special> {
         "limit_range" => limit_range,
         "load_balancer_ip_mode" => load_balancer_ip_mode,
         "namespace_label" => namespace_label,
+        "pod_addresses" => pod_addresses,
         "pod_level_resources" => pod_level_resources,
         "reference_pull_policy" => |volume| pull_policy(volume, "reference", "pullPolicy"),
         "requests_from_limits" => requests_from_limits,
@@ -171,6 +172,15 @@ fn host_ports(pod: &mut Map<String, Value>) {
 fn grace_period(spec: &mut Map<String, Value>) {
     if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
         spec.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
+    }
+}
+
+/// A pod's address is the first of its addresses: who says the one alone says the others as well.
+fn pod_addresses(status: &mut Map<String, Value>) {
+    let address = text(status, "podIP").to_owned();
+    let none = status.get("podIPs").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    if !address.is_empty() && none {
+        status.insert("podIPs".to_owned(), json!([{"ip": address}]));
     }
 }
 

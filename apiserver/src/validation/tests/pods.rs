@@ -309,7 +309,9 @@ fn a_services_fields_go_with_its_type() {
         ),
         (
             json!({"ports": [{"port": 1, "name": "a", "protocol": "TCP"}, {"port": 1, "name": "b", "protocol": "TCP"}]}),
-            &["ports[1] | FieldValueDuplicate | Duplicate value: {\"port\":1,\"protocol\":\"TCP\"}"],
+            &[
+                "ports[1] | FieldValueDuplicate | Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":1,\"TargetPort\":0,\"NodePort\":0}",
+            ],
         ),
     ];
     for (fields, expected) in table {
