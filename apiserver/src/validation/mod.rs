@@ -1,6 +1,7 @@
 //! What the real server refuses, kind by kind: pure functions from an object to the causes against it, in upstream's
 //! order, paths, reasons and words.
 
+mod admission_policy;
 mod affinity;
 mod api_service;
 mod autoscaling;
@@ -175,6 +176,11 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
             webhook::check(object, errors);
         }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => {
+            admission_policy::check_validating(object, errors);
+        }
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => admission_policy::check_mutating(object, errors),
+        ("admissionregistration.k8s.io", _) => admission_policy::check_binding(kind, object, errors),
         ("certificates.k8s.io", "CertificateSigningRequest") => certificates::check(object, errors),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check(object, errors),
         ("coordination.k8s.io", "Lease") => cluster::check_lease(object, errors),

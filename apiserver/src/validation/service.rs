@@ -125,6 +125,9 @@ fn check_load_balancer(spec: &Value, kind: &str, errors: &mut Errors) {
             errors.forbidden(format!("spec.{field}"), ONLY);
         }
     }
+    if let Some(class) = spec["loadBalancerClass"].as_str().filter(|_| balanced) {
+        errors.grammar("spec.loadBalancerClass", class, qualified_name(class));
+    }
 }
 
 fn check_traffic(spec: &Value, kind: &str, errors: &mut Errors) {
