@@ -9,7 +9,7 @@ use tinyplane_wire::meta::{Meta, dns_subdomain, path_segment, qualified_name};
 
 const CONDITIONS_MAX: usize = 64;
 const ANNOTATIONS_MAX: usize = 20;
-const REASONS: [&str; 4] = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
 /// What a policy that changes objects may be asked about.
 const CHANGED: [&str; 2] = ["CREATE", "UPDATE"];
@@ -348,7 +348,7 @@ mod tests {
             of(json!({"validations": [{"expression": " ", "reason": "Why"}]})),
             [
                 "spec.validations[0].expression: Required value: expression is not specified",
-                "spec.validations[0].reason: Unsupported value: \"Why\": supported values: \"Forbidden\", \"Invalid\", \"RequestEntityTooLarge\", \"Unauthorized\"",
+                "spec.validations[0].reason: Unsupported value: \"Why\": supported values: \"Forbidden\", \"Invalid\", \"RequestEntityTooLarge\"",
             ]
         );
     }

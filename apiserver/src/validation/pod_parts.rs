@@ -1,5 +1,4 @@
-//! What of a pod changes by a path of its own: what it may use (`resize`), and containers that are added to it while it
-//! runs (`ephemeralcontainers`).
+//! What of a pod changes by a path of its own: what it may use, and containers that are added while it runs.
 
 use super::field::{Errors, child, index, list, same, text};
 use super::{pod, quality};

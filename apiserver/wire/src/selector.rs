@@ -217,11 +217,7 @@ impl<'a> Parser<'a> {
         }
         match crate::meta::qualified_name(word).as_slice() {
             [] => Ok(word.into()),
-            [first, ..] => {
-                // A key of three parts is told of as what it is.
-                let first = first.replace("a qualified name must consist", "a valid label key must consist");
-                wrong(format!("unable to parse requirement: <nil>: Invalid value: {word:?}: {first}"))
-            }
+            [first, ..] => wrong(format!("unable to parse requirement: <nil>: Invalid value: {word:?}: {first}")),
         }
     }
 
