@@ -50,9 +50,12 @@ fn in_its_words(why: &str) -> Option<String> {
         other => other,
     };
     Some(match wanted {
+        "string" if word == "number" => "cannot convert int64 to string".to_owned(),
+        "int32" | "int64" if word == "number" => format!("cannot convert float64 to {wanted}"),
         "string" | "int32" | "int64" | "bool" | "float64" => format!("unrecognized type: {wanted}"),
         _ if wanted.starts_with("[]") => format!("cannot restore slice from {found}"),
         _ if wanted.starts_with("map[") || wanted == "v1.ResourceList" => format!("cannot restore map from {found}"),
+        _ if wanted.starts_with("v1.") => format!("cannot restore struct from: {found}"),
         _ => return None,
     })
 }
@@ -78,6 +81,14 @@ mod tests {
         assert_eq!(
             of(&format!("json: cannot unmarshal array {field} of type map[string]string")),
             framed("cannot restore map from slice")
+        );
+        assert_eq!(
+            of(&format!("json: cannot unmarshal number {field} of type string")),
+            framed("cannot convert int64 to string")
+        );
+        assert_eq!(
+            of(&format!("json: cannot unmarshal string {field} of type v1.PodSpec")),
+            framed("cannot restore struct from: string")
         );
         assert_eq!(
             of("quantities must match the regular expression"),
