@@ -17,7 +17,7 @@ const EXTRA_PREFIX: &str = "impersonate-extra-";
 /// it, else the real one.
 ///
 /// # Errors
-/// A 403 at the first thing that may not be impersonated; a 500, as upstream has it, for groups without a user.
+/// A 403 at the first thing that may not be impersonated; a 400 for groups without a user.
 pub fn impersonate(call: &Call, real: Arc<Caller>, authorizer: &dyn Authorizer) -> status::Result<Arc<Caller>> {
     let headers = &call.headers;
     let user = call.header("impersonate-user");
@@ -28,8 +28,22 @@ pub fn impersonate(call: &Call, real: Arc<Caller>, authorizer: &dyn Authorizer) 
         if uid.is_empty() && groups.is_empty() && extra.is_empty() {
             return Ok(real);
         }
-        let what = "requested impersonation of groups, a uid or extra without impersonating a user";
-        return Err(Status::failure(status::Reason::Unknown, what));
+        let listed = |texts: &[&str]| match texts {
+            [] => "[]string(nil)".to_owned(),
+            some => format!("[]string{{{}}}", some.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ")),
+        };
+        let one = |(key, values): (&_, &Vec<_>)| {
+            let values: Vec<&str> = values.iter().map(|value: &_| AsRef::<str>::as_ref(value)).collect();
+            format!("{key:?}:{}", listed(&values))
+        };
+        let extra = match extra.is_empty() {
+            true => "map[string][]string(nil)".to_owned(),
+            false => format!("map[string][]string{{{}}}", extra.iter().map(one).collect::<Vec<_>>().join(", ")),
+        };
+        let groups = listed(&groups);
+        return Err(Status::bad_request(format!(
+            "requested &user.DefaultInfo{{Name:\"\", UID:{uid:?}, Groups:{groups}, Extra:{extra}}} without impersonating a user name"
+        )));
     }
     let demand = |question: Attributes<'_>| match authorizer.authorize(&real, &question) {
         Decision::Allow => Ok(()),

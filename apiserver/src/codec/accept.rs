@@ -4,7 +4,7 @@ use super::protobuf::encode;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
 use std::cmp::Ordering;
-use tinyplane_wire::status::{self, Reason, Status};
+use tinyplane_wire::status::{self, Details, Reason, Status};
 
 /// What an answer is to look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,25 @@ pub fn of_discovery(headers: &HeaderMap) -> Option<Media> {
 #[must_use]
 pub fn of_failure(accept: Option<&HeaderValue>) -> Media {
     best(line(accept), Offer::PLAIN).map_or(Media::Json, |accept| accept.media)
+}
+
+/// Insists that `Accept` names something that a built-in path has: before parameters and weights are looked at.
+///
+/// # Errors
+/// 406, with what there is.
+pub fn demand_known(headers: &HeaderMap, watched: bool) -> status::Result<()> {
+    let plain = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+    let known = ["*/*", "application/json", "application/yaml", encode::MEDIA_TYPE];
+    let mut wished = line(headers.get(ACCEPT)).split(',').map(|clause| clause.split(';').next().unwrap_or_default());
+    if line(headers.get(ACCEPT)).is_empty() || wished.any(|media| known.contains(&media.trim_matches(' '))) {
+        return Ok(());
+    }
+    let more = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    let told = format!(
+        "406: Not Acceptable\n\nAvailable representations: {plain}{}",
+        if watched { more } else { Default::default() }
+    );
+    Err(Status::failure(Reason::NotAcceptable, told).with_details(Details::default()))
 }
 
 fn line(accept: Option<&HeaderValue>) -> &str {

@@ -11,7 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Read;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
@@ -159,10 +159,22 @@ pub fn decode(
         return Err(unrecognized(gvk, json, &format!("unexpected GroupVersion string: {version}")));
     }
     let expected = gvk.api_version();
+    // What has no type of Go's says itself what it is.
+    if custom.is_some() && kind.is_empty() && json.trim_ascii_start().starts_with(b"{") {
+        let text = String::from_utf8_lossy(json);
+        return Err(unrecognized(gvk, json, &format!("Object 'Kind' is missing in '{text}'")));
+    }
+    if custom.is_some() && version.is_empty() && !kind.is_empty() {
+        let told = format!("the API version in the data () does not match the expected API version ({expected})");
+        return Err(Status::bad_request(told));
+    }
     let given = Gvk::parse(
         if version.is_empty() { &expected } else { &version },
         if kind.is_empty() { &gvk.kind } else { &kind },
     );
+    if custom.is_some() && given.kind != gvk.kind && given.api_version() == expected {
+        return Err(mismatch::of_custom(gvk, &json!({"kind": kind})).unwrap_or_else(|| mismatch::refused(gvk, &given)));
+    }
     if given != *gvk {
         return Err(mismatch::refused(gvk, &given));
     }
@@ -212,6 +224,11 @@ pub fn decode_value(
             })
         }
     };
+    if let (Some(_), Ok(decoded)) = (custom, &decoded)
+        && let Some(refused) = mismatch::of_custom(gvk, &decoded.value)
+    {
+        return Err(refused);
+    }
     match decoded {
         Err(error) => Err(bad_patch(&shown(), &error)),
         Ok(decoded) if validation == Validation::Strict && !decoded.unknown.is_empty() => {

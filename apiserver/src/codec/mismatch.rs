@@ -4,7 +4,7 @@ use crate::schema;
 use crate::schema::go::json_word;
 use serde_json::Value;
 use tinyplane_wire::gvr::Gvk;
-use tinyplane_wire::status::Status;
+use tinyplane_wire::status::{Cause, Status};
 
 /// Upstream's name for the set of all types that it was built with.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
@@ -54,6 +54,20 @@ pub(crate) fn of_patched(wanted: &Gvk, made: &Value) -> Option<String> {
     let version = wanted.api_version();
     let given = Gvk::parse(said("apiVersion").unwrap_or(&version), said("kind").unwrap_or(&wanted.kind));
     if given == *wanted { None } else { not_convertible(wanted, &given) }
+}
+
+/// 422 for a custom object that says to be something else than its path asks for.
+pub(super) fn of_custom(wanted: &Gvk, made: &Value) -> Option<Box<Status>> {
+    let said = |field: &str| made[field].as_str().filter(|text| !text.is_empty());
+    let version = wanted.api_version();
+    let wrong = |field: &str, wanted: &str| {
+        let other = said(field).filter(|said| *said != wanted)?;
+        let message = format!("Invalid value: {other:?}: must be {wanted}");
+        Some(Cause { reason: "FieldValueInvalid".into(), message, field: field.into() })
+    };
+    let causes: Vec<_> = [wrong("kind", &wanted.kind), wrong("apiVersion", &version)].into_iter().flatten().collect();
+    let name = made["metadata"]["name"].as_str().unwrap_or_default();
+    (!causes.is_empty()).then(|| Status::invalid(&wanted.group, said("kind").unwrap_or(&wanted.kind), name, causes))
 }
 
 /// Why kind and version of a body that is JSON can't be read: they are no texts, or it is no object.
@@ -124,6 +138,22 @@ mod tests {
         assert_eq!(
             told(("own.example/v1", "Thing"), ("own.example/v2", "Thing")),
             "the API version in the data (own.example/v2) does not match the expected API version (own.example/v1)"
+        );
+    }
+
+    #[test]
+    fn a_custom_object_is_what_its_path_asks_for() {
+        let of = |made: Value| of_custom(&Gvk::parse("own.example/v1", "Thing"), &made).map(|refused| refused.message);
+        assert_eq!(of(json!({"kind": "Thing", "apiVersion": "own.example/v1"})), None);
+        assert_eq!(
+            of(json!({"kind": "Other", "apiVersion": "own.example/v1", "metadata": {"name": "a"}})).as_deref(),
+            Some("Other.own.example \"a\" is invalid: kind: Invalid value: \"Other\": must be Thing")
+        );
+        assert_eq!(
+            of(json!({"kind": "Thing", "apiVersion": "own.example/v2"})).as_deref(),
+            Some(
+                "Thing.own.example \"\" is invalid: apiVersion: Invalid value: \"own.example/v2\": must be own.example/v1"
+            )
         );
     }
 

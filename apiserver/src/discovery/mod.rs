@@ -61,6 +61,7 @@ impl Discovery {
         {
             return aggregate(aggregated, media, call).map(Some);
         }
+        accept::demand_known(&call.headers, false)?;
         let media = accept::of(&call.headers, Offer::PLAIN)?.media;
         let pretty = respond::wants_pretty(&call.query, &call.headers);
         respond::value(StatusCode::OK, document, media, pretty).map(Some)

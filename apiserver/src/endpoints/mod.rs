@@ -20,7 +20,7 @@ use http::{Response, StatusCode};
 use issuer::Issuer;
 use serde_json::json;
 use std::sync::Arc;
-use tinyplane_wire::status::{self, Reason, Status};
+use tinyplane_wire::status::{self, Status};
 
 /// The endpoints, and what they are made of.
 pub struct Endpoints {
@@ -49,10 +49,7 @@ impl Endpoints {
             return Ok(response);
         }
         if !matches!(call.verb, Verb::Get | Verb::Head) && self.exists(path) {
-            return Err(Status::failure(
-                Reason::MethodNotAllowed,
-                "the server does not allow this method on the requested resource",
-            ));
+            return Err(Status::method_not_allowed());
         }
         let pretty = respond::wants_pretty(&call.query, &call.headers);
         match path {

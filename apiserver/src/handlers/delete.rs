@@ -3,8 +3,9 @@
 use super::answer::value;
 use super::list::selection;
 use super::{Ask, Handlers};
-use crate::registry::delete::{Options, Propagation};
+use crate::registry::delete::Options;
 use crate::schema::decode::not_json;
+use crate::schema::go::json_word;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -13,7 +14,7 @@ use tinyplane_wire::status::{self, Details, Status};
 
 impl Handlers {
     pub(super) async fn delete(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
-        let (options, dry_run) = options(ask, body).await?;
+        let Asked { options, dry_run, cascades } = options(ask, body).await?;
         let mut intent = self.intent(ask);
         intent.dry_run |= dry_run;
         let deleted = self.registry.delete(&ask.resource, ask.namespace, ask.name, &options, &intent).await?;
@@ -34,12 +35,12 @@ impl Handlers {
             }
             return value(ask, StatusCode::OK, &status);
         }
-        let later = !deleted.gone && options.propagation == Some(Propagation::Foreground);
+        let later = !deleted.gone && cascades;
         self.answer(ask, if later { StatusCode::ACCEPTED } else { StatusCode::OK }, &deleted.object)
     }
 
     pub(super) async fn delete_collection(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
-        let (options, dry_run) = options(ask, body).await?;
+        let Asked { options, dry_run, .. } = options(ask, body).await?;
         let mut intent = self.intent(ask);
         intent.dry_run |= dry_run;
         let deleted = self.registry.delete_collection(&ask.resource, &selection(ask)?, &options, &intent).await?;
@@ -48,11 +49,23 @@ impl Handlers {
 }
 
 /// The options in the body, or where it is empty those in the query.
-async fn options(ask: &Ask<'_>, body: Body) -> status::Result<(Options, bool)> {
+async fn options(ask: &Ask<'_>, body: Body) -> status::Result<Asked> {
     let json = ask.json(body).await?;
     let given: Value = if json.is_empty() { in_query(ask)? } else { read(&json)? };
-    let dry_run = given["dryRun"].as_array().is_some_and(|words| words.iter().any(|word| word == "All"));
-    Ok((Options::read(&given)?, dry_run))
+    Ok(Asked {
+        options: Options::read(&given)?,
+        dry_run: given["dryRun"].as_array().is_some_and(|words| !words.is_empty()),
+        cascades: given["orphanDependents"] == false,
+    })
+}
+
+/// How a deletion is meant.
+struct Asked {
+    options: Options,
+    dry_run: bool,
+    /// Whether it was said in the old words that what the object owns goes as well: who says so is told by the code that
+    /// the object is still there.
+    cascades: bool,
 }
 
 fn read(json: &[u8]) -> status::Result<Value> {
@@ -60,6 +73,13 @@ fn read(json: &[u8]) -> status::Result<Value> {
         let why = not_json(json, &error);
         Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
     })?;
+    if !value.is_object() && !value.is_null() {
+        let told = "Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+        let what = json_word(&value);
+        return Err(Status::bad_request(format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {what} into {told}"
+        )));
+    }
     let kind = value["kind"].as_str().unwrap_or("DeleteOptions");
     if kind != "DeleteOptions" {
         return Err(Status::bad_request(format!("decoded object cannot be converted to DeleteOptions: {kind}")));

@@ -24,7 +24,7 @@ impl Handlers {
         let page = self.registry.list(&ask.resource, &selection(ask)?, &options::list(&ask.call.query)?)?;
         let gvk = &ask.resource.gvk;
         self.metrics.lists.count(&gvk.group, &ask.resource.plural, page.entries.len());
-        let metadata = metadata(&page);
+        let metadata = metadata(ask, &page);
         let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
         let pieces = match (accept.form, accept.media) {
             (Form::Object, Media::Json) if !pretty => Some(objects(ask, &page, &metadata)?),
@@ -75,11 +75,13 @@ pub(super) fn selection(ask: &Ask<'_>) -> status::Result<Selection> {
     Ok(selection)
 }
 
-fn metadata(page: &Page) -> Value {
+fn metadata(ask: &Ask<'_>, page: &Page) -> Value {
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".into(), page.revision.0.to_string().into());
     if let Some(token) = &page.token {
         metadata.insert("continue".into(), token.as_str().into());
+    } else if ask.resource.custom.is_some() && ask.accept().is_ok_and(|accept| accept.form == Form::Object) {
+        metadata.insert("continue".into(), "".into());
     }
     if let Some(remaining) = page.remaining {
         metadata.insert("remainingItemCount".into(), remaining.into());
@@ -90,9 +92,11 @@ fn metadata(page: &Page) -> Value {
 /// The list as slices of stored bytes: what every item would say of its kind is said once.
 fn objects(ask: &Ask<'_>, page: &Page, metadata: &Value) -> status::Result<Pieces> {
     let gvk = &ask.resource.gvk;
-    let skipped = encoding::head(gvk).len();
+    // Items of custom resources say what they are, each of them: upstream keeps them as they came.
+    let custom = ask.resource.custom.is_some();
+    let (opening, skipped) = if custom { ("", 0) } else { ("{", encoding::head(gvk).len()) };
     json_list(&format!("{}List", gvk.kind), &gvk.api_version(), metadata, page, |entry| {
-        Ok(("{", encoding::served_bytes(&ask.resource, entry)?.slice(skipped..)))
+        Ok((opening, encoding::served_bytes(&ask.resource, entry)?.slice(skipped..)))
     })
 }
 
@@ -154,7 +158,7 @@ fn messages(ask: &Ask<'_>, page: &Page, metadata: &Value, accept: Accept) -> sta
 fn whole(ask: &Ask<'_>, metadata: &Value, objects: Vec<Value>) -> Value {
     let item = |object: Value| {
         let mut object = encoding::serve(&ask.resource, object);
-        if let Some(fields) = object.as_object_mut() {
+        if let Some(fields) = object.as_object_mut().filter(|_| ask.resource.custom.is_none()) {
             fields.remove("kind");
             fields.remove("apiVersion");
         }

@@ -31,6 +31,7 @@ use crate::registry::custom::Custom;
 use crate::registry::encoded;
 use crate::registry::selection::Selection;
 use crate::request::{Call, ResourcePath, Verb};
+use crate::respond;
 use crate::reviews::{Reviews, TokenIssuer};
 use async_trait::async_trait;
 use axum::body::Body;
@@ -79,7 +80,11 @@ struct Ask<'a> {
 impl Serve for Handlers {
     async fn serve(&self, call: Permitted<Call>, mut request: Request<Body>) -> status::Result<Response<Body>> {
         let path = call.resource()?;
-        let resource = self.registry.resource(&path.gvr())?;
+        let resource = match self.registry.resource(&path.gvr()) {
+            // Groups that definitions brought don't know what they don't serve.
+            Err(_) if self.is_of_definitions(&path.group, &path.version) => return Ok(respond::page_not_found()),
+            found => found?,
+        };
         let subresource = path.subresource.as_deref().unwrap_or_default();
         if subresource != "proxy" && !path.subpath.trim_matches('/').is_empty() {
             return Err(crate::registry::no_such_resource());
@@ -116,11 +121,24 @@ impl Serve for Handlers {
 }
 
 impl Handlers {
+    /// Whether all that is served in a group version is custom.
+    fn is_of_definitions(&self, group: &str, version: &str) -> bool {
+        let catalog = self.registry.catalog();
+        let mut rows = catalog.rows().filter(|row| row.gvk.group == group && row.gvk.version == version).peekable();
+        rows.peek().is_some() && rows.all(|row| row.custom.is_some())
+    }
+
     async fn dispatch(&self, ask: &Ask<'_>, subresource: &str, body: Body) -> status::Result<Response<Body>> {
         let verbs = if subresource.is_empty() {
             ask.resource.verbs
         } else {
-            ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?.verbs
+            match (ask.resource.subresource(subresource), &ask.resource.custom) {
+                (Some(part), _) => part.verbs,
+                (None, Some(_)) => {
+                    return Err(Status::not_found(&ask.resource.gvk.group, &ask.resource.plural, ask.name));
+                }
+                (None, None) => return Err(crate::registry::no_such_resource()),
+            }
         };
         if let Some(told) = ask.resource.deprecation() {
             ask.call.warnings.add(told.to_owned());
@@ -143,15 +161,18 @@ impl Handlers {
         }
         let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
         let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;
+        let created = ask.call.verb == Verb::Create && subresource.is_empty() && !ask.name.is_empty();
         let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
         if unnamed
+            || created
             || !verbs.has(ask.call.verb.as_str())
             || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource))
         {
-            return Err(Status::failure(
-                Reason::MethodNotAllowed,
-                "the server does not allow this method on the requested resource",
-            ));
+            return Err(Status::method_not_allowed());
+        }
+        if ask.resource.custom.is_none() {
+            let watched = subresource.is_empty() && matches!(ask.call.verb, Verb::List | Verb::Watch);
+            accept::demand_known(&ask.call.headers, watched)?;
         }
         if !subresource.is_empty() {
             return self.subresource(ask, subresource, body).await;

@@ -11,7 +11,11 @@ const INITIAL: &str = "sendInitialEvents";
 
 /// Reads the options of a list.
 pub(super) fn list(query: &Query) -> status::Result<ListAsk> {
-    let limit = query.integer("limit")?.unwrap_or_default();
+    let mut limit = query.integer("limit")?.unwrap_or_default();
+    // What any version will do for comes from upstream's cache, which has no pages.
+    if query.text("resourceVersion") == "0" && query.text("continue").is_empty() {
+        limit = 0;
+    }
     query.integer("timeoutSeconds")?;
     judged(list_causes(query))?;
     Ok(ListAsk {

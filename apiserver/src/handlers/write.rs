@@ -45,6 +45,8 @@ pub(super) type Take = fn(subresource: &str, old: &Value, new: &Value) -> Value;
 pub(super) struct Other {
     /// Shows it.
     pub(super) show: fn(object: &Value, versions: &Versions<'_>) -> Value,
+    /// Shows it as it is answered.
+    pub(super) answer: fn(object: &Value, versions: &Versions<'_>) -> Value,
     /// Refuses it, or lays it back.
     pub(super) put: fn(old: &Value, new: &Value, versions: &Versions<'_>) -> status::Result<Value>,
 }
@@ -99,7 +101,7 @@ impl Handlers {
             Some(other) => {
                 let object = encoding::serve(&ask.resource, updated.object.value()?);
                 let catalog = self.registry.catalog();
-                super::answer::value(ask, code, &(other.show)(&object, &Versions::of(&catalog, &ask.resource)))
+                super::answer::value(ask, code, &(other.answer)(&object, &Versions::of(&catalog, &ask.resource)))
             }
         }
     }

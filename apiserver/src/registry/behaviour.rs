@@ -25,6 +25,8 @@ pub enum Generation {
     None,
     /// Everything but metadata and status counts.
     Spec,
+    /// As with [`Generation::Everything`], from the first change on: before, there is none.
+    Changes,
     /// Everything but metadata, status included, counts: kinds without a status.
     Everything,
 }
@@ -155,6 +157,8 @@ pub struct Behaviour {
     pub returns_deleted: bool,
     /// How objects go.
     pub deletion: Deletion,
+    /// Why an object may never be deleted, where that is so.
+    pub stays: fn(object: &Value) -> Option<&'static str>,
     /// Whether an object may be created with a status: nodes alone.
     pub created_with_status: bool,
     /// What nobody comes to own by writing the status, the spec aside; what of it is metadata stays as it was.
@@ -184,6 +188,7 @@ impl Behaviour {
         unconditional_update: true,
         returns_deleted: false,
         deletion: Deletion::AtOnce,
+        stays: |_| None,
         created_with_status: false,
         status_resets: &[],
         main_resets: &[],

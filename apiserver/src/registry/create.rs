@@ -85,6 +85,7 @@ impl Registry {
         mut object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
+        unite_owners(&mut object, intent);
         let base = Meta::of(&object).name().is_empty().then(|| generated_base(&object)).flatten();
         let Some(base) = base else { return self.create_once(resource, namespace, object, intent).await };
         for attempt in 1.. {
@@ -186,9 +187,21 @@ impl Registry {
         }
         let write = Write::create(resource.key(namespace, &name), encoding::body(resource, &object));
         let committed = self.store.commit(self.guarded(resource, namespace, write)).await;
-        let committed = committed.map_err(|error| refused(resource, &name, &error))?;
+        let committed = committed.map_err(|error| self.refused(resource, namespace, &name, &error))?;
         allocated.keep();
         Ok(Object::Stored(committed.entry))
+    }
+
+    /// Why an object was not created: one of that name may be on its way out.
+    fn refused(&self, resource: &Resource, namespace: &str, name: &str, error: &CommitError) -> Box<Status> {
+        let mut refused = failure::commit(resource, name, error);
+        if matches!(error, CommitError::Exists { .. })
+            && let Some(there) = self.store.snapshot().get(&resource.key(namespace, name))
+            && encoding::parse(there).is_ok_and(|object| Meta::of(&object).is_deleting())
+        {
+            refused.message.insert_str(0, "object is being deleted: ");
+        }
+        refused
     }
 
     /// Demands that the namespace is there.
@@ -199,10 +212,6 @@ impl Registry {
             write
         }
     }
-}
-
-fn refused(resource: &Resource, name: &str, error: &CommitError) -> Box<Status> {
-    failure::commit(resource, name, error)
 }
 
 fn generated_base(object: &Value) -> Option<String> {
@@ -236,6 +245,17 @@ pub(super) fn valid(resource: &Resource, name: &str, causes: Vec<Cause>) -> stat
         return Ok(());
     }
     Err(Status::invalid(&resource.stored.group, &resource.stored.kind, name, causes))
+}
+
+/// Lets each owner stand there once, and tells of those that stood there twice.
+pub(super) fn unite_owners(object: &mut Value, intent: &Intent<'_>) {
+    let double = metadata::single_owners(object);
+    if !double.is_empty() {
+        intent.warnings.add(format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            double.join(", ")
+        ));
+    }
 }
 
 /// Tells what the author should know.

@@ -115,6 +115,9 @@ impl Registry {
     ) -> status::Result<Step> {
         let old = encoding::parse(entry)?;
         let (namespace, name) = names_in(resource, &entry.key);
+        if let Some(why) = (resource.behaviour.stays)(&old) {
+            return Err(Status::forbidden(&resource.gvk.group, &resource.plural, name, why));
+        }
         options.admit(resource, name, &old)?;
         let question = Question {
             operation: Operation::Delete,
@@ -127,13 +130,15 @@ impl Registry {
             registry: self,
         };
         intent.admission.validate(&question, &Value::Null).await?;
-        let Some(new) = self.marked(resource, &old, options)? else {
+        let Some(mut new) = self.marked(resource, &old, options)? else {
             // It is on its way, and this deletion changes nothing about that.
             return Ok(Step::Done(Deleted { object: Object::Stored(entry.clone()), gone: false }));
         };
         let gone = is_to_go(resource, &new);
         if intent.dry_run {
-            return Ok(Step::Done(Deleted { object: Object::Value(new), gone }));
+            // What goes at once goes unmarked.
+            let at_once = gone && !matches!(resource.behaviour.deletion, Deletion::Graceful(_));
+            return Ok(Step::Done(Deleted { object: Object::Value(if at_once { old } else { new }), gone }));
         }
         let key = entry.key.clone();
         let write = match gone {
@@ -145,7 +150,16 @@ impl Registry {
                 if gone {
                     services::release_unused(self, resource, &old, None).await;
                 }
-                Ok(Step::Done(Deleted { object: Object::Stored(committed.entry), gone }))
+                let object = match resource.behaviour.deletion {
+                    // A pod that goes at once is answered as it was marked.
+                    Deletion::Graceful(_) if gone => {
+                        let version = committed.entry.modified.to_string();
+                        metadata_mut(&mut new).insert("resourceVersion".into(), version.into());
+                        Object::Value(new)
+                    }
+                    _ => Object::Stored(committed.entry),
+                };
+                Ok(Step::Done(Deleted { object, gone }))
             }
             Err(CommitError::Stale { .. }) => Ok(Step::Stale),
             Err(error) => Err(failure::commit(resource, name, &error)),
@@ -192,11 +206,7 @@ impl Registry {
             new["status"]["phase"] = json!("Terminating");
             return Ok(Some(new));
         }
-        if !changed && !is_to_go(resource, &new) {
-            let why = "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system.";
-            return Err(Status::conflict("", "namespaces", Meta::of(old).name(), why));
-        }
-        Ok(Some(new))
+        Ok((changed || is_to_go(resource, &new)).then_some(new))
     }
 }
 
@@ -237,15 +247,17 @@ impl Options {
     /// # Errors
     /// 409, with what differs.
     pub(crate) fn admit(&self, resource: &Resource, name: &str, object: &Value) -> status::Result<()> {
-        let conflict = |what: &str, wanted: &str, found: &str| {
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-            Err(Status::conflict(&resource.gvk.group, &resource.plural, name, &why))
+        let conflict = |what: &str, wanted: &str, found: &str, since: &str| {
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {since}"
+            );
+            Err(Status::conflict(&resource.gvk.group, &resource.gvk.kind, name, &why))
         };
         let meta = Meta::of(object);
         match (&self.uid, &self.resource_version) {
-            (Some(uid), _) if uid != meta.uid() => conflict("UID", uid, meta.uid()),
+            (Some(uid), _) if uid != meta.uid() => conflict("UID", uid, meta.uid(), "deleted and then recreated"),
             (_, Some(version)) if version != meta.resource_version() => {
-                conflict("ResourceVersion", version, meta.resource_version())
+                conflict("ResourceVersion", version, meta.resource_version(), "modified")
             }
             _ => Ok(()),
         }
@@ -258,6 +270,11 @@ impl Options {
     pub fn read(value: &Value) -> status::Result<Self> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let orphan = value["orphanDependents"].as_bool();
+        let dry = value["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if dry.iter().any(|word| word != "All") {
+            let message = format!("Unsupported value: {}: supported values: \"All\"", json!(dry));
+            return Err(wrong_options("dryRun", "FieldValueNotSupported", &message));
+        }
         let word = value["propagationPolicy"].as_str();
         if let (Some(_), Some(word)) = (orphan, word) {
             let word = go::quote(word);
@@ -271,7 +288,7 @@ impl Options {
             (None | Some(""), _) => None,
             (Some(other), _) => {
                 let message = format!(
-                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\""
+                    "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
                 );
                 return Err(wrong_options("propagationPolicy", "FieldValueNotSupported", &message));
             }

@@ -182,11 +182,11 @@ fn read_token(text: &str) -> Result<Token, String> {
 /// A resource version as a number.
 ///
 /// # Errors
-/// 400 in upstream's words.
+/// 500 in upstream's words, which knows no reason for it.
 pub fn parse_version(text: &str) -> status::Result<u64> {
     text.parse().map_err(|error: std::num::ParseIntError| {
         let wrong = if *error.kind() == PosOverflow { "value out of range" } else { "invalid syntax" };
         let cause = format!("strconv.ParseUint: parsing {text:?}: {wrong}");
-        Status::bad_request(format!("resourceVersion: Invalid value: {text:?}: {cause}"))
+        Status::failure(Reason::Unknown, format!("resourceVersion: Invalid value: {text:?}: {cause}"))
     })
 }

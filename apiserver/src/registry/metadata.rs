@@ -40,6 +40,25 @@ pub(super) fn begin(object: &mut Value, namespace: &str, clock: &Clock) {
     metadata.insert("creationTimestamp".into(), clock.timestamp().into());
 }
 
+/// Takes owners out that stand there twice, word by word. The uids of those.
+pub(super) fn single_owners(object: &mut Value) -> Vec<String> {
+    let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) else {
+        return Vec::new();
+    };
+    let (mut single, mut double) = (Vec::with_capacity(owners.len()), Vec::new());
+    for owner in std::mem::take(owners) {
+        if single.contains(&owner) {
+            double.push(owner["uid"].as_str().unwrap_or_default().to_owned());
+        } else {
+            single.push(owner);
+        }
+    }
+    *owners = single;
+    double.sort();
+    double.dedup();
+    double
+}
+
 /// Takes over from the old object what an author may leave out, and never decides.
 pub(super) fn carry_over(new: &mut Value, old: &Value) {
     let before = &old["metadata"];
@@ -67,9 +86,12 @@ pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>)
     let counts_status = match behaviour.generation {
         Generation::None => return,
         Generation::Spec => false,
-        Generation::Everything => true,
+        Generation::Everything | Generation::Changes => true,
     };
     let Some(old) = old else {
+        if behaviour.generation == Generation::Changes {
+            return;
+        }
         metadata_mut(new).insert("generation".into(), json!(1));
         return;
     };
@@ -118,6 +140,15 @@ mod tests {
         let name = made_up_name("web-");
         assert!(name.starts_with("web-") && name.len() == 9, "{name}");
         assert_ne!(made_up_name("a"), made_up_name("a"));
+    }
+
+    #[test]
+    fn an_owner_that_stands_there_twice_is_one() {
+        let (one, other) = (json!({"uid": "a", "name": "x"}), json!({"uid": "a", "name": "y"}));
+        let mut object = json!({"metadata": {"ownerReferences": [one, other, one]}});
+        assert_eq!(single_owners(&mut object), ["a"]);
+        assert_eq!(object, json!({"metadata": {"ownerReferences": [one, other]}}));
+        assert_eq!(single_owners(&mut object), [""; 0]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod reader;
 pub mod selection;
 pub mod services;
 pub mod update;
+mod warnings;
 pub mod watch;
 
 #[cfg(test)]

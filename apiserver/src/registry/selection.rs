@@ -69,6 +69,9 @@ impl Selection {
         let labels = LabelSelector::parse(labels).map_err(|error| Status::bad_request(told(&error.to_string())))?;
         let mut fields = FieldSelector::parse(fields).map_err(|error| Status::bad_request(error.to_string()))?;
         for term in &mut fields.terms {
+            if resource.gvk.group == "events.k8s.io" && term.field.starts_with("involvedObject.") {
+                return Err(Status::bad_request(format!("field label not supported: {}", term.field)));
+            }
             if let Some(rest) = term.field.strip_prefix("regarding.").filter(|_| resource.gvk.group == "events.k8s.io")
             {
                 term.field = smol_str::format_smolstr!("involvedObject.{rest}");
@@ -127,11 +130,16 @@ fn offered(resource: &Resource, name: &str) -> status::Result<()> {
     {
         return Ok(());
     }
-    Err(Status::bad_request(if offered.is_empty() {
+    Err(Status::bad_request(if offered.is_empty() && !declares(resource) {
         format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     } else {
         format!("field label not supported: {name}")
     }))
+}
+
+/// Whether a custom kind declares fields for selectors.
+fn declares(resource: &Resource) -> bool {
+    resource.custom.as_ref().is_some_and(|custom| !custom.offered().is_empty())
 }
 
 /// What is wrong with a label selector, in upstream's frame.

@@ -252,8 +252,13 @@ async fn a_namespace_stays_until_it_is_finalized() {
     world.create("", "namespaces", json!({"metadata": {"name": "team"}})).await.unwrap();
     let (marked, gone) = world.delete("", "namespaces", "team", Options::default()).await.unwrap();
     assert_eq!((gone, &marked["status"]["phase"]), (false, &json!("Terminating")));
-    let again = world.delete("", "namespaces", "team", Options::default()).await.unwrap_err();
-    assert_eq!(again.code, 409);
+    let (again, gone) = world.delete("", "namespaces", "team", Options::default()).await.unwrap();
+    assert_eq!((gone, again), (false, marked));
+    let taken = world.create("", "namespaces", json!({"metadata": {"name": "team"}})).await.unwrap_err();
+    assert_eq!(taken.message, "object is being deleted: namespaces \"team\" already exists");
+    let needed = world.delete("scheduling.k8s.io", "priorityclasses", "system-node-critical", Options::default()).await;
+    let told = needed.unwrap_err().message;
+    assert!(told.ends_with("this is a system priority class and cannot be deleted"), "{told}");
     world.change(("", "namespaces", "team"), Part::Other, |new| new["spec"]["finalizers"] = json!([])).await.unwrap();
     assert!(world.registry.find("", "namespaces", "", "team").unwrap().is_none());
 }

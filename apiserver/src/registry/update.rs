@@ -3,7 +3,7 @@
 use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
-use super::create::{Object, default, valid, warn};
+use super::create::{Object, default, unite_owners, valid, warn};
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::depth;
@@ -13,7 +13,7 @@ use crate::validation;
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::meta::{Meta, metadata_mut};
-use tinyplane_wire::status::{self, Cause, Status};
+use tinyplane_wire::status::{self, Cause, Reason, Status};
 
 /// How often a change is tried on ever newer objects before its caller is told of the conflict. Upstream tries until the
 /// request's time is over; each lost attempt is one that somebody else has won.
@@ -104,6 +104,7 @@ impl Registry {
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
         restrict(target, &mut new, &old);
+        unite_owners(&mut new, intent);
         metadata::carry_over(&mut new, &old);
         let question = Question {
             operation: Operation::Update,
@@ -186,25 +187,33 @@ impl Registry {
         let (sent, current) = (Meta::of(new).resource_version(), Meta::of(old).resource_version());
         let bound = target.replaces && !sent.is_empty();
         if sent.is_empty() {
-            if target.replaces && !resource.behaviour.unconditional_update {
+            if target.replaces && target.subresource != "scale" && !resource.behaviour.unconditional_update {
                 let cause = Cause {
                     reason: "FieldValueInvalid".into(),
-                    message: "Invalid value: 0x0: must be specified for an update".into(),
+                    message: "Invalid value: 0: must be specified for an update".into(),
                     field: "metadata.resourceVersion".into(),
                 };
-                valid(resource, target.name, vec![cause])?;
+                return Err(Status::invalid(&resource.gvk.group, &resource.plural, target.name, vec![cause]));
             }
         } else if sent.parse::<u64>().is_err() {
-            let mut errors = validation::Errors::default();
-            let detail = format!("strconv.ParseUint: parsing {sent:?}: invalid syntax");
-            errors.invalid_text("metadata.resourceVersion", sent, &detail);
-            valid(resource, target.name, errors.into_causes())?;
+            return Err(Status::failure(
+                Reason::Unknown,
+                format!("strconv.ParseUint: parsing {sent:?}: invalid syntax"),
+            ));
         } else if sent != current {
             return Err(self.modified(target));
         }
         let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
         if !uid.is_empty() && uid != known {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {known}");
+            if !target.replaces {
+                let mut errors = validation::Errors::default();
+                errors.invalid_text("metadata.uid", uid, "field is immutable");
+                valid(resource, target.name, errors.into_causes())?;
+            }
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {known}",
+                resource.key(target.namespace, target.name)
+            );
             return Err(Status::conflict(&resource.gvk.group, &resource.plural, target.name, &why));
         }
         let current = current.to_owned();

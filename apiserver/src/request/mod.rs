@@ -88,7 +88,8 @@ impl Call {
         match &self.target {
             Target::Resource(path) => Ok(path),
             Target::Path => {
-                Err(Status::failure(status::Reason::NotFound, "the server could not find the requested resource"))
+                Err(Status::failure(status::Reason::NotFound, "the server could not find the requested resource")
+                    .with_details(status::Details::default()))
             }
         }
     }

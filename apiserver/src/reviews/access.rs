@@ -1,71 +1,95 @@
 //! Whether somebody may do something: the three access reviews.
 
-use super::{AUTHORIZATION, invalid};
+use super::AUTHORIZATION;
 use crate::authn::Caller;
 use crate::authz::{Attributes, Authorizer, Decision};
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
-use tinyplane_wire::status;
+use tinyplane_wire::status::{self, Cause, Status};
 
 pub(super) fn of_subject(authorizer: &dyn Authorizer, body: &Value) -> status::Result<Value> {
-    check_question("SubjectAccessReview", body)?;
-    Ok(decide(authorizer, &subject("SubjectAccessReview", body)?, &body["spec"]))
+    judged(subject_causes(body))?;
+    Ok(decide(authorizer, &subject(body), &body["spec"]))
 }
 
 pub(super) fn of_self(authorizer: &dyn Authorizer, caller: &Caller, body: &Value) -> status::Result<Value> {
-    check_question("SelfSubjectAccessReview", body)?;
+    judged(question_causes(body))?;
     Ok(decide(authorizer, caller, &body["spec"]))
 }
 
 pub(super) fn in_namespace(authorizer: &dyn Authorizer, namespace: &str, body: &Value) -> status::Result<Value> {
-    const KIND: &str = "LocalSubjectAccessReview";
-    check_question(KIND, body)?;
-    let caller = subject(KIND, body)?;
-    let asked = &body["spec"]["resourceAttributes"];
-    let wrong = |field: &str, value: &Value, detail: &str| Err(invalid(AUTHORIZATION, KIND, field, value, detail));
-    if !body["spec"]["nonResourceAttributes"].is_null() {
-        let value = &body["spec"]["nonResourceAttributes"];
-        return wrong("spec.nonResourceAttributes", value, "disallowed on this kind of request");
+    let (mut causes, spec) = (subject_causes(body), &body["spec"]);
+    let asked = &spec["resourceAttributes"];
+    let there = asked["namespace"].as_str().unwrap_or_default();
+    if asked.is_object() && there != namespace {
+        causes.push(cause(
+            "spec.resourceAttributes.namespace",
+            &json!(there).to_string(),
+            "must match metadata.namespace",
+        ));
     }
-    if asked["namespace"].as_str().unwrap_or_default() != namespace {
-        return wrong("spec.resourceAttributes.namespace", &asked["namespace"], "must match metadata.namespace");
+    if spec["nonResourceAttributes"].is_object() {
+        let detail = "disallowed on this kind of request";
+        causes.push(cause("spec.nonResourceAttributes", &shown(&spec["nonResourceAttributes"]), detail));
     }
-    Ok(decide(authorizer, &caller, &body["spec"]))
+    judged(causes)?;
+    Ok(decide(authorizer, &subject(body), spec))
+}
+
+/// Upstream names no kind when it refuses a review.
+fn judged(causes: Vec<Cause>) -> status::Result<()> {
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(AUTHORIZATION, "", "", causes)) }
+}
+
+fn cause(field: &str, shown: &str, detail: &str) -> Cause {
+    let message = format!("Invalid value: {shown}: {detail}");
+    Cause { reason: "FieldValueInvalid".into(), message, field: field.into() }
+}
+
+/// A question about a path as Go shows it.
+fn shown(path: &Value) -> String {
+    let text = |field: &str| json!(path[field].as_str().unwrap_or_default());
+    format!("{{\"Path\":{},\"Verb\":{}}}", text("path"), text("verb"))
 }
 
 /// Exactly one of the two kinds of questions has to be asked.
-fn check_question(kind: &str, body: &Value) -> status::Result<()> {
+fn question_causes(body: &Value) -> Vec<Cause> {
     let (resource, path) = (&body["spec"]["resourceAttributes"], &body["spec"]["nonResourceAttributes"]);
     match (resource.is_null(), path.is_null()) {
         (false, false) => {
             let detail = "cannot be specified in combination with resourceAttributes";
-            Err(invalid(AUTHORIZATION, kind, "spec.nonResourceAttributes", path, detail))
+            vec![cause("spec.nonResourceAttributes", &shown(path), detail)]
         }
         (true, true) => {
             let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-            Err(invalid(AUTHORIZATION, kind, "spec.resourceAttributes", &Value::Null, detail))
+            vec![cause("spec.resourceAttributes", "null", detail)]
         }
-        _ => Ok(()),
+        _ => Vec::new(),
     }
 }
 
+/// The question, and about whom it is asked.
+fn subject_causes(body: &Value) -> Vec<Cause> {
+    let (mut causes, who) = (question_causes(body), subject(body));
+    if who.name.is_empty() && who.groups.is_empty() {
+        causes.push(cause("spec.user", "\"\"", "at least one of user or group must be specified"));
+    }
+    causes
+}
+
 /// About whom is asked.
-fn subject(kind: &str, body: &Value) -> status::Result<Caller> {
+fn subject(body: &Value) -> Caller {
     let spec = &body["spec"];
     let text = |field: &str| SmolStr::from(spec[field].as_str().unwrap_or_default());
     let groups: Vec<SmolStr> = texts(&spec["groups"]).map(SmolStr::from).collect();
-    if text("user").is_empty() && groups.is_empty() {
-        let detail = "at least one of user or group must be specified";
-        return Err(invalid(AUTHORIZATION, kind, "spec.user", &json!(""), detail));
-    }
     let extra: BTreeMap<String, Vec<String>> = spec["extra"]
         .as_object()
         .into_iter()
         .flatten()
         .map(|(key, values)| (key.clone(), texts(values).map(str::to_owned).collect()))
         .collect();
-    Ok(Caller { name: text("user"), uid: text("uid"), groups, extra })
+    Caller { name: text("user"), uid: text("uid"), groups, extra }
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {

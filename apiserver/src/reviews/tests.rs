@@ -56,11 +56,18 @@ fn access_is_reviewed_for_oneself_and_for_others() {
 fn a_review_that_asks_nothing_or_too_much_is_refused_as_upstream_refuses_it() {
     assert_eq!(
         refusal("selfsubjectaccessreviews", json!({"spec": {}})),
-        "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: \
+        ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: \
          exactly one of nonResourceAttributes or resourceAttributes must be specified"
     );
     let nobody = json!({"spec": {"resourceAttributes": {"verb": "get"}}});
     assert!(refusal("subjectaccessreviews", nobody).contains("at least one of user or group must be specified"));
+    let both = json!({"spec": {"resourceAttributes": {"verb": "get"}, "nonResourceAttributes": {"path": "/x"}}});
+    let told = refusal("subjectaccessreviews", both);
+    assert!(told.contains("{\"Path\":\"/x\",\"Verb\":\"\"}: cannot be specified in combination"), "{told}");
+    assert!(
+        told.ends_with("spec.user: Invalid value: \"\": at least one of user or group must be specified]"),
+        "{told}"
+    );
     let elsewhere = json!({"spec": {"user": "u", "resourceAttributes": {"namespace": "b"}}});
     assert!(refusal("localsubjectaccessreviews", elsewhere).ends_with("must match metadata.namespace"));
     assert_eq!(refusal("tokenreviews", json!({"spec": {}})), "token is required for TokenReview in authentication");

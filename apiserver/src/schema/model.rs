@@ -295,6 +295,7 @@ impl Model {
             Shape::Scalar(scalar) => element.unwrap_or(scalar.go_name()).to_owned(),
             Shape::Object(id) => self.get(*id).go_name().to_owned(),
             Shape::List(item) => format!("[]{}", self.go_name(item, element, None)),
+            Shape::Map(value) if matches!(**value, Shape::Scalar(Scalar::Quantity)) => "v1.ResourceList".to_owned(),
             Shape::Map(value) => format!("map[string]{}", self.go_name(value, element, None)),
             Shape::SchemaOrArray(_) => "v1.JSONSchemaPropsOrArray".to_owned(),
             Shape::SchemaOrBool(_) => "v1.JSONSchemaPropsOrBool".to_owned(),

@@ -113,12 +113,14 @@ fn check_pod_term(term: &Value, path: &str, errors: &mut Errors) {
         errors.required(&at, "can not be empty");
     }
     errors.grammar(&at, topology, qualified_name(topology));
+    check_keys(term, path, errors);
 }
 
 pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
-    for (at, constraint) in list(constraints).iter().enumerate() {
-        let path = index(path, at);
+    let whole = path;
+    for (nth, constraint) in list(constraints).iter().enumerate() {
+        let path = index(path, nth);
         let skew = constraint["maxSkew"].as_i64().unwrap_or_default();
         if skew <= 0 {
             errors.invalid(child(&path, "maxSkew"), &Value::from(skew), "must be greater than zero");
@@ -132,7 +134,11 @@ pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors)
         }
         if !seen.insert((topology, unsatisfiable)) {
             let told = format!("{{{topology}, {unsatisfiable}}}");
-            errors.duplicate(child(&path, "{topologyKey, whenUnsatisfiable}"), &Value::from(told));
+            // Upstream names the one that was there before.
+            let same = |one: &Value| one["topologyKey"] == topology && one["whenUnsatisfiable"] == unsatisfiable;
+            let first = list(constraints).iter().position(same).unwrap_or(nth);
+            let place = child(&index(whole, first), "{topologyKey, whenUnsatisfiable}");
+            errors.duplicate(place, &Value::from(told));
         }
         let (domains, at) = (&constraint["minDomains"], child(&path, "minDomains"));
         if domains.as_i64().is_some_and(|n| n <= 0) {
@@ -145,6 +151,21 @@ pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors)
         for field in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             errors.known(under(&path, field), &constraint[field], &["Honor", "Ignore"]);
         }
+        check_keys(constraint, &path, errors);
         selector::check(&constraint["labelSelector"], &child(&path, "labelSelector"), errors);
+    }
+}
+
+/// Keys of labels whose values a pod's own stand for: they narrow a selector, which has to be there.
+fn check_keys(holder: &Value, path: &str, errors: &mut Errors) {
+    for field in ["matchLabelKeys", "mismatchLabelKeys"] {
+        let (keys, path) = (list(&holder[field]), child(path, field));
+        if !keys.is_empty() && !holder["labelSelector"].is_object() {
+            errors.forbidden(path, "must not be specified when labelSelector is not set");
+            continue;
+        }
+        for (at, name) in keys.iter().enumerate() {
+            errors.grammar(index(&path, at), text(name), qualified_name(text(name)));
+        }
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn check_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
         check(container, around, &path, errors);
         check_unique(container, &mut names, &path, errors);
         check_host_ports(std::slice::from_ref(container), &init, errors);
+        errors.known(under(&path, "restartPolicy"), &container["restartPolicy"], &["Always", "Never", "OnFailure"]);
         if container["restartPolicy"] == "Always" {
             probe::check_all(container, grace, &path, errors);
             continue;

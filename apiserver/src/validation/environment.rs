@@ -102,6 +102,26 @@ fn check_source(variable: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
+/// Fields of pods that upstream knows and shows nowhere.
+const OTHER_FIELDS: [&str; 16] = [
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.host",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.phase",
+    "status.podIP",
+    "status.podIPs",
+    "status.nominatedNodeName",
+];
+
 /// A field of the pod that may be shown: one of `known`, or an entry of its labels or annotations.
 pub(super) fn check_field(reference: &Value, known: &[&str], path: &str, errors: &mut Errors) {
     let field = text(&reference["fieldPath"]);
@@ -114,7 +134,11 @@ pub(super) fn check_field(reference: &Value, known: &[&str], path: &str, errors:
         Some(("metadata.labels", name)) => errors.grammar(path, name, qualified_name(name)),
         Some((other, _)) => errors.invalid_text(path, other, "does not support subscript"),
         None if known.contains(&field) => {}
-        None => errors.unsupported(child(path, "fieldPath"), field, known),
+        None if OTHER_FIELDS.contains(&field) => errors.unsupported(child(path, "fieldPath"), field, known),
+        None => {
+            let told = format!("error converting fieldPath: field label not supported: {field}");
+            errors.invalid_text(child(path, "fieldPath"), field, &told);
+        }
     }
 }
 

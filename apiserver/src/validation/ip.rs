@@ -8,7 +8,7 @@ const ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::f
 const RANGE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
 /// An address as Go reads it, in which numbers may have zeros before them.
-pub(super) fn read(text: &str) -> Option<IpAddr> {
+pub(crate) fn read(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(|| {
         let (before, dotted) = text.rfind(':').map_or(("", text), |at| text.split_at(at + 1));
         let parts: Vec<&str> = dotted.split('.').map(without_zeros).collect();
@@ -27,7 +27,7 @@ fn without_zeros(number: &str) -> &str {
 }
 
 /// A range as Go reads it: its address, and how many bits of it count.
-pub(super) fn read_range(text: &str) -> Option<IpNet> {
+pub(crate) fn read_range(text: &str) -> Option<IpNet> {
     let (address, bits) = text.split_once('/')?;
     let digits = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
     let bits = digits.then(|| without_zeros(bits).parse::<u8>().ok()).flatten()?;

@@ -31,7 +31,7 @@ pub fn name(grammar: Grammar, name: &str, is_prefix: bool) -> Vec<String> {
 pub(crate) fn label_1035(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 63 {
-        wrong.push("must be no more than 63 bytes".to_owned());
+        wrong.push("must be no more than 63 characters".to_owned());
     }
     let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())

@@ -1,6 +1,7 @@
 //! What the real server refuses, kind by kind: pure functions from an object to the causes against it, in upstream's
 //! order, paths, reasons and words.
 
+mod admission_policy;
 mod affinity;
 mod api_service;
 mod autoscaling;
@@ -16,19 +17,21 @@ mod definition;
 pub mod endpoints;
 mod environment;
 mod event;
-mod field;
+pub(crate) mod field;
 mod flow_control;
 mod ingress;
-mod ip;
+pub(crate) mod ip;
 mod job_policy;
 pub mod metadata;
 mod network_policy;
 mod node;
 mod persistent_volume;
 mod pod;
+mod pod_parts;
 mod pod_update;
 mod policy;
 mod probe;
+pub(crate) mod quality;
 mod quota;
 mod rbac;
 mod resources;
@@ -77,6 +80,8 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
 pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     match (group, kind, subresource) {
+        ("", "Pod", "ephemeralcontainers") => pod_parts::check_ephemeral(new, old, &mut errors),
+        ("", "Pod", "resize") => pod_parts::check_resize(new, old, &mut errors),
         ("", "Namespace", "finalize") => cluster::check_finalizers(new, &mut errors),
         ("certificates.k8s.io", "CertificateSigningRequest", _) => {
             certificates::check(new, &mut errors);
@@ -132,6 +137,9 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, &mut errors),
         ("node.k8s.io", "RuntimeClass") => errors.immutable("handler", &new["handler"], &old["handler"]),
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
+        ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
+            errors.immutable("spec", &new["spec"], &old["spec"]);
+        }
         ("storage.k8s.io", _) => storage_update(kind, new, old, &mut errors),
         _ => {}
     }
@@ -168,6 +176,11 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
             webhook::check(object, errors);
         }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => {
+            admission_policy::check_validating(object, errors);
+        }
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => admission_policy::check_mutating(object, errors),
+        ("admissionregistration.k8s.io", _) => admission_policy::check_binding(kind, object, errors),
         ("certificates.k8s.io", "CertificateSigningRequest") => certificates::check(object, errors),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check(object, errors),
         ("coordination.k8s.io", "Lease") => cluster::check_lease(object, errors),

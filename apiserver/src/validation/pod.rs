@@ -9,6 +9,7 @@ use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, pairs, qualifi
 
 const DNS_SERVERS_MAX: usize = 3;
 const DNS_SEARCHES_MAX: usize = 32;
+const DNS_NAME_BYTES_MAX: usize = 253;
 const DNS_SEARCH_BYTES_MAX: usize = 2_048;
 
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
@@ -77,6 +78,7 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
         errors.grammar(child(&index(&child(path, "readinessGates"), at), "conditionType"), name, qualified_name(name));
     }
     check_gates(&spec["schedulingGates"], &child(path, "schedulingGates"), errors);
+    check_claims(&spec["resourceClaims"], &child(path, "resourceClaims"), errors);
     affinity::check_spread(&spec["topologySpreadConstraints"], &child(path, "topologySpreadConstraints"), errors);
     check_host_users(spec, path, errors);
     name(spec, "serviceAccountName", path, dns_subdomain, errors);
@@ -103,7 +105,7 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
     let system = text(&spec["os"]["name"]);
     if spec["os"].is_object() && !["linux", "windows"].contains(&system) {
         match system {
-            "" => errors.required(child(path, "os.name"), "cannot be empty"),
+            "" => errors.required(child(path, "os.name"), ""),
             other => errors.unsupported(child(path, "os"), other, &["linux", "windows"]),
         }
     }
@@ -137,11 +139,39 @@ fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
             format!("must not have more than {DNS_SEARCH_BYTES_MAX} characters (including spaces) in the search list");
         errors.invalid(child(path, "searches"), &config["searches"], &told);
     }
+    for (at, search) in searches.iter().enumerate() {
+        // A dot alone is the root, and one at the end is none of a name's.
+        let (search, path) = (text(search), index(&child(path, "searches"), at));
+        let name = if search == "." { search } else { search.strip_suffix('.').unwrap_or(search) };
+        if name != "." {
+            errors.grammar(path, search, relaxed_subdomain(name));
+        }
+    }
     for (at, option) in list(&config["options"]).iter().enumerate() {
         if text(&option["name"]).is_empty() {
             errors.required(index(&child(path, "options"), at), "must not be empty");
         }
     }
+}
+
+/// What is wrong with a name of hosts in which words may have underscores.
+fn relaxed_subdomain(name: &str) -> Vec<String> {
+    const MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
+    let mut wrong = Vec::new();
+    if name.len() > DNS_NAME_BYTES_MAX {
+        wrong.push(format!("must be no more than {DNS_NAME_BYTES_MAX} characters"));
+    }
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let is_word = |word: &str| {
+        let word = word.strip_prefix('_').unwrap_or(word).as_bytes();
+        word.first().is_some_and(|b| plain(*b))
+            && word.last().is_some_and(|b| plain(*b))
+            && word.iter().all(|b| plain(*b) || b"-_".contains(b))
+    };
+    if !name.split('.').all(is_word) {
+        wrong.push(MESSAGE.to_owned());
+    }
+    wrong
 }
 
 fn check_gates(gates: &Value, path: &str, errors: &mut Errors) {
@@ -151,6 +181,39 @@ fn check_gates(gates: &Value, path: &str, errors: &mut Errors) {
         errors.grammar(index(path, at), name, qualified_name(name));
         if !seen.insert(name) {
             errors.duplicate(index(path, at), &gate["name"]);
+        }
+    }
+}
+
+/// Claims of devices: each has a name, and is there already or made of a template.
+fn check_claims(claims: &Value, path: &str, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (at, claim) in list(claims).iter().enumerate() {
+        let (path, name) = (index(path, at), text(&claim["name"]));
+        if name.is_empty() {
+            errors.required(child(&path, "name"), "");
+        } else if seen.insert(name) {
+            errors.grammar(child(&path, "name"), name, dns_label(name));
+        } else {
+            errors.duplicate(child(&path, "name"), &claim["name"]);
+        }
+        let (there, template) = (&claim["resourceClaimName"], &claim["resourceClaimTemplateName"]);
+        let detail = match (there.is_string(), template.is_string()) {
+            (true, true) => Some("at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"),
+            (false, false) => Some("must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"),
+            _ => None,
+        };
+        if let Some(detail) = detail {
+            let shown = format!(
+                "{{\"Name\":{},\"ResourceClaimName\":{there},\"ResourceClaimTemplateName\":{template}}}",
+                claim["name"].as_str().map_or_else(|| "\"\"".to_owned(), |name| Value::from(name).to_string())
+            );
+            errors.invalid_as(&path, &shown, detail);
+        }
+        for (field, value) in [("resourceClaimName", there), ("resourceClaimTemplateName", template)] {
+            if let Some(name) = value.as_str() {
+                errors.grammar(child(&path, field), name, dns_subdomain(name));
+            }
         }
     }
 }

@@ -21,8 +21,10 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
         }
     }
     let mut wished = new["spec"].clone();
-    for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds"] {
-        same(&mut wished, &mut allowed, field);
+    same(&mut wished, &mut allowed, "activeDeadlineSeconds");
+    let grace = |pod: &Value| pod["spec"]["terminationGracePeriodSeconds"].as_i64();
+    if grace(old).is_some_and(|seconds| seconds < 0) && grace(new) == Some(1) {
+        same(&mut wished, &mut allowed, "terminationGracePeriodSeconds");
     }
     same(&mut wished, &mut allowed, "tolerations");
     check_added(new, old, errors);

@@ -1,6 +1,7 @@
 //! Security contexts, of pods and of containers.
 
 use super::field::{Errors, child, index, list, text, under};
+use crate::schema::go;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -97,7 +98,10 @@ fn check_seccomp(profile: &Value, path: &str, errors: &mut Errors) {
     match local.as_str() {
         None if kind == "Localhost" => errors.required(path, "must be set when seccomp type is Localhost"),
         Some(local) if kind == "Localhost" => check_descending(local, &path, errors),
-        Some(_) => errors.invalid(path, profile, "can only be set when seccomp type is Localhost"),
+        Some(local) => {
+            let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", go::quote(kind), go::quote(local));
+            errors.invalid_as(path, &shown, "can only be set when seccomp type is Localhost");
+        }
         None => {}
     }
 }

@@ -99,8 +99,12 @@ fn check_twice(ports: &[Value], errors: &mut Errors) {
     }
     for (at, port) in ports.iter().enumerate() {
         if !taken.insert((text(&port["protocol"]), port["port"].as_i64())) {
-            let same = serde_json::json!({"port": port["port"], "protocol": port["protocol"]});
-            errors.duplicate(index("spec.ports", at), &same);
+            // Upstream compares, and shows, what a port is known by alone.
+            let (number, protocol) = (&port["port"], &port["protocol"]);
+            let shown = format!(
+                "{{\"Name\":\"\",\"Protocol\":{protocol},\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\"NodePort\":0}}"
+            );
+            errors.duplicate_as(index("spec.ports", at), &shown, "");
         }
     }
 }
@@ -120,6 +124,9 @@ fn check_load_balancer(spec: &Value, kind: &str, errors: &mut Errors) {
         if !spec[field].is_null() && !balanced {
             errors.forbidden(format!("spec.{field}"), ONLY);
         }
+    }
+    if let Some(class) = spec["loadBalancerClass"].as_str().filter(|_| balanced) {
+        errors.grammar("spec.loadBalancerClass", class, qualified_name(class));
     }
 }
 

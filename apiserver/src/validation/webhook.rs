@@ -73,7 +73,8 @@ fn check_name(name: &str, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_rule(rule: &Value, path: &str, errors: &mut Errors) {
+/// What a webhook or a policy is asked about.
+pub(super) fn check_rule(rule: &Value, path: &str, errors: &mut Errors) {
     let many = |field: &str, words: &str, errors: &mut Errors| {
         let (all, path) = (list(&rule[field]), child(path, field));
         if all.is_empty() {

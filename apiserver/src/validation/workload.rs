@@ -41,28 +41,31 @@ fn check_deployment(spec: &Value, errors: &mut Errors) {
 fn check_replicated(spec: &Value, errors: &mut Errors) {
     let selector = check_selector(spec, "empty selector is invalid for deployment", "invalid label selector", errors);
     if let Some(selector) = selector {
-        check_labels(spec, &selector, errors);
+        check_labels(spec, selector.as_ref(), errors);
         pod::check_template(&spec["template"], "spec.template", errors);
         check_always(spec, "ReplicaSet", errors);
     }
 }
 
-/// A selector has to be there and to select something. Gives it where the template can be held against it; upstream
-/// lets a missing one select nothing.
-fn check_selector(spec: &Value, if_empty: &str, if_odd: &str, errors: &mut Errors) -> Option<LabelSelector> {
+/// A selector has to be there and to select something. Gives it where the template can be held against it; a missing one
+/// is none, which selects nothing.
+fn check_selector(spec: &Value, if_empty: &str, if_odd: &str, errors: &mut Errors) -> Option<Option<LabelSelector>> {
     let (value, path) = (&spec["selector"], "spec.selector");
+    let mut own = Errors::default();
     if value.is_null() {
         errors.required(path, "");
     } else {
-        selector::check(value, path, errors);
-        if is_empty(value) {
-            errors.invalid_as(path, "{}", if_empty);
-        }
+        selector::check(value, path, &mut own);
+    }
+    let is_odd = !own.is_empty();
+    errors.append(own);
+    if !value.is_null() && is_empty(value) {
+        errors.invalid_as(path, "{}", if_empty);
     }
     match LabelSelector::from_object(value) {
-        Ok(selector) => Some(selector.unwrap_or_default()),
-        Err(_) => {
-            errors.invalid(path, value, if_odd);
+        Ok(selector) if !is_odd => Some(selector),
+        _ => {
+            errors.invalid_as(path, &selector::shown(value), if_odd);
             None
         }
     }
@@ -73,8 +76,8 @@ fn is_empty(selector: &Value) -> bool {
         && list(&selector["matchExpressions"]).is_empty()
 }
 
-fn check_labels(spec: &Value, selector: &LabelSelector, errors: &mut Errors) {
-    if !selector.is_empty() && !selector.selects(&spec["template"]) {
+fn check_labels(spec: &Value, selector: Option<&LabelSelector>, errors: &mut Errors) {
+    if selector.is_none_or(|selector| !selector.is_empty() && !selector.selects(&spec["template"])) {
         let labels = &spec["template"]["metadata"]["labels"];
         errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
     }
@@ -133,9 +136,13 @@ fn strategy_shown(kind: &str, rolling: &Value, fields: &[(&str, &str)]) -> Strin
 
 fn check_daemon_set(spec: &Value, errors: &mut Errors) {
     let path = "spec.selector";
-    selector::check(&spec["selector"], path, errors);
-    // Nothing matches a selector that is missing.
+    let mut own = Errors::default();
+    selector::check(&spec["selector"], path, &mut own);
+    let is_odd = !own.is_empty();
+    errors.append(own);
+    // Nothing matches a selector that is missing; one that is wrong is not asked.
     let fits = match LabelSelector::from_object(&spec["selector"]) {
+        _ if is_odd => true,
         Ok(Some(selector)) => selector.selects(&spec["template"]),
         Ok(None) => false,
         Err(_) => true,
@@ -198,7 +205,7 @@ fn check_stateful_set(spec: &Value, errors: &mut Errors) {
     errors.non_negative("spec.minReadySeconds", &spec["minReadySeconds"]);
     errors.non_negative("spec.ordinals.start", &spec["ordinals"]["start"]);
     let Some(selector) = check_selector(spec, "empty selector is invalid for statefulset", "", errors) else { return };
-    check_labels(spec, &selector, errors);
+    check_labels(spec, selector.as_ref(), errors);
     let template = with_claims(spec);
     pod::check_template(&template, "spec.template", errors);
     pod::check_template_metadata(&template, "spec.template", errors);
@@ -279,7 +286,7 @@ pub(super) fn check_replication_controller(object: &Value, errors: &mut Errors) 
     if spec["template"].is_null() {
         return errors.required("spec.template", "");
     }
-    check_labels(spec, &selector, errors);
+    check_labels(spec, Some(&selector), errors);
     pod::check_template(&spec["template"], "spec.template", errors);
     check_always(spec, "ReplicationController", errors);
 }

@@ -16,6 +16,11 @@ pub const LABEL_VALUE_MESSAGE: &str = "a valid label must be an empty string or 
 /// Upstream's sentence for the name part of a qualified name.
 pub const QUALIFIED_NAME_MESSAGE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
+/// What upstream says of hosts' names that are too long: of everything else it counts bytes.
+fn too_many(most: usize) -> String {
+    format!("must be no more than {most} characters")
+}
+
 fn too_long(max: usize) -> String {
     format!("must be no more than {max} bytes")
 }
@@ -37,10 +42,12 @@ fn lower_alphanumeric(b: u8) -> bool {
 pub fn dns_label(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if text.len() > LABEL_BYTES_MAX {
-        wrong.push(too_long(LABEL_BYTES_MAX));
+        wrong.push(too_many(LABEL_BYTES_MAX));
     }
-    if !edges_and_body(text, lower_alphanumeric, |b| lower_alphanumeric(b) || b == b'-') {
-        wrong.push(LABEL_MESSAGE.into());
+    let part = |p: &str| edges_and_body(p, lower_alphanumeric, |b| lower_alphanumeric(b) || b == b'-');
+    if !part(text) {
+        // What is a subdomain but for its length has nothing wrong but its dots.
+        wrong.push(if text.split('.').all(part) { "must not contain dots".into() } else { LABEL_MESSAGE.into() });
     }
     wrong
 }
@@ -50,7 +57,7 @@ pub fn dns_label(text: &str) -> Vec<String> {
 pub fn dns_subdomain(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if text.len() > SUBDOMAIN_BYTES_MAX {
-        wrong.push(too_long(SUBDOMAIN_BYTES_MAX));
+        wrong.push(too_many(SUBDOMAIN_BYTES_MAX));
     }
     let part = |p: &str| edges_and_body(p, lower_alphanumeric, |b| lower_alphanumeric(b) || b == b'-');
     if !text.split('.').all(part) {
@@ -76,7 +83,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
         }
         _ => {
             return vec![
-                "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')".into(),
+                "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')".into(),
             ];
         }
     };
@@ -254,8 +261,9 @@ mod tests {
     fn names_follow_their_grammar() {
         assert!(dns_subdomain("web-1.example.com").is_empty());
         assert_eq!(dns_subdomain("Web"), [SUBDOMAIN_MESSAGE]);
-        assert_eq!(dns_label("a.b"), [LABEL_MESSAGE]);
-        assert_eq!(dns_label(&"a".repeat(64)), ["must be no more than 63 bytes"]);
+        assert_eq!(dns_label("A"), [LABEL_MESSAGE]);
+        assert_eq!(dns_label(&"a".repeat(64)), ["must be no more than 63 characters"]);
+        assert_eq!(dns_label("a.b"), ["must not contain dots"]);
         assert!(qualified_name("example.com/My_Name.1").is_empty());
         assert_eq!(qualified_name("/x"), ["prefix part must be non-empty"]);
         assert!(label_value("").is_empty());

@@ -82,7 +82,7 @@ impl LabelSelector {
     /// # Errors
     /// When the text does not follow the grammar, in upstream's words where a user meets them.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        Parser { rest: text, seen: 0, text }.selector()
+        Parser { rest: text, seen: 0 }.selector()
     }
 
     /// Reads a `metav1.LabelSelector`. A missing one (`null`) selects nothing, and is `None`.
@@ -146,7 +146,6 @@ pub fn expression_requirement(expression: &Value) -> Result<Requirement, Selecto
 
 struct Parser<'a> {
     rest: &'a str,
-    text: &'a str,
     seen: usize,
 }
 
@@ -180,19 +179,21 @@ impl<'a> Parser<'a> {
     fn requirement(&mut self) -> Result<Requirement, SelectorError> {
         self.space();
         if self.take("!") {
-            let key = self.key()?;
+            let key = self.key("identifier")?;
             return Ok(Requirement::DoesNotExist(key));
         }
-        let key = self.key()?;
+        let key = self.key("!, identifier, or 'end of string'")?;
         self.space();
         if self.rest.is_empty() || self.rest.starts_with(',') {
             return Ok(Requirement::Exists(key));
         }
         if self.take("!=") {
-            return Ok(Requirement::NotIn(key, vec![self.value()?]));
+            let value = self.operand(&key)?;
+            return Ok(Requirement::NotIn(key, vec![value]));
         }
         if self.take("==") || self.take("=") {
-            return Ok(Requirement::In(key, vec![self.value()?]));
+            let value = self.operand(&key)?;
+            return Ok(Requirement::In(key, vec![value]));
         }
         if self.take(">") {
             return Ok(Requirement::GreaterThan(key, self.bound()?));
@@ -201,52 +202,62 @@ impl<'a> Parser<'a> {
             return Ok(Requirement::LessThan(key, self.bound()?));
         }
         match self.word() {
-            "in" => Ok(Requirement::In(key, self.set()?)),
-            "notin" => Ok(Requirement::NotIn(key, self.set()?)),
+            "in" => self.set(&key).map(|values| Requirement::In(key, values)),
+            "notin" => self.set(&key).map(|values| Requirement::NotIn(key, values)),
+            "" => wrong(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", self.word_ahead())),
             other => wrong(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
         }
     }
 
-    fn key(&mut self) -> Result<SmolStr, SelectorError> {
+    fn key(&mut self, expected: &str) -> Result<SmolStr, SelectorError> {
         self.space();
         let word = self.word();
         if word.is_empty() {
-            return wrong(format!(
-                "unable to parse requirement: found '{}', expected: !, identifier, or 'end of string'",
-                self.word_ahead()
-            ));
+            return wrong(format!("found '{}', expected: {expected}", self.word_ahead()));
         }
         match crate::meta::qualified_name(word).as_slice() {
             [] => Ok(word.into()),
-            [first, ..] => wrong(format!("unable to parse requirement: <nil>: Invalid value: \"{word}\": {first}")),
+            [first, ..] => wrong(format!("unable to parse requirement: <nil>: Invalid value: {word:?}: {first}")),
         }
     }
 
-    fn value(&mut self) -> Result<SmolStr, SelectorError> {
+    /// What follows a sign: a word, unless the text or the requirement ends.
+    fn operand(&mut self, key: &str) -> Result<SmolStr, SelectorError> {
+        self.space();
+        if self.rest.starts_with(['=', '!', '(', ')', '<', '>']) {
+            return wrong(format!("found '{}', expected: identifier", self.word_ahead()));
+        }
+        self.value(key)
+    }
+
+    fn value(&mut self, key: &str) -> Result<SmolStr, SelectorError> {
         self.space();
         let word = self.word();
         match crate::meta::label_value(word).as_slice() {
             [] => Ok(word.into()),
-            [first, ..] => wrong(format!(
-                "unable to parse requirement: values[0][{}]: Invalid value: \"{word}\": {first}",
-                self.text
-            )),
+            [first, ..] => {
+                wrong(format!("unable to parse requirement: values[0][{key}]: Invalid value: \"{word}\": {first}"))
+            }
         }
     }
 
     fn bound(&mut self) -> Result<i64, SelectorError> {
-        let value = self.value()?;
+        let value = self.value("")?;
         value.parse().map_err(|_| SelectorError(format!("unable to parse requirement: values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer")))
     }
 
-    fn set(&mut self) -> Result<Vec<SmolStr>, SelectorError> {
+    fn set(&mut self, key: &str) -> Result<Vec<SmolStr>, SelectorError> {
         self.space();
         if !self.take("(") {
             return wrong(format!("found '{}' expected: '('", self.word_ahead()));
         }
         let mut values = Vec::new();
+        self.space();
+        if self.rest.is_empty() {
+            return wrong("found '', expected: ',', ')' or identifier");
+        }
         loop {
-            values.push(self.value()?);
+            values.push(self.value(key)?);
             self.space();
             if self.take(")") {
                 return Ok(values);

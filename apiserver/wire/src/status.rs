@@ -1,6 +1,7 @@
 //! `Status` and its `Reason`: the only way in which a failure of the API crosses the wire.
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fmt;
 
 /// Why a request failed: `metav1.StatusReason`. The code that belongs to it is [`Reason::code`].
@@ -229,6 +230,13 @@ impl Status {
         self
     }
 
+    /// 405, of a path that is there.
+    #[must_use]
+    pub fn method_not_allowed() -> Box<Self> {
+        Self::failure(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
+            .with_details(Details::default())
+    }
+
     /// 404: `pods "web" not found`.
     #[must_use]
     pub fn not_found(group: &str, resource: &str, name: &str) -> Box<Self> {
@@ -268,7 +276,12 @@ impl Status {
     /// 422 with one cause a field, in order. `kind` is the object's kind, not its resource.
     #[must_use]
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Box<Self> {
-        let told: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        // What is found twice is told once, and stands among the causes as often as it was found.
+        let mut told: Vec<String> = Vec::with_capacity(causes.len());
+        let mut seen = HashSet::new();
+        told.extend(
+            causes.iter().map(|c| format!("{}: {}", c.field, c.message)).filter(|one| seen.insert(one.clone())),
+        );
         let told = match told.as_slice() {
             [] => String::new(),
             [one] => one.clone(),

@@ -149,7 +149,16 @@ fn service_account(namespace: &str, name: &str) -> Value {
     json!({"kind": "ServiceAccount", "namespace": namespace, "name": name})
 }
 
+/// The rule of a line, its words in their order, as upstream writes its own.
 fn rule(line: &str) -> Rule {
+    let mut rule = read_rule(line);
+    [&mut rule.verbs, &mut rule.groups, &mut rule.resources, &mut rule.names, &mut rule.paths]
+        .into_iter()
+        .for_each(|list| list.sort());
+    rule
+}
+
+fn read_rule(line: &str) -> Rule {
     let mut words = line.split_whitespace();
     let verbs = words.next().unwrap_or_default().split(',').flat_map(verbs).collect();
     let mut list = || -> Vec<SmolStr> { words.next().unwrap_or_default().split(',').map(SmolStr::from).collect() };

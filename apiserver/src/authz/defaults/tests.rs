@@ -63,6 +63,15 @@ fn the_default_policy_is_that_of_a_real_cluster() {
 }
 
 #[test]
+fn the_words_of_a_rule_stand_in_their_order() {
+    let rule = rule("read,create core pods/log,pods");
+    assert_eq!(
+        (rule.verbs.join(","), rule.resources.join(",")),
+        ("create,get,list,watch".into(), "pods,pods/log".into())
+    );
+}
+
+#[test]
 fn every_line_reads_as_a_rule() {
     for (_, object) in objects() {
         for rule in Rule::read_all(&object) {

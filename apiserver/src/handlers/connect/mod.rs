@@ -87,7 +87,7 @@ fn only(call: &Call, methods: &[Method]) -> status::Result<()> {
     if methods.contains(&call.method) {
         return Ok(());
     }
-    Err(Status::failure(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource"))
+    Err(Status::method_not_allowed())
 }
 
 /// What a connection to a kubelet is made for.

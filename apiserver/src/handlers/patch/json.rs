@@ -4,9 +4,9 @@ use crate::codec::depth::LEVELS_MAX;
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
 use crate::schema::go::json_word;
-use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
-use serde_json::Value;
+use json_patch::{AddOperation, PatchOperation};
+use serde_json::{Map, Value};
 use tinyplane_wire::status::{self, Reason, Status};
 
 /// Most operations of one patch, as upstream has it.
@@ -23,12 +23,41 @@ const WALKED_MAX: usize = 1 << 24;
 
 /// Reads a patch, and what a strict reader says of it.
 pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<String>)> {
-    let patch: json_patch::Patch = serde_json::from_slice(bytes).map_err(|error| unreadable(bytes, &error))?;
+    let mut value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Status::bad_request(format!("error decoding patch: {}", not_json(bytes, &error))))?;
+    let operations = match &mut value {
+        Value::Null => return Ok((json_patch::Patch(Vec::new()), Vec::new())),
+        Value::Array(operations) => operations,
+        other => return Err(unreadable(other, "[]handlers.jsonPatchOp")),
+    };
+    for operation in operations {
+        match operation.as_object_mut() {
+            Some(fields) => complete(fields),
+            None => return Err(unreadable(operation, "handlers.jsonPatchOp")),
+        }
+    }
+    // Operations are understood when they are applied: before, it matters only that they are a list of objects.
+    let patch: json_patch::Patch = serde_json::from_value(value).map_err(|_| rejected())?;
     if patch.len() > OPERATIONS_MAX {
         let told = format!("The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}", patch.len());
         return Err(Status::failure(Reason::RequestEntityTooLarge, told));
     }
     Ok((patch, strict(bytes)))
+}
+
+/// Reads an operation as upstream's library does: a value that is not there is null, and of a path that begins without a
+/// slash the first step counts for nothing.
+fn complete(operation: &mut Map<String, Value>) {
+    if operation.get("op").is_some_and(|op| ["add", "replace", "test"].iter().any(|known| op == known)) {
+        operation.entry("value").or_insert(Value::Null);
+    }
+    for field in ["path", "from"] {
+        if let Some(Value::String(path)) = operation.get_mut(field)
+            && let Some(slash) = path.find('/')
+        {
+            path.drain(..slash);
+        }
+    }
 }
 
 /// Fields that are no part of an operation, and those that stand there twice.
@@ -46,6 +75,16 @@ fn strict(bytes: &[u8]) -> Vec<String> {
 pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {
     let mut effort = Effort { deepest: levels(&current), ..Effort::default() };
     for operation in patch.iter() {
+        let put;
+        let operation = match operation {
+            PatchOperation::Add(add) if add.path.is_root() => return Err(rejected()),
+            // Upstream's library replaces what is not there.
+            PatchOperation::Replace(replace) if lacks(&replace.path, &current) => {
+                put = PatchOperation::Add(AddOperation { path: replace.path.clone(), value: replace.value.clone() });
+                &put
+            }
+            operation => operation,
+        };
         if !effort.allows(operation, &current) {
             return Err(rejected());
         }
@@ -161,8 +200,13 @@ fn behind(path: &Pointer, object: &Value) -> usize {
 /// Whether an operation asks for null where no field is: in upstream's library that holds.
 fn tests_for_nothing(operation: &PatchOperation, object: &Value) -> bool {
     let PatchOperation::Test(test) = operation else { return false };
-    let holder = test.path.parent().and_then(|holder| holder.resolve(object).ok());
-    test.value.is_null() && holder.is_some_and(Value::is_object) && test.path.resolve(object).is_err()
+    test.value.is_null() && lacks(&test.path, object)
+}
+
+/// Whether a path leads to a field that an object does not have.
+fn lacks(path: &Pointer, object: &Value) -> bool {
+    let holder = path.parent().and_then(|holder| holder.resolve(object).ok());
+    holder.is_some_and(Value::is_object) && path.resolve(object).is_err()
 }
 
 /// Upstream tells not why an operation fails.
@@ -170,19 +214,10 @@ fn rejected() -> Box<Status> {
     Status::failure(Reason::Invalid, "the server rejected our request due to an error in our request")
 }
 
-/// Operations are read when they are applied: before, it matters only that they are a list of objects.
-fn unreadable(bytes: &[u8], error: &serde_json::Error) -> Box<Status> {
-    let why = match serde_json::from_slice(bytes) {
-        Err(_) => not_json(bytes, error),
-        Ok(Value::Array(operations)) => match operations.iter().find(|operation| !operation.is_object()) {
-            Some(operation) => {
-                format!("json: cannot unmarshal {} into Go value of type jsonpatch.Operation", json_word(operation))
-            }
-            None => return rejected(),
-        },
-        Ok(other) => format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", json_word(&other)),
-    };
-    Status::bad_request(why)
+/// What is no patch, or no operation.
+fn unreadable(value: &Value, wanted: &str) -> Box<Status> {
+    let what = json_word(value);
+    Status::bad_request(format!("error decoding patch: json: cannot unmarshal {what} into Go value of type {wanted}"))
 }
 
 #[cfg(test)]
@@ -248,9 +283,32 @@ mod tests {
         assert_eq!(apply(&absent, json!({"m": {"f": []}})).unwrap_err().code, 422);
         assert_eq!(apply(&absent, json!({})).unwrap_err().code, 422);
         assert_eq!(read(b"{}").unwrap_err().code, 400);
-        assert_eq!(read(b"[{").unwrap_err().message, "unexpected end of JSON input");
+        assert_eq!(read(b"[{").unwrap_err().message, "error decoding patch: unexpected end of JSON input");
         let nothing = read(br#"["a"]"#).unwrap_err().message;
-        assert_eq!(nothing, "json: cannot unmarshal string into Go value of type jsonpatch.Operation");
+        assert_eq!(
+            nothing,
+            "error decoding patch: json: cannot unmarshal string into Go value of type handlers.jsonPatchOp"
+        );
         assert_eq!(read(br#"[{"op":"dance"}]"#).unwrap_err().code, 422);
+    }
+
+    #[test]
+    fn operations_are_read_as_upstreams_library_reads_them() {
+        let patched = |patch: &str, object: Value| {
+            read(patch.as_bytes()).and_then(|(patch, _)| apply(&patch, object)).map_err(|status| status.code)
+        };
+        let object = || json!({"m": {"a": 1}, "l": []});
+        let absent = r#"[{"op":"replace","path":"/m/b","value":2}]"#;
+        assert_eq!(patched(absent, object()), Ok(json!({"m": {"a": 1, "b": 2}, "l": []})));
+        assert_eq!(patched(r#"[{"op":"replace","path":"/l/0","value":2}]"#, object()), Err(422));
+        assert_eq!(patched(r#"[{"op":"replace","path":"/x/y","value":2}]"#, object()), Err(422));
+        assert_eq!(
+            patched(r#"[{"op":"add","path":"/m/b"}]"#, object()),
+            Ok(json!({"m": {"a": 1, "b": null}, "l": []}))
+        );
+        let crooked = r#"[{"op":"add","path":"m/b","value":2}]"#;
+        assert_eq!(patched(crooked, object()), Ok(json!({"m": {"a": 1}, "l": [], "b": 2})));
+        assert_eq!(patched(r#"[{"op":"add","path":"","value":{}}]"#, object()), Err(422));
+        assert_eq!(patched("null", object()), Ok(object()));
     }
 }

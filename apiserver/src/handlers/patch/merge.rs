@@ -3,20 +3,27 @@
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
 use crate::schema::go::json_word;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tinyplane_wire::status::{self, Status};
 
-/// Reads a patch that is an object, and what a strict reader says of it.
-pub(super) fn read(bytes: &[u8]) -> status::Result<(Value, Vec<String>)> {
-    let (value, doubles) = doubles::json(bytes)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {}", not_json(bytes, &error))))?;
+/// Reads a patch that is an object, and what a strict reader says of it. `frame` stands before what is told of another
+/// one, except for null, which upstream's library for merge patches refuses itself, and other patches take for no patch.
+pub(super) fn read(bytes: &[u8], frame: &str) -> status::Result<(Value, Vec<String>)> {
+    let (value, doubles) =
+        doubles::json(bytes).map_err(|error| Status::bad_request(format!("{frame}{}", not_json(bytes, &error))))?;
     if value.is_object() {
         let strict = doubles.into_iter().map(|path| format!("duplicate field {path:?}")).collect();
         return Ok((value, strict));
     }
+    if value.is_null() {
+        return match frame {
+            "" => Ok((Value::Object(Map::new()), Vec::new())),
+            _ => Err(Status::bad_request("Invalid JSON Patch")),
+        };
+    }
     let what = json_word(&value);
     Err(Status::bad_request(format!(
-        "error decoding patch: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
+        "{frame}json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
     )))
 }
 

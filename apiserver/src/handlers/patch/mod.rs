@@ -13,7 +13,7 @@ use crate::schema;
 use axum::body::Body;
 use serde_json::{Map, Value};
 use tinyplane_wire::gvr::Gvk;
-use tinyplane_wire::status::{self, Reason, Status};
+use tinyplane_wire::status::{self, Details, Reason, Status};
 
 /// A patch that was read, with what a strict reader says of it.
 pub(super) enum Patch {
@@ -50,6 +50,10 @@ impl Patch {
         let kind = kind(ask.call);
         let untyped = ask.resource.type_id.is_none();
         let kinds: Vec<_> = KINDS.into_iter().filter(|kind| !(untyped && *kind == STRATEGIC)).collect();
+        if !untyped && !kinds.contains(&kind) {
+            let told = "415: Unsupported Media Type";
+            return Err(Status::failure(Reason::UnsupportedMediaType, told).with_details(Details::default()));
+        }
         if !kinds.contains(&kind) {
             let told = format!(
                 "the body of the request was in an unknown format - accepted media types include: {}",
@@ -60,8 +64,11 @@ impl Patch {
         let bytes = body::read(ask.call, body).await?;
         match kind {
             JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, strict)),
-            MERGE => merge::read(&bytes).and_then(|(patch, strict)| Ok(Self::Merge(folded(patch)?, strict))),
-            STRATEGIC => merge::read(&bytes).and_then(|(patch, strict)| Ok(Self::Strategic(folded(patch)?, strict))),
+            MERGE => merge::read(&bytes, "error decoding patch: ")
+                .and_then(|(patch, strict)| Ok(Self::Merge(folded(patch)?, strict))),
+            STRATEGIC => {
+                merge::read(&bytes, "").and_then(|(patch, strict)| Ok(Self::Strategic(folded(patch)?, strict)))
+            }
             _ => apply::read(&bytes).map(Self::Apply),
         }
     }
@@ -86,7 +93,11 @@ impl Patch {
             return Err(body::bad_patch(&shown(), &why));
         }
         let untouched = self.untouched(ask, gvk, &mut made);
-        let mut new = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings)?;
+        let decoded = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings);
+        let mut new = match self {
+            Self::Strategic(..) => decoded.map_err(strategic::told)?,
+            _ => decoded?,
+        };
         if let Some(fields) = new.as_object_mut() {
             fields.extend(untouched);
         }

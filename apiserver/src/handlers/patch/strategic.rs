@@ -24,3 +24,75 @@ fn refused(error: &MergeError) -> Box<Status> {
         _ => Status::failure(Reason::Unknown, error.to_string()),
     }
 }
+
+/// What is told of a patch that makes no object of the type. Upstream lays it over the type field by field, and has
+/// other words for a value of another form than JSON's decoder.
+pub(super) fn told(mut refused: Box<Status>) -> Box<Status> {
+    let Some(cause) = refused.details.as_mut().and_then(|details| details.causes.first_mut()) else { return refused };
+    let Some(at) = cause.message.rfind("json: cannot unmarshal ") else { return refused };
+    let why = cause.message.split_off(at);
+    let words = in_its_words(&why).unwrap_or_else(|| why.clone());
+    cause.message.push_str(&words);
+    if refused.message.ends_with(&why) {
+        refused.message.truncate(refused.message.len() - why.len());
+        refused.message.push_str(&words);
+    }
+    refused
+}
+
+fn in_its_words(why: &str) -> Option<String> {
+    let (word, rest) = why.strip_prefix("json: cannot unmarshal ")?.split_once(' ')?;
+    let wanted = rest.rsplit(" of type ").next()?;
+    let found = match word {
+        "array" => "slice",
+        "object" => "map",
+        "number" => "int64",
+        other => other,
+    };
+    Some(match wanted {
+        "string" if word == "number" => "cannot convert int64 to string".to_owned(),
+        "int32" | "int64" if word == "number" => format!("cannot convert float64 to {wanted}"),
+        "string" | "int32" | "int64" | "bool" | "float64" => format!("unrecognized type: {wanted}"),
+        _ if wanted.starts_with("[]") => format!("cannot restore slice from {found}"),
+        _ if wanted.starts_with("map[") || wanted == "v1.ResourceList" => format!("cannot restore map from {found}"),
+        _ if wanted.starts_with("v1.") => format!("cannot restore struct from: {found}"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::body::bad_patch;
+
+    #[test]
+    fn values_of_another_form_are_told_in_the_words_of_strategic_patches() {
+        let of = |why: &str| told(bad_patch("map[a:b]", why)).message;
+        let field = "into Go struct field DeploymentSpec.spec.x";
+        let framed = |why: &str| format!(" \"\" is invalid: patch: Invalid value: \"map[a:b]\": {why}");
+        assert_eq!(
+            of(&format!("json: cannot unmarshal string {field} of type int32")),
+            framed("unrecognized type: int32")
+        );
+        assert_eq!(
+            of(&format!("json: cannot unmarshal object {field} of type []v1.Container")),
+            framed("cannot restore slice from map")
+        );
+        assert_eq!(
+            of(&format!("json: cannot unmarshal array {field} of type map[string]string")),
+            framed("cannot restore map from slice")
+        );
+        assert_eq!(
+            of(&format!("json: cannot unmarshal number {field} of type string")),
+            framed("cannot convert int64 to string")
+        );
+        assert_eq!(
+            of(&format!("json: cannot unmarshal string {field} of type v1.PodSpec")),
+            framed("cannot restore struct from: string")
+        );
+        assert_eq!(
+            of("quantities must match the regular expression"),
+            framed("quantities must match the regular expression")
+        );
+    }
+}

@@ -19,6 +19,9 @@ impl Handlers {
         pod: &str,
         binding: &Value,
     ) -> status::Result<Response<Body>> {
+        if Meta::of(binding).name() != pod {
+            return Err(Status::bad_request("name in URL does not match name in Binding object"));
+        }
         let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
         let kind = binding["target"]["kind"].as_str().unwrap_or_default();
         if node.is_empty() || !matches!(kind, "" | "Node" | "Minion") {
@@ -72,7 +75,6 @@ fn bound(old: &Value, binding: &Value, node: &str, now: &str) -> status::Result<
         let annotations = metadata_mut(&mut pod).entry("annotations").or_insert_with(|| json!({}));
         map_mut(annotations).insert(key.to_owned(), note.into());
     }
-    let generation = pod["metadata"]["generation"].clone();
     let conditions = map_mut(map_mut(&mut pod).entry("status").or_insert_with(|| json!({})))
         .entry("conditions")
         .or_insert_with(|| json!([]));
@@ -80,7 +82,6 @@ fn bound(old: &Value, binding: &Value, node: &str, now: &str) -> status::Result<
         conditions.retain(|condition| condition["type"] != "PodScheduled");
         conditions.push(json!({
             "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
-            "observedGeneration": generation,
         }));
     }
     Ok(pod)

@@ -26,8 +26,7 @@ const REFUSED: &str = "Cannot evict pod as it would violate the pod's disruption
 
 impl Handlers {
     pub(super) async fn evict(&self, ask: &Ask<'_>, eviction: &Value) -> status::Result<Response<Body>> {
-        let named = Meta::of(eviction).name();
-        if !named.is_empty() && named != ask.name {
+        if Meta::of(eviction).name() != ask.name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
         let options = of_eviction(eviction)?;

@@ -13,6 +13,12 @@ pub(super) fn taken(subresource: &str, old: &Value, new: &Value) -> Value {
         "resize" => {
             for field in ["containers", "initContainers"] {
                 let sent = new["spec"][field].as_array().cloned().unwrap_or_default();
+                // Other containers than there are make a pod that is refused.
+                let names = |containers: &[Value]| containers.iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
+                if names(&sent) != names(object["spec"][field].as_array().map(Vec::as_slice).unwrap_or_default()) {
+                    put(&mut object["spec"], field, &new["spec"][field]);
+                    continue;
+                }
                 for (container, sent) in
                     object["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().zip(sent)
                 {

@@ -23,10 +23,10 @@ impl Handlers {
             let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
             let object = encoding::serve(&ask.resource, encoding::parse(&entry)?);
             let catalog = self.registry.catalog();
-            return value(ask, StatusCode::OK, &of(&object, &Versions::of(&catalog, &ask.resource)));
+            return value(ask, StatusCode::OK, &shown(&object, &Versions::of(&catalog, &ask.resource)));
         }
         let gvk = Gvk::new("autoscaling", "v1", "Scale");
-        let other = Some(Other { show: of, put });
+        let other = Some(Other { show: of, answer: shown, put });
         self.write(ask, body, &View { subresource: "scale", part: Part::Other, gvk: &gvk, other, take: None }).await
     }
 }
@@ -38,7 +38,8 @@ const STATUS: [SmolStr; 2] = [SmolStr::new_static("status"), SmolStr::new_static
 /// The old object with the replicas, the resource version and the managers of its new scale.
 fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Value> {
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
-    if replicas < 0 {
+    // A custom resource's own schema says what its replicas may be.
+    if replicas < 0 && versions.scale().is_none() {
         let cause = Cause {
             reason: "FieldValueInvalid".into(),
             message: format!("Invalid value: {replicas}: must be greater than or equal to 0"),
@@ -54,6 +55,15 @@ fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Va
     metadata_mut(&mut object).insert("resourceVersion".into(), scale["metadata"]["resourceVersion"].clone());
     managers::of_scale(old, versions, &scale["metadata"]["managedFields"]).write_into(&mut object);
     Ok(object)
+}
+
+/// The scale of an object as it is answered: that of a custom resource tells of no managers.
+pub(in crate::handlers) fn shown(object: &Value, versions: &Versions<'_>) -> Value {
+    let mut scale = of(object, versions);
+    if versions.scale().is_some() {
+        metadata_mut(&mut scale).remove("managedFields");
+    }
+    scale
 }
 
 /// The scale of an object.
@@ -88,8 +98,11 @@ fn of(object: &Value, versions: &Versions<'_>) -> Value {
     let mut scale = json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
         "spec": {"replicas": wished},
-        "status": {"replicas": there, "selector": selector},
+        "status": {"replicas": there},
     });
+    if !selector.is_empty() {
+        scale["status"]["selector"] = selector.into();
+    }
     managers::folded::unfold(&mut scale);
     scale
 }

@@ -84,7 +84,8 @@ async fn a_bad_body_is_refused_by_every_way_in() {
 async fn what_is_too_deep_is_told_in_upstreams_words() {
     let desk = with_foos().await;
     desk.made(FOOS, foo(&json!({"a": 1}))).await;
-    let deep = format!("{{\"spec\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    let head = "\"kind\":\"Foo\",\"apiVersion\":\"g.example.com/v1\"";
+    let deep = format!("{{{head},\"spec\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
     let uri = format!("{FOOS}/f");
     for (method, uri, kind) in [("POST", FOOS, JSON), ("PUT", uri.as_str(), JSON), ("PATCH", &uri, MERGE)] {
         let answer = desk.ask(method, uri, &[("content-type", kind)], &deep).await;

@@ -2,11 +2,13 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, Column, Generation, NAME, column, count};
 use crate::registry::cells::{age, items, name, size};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::pairs;
 
 /// `MutatingWebhookConfiguration`s and `ValidatingWebhookConfiguration`s.
 pub(super) static WEBHOOK_CONFIGURATION: Behaviour = Behaviour {
+    warnings: warnings::static_name,
     generation: Generation::Everything,
     unconditional_update: false,
     columns: &[NAME, count("Webhooks", "How many webhooks it has."), AGE],
@@ -18,6 +20,7 @@ const PARAM_KIND: Column = column("ParamKind", "The kind of the objects that it 
 
 /// `ValidatingAdmissionPolicy` objects.
 pub(super) static VALIDATING_ADMISSION_POLICY: Behaviour = Behaviour {
+    warnings: warnings::static_name,
     status_resets: &[&["metadata"]],
     unconditional_update: false,
     columns: &[NAME, count("Validations", "How many expressions it checks."), PARAM_KIND, AGE],
@@ -30,6 +33,7 @@ pub(super) static VALIDATING_ADMISSION_POLICY: Behaviour = Behaviour {
 
 /// `MutatingAdmissionPolicy` objects.
 pub(super) static MUTATING_ADMISSION_POLICY: Behaviour = Behaviour {
+    warnings: warnings::static_name,
     generation: Generation::Everything,
     unconditional_update: false,
     columns: &[NAME, count("Mutations", "How many changes it makes."), PARAM_KIND, AGE],
@@ -42,6 +46,7 @@ pub(super) static MUTATING_ADMISSION_POLICY: Behaviour = Behaviour {
 
 /// Bindings of both kinds of policy.
 pub(super) static ADMISSION_POLICY_BINDING: Behaviour = Behaviour {
+    warnings: warnings::static_name,
     generation: Generation::Everything,
     unconditional_update: false,
     columns: &[

@@ -3,6 +3,7 @@
 use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
 use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, Scene, column};
 use crate::registry::cells::{age, duration, items, name, number, selector};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 use tinyplane_wire::clock;
@@ -10,6 +11,7 @@ use tinyplane_wire::clock;
 pub(super) static JOB: Behaviour = Behaviour {
     fields: &[FieldLabel::Computed("status.successful", |job| number(&job["status"]["succeeded"]).to_string().into())],
     prepare: prepare_job,
+    warnings: warnings::job,
     columns: &[
         NAME,
         column("Status", "How the job is, in one word."),
@@ -58,6 +60,10 @@ fn prepare_job(job: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
         unsaid(&mut job["spec"]["template"]["metadata"]["labels"], key, value);
     }
     unsaid(&mut job["spec"]["selector"]["matchLabels"], "batch.kubernetes.io/controller-uid", &uid);
+    // A job without labels has its template's: upstream completes objects once more when it reads them back.
+    if job["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
+        job["metadata"]["labels"] = job["spec"]["template"]["metadata"]["labels"].clone();
+    }
 }
 
 fn condition(job: &Value) -> &'static str {

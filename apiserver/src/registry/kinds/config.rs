@@ -1,7 +1,8 @@
 //! ConfigMaps, Secrets and ServiceAccounts.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, column, count};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, column};
 use crate::registry::cells::{age, name, size};
+use crate::registry::warnings;
 use serde_json::json;
 
 pub(super) static CONFIG_MAP: Behaviour = Behaviour {
@@ -11,6 +12,7 @@ pub(super) static CONFIG_MAP: Behaviour = Behaviour {
 };
 
 pub(super) static SECRET: Behaviour = Behaviour {
+    warnings: warnings::secret,
     fields: &[FieldLabel::Path("type")],
     columns: &[NAME, column("Type", "What the secret is for."), column("Data", "How many entries there are."), AGE],
     cells: |secret, now| vec![name(secret), secret["type"].clone(), json!(size(&secret["data"])), age(secret, now)],
@@ -18,8 +20,9 @@ pub(super) static SECRET: Behaviour = Behaviour {
 };
 
 pub(super) static SERVICE_ACCOUNT: Behaviour = Behaviour {
+    warnings: warnings::service_account,
     returns_deleted: true,
-    columns: &[NAME, count("Secrets", "How many secrets the account names."), AGE],
-    cells: |account, now| vec![name(account), json!(size(&account["secrets"])), age(account, now)],
+    columns: &[NAME, AGE],
+    cells: |account, now| vec![name(account), age(account, now)],
     ..Behaviour::PLAIN
 };

@@ -3,12 +3,12 @@
 use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
 use crate::registry::behaviour::{AGE, Behaviour, Column, NAME, column, count};
 use crate::registry::cells::{age, name, selector, since, size};
-use serde_json::{Value, json};
-use tinyplane_wire::meta::{Meta, dns_label};
+use crate::registry::warnings;
+use serde_json::json;
 
 /// `CronJob`s.
 pub(super) static CRON_JOB: Behaviour = Behaviour {
-    warnings,
+    warnings: warnings::cron_job,
     columns: &[
         NAME,
         column("Schedule", "When Jobs are made, in the form of cron."),
@@ -45,18 +45,3 @@ pub(super) static CRON_JOB: Behaviour = Behaviour {
     },
     ..Behaviour::WITH_STATUS
 };
-
-fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let complaints = dns_label(Meta::of(new).name());
-    if old.is_none() && !complaints.is_empty() {
-        warnings.push(format!(
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
-            complaints.join(" ")
-        ));
-    }
-    if new["spec"]["schedule"].as_str().is_some_and(|schedule| schedule.contains("TZ")) {
-        warnings.push("CRON_TZ or TZ used in spec.schedule is not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details".to_owned());
-    }
-    warnings
-}

@@ -3,6 +3,7 @@
 use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
 use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, Scene, column, count};
 use crate::registry::cells::{age, label_map, name, number, selector};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
 
@@ -12,6 +13,7 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 /// `DaemonSet`s.
 pub(super) static DAEMON_SET: Behaviour = Behaviour {
     prepare: count_templates,
+    warnings: warnings::daemon_set,
     columns: &[
         NAME,
         count("Desired", "Nodes that should run the pod."),

@@ -1,13 +1,15 @@
 //! Endpoints and EndpointSlices.
 
-use crate::registry::behaviour::{AGE, Behaviour, Generation, NAME, column};
+use crate::registry::behaviour::{AGE, Behaviour, Generation, NAME, Scene, column};
 use crate::registry::cells::{age, items, joined, name};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 
 /// Most addresses or ports that a cell shows.
 const SHOWN_MAX: usize = 3;
 
 pub(super) static ENDPOINTS: Behaviour = Behaviour {
+    warnings: warnings::endpoints,
     create_on_update: true,
     columns: &[NAME, column("Endpoints", "The ready addresses, with their ports."), AGE],
     deprecation: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
@@ -16,6 +18,8 @@ pub(super) static ENDPOINTS: Behaviour = Behaviour {
 };
 
 pub(super) static SLICE: Behaviour = Behaviour {
+    prepare: forget_topology,
+    warnings: warnings::slice,
     generation: Generation::Everything,
     columns: &[
         NAME,
@@ -42,6 +46,16 @@ pub(super) static SLICE: Behaviour = Behaviour {
     },
     ..Behaviour::PLAIN
 };
+
+/// Topology in a map is of older versions: what is said of it anew is forgotten.
+fn forget_topology(slice: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
+    if old.is_some_and(|old| old["endpoints"] == slice["endpoints"]) {
+        return;
+    }
+    for endpoint in slice["endpoints"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        endpoint.remove("deprecatedTopology");
+    }
+}
 
 fn addresses(endpoints: &Value) -> Value {
     let mut found = Vec::new();

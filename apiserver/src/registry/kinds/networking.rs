@@ -2,6 +2,7 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, Generation, Grammar, NAME, column};
 use crate::registry::cells::{age, items, name, selector, size};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::Meta;
@@ -88,6 +89,7 @@ fn parameters(reference: &Value) -> Value {
 
 /// `NetworkPolicy` objects.
 pub(super) static NETWORK_POLICY: Behaviour = Behaviour {
+    warnings: warnings::network_policy,
     generation: Generation::Everything,
     columns: &[NAME, column("Pod-Selector", "Which pods it is about."), AGE],
     cells: |object, now| vec![name(object), selector(&object["spec"]["podSelector"]), age(object, now)],

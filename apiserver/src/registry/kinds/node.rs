@@ -2,6 +2,7 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, Column, FieldLabel, Generation, NAME, column, wide};
 use crate::registry::cells::{age, items, joined, name};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 use tinyplane_wire::meta::Meta;
@@ -20,6 +21,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) static NODE: Behaviour = Behaviour {
+    warnings: warnings::node,
     fields: &[FieldLabel::Computed("spec.unschedulable", |node| {
         if node["spec"]["unschedulable"] == true { "true".into() } else { "false".into() }
     })],

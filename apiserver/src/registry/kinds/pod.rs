@@ -3,10 +3,10 @@
 use super::pod_table;
 use crate::registry::behaviour::{Behaviour, Deletion, FieldLabel, Part, Scene};
 use crate::registry::cells::items;
-use crate::schema::quantity::Quantity;
+use crate::registry::warnings;
+use crate::validation::quality;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
-use std::collections::BTreeMap;
 
 /// How long a pod is given that does not say.
 const GRACE_SECONDS: i64 = 30;
@@ -30,6 +30,7 @@ pub(super) static POD: Behaviour = Behaviour {
     returns_deleted: true,
     deletion: Deletion::Graceful(grace_seconds),
     prepare,
+    warnings: warnings::pod,
     columns: pod_table::COLUMNS,
     cells: pod_table::cells,
     ..Behaviour::WITH_STATUS
@@ -53,7 +54,15 @@ fn grace_seconds(pod: &Value, asked: Option<i64>) -> i64 {
 
 fn prepare(pod: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     match old {
-        None => pod["status"] = json!({"phase": "Pending", "qosClass": quality(&pod["spec"])}),
+        None => {
+            pod["status"] = json!({"phase": "Pending", "qosClass": quality::of(&pod["spec"])});
+            if items(&pod["spec"]["schedulingGates"]).next().is_some() {
+                pod["status"]["conditions"] = json!([{
+                    "type": "PodScheduled", "status": "False", "lastProbeTime": null, "lastTransitionTime": scene.now,
+                    "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
+                }]);
+            }
+        }
         Some(old) if scene.part == Part::Status => {
             pod["status"]["qosClass"] = old["status"]["qosClass"].clone();
             pod["metadata"]["ownerReferences"] = old["metadata"]["ownerReferences"].clone();
@@ -65,54 +74,9 @@ fn prepare(pod: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     }
 }
 
-/// The quality of service that a pod's requests and limits amount to.
-fn quality(spec: &Value) -> &'static str {
-    let containers = || items(&spec["containers"]).chain(items(&spec["initContainers"]));
-    let amounts = |resources: &Value, which: &str| -> BTreeMap<String, i128> {
-        let all = resources[which].as_object().into_iter().flatten();
-        all.filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory"))
-            .filter_map(|(name, amount)| Some((name.clone(), Quantity::parse(amount.as_str()?).ok()?.nanos())))
-            .filter(|(_, amount)| *amount > 0)
-            .collect()
-    };
-    let (mut requests, mut limits) = (BTreeMap::<String, i128>::new(), BTreeMap::<String, i128>::new());
-    let mut all_limited = true;
-    let of_pod = [&spec["resources"]].into_iter().filter(|resources| resources.is_object());
-    let of_containers = containers().map(|container| &container["resources"]);
-    let sources: Vec<&Value> = match spec["resources"].is_object() {
-        true => of_pod.collect(),
-        false => of_containers.collect(),
-    };
-    for resources in sources {
-        for (name, amount) in amounts(resources, "requests") {
-            *requests.entry(name).or_default() += amount;
-        }
-        let own = amounts(resources, "limits");
-        all_limited &= own.len() == 2;
-        for (name, amount) in own {
-            *limits.entry(name).or_default() += amount;
-        }
-    }
-    match () {
-        () if requests.is_empty() && limits.is_empty() => "BestEffort",
-        () if all_limited && requests == limits => "Guaranteed",
-        () => "Burstable",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_quality_follows_requests_and_limits() {
-        let of = |resources: Value| quality(&json!({"containers": [{"resources": resources}]}));
-        assert_eq!(of(json!({})), "BestEffort");
-        let both = json!({"cpu": "1", "memory": "1Gi"});
-        assert_eq!(of(json!({"requests": both, "limits": both})), "Guaranteed");
-        assert_eq!(of(json!({"requests": {"cpu": "1"}})), "Burstable");
-        assert_eq!(of(json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": both})), "Burstable");
-    }
 
     #[test]
     fn a_pod_is_given_time_only_on_a_node() {

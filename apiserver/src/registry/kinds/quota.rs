@@ -2,10 +2,12 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, Generation, NAME, column};
 use crate::registry::cells::{age, name, quantity};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 
 /// `ResourceQuota`s.
 pub(super) static RESOURCE_QUOTA: Behaviour = Behaviour {
+    warnings: warnings::quota,
     returns_deleted: true,
     generation: Generation::None,
     columns: &[

@@ -3,11 +3,13 @@
 use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
 use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, count};
 use crate::registry::cells::{age, label_map, name, number};
+use crate::registry::warnings;
 use serde_json::json;
 use smol_str::format_smolstr;
 
 /// `ReplicationController`s.
 pub(super) static REPLICATION_CONTROLLER: Behaviour = Behaviour {
+    warnings: warnings::replicated,
     fields: &[FieldLabel::Computed("status.replicas", |object| {
         format_smolstr!("{}", number(&object["status"]["replicas"]))
     })],

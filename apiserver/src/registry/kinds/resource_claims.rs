@@ -1,6 +1,6 @@
 //! The group `resource.k8s.io`: classes of devices, claims on them, what nodes offer.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, column};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Scene, column};
 use crate::registry::cells::{age, name, size};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::Meta;
@@ -34,9 +34,20 @@ fn state(claim: &Value) -> String {
     states.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
 }
 
+/// A taint is there from the moment at which it is told first.
+fn begin_taints(slice: &mut Value, _: Option<&Value>, scene: &Scene<'_>) {
+    let devices = slice.pointer_mut("/spec/devices").and_then(Value::as_array_mut).into_iter().flatten();
+    for taint in devices.filter_map(|device| device.get_mut("taints")?.as_array_mut()).flatten() {
+        if taint.is_object() && taint["timeAdded"].is_null() {
+            taint["timeAdded"] = scene.now.into();
+        }
+    }
+}
+
 /// `ResourceSlice`s.
 pub(super) static RESOURCE_SLICE: Behaviour = Behaviour {
     returns_deleted: true,
+    prepare: begin_taints,
     fields: &[FieldLabel::Path("spec.driver"), FieldLabel::Path("spec.nodeName")],
     generation: Generation::Everything,
     warnings: |new, _| {

@@ -2,10 +2,18 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, Column, Generation, NAME, column, count};
 use crate::registry::cells::{age, name, number};
+use crate::registry::warnings;
 use serde_json::json;
+
+/// The classes of what a cluster can't do without.
+const SYSTEM: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
 
 /// `PriorityClass`es.
 pub(super) static PRIORITY_CLASS: Behaviour = Behaviour {
+    stays: |class| {
+        let is_system = class["metadata"]["name"].as_str().is_some_and(|name| SYSTEM.contains(&name));
+        is_system.then_some("this is a system priority class and cannot be deleted")
+    },
     generation: Generation::Everything,
     columns: &[
         NAME,
@@ -28,6 +36,7 @@ pub(super) static PRIORITY_CLASS: Behaviour = Behaviour {
 
 /// `RuntimeClass`es.
 pub(super) static RUNTIME_CLASS: Behaviour = Behaviour {
+    warnings: warnings::runtime_class,
     unconditional_update: false,
     columns: &[NAME, column("Handler", "The runtime's name on the node."), AGE],
     cells: |object, now| vec![name(object), json!(object["handler"].as_str().unwrap_or_default()), age(object, now)],

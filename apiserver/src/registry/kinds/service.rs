@@ -4,6 +4,7 @@ use crate::registry::behaviour::{
     AGE, Behaviour, Column, FieldLabel, Generation, Grammar, NAME, Part, Scene, column, wide,
 };
 use crate::registry::cells::{age, items, joined, label_map, name};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
@@ -18,6 +19,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) static SERVICE: Behaviour = Behaviour {
+    warnings: warnings::service,
     name: Grammar::Label,
     fields: &[FieldLabel::Path("spec.clusterIP"), FieldLabel::Path("spec.type")],
     generation: Generation::None,

@@ -1,20 +1,17 @@
 //! `StatefulSet`s and the revisions that they and `DaemonSet`s keep.
 
 use super::template::{CONTAINERS, IMAGES, containers};
-use crate::registry::behaviour::{AGE, Behaviour, Grammar, NAME, column};
+use crate::registry::behaviour::{AGE, Behaviour, Grammar, NAME, Scene, column};
 use crate::registry::cells::{age, name, number};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::Meta;
 
 /// `StatefulSet`s.
 pub(super) static STATEFUL_SET: Behaviour = Behaviour {
     name: Grammar::Label,
-    warnings: |new, _| {
-        let limit = new["spec"]["revisionHistoryLimit"].as_i64();
-        let told =
-            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
-        if limit.is_some_and(|limit| limit < 0) { vec![told.to_owned()] } else { Vec::new() }
-    },
+    warnings: warnings::stateful_set,
+    prepare: forget_gated,
     columns: &[NAME, column("Ready", "How many pods are ready, of how many."), AGE, CONTAINERS, IMAGES],
     cells: |object, now| {
         let ready = number(&object["status"]["readyReplicas"]);
@@ -24,6 +21,17 @@ pub(super) static STATEFUL_SET: Behaviour = Behaviour {
     },
     ..Behaviour::WITH_STATUS
 };
+
+/// How many pods may be away at once is behind a gate that is off: it is forgotten, unless it is there.
+fn forget_gated(set: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
+    const AWAY: &str = "/spec/updateStrategy/rollingUpdate/maxUnavailable";
+    if old.is_some_and(|old| old.pointer(AWAY).is_some_and(|away| !away.is_null())) {
+        return;
+    }
+    if let Some(update) = set.pointer_mut("/spec/updateStrategy/rollingUpdate").and_then(Value::as_object_mut) {
+        update.remove("maxUnavailable");
+    }
+}
 
 /// `ControllerRevision`s.
 pub(super) static CONTROLLER_REVISION: Behaviour = Behaviour {

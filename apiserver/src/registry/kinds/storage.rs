@@ -2,6 +2,7 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, Column, Generation, NAME, column, count};
 use crate::registry::cells::{age, items, joined, name, quantity, size};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::Meta;
 
@@ -17,6 +18,7 @@ const fn flag(name: &'static str, description: &'static str) -> Column {
 
 /// `StorageClass`es.
 pub(super) static STORAGE_CLASS: Behaviour = Behaviour {
+    warnings: warnings::storage_class,
     returns_deleted: true,
     columns: &[
         NAME,
@@ -86,7 +88,8 @@ pub(super) static CSI_NODE: Behaviour = Behaviour {
 
 /// `CSIDriver`s.
 pub(super) static CSI_DRIVER: Behaviour = Behaviour {
-    generation: Generation::Everything,
+    warnings: warnings::driver,
+    generation: Generation::Changes,
     returns_deleted: true,
     unconditional_update: false,
     columns: &[
@@ -118,6 +121,7 @@ pub(super) static CSI_DRIVER: Behaviour = Behaviour {
 
 /// `CSIStorageCapacity` objects.
 pub(super) static CSI_STORAGE_CAPACITY: Behaviour = Behaviour {
+    warnings: warnings::storage_capacity,
     returns_deleted: true,
     unconditional_update: false,
     columns: &[

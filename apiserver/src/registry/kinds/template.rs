@@ -1,7 +1,7 @@
 //! What Tables show of a workload's pod template, and the kind that is nothing but one.
 
 use crate::registry::behaviour::{Behaviour, Column, Generation, NAME, column, wide};
-use crate::registry::cells;
+use crate::registry::{cells, warnings};
 use serde_json::{Value, json};
 
 pub(super) const CONTAINERS: Column = wide("Containers", "Names of the containers in the template.");
@@ -20,6 +20,7 @@ pub(super) fn containers(template: &Value) -> [Value; 2] {
 pub(super) static POD_TEMPLATE: Behaviour = Behaviour {
     returns_deleted: true,
     generation: Generation::Everything,
+    warnings: warnings::pod_template,
     columns: &[
         NAME,
         column("Containers", "Names of the containers in the template."),

@@ -2,6 +2,7 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Part, Scene, column, wide};
 use crate::registry::cells::{age, items, name, quantity};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, map_mut};
 
@@ -18,7 +19,7 @@ pub(super) static PERSISTENT_VOLUME: Behaviour = Behaviour {
     // Upstream lets selectors say `name` by mistake, and keeps to it.
     fields: &[FieldLabel::Computed("name", |object| Meta::of(object).name().into())],
     prepare: begin_volume,
-    warnings: |new, _| volume_warnings(new),
+    warnings: warnings::volume,
     columns: &[
         NAME,
         column("Capacity", "How much it holds."),
@@ -56,7 +57,7 @@ pub(super) static PERSISTENT_VOLUME_CLAIM: Behaviour = Behaviour {
     returns_deleted: true,
     generation: Generation::None,
     prepare: begin_claim,
-    warnings: |new, _| class_warnings(new).into_iter().collect(),
+    warnings: warnings::claim,
     columns: &[
         NAME,
         column("Status", "Whether it is pending, bound or lost."),
@@ -114,38 +115,25 @@ fn begin_claim(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
         return;
     }
     let (source, reference) = (new["spec"]["dataSource"].clone(), new["spec"]["dataSourceRef"].clone());
-    if !source.is_null() && reference.is_null() {
+    let had = old.is_some_and(|old| !old["spec"]["dataSource"].is_null());
+    if !source.is_null() && reference.is_null() && !had && !is_volume_source(&source) {
+        // The older field says nothing else, and is forgotten where it does.
+        if let Some(spec) = new["spec"].as_object_mut() {
+            spec.remove("dataSource");
+        }
+    } else if !source.is_null() && reference.is_null() {
         new["spec"]["dataSourceRef"] = source;
-    } else if source.is_null()
-        && !reference.is_null()
-        && reference["namespace"].as_str().is_none_or(str::is_empty)
-        && is_volume_source(&reference)
-    {
+    } else if source.is_null() && !reference.is_null() && reference["namespace"].as_str().is_none_or(str::is_empty) {
         new["spec"]["dataSource"] = reference;
     }
 }
 
-/// `dataSource` can say claims and snapshots only.
-fn is_volume_source(reference: &Value) -> bool {
+/// Whether the older of the two fields can say what a claim is filled from: a claim or a snapshot.
+fn is_volume_source(source: &Value) -> bool {
     matches!(
-        (reference["apiGroup"].as_str().unwrap_or_default(), reference["kind"].as_str().unwrap_or_default()),
+        (source["apiGroup"].as_str().unwrap_or_default(), source["kind"].as_str().unwrap_or_default()),
         ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
     )
-}
-
-fn class_warnings(object: &Value) -> Option<String> {
-    Meta::of(object).annotation(CLASS_ANNOTATION)?;
-    Some(format!(
-        "metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use \"storageClassName\" attribute instead"
-    ))
-}
-
-fn volume_warnings(volume: &Value) -> Vec<String> {
-    let mut warnings: Vec<String> = class_warnings(volume).into_iter().collect();
-    if volume["spec"]["persistentVolumeReclaimPolicy"] == "Recycle" {
-        warnings.push("spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.".into());
-    }
-    warnings
 }
 
 fn or(value: &Value, missing: &str) -> Value {
@@ -202,6 +190,18 @@ mod tests {
         claim["status"] = json!({"phase": "Bound", "capacity": {"storage": "1024Mi"}, "accessModes": ["ReadWriteMany", "ReadWriteOnce"]});
         let shown = (PERSISTENT_VOLUME_CLAIM.cells)(&claim, SystemTime::UNIX_EPOCH);
         assert_eq!(shown[1..5], ["Bound", "v", "1Gi", "RWO,RWX"].map(|text| json!(text)));
+    }
+
+    #[test]
+    fn what_a_claim_is_filled_from_stands_in_both_fields_or_is_forgotten() {
+        let prepared = |spec: Value| {
+            let mut claim = json!({"spec": spec});
+            (PERSISTENT_VOLUME_CLAIM.prepare)(&mut claim, None, &at(Part::Main));
+            claim["spec"].clone()
+        };
+        let other = json!({"apiGroup": "a.b", "kind": "Image", "name": "x"});
+        assert_eq!(prepared(json!({"dataSourceRef": other})), json!({"dataSource": other, "dataSourceRef": other}));
+        assert_eq!(prepared(json!({"dataSource": other})), json!({}));
     }
 
     #[test]

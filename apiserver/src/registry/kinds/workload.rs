@@ -1,8 +1,9 @@
 //! Deployments and replica sets.
 
 use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
-use crate::registry::behaviour::{AGE, Behaviour, Column, FieldLabel, NAME, column, count};
+use crate::registry::behaviour::{AGE, Behaviour, Column, NAME, column, count};
 use crate::registry::cells::{age, name, number, selector};
+use crate::registry::warnings;
 use serde_json::{Value, json};
 
 const DESIRED: Column = count("Desired", "How many pods there should be.");
@@ -12,6 +13,7 @@ const READY_OF: Column = column("Ready", "How many pods are ready, of how many t
 
 pub(super) static DEPLOYMENT: Behaviour = Behaviour {
     status_resets: &[&["metadata", "labels"]],
+    warnings: warnings::replicated,
     columns: &[
         NAME,
         READY_OF,
@@ -46,13 +48,10 @@ pub(super) static REPLICA_SET: Behaviour = Behaviour {
         let selector = selector(&object["spec"]["selector"]);
         vec![name(object), desired, current, ready, age(object, now), containers, images, selector]
     },
-    fields: &[REPLICAS],
+    warnings: warnings::replicated,
     columns: &[NAME, DESIRED, CURRENT, READY, AGE, CONTAINERS, IMAGES, SELECTOR],
     ..Behaviour::WITH_STATUS
 };
-
-const REPLICAS: FieldLabel =
-    FieldLabel::Computed("status.replicas", |object| number(&object["status"]["replicas"]).to_string().into());
 
 fn ready_of(object: &Value) -> Value {
     json!(format!("{}/{}", number(&object["status"]["readyReplicas"]), number(&object["spec"]["replicas"])))

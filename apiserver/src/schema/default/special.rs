@@ -13,17 +13,20 @@ pub(in crate::schema) fn named(name: &str) -> Option<Special> {
     Some(match name {
         "claim_templates" => claim_templates,
         "empty_dir" => empty_dir,
+        "grace_period" => grace_period,
         "host_ports" => host_ports,
         "image_pull_policy" => |container| pull_policy(container, "image", "imagePullPolicy"),
         "limit_range" => limit_range,
         "load_balancer_ip_mode" => load_balancer_ip_mode,
         "namespace_label" => namespace_label,
+        "pod_addresses" => pod_addresses,
         "pod_level_resources" => pod_level_resources,
         "reference_pull_policy" => |volume| pull_policy(volume, "reference", "pullPolicy"),
         "requests_from_limits" => requests_from_limits,
         "resource_names" => resource_names,
         "scaling_behavior" => scaling_behavior,
         "string_data" => string_data,
+        "template_generation" => template_generation,
         _ => return None,
     })
 }
@@ -65,16 +68,32 @@ fn lacking(into: &mut Map<String, Value>, from: Option<&Value>) {
     }
 }
 
-/// `Always` for an image without a tag and digest, or with the tag `latest`.
+/// `Always` for an image without a tag and digest, or with the tag `latest`; what is no image's name has no tag.
 fn pull_policy(holder: &mut Map<String, Value>, image: &str, policy: &str) {
     let name = text(holder, image);
     let (named, digest) = name.split_once('@').map_or((name, false), |(named, _)| (named, true));
     let tag = named.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
     let latest = match tag {
         Some(tag) => tag == "latest",
-        None => !digest && !name.is_empty(),
+        None => !digest && is_repository(named),
     };
     unsaid(holder, policy, if latest { "Always" } else { "IfNotPresent" });
+}
+
+/// Longest name of a repository, its host included, in the default registry's reckoning.
+const REPOSITORY_BYTES_MAX: usize = 255;
+
+/// Whether a text without tag and digest names a repository: a host, then words in lower case.
+fn is_repository(name: &str) -> bool {
+    let (host, path) = name.split_once('/').unwrap_or(("", name));
+    let is_host = host.contains(['.', ':']) || host == "localhost" || host.bytes().any(|b| b.is_ascii_uppercase());
+    let path = if is_host { path } else { name };
+    let is_word = |word: &str| {
+        let edge = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+        edge(word.bytes().next()) && edge(word.bytes().last()) && word.bytes().all(inner)
+    };
+    name.len() <= REPOSITORY_BYTES_MAX && path.split('/').all(is_word)
 }
 
 /// A volume without a source is an empty directory.
@@ -92,6 +111,12 @@ fn string_data(secret: &mut Map<String, Value>) {
             data.insert(key, STANDARD.encode(text.as_str().unwrap_or_default()).into());
         }
     }
+}
+
+/// The count of a template's changes was a field once, and stands in an annotation since, whoever makes the set.
+fn template_generation(set: &mut Map<String, Value>) {
+    let Some(annotations) = entry(set, "metadata").and_then(|metadata| entry(metadata, "annotations")) else { return };
+    unsaid(annotations, "deprecated.daemonset.template.generation", "0");
 }
 
 fn namespace_label(namespace: &mut Map<String, Value>) {
@@ -140,6 +165,22 @@ fn host_ports(pod: &mut Map<String, Value>) {
                 unsaid(port, "hostPort", number);
             }
         }
+    }
+}
+
+/// A time to end in that is negative is one second.
+fn grace_period(spec: &mut Map<String, Value>) {
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        spec.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
+    }
+}
+
+/// A pod's address is the first of its addresses: who says the one alone says the others as well.
+fn pod_addresses(status: &mut Map<String, Value>) {
+    let address = text(status, "podIP").to_owned();
+    let none = status.get("podIPs").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    if !address.is_empty() && none {
+        status.insert("podIPs".to_owned(), json!([{"ip": address}]));
     }
 }
 

@@ -52,6 +52,18 @@ fn a_pod_gets_what_the_server_gives_it() {
 }
 
 #[test]
+fn what_a_pod_says_by_two_names_is_said_by_both() {
+    let pod = |spec: Value, status: Value| json!({"apiVersion": "v1", "kind": "Pod", "spec": spec, "status": status});
+    let of = |spec: Value, status: Value| defaulted(("", "v1", "Pod"), pod(spec, status));
+    let older = of(json!({"serviceAccount": "a", "terminationGracePeriodSeconds": -5}), json!({"podIP": "1.2.3.4"}));
+    assert_eq!((&older["spec"]["serviceAccountName"], &older["spec"]["serviceAccount"]), (&json!("a"), &json!("a")));
+    assert_eq!(older["spec"]["terminationGracePeriodSeconds"], 1);
+    assert_eq!(older["status"]["podIPs"], json!([{"ip": "1.2.3.4"}]));
+    let both = of(json!({"serviceAccount": "a", "serviceAccountName": "b"}), json!({}));
+    assert_eq!(both["spec"]["serviceAccount"], "b");
+}
+
+#[test]
 fn the_pull_policy_follows_the_tag() {
     for (image, policy) in [
         ("nginx", "Always"),

@@ -18,7 +18,7 @@ fn with(fields: &Value) -> Value {
 
 #[test]
 fn what_is_wrong_with_a_container_is_told_by_field_reason_and_message() {
-    let table: [(Value, &[&str]); 22] = [
+    let table: [(Value, &[&str]); 23] = [
         (
             json!({"ports": [{"containerPort": 0, "protocol": "TCP"}]}),
             &["ports[0].containerPort | FieldValueRequired | Required value"],
@@ -37,9 +37,15 @@ fn what_is_wrong_with_a_container_is_told_by_field_reason_and_message() {
             ],
         ),
         (
+            json!({"env": [{"name": "a", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.phase"}}}]}),
+            &[
+                "env[0].valueFrom.fieldRef.fieldPath | FieldValueNotSupported | Unsupported value: \"status.phase\": supported values: \"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", \"spec.serviceAccountName\", \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", \"status.podIPs\"",
+            ],
+        ),
+        (
             json!({"env": [{"name": "a", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.x"}}}]}),
             &[
-                "env[0].valueFrom.fieldRef.fieldPath | FieldValueNotSupported | Unsupported value: \"spec.x\": supported values: \"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", \"spec.serviceAccountName\", \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", \"status.podIPs\"",
+                "env[0].valueFrom.fieldRef.fieldPath | FieldValueInvalid | Invalid value: \"spec.x\": error converting fieldPath: field label not supported: spec.x",
             ],
         ),
         (
@@ -303,7 +309,9 @@ fn a_services_fields_go_with_its_type() {
         ),
         (
             json!({"ports": [{"port": 1, "name": "a", "protocol": "TCP"}, {"port": 1, "name": "b", "protocol": "TCP"}]}),
-            &["ports[1] | FieldValueDuplicate | Duplicate value: {\"port\":1,\"protocol\":\"TCP\"}"],
+            &[
+                "ports[1] | FieldValueDuplicate | Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":1,\"TargetPort\":0,\"NodePort\":0}",
+            ],
         ),
     ];
     for (fields, expected) in table {

@@ -41,6 +41,23 @@ fn deployment(fields: &Value) -> Vec<String> {
 }
 
 #[test]
+fn a_selector_is_there_is_right_and_selects_the_template() {
+    let template =
+        "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`";
+    assert_eq!(deployment(&json!({"selector": null})), ["spec.selector: Required value", template]);
+    assert_eq!(deployment(&json!({"selector": {"matchLabels": {"app": "db"}}})), [template]);
+    let odd =
+        json!({"selector": {"matchExpressions": [{"key": "app", "operator": "Like"}], "matchLabels": {"a": "b"}}});
+    assert_eq!(
+        deployment(&odd),
+        [
+            "spec.selector.matchExpressions[0].operator: Invalid value: \"Like\": not a valid selector operator",
+            "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"Like\"}]}: invalid label selector",
+        ]
+    );
+}
+
+#[test]
 fn a_deployment_rolls_within_bounds() {
     let rolling = |unavailable: Value, surge: Value| json!({"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}}});
     assert_eq!(deployment(&json!({})), NOTHING);

@@ -1,0 +1,101 @@
+//! Containers: fractions of bytes, variables that hide others, ports that are said twice.
+
+use super::fraction;
+use crate::registry::cells::items;
+use crate::validation::{child, field};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The containers of a pod's spec with their paths, in the order in which they are told of.
+pub(super) fn with_paths<'s>(spec: &'s Value, path: &str) -> Vec<(String, &'s Value)> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter();
+    let of = |list: &'static str| {
+        let path = child(path, list);
+        items(&spec[list]).enumerate().map(move |(at, one)| (field::index(&path, at), one))
+    };
+    lists.flat_map(of).collect()
+}
+
+/// Tells of a container's amounts and variables.
+pub(super) fn told(container: &Value, path: &str, out: &mut Vec<String>) {
+    for name in ["memory", "ephemeral-storage"] {
+        for which in ["limits", "requests"] {
+            fraction(&container["resources"][which], name, &child(path, &format!("resources.{which}")), out);
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for (at, variable) in items(&container["env"]).enumerate() {
+        let name = text(&variable["name"]);
+        if seen.insert(name) {
+            continue;
+        }
+        // One that is made of the one before is fine.
+        let (value, reference) = (text(&variable["value"]), format!("$({name})"));
+        if variable["valueFrom"].is_object() || value == reference || !value.contains(&reference) {
+            let path = field::index(&child(path, "env"), at);
+            out.push(format!("{path}: hides previous definition of {name:?}, which may be dropped when using apply"));
+        }
+    }
+}
+
+/// Tells of the ports of all containers: numbers first, then names.
+pub(super) fn ports(containers: &[(String, &Value)], out: &mut Vec<String>) {
+    let mut by_number: BTreeMap<(i64, &str), Vec<(String, &Value)>> = BTreeMap::new();
+    for (path, port) in all_ports(containers) {
+        let host = number(&port["hostPort"]);
+        if !text(&port["hostIP"]).is_empty() && host == 0 {
+            out.push(format!("{path}: hostIP set without hostPort: {}", shown(port)));
+        }
+        let others = by_number.entry((number(&port["containerPort"]), text(&port["protocol"]))).or_default();
+        for (before, other) in others.iter() {
+            let (address, its) = (text(&port["hostIP"]), text(&other["hostIP"]));
+            let its_host = number(&other["hostPort"]);
+            let how = match () {
+                () if address == its && host == its_host => "duplicate",
+                () if host == 0 || its_host == 0 => "overlapping",
+                () if host == its_host && address.is_empty() != its.is_empty() => "dangerously ambiguous",
+                () => continue,
+            };
+            out.push(format!("{path}: {how} port definition with {before}"));
+        }
+        others.push((path, port));
+    }
+    let mut by_name: BTreeMap<&str, String> = BTreeMap::new();
+    for (path, port) in all_ports(containers).filter(|(_, port)| !text(&port["name"]).is_empty()) {
+        let name = text(&port["name"]);
+        match by_name.get(name) {
+            Some(first) => out.push(format!(
+                "{path}: duplicate port name {name:?} with {first}, services and probes that select ports by name will use {first}"
+            )),
+            None => drop(by_name.insert(name, path)),
+        }
+    }
+}
+
+/// The ports of containers, with their paths.
+fn all_ports<'c>(containers: &'c [(String, &'c Value)]) -> impl Iterator<Item = (String, &'c Value)> {
+    containers.iter().flat_map(|(path, container)| {
+        let path = child(path, "ports");
+        items(&container["ports"]).enumerate().map(move |(at, port)| (field::index(&path, at), port))
+    })
+}
+
+/// A port as Go shows it.
+fn shown(port: &Value) -> String {
+    format!(
+        "{{Name:{} HostPort:{} ContainerPort:{} Protocol:{} HostIP:{}}}",
+        text(&port["name"]),
+        number(&port["hostPort"]),
+        number(&port["containerPort"]),
+        text(&port["protocol"]),
+        text(&port["hostIP"]),
+    )
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or_default()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

@@ -1,0 +1,96 @@
+//! Files of one volume that get into each other's way.
+
+use crate::registry::cells::items;
+use serde_json::Value;
+
+/// A file's path, and what it comes from where a volume has several sources.
+#[derive(Clone, PartialEq, Eq)]
+struct File {
+    path: String,
+    source: String,
+}
+
+impl File {
+    fn told(&self) -> String {
+        if self.source.is_empty() { format!("{:?}", self.path) } else { format!("{:?} ({})", self.path, self.source) }
+    }
+
+    /// Whether one of the two is the other, or lies in it.
+    fn meets(&self, other: &Self) -> bool {
+        let (one, two) = (format!("{}/", self.path), format!("{}/", other.path));
+        !self.path.is_empty() && !other.path.is_empty() && (one.starts_with(&two) || two.starts_with(&one))
+    }
+}
+
+/// Tells of every volume whose files overlap, and of projections without a source.
+pub(super) fn told(volumes: &Value, out: &mut Vec<String>) {
+    for volume in items(volumes) {
+        let name = text(&volume["name"]);
+        for (field, what) in [("configMap", "ConfigMap"), ("secret", "Secret"), ("downwardAPI", "DownwardAPI")] {
+            let named = match field {
+                "configMap" => format!("{what} {:?}", text(&volume[field]["name"])),
+                "secret" => format!("{what} {:?}", text(&volume[field]["secretName"])),
+                _ => what.to_owned(),
+            };
+            meetings(files(&volume[field]["items"], ""), &mut Vec::new(), name, &named, out);
+        }
+        let mut before = Vec::new();
+        for source in items(&volume["projected"]["sources"]) {
+            if source.as_object().is_none_or(|fields| fields.values().all(Value::is_null)) {
+                out.push(format!("volume {name:?} (Projected) has no sources provided"));
+                continue;
+            }
+            meetings(projected(source), &mut before, name, "Projected", out);
+        }
+    }
+}
+
+/// Tells where a file meets those before it.
+fn meetings(files: Vec<File>, before: &mut Vec<File>, volume: &str, what: &str, out: &mut Vec<String>) {
+    for file in files {
+        for other in before.iter().filter(|other| other.meets(&file)) {
+            let both = format!("{} with {}", file.told(), other.told());
+            out.push(format!("volume {volume:?} ({what}): overlapping paths: {both}"));
+        }
+        before.push(file);
+    }
+}
+
+fn files(listed: &Value, source: &str) -> Vec<File> {
+    items(listed).map(|item| file(&item["path"], source)).collect()
+}
+
+fn file(path: &Value, source: &str) -> File {
+    File { path: text(path).trim_end_matches('/').to_owned(), source: source.to_owned() }
+}
+
+/// The files of one source of a projected volume.
+fn projected(source: &Value) -> Vec<File> {
+    let one = |field: &str| source.get(field).filter(|value| value.is_object());
+    if let Some(map) = one("configMap").filter(|map| map["items"].is_array()) {
+        files(&map["items"], &format!("ConfigMap {:?}", text(&map["name"])))
+    } else if let Some(secret) = one("secret").filter(|secret| secret["items"].is_array()) {
+        files(&secret["items"], &format!("Secret {:?}", text(&secret["name"])))
+    } else if let Some(pod) = one("downwardAPI").filter(|pod| pod["items"].is_array()) {
+        files(&pod["items"], "DownwardAPI")
+    } else if let Some(token) = one("serviceAccountToken") {
+        vec![file(&token["path"], "ServiceAccountToken")]
+    } else if let Some(bundle) = one("clusterTrustBundle") {
+        let name = bundle["name"].as_str().unwrap_or_else(|| text(&bundle["signerName"]));
+        vec![file(&bundle["path"], &format!("ClusterTrustBundle {name:?}"))]
+    } else if let Some(certificate) = one("podCertificate") {
+        let parts = [
+            ("certificateChainPath", "PodCertificate chain"),
+            ("keyPath", "PodCertificate key"),
+            ("credentialBundlePath", "PodCertificate credential bundle"),
+        ];
+        let said = parts.into_iter().filter(|(field, _)| !text(&certificate[*field]).is_empty());
+        said.map(|(field, source)| file(&certificate[field], source)).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

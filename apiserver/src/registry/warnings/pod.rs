@@ -1,0 +1,186 @@
+//! Pods, and what else holds the spec of one.
+
+use super::{address::address, claim_spec, containers, fraction, labels, overlap};
+use crate::registry::cells::items;
+use crate::validation::{child, field};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use tinyplane_wire::meta::{Meta, dns_label, pairs};
+
+/// Annotations that do nothing any more, and what there is instead.
+const ANNOTATIONS: [(&str, &str); 3] = [
+    ("scheduler.alpha.kubernetes.io/critical-pod", "v1.16+; use the \"priorityClassName\" field instead"),
+    ("security.alpha.kubernetes.io/sysctls", "v1.11+; use the \"sysctls\" field instead"),
+    ("security.alpha.kubernetes.io/unsafe-sysctls", "v1.11+; use the \"sysctls\" field instead"),
+];
+
+/// Kinds of volumes that are on their way out, or gone.
+const VOLUMES: [(&str, &str); 9] = [
+    ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
+    ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("flocker", "deprecated in v1.22, non-functional in v1.25+"),
+    ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
+    ("quobyte", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
+];
+
+/// What there is to say of a volume's source, and the name by which it is told.
+pub(super) fn source(name: &str) -> Option<(&'static str, &'static str)> {
+    let (known, told) = VOLUMES.iter().find(|(known, _)| *known == name)?;
+    Some((if *known == "storageos" { "storageOS" } else { known }, told))
+}
+
+/// Tells of a new pod. Updates come from programs mostly, and are told nothing.
+pub(in crate::registry) fn pod(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut out = Vec::new();
+    if old.is_none() {
+        let complaints = dns_label(Meta::of(new).name());
+        if !complaints.is_empty() {
+            let told = "this is used in the Pod's hostname, which can result in surprising behavior";
+            out.push(format!("metadata.name: {told}; a DNS label is recommended: [{}]", complaints.join(" ")));
+        }
+        holder(new, "", &mut out);
+    }
+    out
+}
+
+/// Tells of the spec and annotations of a pod, or of a template at this path.
+pub(super) fn holder(holder: &Value, path: &str, out: &mut Vec<String>) {
+    let (spec, annotations) = (&holder["spec"], &holder["metadata"]["annotations"]);
+    let at = child(path, "spec");
+    node_labels(spec, &at, out);
+    let annotated = |key: &str| field::key(&child(path, "metadata.annotations"), key);
+    for (key, told) in ANNOTATIONS.into_iter().filter(|(key, _)| !annotations[*key].is_null()) {
+        out.push(format!("{}: non-functional in {told}", annotated(key)));
+    }
+    volumes(spec, &at, out);
+    doubles(spec, &at, out);
+    for name in ["memory", "ephemeral-storage"] {
+        fraction(&spec["overhead"], name, &child(&at, "overhead"), out);
+    }
+    let seccomp = |key: &str, holder: &Value, out: &mut Vec<String>| {
+        if !annotations[key].is_null() && holder["securityContext"]["seccompProfile"].is_null() {
+            let told = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+            out.push(format!("{}: {told}", annotated(key)));
+        }
+    };
+    seccomp("seccomp.security.alpha.kubernetes.io/pod", spec, out);
+    let all = containers::with_paths(spec, &at);
+    for (place, container) in &all {
+        let name = container["name"].as_str().unwrap_or_default();
+        seccomp(&format!("container.seccomp.security.alpha.kubernetes.io/{name}"), container, out);
+        let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
+        let unsaid = |holder: &Value| holder["securityContext"]["appArmorProfile"].is_null();
+        if !path.is_empty() && !annotations[&key].is_null() && unsaid(container) && unsaid(spec) {
+            let told = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+            out.push(format!("{}: {told}", annotated(&key)));
+        }
+        containers::told(container, place, out);
+    }
+    containers::ports(&all, out);
+    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+        let told = "must be >= 0; negative values are invalid and will be treated as 1";
+        out.push(format!("{}: {told}", child(&at, "terminationGracePeriodSeconds")));
+    }
+    affinity(&spec["affinity"], &child(&at, "affinity"), out);
+    for (nth, server) in items(&spec["dnsConfig"]["nameservers"]).enumerate() {
+        let path = field::index(&child(&at, "dnsConfig.nameservers"), nth);
+        address(&path, server.as_str().unwrap_or_default(), out);
+    }
+    for (nth, alias) in items(&spec["hostAliases"]).enumerate() {
+        let path = child(&field::index(&child(&at, "hostAliases"), nth), "ip");
+        address(&path, alias["ip"].as_str().unwrap_or_default(), out);
+    }
+}
+
+/// Labels of nodes, and constraints that select no pod.
+fn node_labels(spec: &Value, path: &str, out: &mut Vec<String>) {
+    for (key, _) in pairs(&spec["nodeSelector"]) {
+        if let Some(told) = labels::deprecated(key) {
+            out.push(format!("{}: {told}", field::key(&child(path, "nodeSelector"), key)));
+        }
+    }
+    let of_nodes = &spec["affinity"]["nodeAffinity"];
+    let path_of = |rest: &str| child(path, &format!("affinity.nodeAffinity.{rest}"));
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let terms = path_of(&format!("{required}.nodeSelectorTerms"));
+    for (at, term) in items(&of_nodes[required]["nodeSelectorTerms"]).enumerate() {
+        labels::term(term, &field::index(&terms, at), false, out);
+    }
+    let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+    for (at, wish) in items(&of_nodes[preferred]).enumerate() {
+        let path = child(&field::index(&path_of(preferred), at), "preference");
+        labels::term(&wish["preference"], &path, true, out);
+    }
+    for (at, constraint) in items(&spec["topologySpreadConstraints"]).enumerate() {
+        let path = field::index(&child(path, "topologySpreadConstraints"), at);
+        let key = constraint["topologyKey"].as_str().unwrap_or_default();
+        if let Some(told) = labels::deprecated(key) {
+            out.push(format!("{}: {key} is {told}", child(&path, "topologyKey")));
+        }
+        selects(constraint, &path, out);
+    }
+}
+
+/// A selector that is not there selects nothing.
+fn selects(holder: &Value, path: &str, out: &mut Vec<String>) {
+    if holder["labelSelector"].is_null() {
+        let told = "a null labelSelector results in matching no pod";
+        out.push(format!("{}: {told}", child(path, "labelSelector")));
+    }
+}
+
+fn affinity(affinity: &Value, path: &str, out: &mut Vec<String>) {
+    for which in ["podAffinity", "podAntiAffinity"] {
+        let path = child(path, which);
+        let required = "requiredDuringSchedulingIgnoredDuringExecution";
+        for (at, term) in items(&affinity[which][required]).enumerate() {
+            selects(term, &field::index(&child(&path, required), at), out);
+        }
+        let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+        for (at, wish) in items(&affinity[which][preferred]).enumerate() {
+            let path = child(&field::index(&child(&path, preferred), at), "podAffinityTerm");
+            selects(&wish["podAffinityTerm"], &path, out);
+        }
+    }
+}
+
+fn volumes(spec: &Value, path: &str, out: &mut Vec<String>) {
+    for (at, volume) in items(&spec["volumes"]).enumerate() {
+        let path = field::index(&child(path, "volumes"), at);
+        for (name, _) in volume.as_object().into_iter().flatten().filter(|(_, source)| !source.is_null()) {
+            if let Some((name, told)) = source(name) {
+                out.push(format!("{}: {told}", child(&path, name)));
+            }
+        }
+        claim_spec(
+            &volume["ephemeral"]["volumeClaimTemplate"]["spec"],
+            &child(&path, "ephemeral.volumeClaimTemplate.spec"),
+            out,
+        );
+    }
+    overlap::told(&spec["volumes"], out);
+}
+
+/// Entries that stand there twice, or have no name.
+fn doubles(spec: &Value, path: &str, out: &mut Vec<String>) {
+    for (list, field, what) in [("hostAliases", "ip", "duplicate ip"), ("imagePullSecrets", "name", "duplicate name")] {
+        let mut seen = BTreeSet::new();
+        for (at, one) in items(&spec[list]).enumerate() {
+            let said = one[field].as_str().unwrap_or_default();
+            if !seen.insert(said) {
+                let path = child(&field::index(&child(path, list), at), field);
+                out.push(format!("{path}: {what} {said:?}"));
+            }
+        }
+    }
+    for (at, secret) in items(&spec["imagePullSecrets"]).enumerate() {
+        if secret["name"].as_str().unwrap_or_default().is_empty() {
+            let path = child(&field::index(&child(path, "imagePullSecrets"), at), "name");
+            out.push(format!("{path}: invalid empty name \"\""));
+        }
+    }
+}
