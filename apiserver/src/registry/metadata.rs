@@ -3,6 +3,7 @@
 use super::behaviour::{Behaviour, Generation};
 use rand::Rng;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::meta::{Meta, metadata_mut};
 
@@ -45,15 +46,15 @@ pub(super) fn single_owners(object: &mut Value) -> Vec<String> {
     let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) else {
         return Vec::new();
     };
-    let (mut single, mut double) = (Vec::with_capacity(owners.len()), Vec::new());
-    for owner in std::mem::take(owners) {
-        if single.contains(&owner) {
+    let (mut seen, mut double) = (HashSet::with_capacity(owners.len()), Vec::new());
+    owners.retain(|owner| {
+        // Told apart by their texts, for each would have to be held against all others.
+        let is_new = seen.insert(owner.to_string());
+        if !is_new {
             double.push(owner["uid"].as_str().unwrap_or_default().to_owned());
-        } else {
-            single.push(owner);
         }
-    }
-    *owners = single;
+        is_new
+    });
     double.sort();
     double.dedup();
     double

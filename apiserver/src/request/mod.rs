@@ -10,6 +10,7 @@ pub use path_taken::{PathTaken, TINYPLANE_PATH};
 pub use query::Query;
 pub use target::{ResourcePath, Target};
 pub use verb::Verb;
+pub(crate) use warnings::WARNINGS_MAX;
 pub use warnings::Warnings;
 
 use crate::audit::Ticket;

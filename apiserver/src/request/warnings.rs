@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most warnings that one answer carries.
-const WARNINGS_MAX: usize = 64;
+pub(crate) const WARNINGS_MAX: usize = 64;
 /// Most bytes of one warning.
 const WARNING_BYTES_MAX: usize = 1024;
 

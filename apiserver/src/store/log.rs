@@ -1,6 +1,6 @@
 //! The story of the changes that are still kept, in order, and one topic for each range that is being watched.
 
-use super::contract::{Event, Key, Range, Revision, RevisionError};
+use super::contract::{Event, EventKind, Key, Range, Revision, RevisionError};
 use super::limits::Limits;
 use super::snapshot::Snapshot;
 use super::watchers::Events;
@@ -267,7 +267,8 @@ impl Log {
     }
 }
 
-/// What an event keeps alive: itself, and the object that it replaced.
+/// What an event keeps alive: itself, the object that it replaced, and of a deletion the last object, which is nowhere else.
 fn weigh(event: &Event) -> usize {
-    EVENT_BYTES + event.previous.as_ref().map_or(0, |previous| previous.weight())
+    let last = if event.kind == EventKind::Deleted { event.entry.weight() } else { 0 };
+    EVENT_BYTES + last + event.previous.as_ref().map_or(0, |previous| previous.weight())
 }

@@ -118,3 +118,36 @@ async fn a_set_of_managers_is_no_deeper_than_an_object() {
     }
     assert_eq!(desk.get(&path).await.code, 200);
 }
+
+/// What each has to be held against all others takes no more than a look at some of them.
+#[tokio::test]
+async fn what_is_told_of_a_pod_that_repeats_itself_is_bounded() {
+    let desk = Desk::new().await;
+    let mut pod = pod("repeats");
+    pod["spec"]["containers"][0]["ports"] = vec![json!({"containerPort": 1}); 50_000].into();
+    assert_eq!(desk.post(&format!("{PODS}?dryRun=All"), &pod).await.code, 201);
+    assert!(desk.warnings().len() <= 64, "{:?}", desk.warnings());
+    pod["spec"]["containers"][0]["ports"] = json!([]);
+    let files: Vec<_> = (0..50_000).map(|at| json!({"key": "a", "path": format!("f{at}")})).collect();
+    pod["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "m", "items": files}}]);
+    assert_eq!(desk.post(&format!("{PODS}?dryRun=All"), &pod).await.code, 201);
+    let owner = |at| json!({"apiVersion": "v1", "kind": "Pod", "name": "o", "uid": format!("{at}")});
+    let owners: Vec<_> = (0..30_000).map(owner).collect();
+    let owned = json!({"metadata": {"name": "owned", "ownerReferences": owners}});
+    assert_eq!(desk.post(&format!("{MAPS}?dryRun=All"), &owned).await.code, 201);
+}
+
+/// Nobody manages a template: what it says of managers is data, and comes back as it went in.
+#[tokio::test]
+async fn managers_of_a_template_are_kept_as_they_are() {
+    let desk = Desk::new().await;
+    let mut sent = deployment("d");
+    let managers = json!([{"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:a": {}}}]);
+    sent["spec"]["template"]["metadata"]["managedFields"] = managers.clone();
+    let made = desk.made(DEPLOYMENTS, sent).await;
+    assert_eq!(made.pointer("/spec/template/metadata/managedFields"), Some(&managers));
+    let path = format!("{DEPLOYMENTS}/d");
+    let put = desk.ask("PUT", &path, &[("content-type", JSON)], desk.get(&path).await.value.to_string()).await.value;
+    assert_eq!(put.pointer("/spec/template/metadata/managedFields"), Some(&managers));
+    assert_eq!(put["metadata"]["generation"], 1);
+}

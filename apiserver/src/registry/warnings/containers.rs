@@ -1,7 +1,8 @@
 //! Containers: fractions of bytes, variables that hide others, ports that are said twice.
 
-use super::fraction;
+use super::{LOOKED_AT_MAX, fraction};
 use crate::registry::cells::items;
+use crate::request::WARNINGS_MAX;
 use crate::validation::{child, field};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,9 @@ pub(super) fn ports(containers: &[(String, &Value)], out: &mut Vec<String>) {
             out.push(format!("{path}: hostIP set without hostPort: {}", shown(port)));
         }
         let others = by_number.entry((number(&port["containerPort"]), text(&port["protocol"]))).or_default();
+        if out.len() >= WARNINGS_MAX || others.len() >= LOOKED_AT_MAX {
+            return;
+        }
         for (before, other) in others.iter() {
             let (address, its) = (text(&port["hostIP"]), text(&other["hostIP"]));
             let its_host = number(&other["hostPort"]);

@@ -20,6 +20,9 @@ use crate::schema::quantity::Quantity;
 use crate::validation::{child, field};
 use serde_json::Value;
 
+/// With so many things that each have to be held against all others nobody looks for what meets: it would take their square.
+const LOOKED_AT_MAX: usize = 2_048;
+
 /// An amount of bytes that is no whole number, told with its path.
 fn fraction(amounts: &Value, name: &str, path: &str, out: &mut Vec<String>) {
     let Some(amount) = amounts[name].as_str() else { return };

@@ -1,6 +1,8 @@
 //! Files of one volume that get into each other's way.
 
+use super::LOOKED_AT_MAX;
 use crate::registry::cells::items;
+use crate::request::WARNINGS_MAX;
 use serde_json::Value;
 
 /// A file's path, and what it comes from where a volume has several sources.
@@ -17,8 +19,11 @@ impl File {
 
     /// Whether one of the two is the other, or lies in it.
     fn meets(&self, other: &Self) -> bool {
-        let (one, two) = (format!("{}/", self.path), format!("{}/", other.path));
-        !self.path.is_empty() && !other.path.is_empty() && (one.starts_with(&two) || two.starts_with(&one))
+        let lies_in = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let (one, two) = (self.path.as_str(), other.path.as_str());
+        !one.is_empty() && !two.is_empty() && (lies_in(one, two) || lies_in(two, one))
     }
 }
 
@@ -48,6 +53,9 @@ pub(super) fn told(volumes: &Value, out: &mut Vec<String>) {
 /// Tells where a file meets those before it.
 fn meetings(files: Vec<File>, before: &mut Vec<File>, volume: &str, what: &str, out: &mut Vec<String>) {
     for file in files {
+        if out.len() >= WARNINGS_MAX || before.len() >= LOOKED_AT_MAX {
+            return;
+        }
         for other in before.iter().filter(|other| other.meets(&file)) {
             let both = format!("{} with {}", file.told(), other.told());
             out.push(format!("volume {volume:?} ({what}): overlapping paths: {both}"));

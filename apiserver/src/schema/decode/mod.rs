@@ -104,9 +104,18 @@ impl<'m> State<'m> {
         Self { model, path: Vec::with_capacity(16), strict: Vec::new(), silent: 0, folded: false, failure: None }
     }
 
-    /// Whether a set of fields stays as it is: nothing, or its text.
+    /// Whether a set of fields stays as it is: nothing, its text, or one that is not of the object's own managers.
     fn keeps(&self, set: &Value) -> bool {
-        set.is_null() || (self.folded && set.is_string())
+        set.is_null() || (self.folded && set.is_string()) || !self.is_at_managers()
+    }
+
+    /// Whether the value at hand is the set of one of the object's own managers, and not of those that a template has.
+    fn is_at_managers(&self) -> bool {
+        let below = match self.path.as_slice() {
+            [Segment::Field("metadata", _), below @ ..] => below,
+            all => all,
+        };
+        matches!(below, [Segment::Field("managedFields", _), Segment::Index(_), Segment::Field(..)])
     }
 
     fn finish(

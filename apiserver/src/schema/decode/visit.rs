@@ -73,14 +73,11 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_, '_> {
             Shape::Scalar(Scalar::Json | Scalar::Raw) => Value::deserialize(deserializer),
             Shape::Scalar(Scalar::Fields) => {
                 let set = Value::deserialize(deserializer)?;
-                if self.state.keeps(&set) {
-                    return Ok(set);
-                }
                 if depth::demand_set(&set).is_err() {
                     self.state.fail(depth::TOO_DEEP.to_owned());
                     return Err(D::Error::custom(""));
                 }
-                Ok(Value::String(set.to_string()))
+                Ok(if self.state.keeps(&set) { set } else { Value::String(set.to_string()) })
             }
             _ => deserializer.deserialize_any(self),
         }
