@@ -8,6 +8,32 @@ use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_subdomain, path_segment, qualified_name};
 
 const CONDITIONS_MAX: usize = 64;
+/// Longest expression of an annotation, in bytes.
+const ANNOTATION_BYTES_MAX: usize = 5 << 10;
+/// Words of the language of expressions.
+const RESERVED: [&str; 21] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "namespace",
+    "null",
+    "package",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
+];
 const ANNOTATIONS_MAX: usize = 20;
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
@@ -42,8 +68,12 @@ pub(super) fn check_validating(policy: &Value, errors: &mut Errors) {
                 errors.grammar(child(&path, "key"), &whole, qualified_name(&whole));
             }
         }
-        if text(&annotation["valueExpression"]).trim().is_empty() {
+        let expression = text(&annotation["valueExpression"]).trim();
+        if expression.is_empty() {
             errors.required(child(&path, "valueExpression"), "valueExpression is not specified");
+        } else if expression.len() > ANNOTATION_BYTES_MAX {
+            let told = format!("must not exceed {ANNOTATION_BYTES_MAX} bytes in length");
+            errors.required(child(&path, "valueExpression"), &told);
         }
         if !keys.insert(key) {
             errors.duplicate(child(&path, "key"), &annotation["key"]);
@@ -244,7 +274,8 @@ fn check_variables(spec: &Value, errors: &mut Errors) {
     for (at, variable) in list(&spec["variables"]).iter().enumerate() {
         let (path, name) = (index("spec.variables", at), text(&variable["name"]));
         let is_identifier = name.chars().all(|one| one.is_ascii_alphanumeric() || one == '_')
-            && !name.starts_with(|one: char| one.is_ascii_digit());
+            && !name.starts_with(|one: char| one.is_ascii_digit())
+            && !RESERVED.contains(&name);
         if name.trim().is_empty() {
             errors.required(child(&path, "name"), "name is not specified");
         } else if !is_identifier {

@@ -103,13 +103,12 @@ fn check_source(variable: &Value, path: &str, errors: &mut Errors) {
 }
 
 /// Fields of pods that upstream knows and shows nowhere.
-const OTHER_FIELDS: [&str; 16] = [
+const OTHER_FIELDS: [&str; 14] = [
     "metadata.annotations",
     "metadata.labels",
     "metadata.name",
     "metadata.namespace",
     "metadata.uid",
-    "spec.host",
     "spec.nodeName",
     "spec.restartPolicy",
     "spec.schedulerName",
@@ -119,7 +118,6 @@ const OTHER_FIELDS: [&str; 16] = [
     "status.phase",
     "status.podIP",
     "status.podIPs",
-    "status.nominatedNodeName",
 ];
 
 /// A field of the pod that may be shown: one of `known`, or an entry of its labels or annotations.
@@ -129,10 +127,15 @@ pub(super) fn check_field(reference: &Value, known: &[&str], path: &str, errors:
         return errors.required(child(path, "fieldPath"), "");
     }
     let subscripted = field.strip_suffix("']").and_then(|field| field.split_once("['"));
+    // An old name of the same.
+    let field = if field == "spec.host" { "spec.nodeName" } else { field };
     match subscripted {
         Some(("metadata.annotations", name)) => errors.grammar(path, name, qualified_name(&name.to_ascii_lowercase())),
         Some(("metadata.labels", name)) => errors.grammar(path, name, qualified_name(name)),
-        Some((other, _)) => errors.invalid_text(path, other, "does not support subscript"),
+        Some(_) => {
+            let told = format!("error converting fieldPath: field label does not support subscript: {field}");
+            errors.invalid_text(child(path, "fieldPath"), field, &told);
+        }
         None if known.contains(&field) => {}
         None if OTHER_FIELDS.contains(&field) => errors.unsupported(child(path, "fieldPath"), field, known),
         None => {

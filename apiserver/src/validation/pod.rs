@@ -144,7 +144,7 @@ fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
         let (search, path) = (text(search), index(&child(path, "searches"), at));
         let name = if search == "." { search } else { search.strip_suffix('.').unwrap_or(search) };
         if name != "." {
-            errors.grammar(path, search, relaxed_subdomain(name));
+            errors.grammar(path, name, relaxed_subdomain(name));
         }
     }
     for (at, option) in list(&config["options"]).iter().enumerate() {

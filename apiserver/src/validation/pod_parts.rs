@@ -7,13 +7,15 @@ use tinyplane_wire::meta::Meta;
 
 /// Pods with this annotation are a node's own.
 const MIRROR: &str = "kubernetes.io/config.mirror";
+/// How upstream prints a path that it made of nothing.
+const NOWHERE: &str = "[]";
 
 /// Containers may be added, and stay then as they are.
 pub(super) fn check_ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
-    pod::check(new, errors);
     if Meta::of(old).annotation(MIRROR).is_some() {
-        errors.forbidden("spec.ephemeralContainers", "static pods do not support ephemeral containers");
+        return errors.forbidden(NOWHERE, "static pods do not support ephemeral containers");
     }
+    pod::check(new, errors);
     let now = list(&new["spec"]["ephemeralContainers"]);
     for before in list(&old["spec"]["ephemeralContainers"]) {
         let name = text(&before["name"]);
@@ -29,13 +31,13 @@ pub(super) fn check_ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
 
 /// Amounts of processor and memory may change, in a pod that stays of its class.
 pub(super) fn check_resize(new: &Value, old: &Value, errors: &mut Errors) {
-    pod::check(new, errors);
     if Meta::of(old).annotation(MIRROR).is_some() {
-        return errors.forbidden("", "static pods cannot be resized");
+        return errors.forbidden(NOWHERE, "static pods cannot be resized");
     }
     if old["spec"]["os"]["name"] == "windows" {
-        return errors.forbidden("", "windows pods cannot be resized");
+        return errors.forbidden(NOWHERE, "windows pods cannot be resized");
     }
+    pod::check(new, errors);
     let (was, is) = (quality::of(&old["spec"]), quality::of(&new["spec"]));
     if was != is {
         let before = text(&new["status"]["qosClass"]);

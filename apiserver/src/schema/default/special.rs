@@ -72,11 +72,12 @@ fn lacking(into: &mut Map<String, Value>, from: Option<&Value>) {
 fn pull_policy(holder: &mut Map<String, Value>, image: &str, policy: &str) {
     let name = text(holder, image);
     let (named, digest) = name.split_once('@').map_or((name, false), |(named, _)| (named, true));
-    let tag = named.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
-    let latest = match tag {
-        Some(tag) => tag == "latest",
-        None => !digest && is_repository(named),
+    let tag = named.rfind('/').map_or(0, |slash| slash + 1);
+    let (repository, tag) = match named[tag..].find(':') {
+        Some(colon) => (&named[..tag + colon], Some(&named[tag + colon + 1..])),
+        None => (named, None),
     };
+    let latest = tag.map_or(!digest, |tag| tag == "latest") && is_repository(repository);
     unsaid(holder, policy, if latest { "Always" } else { "IfNotPresent" });
 }
 
@@ -93,7 +94,9 @@ fn is_repository(name: &str) -> bool {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
         edge(word.bytes().next()) && edge(word.bytes().last()) && word.bytes().all(inner)
     };
-    name.len() <= REPOSITORY_BYTES_MAX && path.split('/').all(is_word)
+    // Such a name would be taken for an image's id.
+    let is_id = name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    name.len() <= REPOSITORY_BYTES_MAX && !is_id && path.split('/').all(is_word)
 }
 
 /// A volume without a source is an empty directory.

@@ -72,6 +72,8 @@ fn the_pull_policy_follows_the_tag() {
         ("nginx:1.27", "IfNotPresent"),
         ("host:5000/nginx:1", "IfNotPresent"),
         ("nginx@sha256:0123", "IfNotPresent"),
+        ("Foo:latest", "IfNotPresent"),
+        (&"a".repeat(64), "IfNotPresent"),
     ] {
         let pod = json!({"spec": {"containers": [{"name": "a", "image": image}]}});
         let pod = defaulted(("", "v1", "Pod"), pod);

@@ -1,6 +1,7 @@
 //! Pods, Services and schedules as users get them wrong: each bad input with its field, reason and message.
 
 use super::*;
+use crate::validation::update_part;
 
 /// Causes as `field | reason | message`.
 fn causes(kind: &str, object: &Value) -> Vec<String> {
@@ -18,7 +19,7 @@ fn with(fields: &Value) -> Value {
 
 #[test]
 fn what_is_wrong_with_a_container_is_told_by_field_reason_and_message() {
-    let table: [(Value, &[&str]); 23] = [
+    let table: [(Value, &[&str]); 26] = [
         (
             json!({"ports": [{"containerPort": 0, "protocol": "TCP"}]}),
             &["ports[0].containerPort | FieldValueRequired | Required value"],
@@ -46,6 +47,22 @@ fn what_is_wrong_with_a_container_is_told_by_field_reason_and_message() {
             json!({"env": [{"name": "a", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.x"}}}]}),
             &[
                 "env[0].valueFrom.fieldRef.fieldPath | FieldValueInvalid | Invalid value: \"spec.x\": error converting fieldPath: field label not supported: spec.x",
+            ],
+        ),
+        (
+            json!({"env": [{"name": "a", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.host"}}}]}),
+            &[],
+        ),
+        (
+            json!({"env": [{"name": "a", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.nominatedNodeName"}}}]}),
+            &[
+                "env[0].valueFrom.fieldRef.fieldPath | FieldValueInvalid | Invalid value: \"status.nominatedNodeName\": error converting fieldPath: field label not supported: status.nominatedNodeName",
+            ],
+        ),
+        (
+            json!({"env": [{"name": "a", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name['x']"}}}]}),
+            &[
+                "env[0].valueFrom.fieldRef.fieldPath | FieldValueInvalid | Invalid value: \"metadata.name['x']\": error converting fieldPath: field label does not support subscript: metadata.name['x']",
             ],
         ),
         (
@@ -361,4 +378,16 @@ fn tolerations_of_a_pod_may_be_added_and_gates_taken_away() {
             "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'h'",
         ]
     );
+}
+
+#[test]
+fn a_static_pod_is_neither_resized_nor_joined() {
+    let old = json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}, "spec": {"containers": [container("a")]}});
+    for (subresource, told) in [
+        ("ephemeralcontainers", "Forbidden: static pods do not support ephemeral containers"),
+        ("resize", "Forbidden: static pods cannot be resized"),
+    ] {
+        let causes = update_part("", "Pod", subresource, &old, &old);
+        assert_eq!(causes.iter().map(|c| (c.field.as_str(), c.message.as_str())).collect::<Vec<_>>(), [("[]", told)]);
+    }
 }
