@@ -30,10 +30,10 @@ enum Ill {
     Late,
 }
 
-/// Watches over a tunnel for as long as this is polled. The first look comes within the first period at random, so that
-/// those at many tunnels are spread.
+/// Watches over a tunnel for as long as this is polled. The first look comes in the second half of the first period at random: so
+/// those at many tunnels are spread, and none is at one that was opened just now.
 pub(super) async fn watch(tunnel: &Arc<Tunnel>, means: &Means, nodes: &Nodes) {
-    means.clock.sleep(PERIOD.mul_f64(rand::random())).await;
+    means.clock.sleep(PERIOD.mul_f64(f64::midpoint(1.0, rand::random()))).await;
     loop {
         if tunnel.condition() == Condition::Open
             && let Err(ill) = look(tunnel, nodes).await
