@@ -128,10 +128,7 @@ pub fn demand_known(headers: &HeaderMap, watched: bool) -> status::Result<()> {
         return Ok(());
     }
     let more = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
-    let told = format!(
-        "406: Not Acceptable\n\nAvailable representations: {plain}{}",
-        if watched { more } else { Default::default() }
-    );
+    let told = format!("406: Not Acceptable\n\nAvailable representations: {plain}{}", if watched { more } else { "" });
     Err(Status::failure(Reason::NotAcceptable, told).with_details(Details::default()))
 }
 

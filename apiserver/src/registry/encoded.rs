@@ -5,7 +5,7 @@ use super::encoding;
 use crate::codec::accept::META_V1;
 use crate::codec::partial;
 use crate::codec::protobuf::encode;
-use crate::schema::{self, TypeId};
+use crate::schema;
 use crate::store::entry::Entry;
 use crate::store::forms::FormId;
 use bytes::Bytes;
@@ -18,11 +18,6 @@ const MESSAGE: u32 = 0x100;
 const METADATA_JSON: FormId = FormId(0x200);
 /// `PartialObjectMetadata` as a protobuf message.
 const METADATA_MESSAGE: FormId = FormId(0x201);
-
-fn type_of(resource: &Resource) -> Option<TypeId> {
-    let gvk = &resource.gvk;
-    schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)
-}
 
 /// The number of the conversion that a row's objects go through; 0 where there is none.
 fn converted(resource: &Resource) -> u32 {
@@ -45,7 +40,7 @@ pub fn message_form(resource: &Resource) -> Option<FormId> {
 /// Whether the objects of a row have a protobuf message: those of built-in kinds.
 #[must_use]
 pub fn has_message(resource: &Resource) -> bool {
-    type_of(resource).is_some()
+    resource.type_id.is_some()
 }
 
 /// The message of an object in the version that its row serves, without an envelope.
@@ -62,7 +57,7 @@ pub fn message(resource: &Resource, entry: &Entry) -> status::Result<Bytes> {
 /// # Errors
 /// The kind has no message.
 pub fn message_of(resource: &Resource, served: &Value) -> status::Result<Bytes> {
-    let id = type_of(resource).ok_or_else(|| Status::internal(format!("{} has no message", resource.gvk.kind)))?;
+    let id = resource.type_id.ok_or_else(|| Status::internal(format!("{} has no message", resource.gvk.kind)))?;
     Ok(encode::object(schema::model(), id, served).into())
 }
 

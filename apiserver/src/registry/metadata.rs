@@ -46,6 +46,9 @@ pub(super) fn single_owners(object: &mut Value) -> Vec<String> {
     let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) else {
         return Vec::new();
     };
+    if owners.len() < 2 {
+        return Vec::new();
+    }
     let (mut seen, mut double) = (HashSet::with_capacity(owners.len()), Vec::new());
     owners.retain(|owner| {
         // Told apart by their texts, for each would have to be held against all others.

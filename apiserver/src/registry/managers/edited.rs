@@ -1,5 +1,6 @@
 //! The managers after an update whose sets need not be read for it: what most updates do.
 
+use super::entry::in_order;
 use super::update::{own_entry, strip};
 use super::{UPDATE_ENTRIES_MAX, Writer};
 use crate::schema::fields::{self, Set};
@@ -37,7 +38,7 @@ pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option
             && entry["manager"] == *own.manager
             && entry["subresource"].as_str().unwrap_or_default() == own.subresource;
         is_known |= is_own;
-        let set = fields::edit(text, &gone, if is_own { &taken } else { NOTHING })?;
+        let set = fields::edit(text, &gone, if is_own { &taken } else { Set::NOTHING })?;
         if is_own && !taken.is_empty() {
             managers.push(own.spelled(set));
         } else if set != "{}" {
@@ -50,14 +51,5 @@ pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option
         own.fields = taken;
         managers.push(own.spelled(own.fields.to_text()));
     }
-    managers.sort_by(|one, other| order(one).cmp(&order(other)));
-    Some(Value::Array(managers)).filter(|managers| managers.as_array().is_some_and(|all| !all.is_empty()))
-}
-
-const NOTHING: &Set = &Set::EMPTY;
-
-/// Upstream's order: appliers first, then by time, then by name.
-fn order(entry: &Value) -> (bool, [&str; 4]) {
-    let text = |name: &str| entry[name].as_str().unwrap_or_default();
-    (entry["operation"] != "Apply", ["time", "manager", "apiVersion", "subresource"].map(text))
+    in_order(managers)
 }

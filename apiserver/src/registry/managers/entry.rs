@@ -134,18 +134,10 @@ impl Managed {
         }
     }
 
-    /// `managedFields` with its sets folded, in upstream's order: appliers first, then by time.
+    /// `managedFields` with its sets folded.
     #[must_use]
-    pub fn write(mut self) -> Option<Value> {
-        if self.entries.is_empty() {
-            return None;
-        }
-        self.entries.sort_by(|one, other| {
-            let key = |entry: &Entry| (!entry.applied, entry.time.clone().unwrap_or_default());
-            let names = |entry: &Entry| (entry.manager.clone(), entry.api_version.clone(), entry.subresource.clone());
-            key(one).cmp(&key(other)).then_with(|| names(one).cmp(&names(other)))
-        });
-        Some(Value::Array(self.entries.iter().map(|entry| entry.spelled(entry.fields.to_text())).collect()))
+    pub fn write(self) -> Option<Value> {
+        in_order(self.entries.iter().map(|entry| entry.spelled(entry.fields.to_text())).collect())
     }
 
     /// Writes `managedFields` into an object.
@@ -156,4 +148,14 @@ impl Managed {
             None => drop(metadata.remove("managedFields")),
         }
     }
+}
+
+/// Entries in upstream's order: appliers first, then by time, then by name; nothing where there are none.
+pub(super) fn in_order(mut entries: Vec<Value>) -> Option<Value> {
+    fn key(entry: &Value) -> (bool, [&str; 4]) {
+        let text = |name: &str| entry[name].as_str().unwrap_or_default();
+        (entry["operation"] != "Apply", ["time", "manager", "apiVersion", "subresource"].map(text))
+    }
+    entries.sort_by(|one, other| key(one).cmp(&key(other)));
+    (!entries.is_empty()).then_some(Value::Array(entries))
 }

@@ -1,8 +1,9 @@
 //! Containers: fractions of bytes, variables that hide others, ports that are said twice.
 
 use super::{LOOKED_AT_MAX, fraction};
-use crate::registry::cells::items;
+use crate::registry::cells::{items, number};
 use crate::request::WARNINGS_MAX;
+use crate::validation::field::text;
 use crate::validation::{child, field};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,12 +95,4 @@ fn shown(port: &Value) -> String {
         text(&port["protocol"]),
         text(&port["hostIP"]),
     )
-}
-
-fn number(value: &Value) -> i64 {
-    value.as_i64().unwrap_or_default()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use super::LOOKED_AT_MAX;
 use crate::registry::cells::items;
 use crate::request::WARNINGS_MAX;
+use crate::validation::field::text;
 use serde_json::Value;
 
 /// A file's path, and what it comes from where a volume has several sources.
@@ -97,8 +98,4 @@ fn projected(source: &Value) -> Vec<File> {
     } else {
         Vec::new()
     }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

@@ -114,7 +114,8 @@ fn node(
         (Some(old), _, _) => {
             let (itself, mut below) = gained(place, old, new);
             is_member = itself;
-            below = below.without(cut.without.unwrap_or(&Set::EMPTY)).difference(cut.ownerless.unwrap_or(&Set::EMPTY));
+            below =
+                below.without(cut.without.unwrap_or(Set::NOTHING)).difference(cut.ownerless.unwrap_or(Set::NOTHING));
             begin(out, is_member);
             for node in below.nodes() {
                 spell_element(&node.element, out);

@@ -77,8 +77,7 @@ fn copy(reader: &mut Reader<'_>, out: &mut String, key: &str, less: Option<&Node
 }
 
 fn below(node: Option<&Node>) -> &Set {
-    const NOTHING: &Set = &Set::EMPTY;
-    node.map_or(NOTHING, |node| &node.below)
+    node.map_or(Set::NOTHING, |node| &node.below)
 }
 
 fn insert(out: &mut String, node: &Node) {

@@ -31,6 +31,9 @@ impl Set {
     /// No path at all.
     pub const EMPTY: Self = Self(Vec::new());
 
+    /// The same, to look at.
+    pub const NOTHING: &'static Self = &Self::EMPTY;
+
     /// A set of paths that consist of fields.
     #[must_use]
     pub fn of(paths: &[&[&str]]) -> Self {
