@@ -163,7 +163,7 @@ async fn obey(request: Request, cluster: &Cluster) -> Result<Vec<Outcome>, Strin
             Some(Checks::Open) => cluster.secure(Security::open()).await,
             None => return Err("how secure it should be is not said".into()),
         },
-        ("fault", _, Some(order)) => return cluster.obey(order).map_err(|e| e.told()),
+        ("fault", _, Some(order)) => return cluster.obey(order).await.map_err(|e| e.told()),
         (verb, ..) => return Err(format!("{verb:?} is no word that a cluster knows")),
     };
     done.map(|()| Vec::new()).map_err(|e| e.told())

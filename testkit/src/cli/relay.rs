@@ -124,7 +124,7 @@ async fn converse(stream: TcpStream, board: &Board, links: &[Place]) -> io::Resu
     let mut line = String::new();
     BufReader::new(reading.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
     let outcome = match serde_json::from_str(&line) {
-        Ok(Request { fault: Some(order), .. }) => order.obey(board, |place| there_is(links, place)),
+        Ok(Request { fault: Some(order), .. }) => order.obey(board, |place| there_is(links, place)).await,
         Ok(Request { verb, .. }) => Err(format!("{verb:?} is no word that a relay knows")),
         Err(error) => Err(error.to_string()),
     };

@@ -221,20 +221,20 @@ impl Cluster {
         self.members.get(&member).ok_or(ClusterError::NoMember(member))
     }
 
-    /// Hurts a link from now on, until the guard is healed or dropped. Needs [`Builder::links`].
+    /// Hurts a link from now on, until the guard is healed or dropped: connections that are there as well as those that come. Needs
+    /// [`Builder::links`].
     ///
     /// # Errors
     /// When no links were wished, the cluster has no such link, or the fault can't be had.
-    #[expect(clippy::unused_async, reason = "faults at other places than links will have to be waited for")]
     pub async fn inject(&self, link: Link<'_>, fault: Fault) -> Result<Injected, ClusterError> {
-        self.relays()?.inject(&self.plan, link, fault)
+        self.relays()?.inject(&self.plan, link, fault).await
     }
 
     /// Does what a word about faults says.
     #[cfg(feature = "cli")]
-    pub(crate) fn obey(&self, order: Order) -> Result<Vec<Outcome>, ClusterError> {
+    pub(crate) async fn obey(&self, order: Order) -> Result<Vec<Outcome>, ClusterError> {
         let done = order.obey(self.relays()?.board(), |place| links::there_is(&self.plan, place));
-        done.map_err(ClusterError::Wish)
+        done.await.map_err(ClusterError::Wish)
     }
 
     fn relays(&self) -> Result<&Links, ClusterError> {

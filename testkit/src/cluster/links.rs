@@ -74,12 +74,14 @@ impl Links {
         &self.board
     }
 
-    /// Places a fault.
-    pub(super) fn inject(&self, plan: &Plan, link: Link<'_>, fault: Fault) -> Result<Injected, ClusterError> {
+    /// Places a fault. All connections that there are have met it when this returns.
+    pub(super) async fn inject(&self, plan: &Plan, link: Link<'_>, fault: Fault) -> Result<Injected, ClusterError> {
         let place = link.place();
         there_is(plan, &place).map_err(ClusterError::Wish)?;
         let id = self.board.place(place, fault).map_err(|error| ClusterError::Wish(told(&error)))?;
-        Ok(Injected::new(Arc::clone(&self.board), id))
+        let injected = Injected::new(Arc::clone(&self.board), id);
+        self.board.noticed().await;
+        Ok(injected)
     }
 
     /// Ends all relays; nothing listens any more when this returns.

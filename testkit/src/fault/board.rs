@@ -1,6 +1,7 @@
 //! The faults in force: where they are placed, whom they bite, and how often they did.
 
-use super::{Direction, Fault, Healed, Kind};
+use super::riders::Riders;
+use super::{Direction, Fault, Healed, Kind, Rider};
 use crate::relay::{Kind as LinkKind, Middle, MiddleError, Place};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -32,8 +33,9 @@ pub enum FaultError {
 #[derive(Debug)]
 pub(crate) struct Board {
     state: Mutex<State>,
-    /// Told at each change.
-    changed: watch::Sender<()>,
+    /// The number of changes so far.
+    changed: watch::Sender<u64>,
+    riders: Arc<Riders>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +72,7 @@ pub(crate) struct Seen {
 
 impl Board {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(()) })
+        Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0), riders: Arc::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -94,7 +96,7 @@ impl Board {
             state.placed.push(Arc::new(Placed { id, place, fault, middle, since, times, read }));
             id
         };
-        self.changed.send_replace(());
+        self.changed.send_modify(|changes| *changes += 1);
         Ok(id)
     }
 
@@ -105,8 +107,14 @@ impl Board {
             let at = state.placed.iter().position(|placed| placed.id == id)?;
             state.placed.remove(at)
         };
-        self.changed.send_replace(());
+        self.changed.send_modify(|changes| *changes += 1);
         Some(placed.healed())
+    }
+
+    /// Waits until all that is under way knows which faults are in force: what was there is bitten, or is healed, by then.
+    pub(crate) async fn noticed(&self) {
+        let change = *self.changed.borrow();
+        self.riders.noticed(change).await;
     }
 
     /// How often a fault has bitten so far.
@@ -177,15 +185,14 @@ impl Placed {
 #[derive(Clone, Debug)]
 pub(crate) struct Meeting {
     board: Arc<Board>,
-    changes: watch::Receiver<()>,
+    changes: watch::Receiver<u64>,
     place: Place,
     number: u64,
 }
 
 impl Meeting {
     /// The faults that this connection meets now, towards one of its ends.
-    pub(crate) fn met(&mut self, direction: Direction) -> Met {
-        self.changes.borrow_and_update();
+    pub(crate) fn met(&self, direction: Direction) -> Met {
         let state = self.board.state();
         let here = state.placed.iter().filter(|placed| placed.place.covers(&self.place));
         let drawn = here.filter(|placed| {
@@ -193,6 +200,19 @@ impl Meeting {
             placed.fault.is_towards(direction) && share < placed.fault.probability
         });
         Met(drawn.map(Arc::clone).collect())
+    }
+
+    /// What waits for all that is under way waits for this as well, until it is dropped.
+    pub(crate) fn ride(&self) -> Rider {
+        self.board.riders.mount()
+    }
+
+    /// The faults that this connection meets now, towards one of its ends and the other.
+    pub(crate) fn look(&self, direction: Direction, rider: &Rider) -> [Met; 2] {
+        let change = *self.changes.borrow();
+        let met = [self.met(direction), self.met(direction.back())];
+        rider.saw(change);
+        met
     }
 
     /// Waits until faults come or go.
@@ -262,7 +282,7 @@ mod tests {
         let board = Board::new();
         let one = Link::NodeToApiserver("node-1").place();
         let id = board.place(one.clone(), Fault::blackhole().towards(Direction::Server).after_bytes(5)).unwrap();
-        let mut met = board.meet(one.kind, "node-1");
+        let met = board.meet(one.kind, "node-1");
         let none = |met: &Met| met.after(u64::MAX).next().is_none();
         assert!(none(&board.meet(one.kind, "node-2").met(Direction::Server)));
         assert!(none(&met.met(Direction::Client)));

@@ -22,10 +22,11 @@ impl Injected {
         self.board.times(self.id)
     }
 
-    /// Takes the fault away, and says what it did.
-    #[expect(clippy::unused_async, reason = "faults at other places than links will have to be waited for")]
+    /// Takes the fault away, and says what it did. No connection of the link feels it any more when this returns.
     pub async fn heal(self) -> Healed {
-        self.board.heal(self.id).unwrap_or_else(|| Healed::new(0, String::new()))
+        let healed = self.board.heal(self.id).unwrap_or_else(|| Healed::new(0, String::new()));
+        self.board.noticed().await;
+        healed
     }
 }
 

@@ -4,6 +4,7 @@ mod board;
 mod injected;
 #[cfg(feature = "cli")]
 mod orders;
+mod riders;
 mod words;
 
 pub use board::FaultError;
@@ -11,6 +12,7 @@ pub(crate) use board::{Board, Meeting, Met, Placed, Seen};
 pub use injected::{Healed, Injected};
 #[cfg(feature = "cli")]
 pub(crate) use orders::{Order, Outcome};
+pub(crate) use riders::Rider;
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

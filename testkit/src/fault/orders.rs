@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
 
 impl Order {
     /// Does what it says. `there_is` says why a link is none of those that are relayed.
-    pub(crate) fn obey(
+    pub(crate) async fn obey(
         self,
         board: &Board,
         there_is: impl Fn(&Place) -> Result<(), String>,
@@ -43,6 +43,7 @@ impl Order {
                 let placed: Result<Vec<u64>, _> =
                     faults.into_iter().map(|fault| board.place(place.clone(), fault)).collect();
                 let placed = placed.map_err(|error| told(&error))?;
+                board.noticed().await;
                 Ok(board.list().into_iter().filter(|seen| placed.contains(&seen.id)).map(outcome).collect())
             }
             Self::Heal(ids) => {
@@ -55,7 +56,9 @@ impl Order {
                     let healed = board.heal(seen.id)?;
                     Some(Outcome { seen: Seen { times: healed.times(), ..seen }, read: healed.read().into() })
                 };
-                Ok(wanted.filter_map(heal).collect())
+                let healed = wanted.filter_map(heal).collect();
+                board.noticed().await;
+                Ok(healed)
             }
         }
     }
@@ -66,27 +69,27 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[test]
-    fn faults_are_placed_listed_and_healed_by_words() {
+    #[tokio::test]
+    async fn faults_are_placed_listed_and_healed_by_words() {
         let board = Board::new();
-        let obey = |order: Order| {
+        let obey = async |order: Order| {
             let text = serde_json::to_string(&order).unwrap();
             let order: Order = serde_json::from_str(&text).unwrap();
-            order.obey(&board, |place| if place.name == "moon" { Err("no moon".into()) } else { Ok(()) })
+            order.obey(&board, |place| if place.name == "moon" { Err("no moon".into()) } else { Ok(()) }).await
         };
         let place: Place = "agent-to-node/node-1".parse().unwrap();
         let faults = vec![Fault::blackhole(), Fault::latency(Duration::from_millis(5))];
-        let placed = obey(Order::Inject(place.clone(), faults)).unwrap();
+        let placed = obey(Order::Inject(place.clone(), faults)).await.unwrap();
         assert_eq!(placed.len(), 2);
-        assert_eq!(obey(Order::List).unwrap(), placed);
+        assert_eq!(obey(Order::List).await.unwrap(), placed);
         let text = serde_json::to_string(&placed[1]).unwrap();
         assert_eq!(text, r#"{"id":2,"link":"agent-to-node/node-1","fault":"latency=5ms","times":0}"#);
         assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), placed[1]);
-        assert_eq!(obey(Order::Heal(vec![7])).unwrap_err(), "there is no fault 7");
-        assert_eq!(obey(Order::Heal(vec![1])).unwrap().len(), 1);
-        assert_eq!(obey(Order::Heal(Vec::new())).unwrap().len(), 1);
-        assert!(obey(Order::List).unwrap().is_empty());
+        assert_eq!(obey(Order::Heal(vec![7])).await.unwrap_err(), "there is no fault 7");
+        assert_eq!(obey(Order::Heal(vec![1])).await.unwrap().len(), 1);
+        assert_eq!(obey(Order::Heal(Vec::new())).await.unwrap().len(), 1);
+        assert!(obey(Order::List).await.unwrap().is_empty());
         let moon = Place { name: "moon".into(), ..place };
-        assert_eq!(obey(Order::Inject(moon, vec![Fault::reset()])).unwrap_err(), "no moon");
+        assert_eq!(obey(Order::Inject(moon, vec![Fault::reset()])).await.unwrap_err(), "no moon");
     }
 }

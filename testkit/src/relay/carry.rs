@@ -2,14 +2,14 @@
 
 use super::end::{End, cut};
 use super::pump::{Ended, Pump};
-use crate::fault::{Direction, Kind, Meeting};
+use crate::fault::{Direction, Kind, Meeting, Rider};
 use std::io;
 
 /// Waits until a new connection may come to be. False: it is reset instead.
-pub(super) async fn admitted(meeting: &mut Meeting) -> bool {
+pub(super) async fn admitted(meeting: &mut Meeting, rider: &Rider) -> bool {
     let mut held = None;
     loop {
-        let both = [meeting.met(Direction::Server), meeting.met(Direction::Client)];
+        let both = meeting.look(Direction::Server, rider);
         let first = |is: fn(&Kind) -> bool| both.iter().find_map(|met| met.first(0, is));
         if let Some(reset) = first(|kind| matches!(kind, Kind::Reset)) {
             reset.bit();
@@ -23,14 +23,17 @@ pub(super) async fn admitted(meeting: &mut Meeting) -> bool {
     }
 }
 
-/// Carries between two ends until one of them is gone. `host` is who was dialled.
-pub(super) async fn carry(client: Box<dyn End>, server: Box<dyn End>, mut meeting: Meeting, host: &str) {
+/// Carries between two ends until one of them is gone. `host` is who was dialled, and `rider` what has seen this come to be.
+pub(super) async fn carry(client: Box<dyn End>, server: Box<dyn End>, mut meeting: Meeting, rider: Rider, host: &str) {
+    let mut rider = Some(rider);
     let met = meeting.met(Direction::Server);
     let middle = met.first(0, |kind| matches!(kind, Kind::ManInTheMiddle { .. })).cloned();
     let (client, server) = match middle.as_ref().and_then(|placed| placed.middle.as_ref().map(|m| (placed, m))) {
         None => (client, server),
         Some((placed, middle)) => {
             placed.bit();
+            // Hands may be shaken for as long as the ends like.
+            drop(rider.take());
             match middle.step_in(client, server, host).await {
                 Ok([client, server]) => (client, server),
                 Err(error) => return tracing::debug!(%error, "somebody does not believe the man in the middle"),
@@ -41,6 +44,7 @@ pub(super) async fn carry(client: Box<dyn End>, server: Box<dyn End>, mut meetin
     let (mut server_read, mut server_write) = tokio::io::split(server);
     let up = Pump::new(&mut client_read, &mut server_write, meeting.clone(), Direction::Server, middle.clone());
     let down = Pump::new(&mut server_read, &mut client_write, meeting.clone(), Direction::Client, middle);
+    drop(rider);
     let ended = both(up.run(), down.run()).await;
     let (client, server) = (client_read.unsplit(client_write), server_read.unsplit(server_write));
     match ended {

@@ -1,6 +1,6 @@
 //! One direction of a relayed connection: bytes from one end to the other, through the faults that it meets.
 
-use crate::fault::{Direction, Kind, Meeting, Met, Placed};
+use crate::fault::{Direction, Kind, Meeting, Met, Placed, Rider};
 use bytes::{Buf, Bytes};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -47,6 +47,7 @@ pub(super) struct Pump<'a, R, W> {
     from: &'a mut R,
     to: &'a mut W,
     meeting: Meeting,
+    rider: Rider,
     direction: Direction,
     /// Keeps what passes, where somebody reads along.
     reader: Option<Arc<Placed>>,
@@ -90,6 +91,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pump<'a, R, W> {
         Self {
             from,
             to,
+            rider: meeting.ride(),
             meeting,
             direction,
             reader,
@@ -132,8 +134,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pump<'a, R, W> {
     }
 
     fn look(&mut self) {
-        self.met = self.meeting.met(self.direction);
-        self.back = self.meeting.met(self.direction.back());
+        [self.met, self.back] = self.meeting.look(self.direction, &self.rider);
     }
 
     /// How it ends, where nothing is left to be done.

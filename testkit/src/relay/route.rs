@@ -139,11 +139,12 @@ impl Opened {
     }
 
     async fn relay(self: Arc<Self>, client: Box<dyn End>, ends: Ends, mut meeting: Meeting) {
-        if !admitted(&mut meeting).await {
+        let rider = meeting.ride();
+        if !admitted(&mut meeting, &rider).await {
             return cut(client);
         }
         match self.dial(ends.peer).await {
-            Ok(server) => carry(client, server, meeting, &ends.dialled).await,
+            Ok(server) => carry(client, server, meeting, rider, &ends.dialled).await,
             Err(error) => refuse(client, &error),
         }
     }
@@ -159,8 +160,9 @@ impl Opened {
         };
         let (kind, name) = who(from, to);
         let mut meeting = board.meet(kind, &name);
+        let rider = meeting.ride();
         let admitted = tokio::select! {
-            admitted = admitted(&mut meeting) => admitted,
+            admitted = admitted(&mut meeting, &rider) => admitted,
             // It says nothing before it is answered: it has given up.
             _ = client.read_u8() => return,
         };
@@ -170,7 +172,7 @@ impl Opened {
         let dialled = TcpDial::from(Some(from).filter(|_| self.keeps_source)).connect(to).await;
         let answered = detour::answer(&mut client, dialled.as_ref().map(|_| ())).await;
         if let (Ok(server), Ok(())) = (dialled, answered) {
-            carry(client, Box::new(server), meeting, &to.ip().to_string()).await;
+            carry(client, Box::new(server), meeting, rider, &to.ip().to_string()).await;
         }
     }
 

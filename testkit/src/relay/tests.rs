@@ -177,6 +177,21 @@ async fn a_reset_ends_what_is_there_and_what_comes() {
 }
 
 #[tokio::test]
+async fn what_is_there_is_bitten_before_a_fault_can_heal() {
+    let rig = Rig::open();
+    let mut pairs = Vec::new();
+    for _ in 0..20 {
+        pairs.push(rig.pair().await);
+    }
+    let reset = rig.inject(Fault::reset());
+    rig.board.noticed().await;
+    rig.heal(reset).at_least(20);
+    for (client, server) in &mut pairs {
+        assert!(rest(client).await.1.is_err() && rest(server).await.1.is_err());
+    }
+}
+
+#[tokio::test]
 async fn half_open_tells_nobody_of_an_end() {
     let rig = Rig::open();
     let (mut client, server) = rig.pair().await;
