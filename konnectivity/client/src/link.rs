@@ -1,7 +1,13 @@
 //! Settings of the HTTP/2 connections that tunnels run on, the same at both ends.
 
 /// Bytes of one stream that may be under way unread. This bounds what a slow reader costs.
-pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+
+/// The same of a stream that comes to many others. They keep a member busy together, and each of them less.
+const CROWDED_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// So many streams are many.
+const CROWD: usize = 16;
 
 /// The connection as a whole has no bound of its own: it would let one slow reader stall the others. What binds is
 /// [`STREAM_WINDOW_BYTES`] times [`STREAMS_MAX`].
@@ -14,7 +20,7 @@ pub const STREAMS_MAX: u32 = 16_384;
 const FRAME_BYTES_MAX: u32 = 64 * 1024;
 
 /// Bytes of one stream that wait to be written to the socket.
-const SEND_BUFFER_BYTES: usize = 128 * 1024;
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Bytes of one message's metadata.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
@@ -41,12 +47,12 @@ pub fn client() -> h2::client::Builder {
     builder
 }
 
-/// A server's connection.
+/// A server's connection. `beside` are the streams that it carries already, on connections of their own.
 #[must_use]
-pub fn server() -> h2::server::Builder {
+pub fn server(beside: usize) -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
-        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_window_size(if beside < CROWD { STREAM_WINDOW_BYTES } else { CROWDED_WINDOW_BYTES })
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)

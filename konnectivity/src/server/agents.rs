@@ -37,7 +37,7 @@ pub(super) fn listen(state: &Arc<State>) -> Result<SocketAddr, MemberError> {
 
 /// Serves one connection: its streams are the agent's call and, with our agents, one lane for each dial.
 async fn connection(state: Arc<State>, stream: TlsStream<Recorded<TcpStream>>, peer: SocketAddr) {
-    let Some(mut connection) = port::http2(stream, "agent").await else { return };
+    let Some(mut connection) = port::http2(stream, "agent", 0).await else { return };
     let agent: Arc<Called> = Arc::default();
     let mut stranger = std::pin::pin!(stays_a_stranger(&state, &agent));
     let pings = connection.ping_pong();

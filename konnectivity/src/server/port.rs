@@ -93,12 +93,13 @@ fn note(stream: &mut TlsStream<Recorded<TcpStream>>, verifies: bool) {
     }
 }
 
-/// Begins HTTP/2 with a peer; nothing with one that sends no preface in time.
-pub(super) async fn http2<S>(stream: S, peers: &str) -> Option<Connection<S, Bytes>>
+/// Begins HTTP/2 with a peer, beside so many streams that have connections of their own; nothing with one that sends no preface in
+/// time.
+pub(super) async fn http2<S>(stream: S, peers: &str, beside: usize) -> Option<Connection<S, Bytes>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, link::server().handshake(stream)).await {
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, link::server(beside).handshake(stream)).await {
         Ok(Ok(connection)) => return Some(connection),
         Ok(Err(error)) => tracing::info!(%error, "one of the {peers}s speaks no HTTP/2"),
         Err(_) => tracing::info!("one of the {peers}s does not begin to speak"),

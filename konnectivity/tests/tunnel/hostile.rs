@@ -200,7 +200,7 @@ async fn a_server_that_lies_does_not_hold_its_agent() {
 /// A server that says something else to each session.
 async fn lie(tls: TlsAcceptor, stream: TcpStream, turn: usize) {
     let Ok(stream) = tls.accept(stream).await else { return };
-    let mut connection = link::server().handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    let mut connection = link::server(0).handshake::<_, bytes::Bytes>(stream).await.unwrap();
     let Some(Ok((request, mut respond))) = connection.accept().await else { return };
     let driven = tokio::spawn(async move { while connection.accept().await.is_some() {} });
     let mut response = grpc::response();

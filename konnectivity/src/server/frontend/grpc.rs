@@ -19,7 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Serves one frontend's connection.
 pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-    let Some(mut connection) = port::http2(Sayable::new(stream), "frontend").await else { return };
+    let beside = usize::try_from(state.numbers.frontend_streams.get()).unwrap_or_default();
+    let Some(mut connection) = port::http2(Sayable::new(stream), "frontend", beside).await else { return };
     let pings = connection.ping_pong();
     let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.frontend_keepalive, &state.clock));
     loop {
