@@ -68,7 +68,7 @@ struct Ending {
     caller: Option<Arc<Caller>>,
     code: StatusCode,
     sent: u64,
-    id: (u32, u64),
+    id: u64,
 }
 
 impl Drop for Ending {

@@ -5,34 +5,39 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tinyplane::{Cluster, Member, RunnerChoice, Storage};
 
 /// Requests under way at once.
 const AT_ONCE: usize = 32;
-/// Requests of one turn.
-const REQUESTS: usize = 10_000;
-/// Turns of each kind: the machine is not the same from second to second, and so the best ones are compared.
-const TURNS: usize = 9;
+/// Requests of one turn that read, and of one that writes.
+const READS: usize = 40_000;
+const WRITES: usize = 5_000;
+/// Turns of each kind: the machine is not the same from second to second, and so each turn is held against the one beside it, and the
+/// median of that is told.
+const TURNS: usize = 15;
 
-/// One server, and its best turns so far.
+/// One server, and its turns so far.
 struct Side {
     cluster: Cluster,
     server: u32,
-    reads: Best,
-    writes: Best,
+    reads: Vec<Turn>,
+    writes: Vec<Turn>,
     written: usize,
 }
 
-/// Requests a second, and the server's processor time for each, of the best turn.
+/// Requests a second, and the server's processor time for each in milliseconds.
 #[derive(Clone, Copy)]
-struct Best {
+struct Turn {
     rate: f64,
-    spent: Duration,
+    spent: f64,
 }
 
-impl Best {
-    const NONE: Self = Self { rate: 0.0, spent: Duration::MAX };
+/// The median of a figure over all turns.
+fn median(turns: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = turns.collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
 }
 
 pub(crate) async fn run() {
@@ -45,18 +50,20 @@ pub(crate) async fn run() {
             side.turn().await;
         }
     }
-    for (what, of) in
-        [("get a ConfigMap by name", (|side| side.reads) as fn(&Side) -> Best), ("create one", |side| side.writes)]
-    {
+    for (what, of) in [
+        ("get a ConfigMap by name", (|side| &side.reads) as fn(&Side) -> &Vec<Turn>),
+        ("create one", |side| &side.writes),
+    ] {
         let (without, with) = (of(&sides[0]), of(&sides[1]));
+        let pairs = || without.iter().zip(with);
         println!(
             "{what:<32} without a ledger {:>7.0}/s and {:.4} ms of server CPU, with one {:>7.0}/s and {:.4} ms: {:+.1} % and {:+.1} %",
-            without.rate,
-            millis(without.spent),
-            with.rate,
-            millis(with.spent),
-            (with.rate / without.rate - 1.0) * 100.0,
-            (millis(with.spent) / millis(without.spent) - 1.0) * 100.0,
+            median(without.iter().map(|turn| turn.rate)),
+            median(without.iter().map(|turn| turn.spent)),
+            median(with.iter().map(|turn| turn.rate)),
+            median(with.iter().map(|turn| turn.spent)),
+            (median(pairs().map(|(without, with)| with.rate / without.rate)) - 1.0) * 100.0,
+            (median(pairs().map(|(without, with)| with.spent / without.spent)) - 1.0) * 100.0,
         );
     }
     for side in sides {
@@ -71,7 +78,7 @@ impl Side {
         let cluster = wishes.nodes(0).controllers(false).ledger(keeps).start().await.expect("a cluster starts");
         let server = cluster.members().iter().find(|view| view.member == Member::Apiserver).and_then(|view| view.pid);
         let server = server.expect("the server has a process");
-        let side = Self { cluster, server, reads: Best::NONE, writes: Best::NONE, written: 0 };
+        let side = Self { cluster, server, reads: Vec::new(), writes: Vec::new(), written: 0 };
         side.create(0).await;
         side
     }
@@ -79,17 +86,16 @@ impl Side {
     async fn turn(&mut self) {
         let path = "/api/v1/namespaces/default/configmaps/map-0";
         let client = self.cluster.admin().client();
-        let reads = measured(self.server, async |_| {
+        let reads = measured(self.server, READS, async |_| {
             let asked = client.connection().request(Method::GET, path).expect("a path").send().await;
             asked.expect("an answer").bytes().await.expect("a body");
         })
         .await;
         let first = self.written + 1;
-        let writes = measured(self.server, async |number| self.create(first + number).await).await;
-        self.written += REQUESTS;
-        for (best, turn) in [(&mut self.reads, reads), (&mut self.writes, writes)] {
-            *best = Best { rate: best.rate.max(turn.rate), spent: best.spent.min(turn.spent) };
-        }
+        let writes = measured(self.server, WRITES, async |number| self.create(first + number).await).await;
+        self.written += WRITES;
+        self.reads.push(reads);
+        self.writes.push(writes);
     }
 
     async fn create(&self, number: usize) {
@@ -100,21 +106,17 @@ impl Side {
 }
 
 /// One turn of requests.
-async fn measured<F>(server: u32, ask: impl Fn(usize) -> F) -> Best
+async fn measured<F>(server: u32, requests: usize, ask: impl Fn(usize) -> F) -> Turn
 where
     F: Future<Output = ()>,
 {
     let (before, began) = (processor_time(server), Instant::now());
     let askers = (0..AT_ONCE).map(async |asker| {
-        for number in (asker..REQUESTS).step_by(AT_ONCE) {
+        for number in (asker..requests).step_by(AT_ONCE) {
             ask(number).await;
         }
     });
     join_all(askers).await;
-    let spent = (processor_time(server) - before) / u32::try_from(REQUESTS).unwrap_or(u32::MAX);
-    Best { rate: REQUESTS as f64 / began.elapsed().as_secs_f64(), spent }
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    let spent = (processor_time(server) - before).as_secs_f64() * 1e3;
+    Turn { rate: requests as f64 / began.elapsed().as_secs_f64(), spent: spent / requests as f64 }
 }

@@ -22,7 +22,8 @@ pub(super) fn with_paths<'s>(spec: &'s Value, path: &str) -> Vec<(String, &'s Va
 pub(super) fn told(container: &Value, path: &str, out: &mut Vec<String>) {
     for name in ["memory", "ephemeral-storage"] {
         for which in ["limits", "requests"] {
-            fraction(&container["resources"][which], name, &child(path, &format!("resources.{which}")), out);
+            let at = || child(path, &format!("resources.{which}"));
+            fraction(&container["resources"][which], name, at, out);
         }
     }
     let mut seen = BTreeSet::new();

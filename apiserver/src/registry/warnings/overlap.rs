@@ -33,12 +33,16 @@ pub(super) fn told(volumes: &Value, out: &mut Vec<String>) {
     for volume in items(volumes) {
         let name = text(&volume["name"]);
         for (field, what) in [("configMap", "ConfigMap"), ("secret", "Secret"), ("downwardAPI", "DownwardAPI")] {
+            let source = &volume[field];
+            if !source["items"].is_array() {
+                continue;
+            }
             let named = match field {
-                "configMap" => format!("{what} {:?}", text(&volume[field]["name"])),
-                "secret" => format!("{what} {:?}", text(&volume[field]["secretName"])),
+                "configMap" => format!("{what} {:?}", text(&source["name"])),
+                "secret" => format!("{what} {:?}", text(&source["secretName"])),
                 _ => what.to_owned(),
             };
-            meetings(files(&volume[field]["items"], ""), &mut Vec::new(), name, &named, out);
+            meetings(files(&source["items"], ""), &mut Vec::new(), name, &named, out);
         }
         let mut before = Vec::new();
         for source in items(&volume["projected"]["sources"]) {

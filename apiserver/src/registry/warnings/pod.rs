@@ -59,8 +59,9 @@ pub(super) fn holder(holder: &Value, path: &str, out: &mut Vec<String>) {
     volumes(spec, &at, out);
     doubles(spec, &at, out);
     for name in ["memory", "ephemeral-storage"] {
-        fraction(&spec["overhead"], name, &child(&at, "overhead"), out);
+        fraction(&spec["overhead"], name, || child(&at, "overhead"), out);
     }
+    let annotates = annotations.is_object();
     let seccomp = |key: &str, holder: &Value, out: &mut Vec<String>| {
         if !annotations[key].is_null() && holder["securityContext"]["seccompProfile"].is_null() {
             let told = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
@@ -70,13 +71,15 @@ pub(super) fn holder(holder: &Value, path: &str, out: &mut Vec<String>) {
     seccomp("seccomp.security.alpha.kubernetes.io/pod", spec, out);
     let all = containers::with_paths(spec, &at);
     for (place, container) in &all {
-        let name = container["name"].as_str().unwrap_or_default();
-        seccomp(&format!("container.seccomp.security.alpha.kubernetes.io/{name}"), container, out);
-        let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
-        let unsaid = |holder: &Value| holder["securityContext"]["appArmorProfile"].is_null();
-        if !path.is_empty() && !annotations[&key].is_null() && unsaid(container) && unsaid(spec) {
-            let told = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
-            out.push(format!("{}: {told}", annotated(&key)));
+        if annotates {
+            let name = container["name"].as_str().unwrap_or_default();
+            seccomp(&format!("container.seccomp.security.alpha.kubernetes.io/{name}"), container, out);
+            let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
+            let unsaid = |holder: &Value| holder["securityContext"]["appArmorProfile"].is_null();
+            if !path.is_empty() && !annotations[&key].is_null() && unsaid(container) && unsaid(spec) {
+                let told = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+                out.push(format!("{}: {told}", annotated(&key)));
+            }
         }
         containers::told(container, place, out);
     }
@@ -103,7 +106,21 @@ fn node_labels(spec: &Value, path: &str, out: &mut Vec<String>) {
             out.push(format!("{}: {told}", field::key(&child(path, "nodeSelector"), key)));
         }
     }
-    let of_nodes = &spec["affinity"]["nodeAffinity"];
+    node_affinity(&spec["affinity"]["nodeAffinity"], path, out);
+    for (at, constraint) in items(&spec["topologySpreadConstraints"]).enumerate() {
+        let path = field::index(&child(path, "topologySpreadConstraints"), at);
+        let key = constraint["topologyKey"].as_str().unwrap_or_default();
+        if let Some(told) = labels::deprecated(key) {
+            out.push(format!("{}: {key} is {told}", child(&path, "topologyKey")));
+        }
+        selects(constraint, &path, out);
+    }
+}
+
+fn node_affinity(of_nodes: &Value, path: &str, out: &mut Vec<String>) {
+    if !of_nodes.is_object() {
+        return;
+    }
     let path_of = |rest: &str| child(path, &format!("affinity.nodeAffinity.{rest}"));
     let required = "requiredDuringSchedulingIgnoredDuringExecution";
     let terms = path_of(&format!("{required}.nodeSelectorTerms"));
@@ -114,14 +131,6 @@ fn node_labels(spec: &Value, path: &str, out: &mut Vec<String>) {
     for (at, wish) in items(&of_nodes[preferred]).enumerate() {
         let path = child(&field::index(&path_of(preferred), at), "preference");
         labels::term(&wish["preference"], &path, true, out);
-    }
-    for (at, constraint) in items(&spec["topologySpreadConstraints"]).enumerate() {
-        let path = field::index(&child(path, "topologySpreadConstraints"), at);
-        let key = constraint["topologyKey"].as_str().unwrap_or_default();
-        if let Some(told) = labels::deprecated(key) {
-            out.push(format!("{}: {key} is {told}", child(&path, "topologyKey")));
-        }
-        selects(constraint, &path, out);
     }
 }
 
@@ -134,7 +143,7 @@ fn selects(holder: &Value, path: &str, out: &mut Vec<String>) {
 }
 
 fn affinity(affinity: &Value, path: &str, out: &mut Vec<String>) {
-    for which in ["podAffinity", "podAntiAffinity"] {
+    for which in ["podAffinity", "podAntiAffinity"].into_iter().filter(|which| affinity[*which].is_object()) {
         let path = child(path, which);
         let required = "requiredDuringSchedulingIgnoredDuringExecution";
         for (at, term) in items(&affinity[which][required]).enumerate() {

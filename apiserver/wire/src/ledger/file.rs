@@ -142,13 +142,17 @@ impl Ledger {
     }
 
     pub(super) fn next_id(&self) -> String {
-        let (run, number) = self.next_number();
-        format!("{run:08x}-{number}")
+        format!("{:08x}-{}", self.run(), self.next_number())
     }
 
-    /// What an id consists of.
-    pub(super) fn next_number(&self) -> (u32, u64) {
-        (self.0.run, self.0.numbers.fetch_add(1, Ordering::Relaxed))
+    /// The first part of each id.
+    pub(super) fn run(&self) -> u32 {
+        self.0.run
+    }
+
+    /// The last part of the next one.
+    pub(super) fn next_number(&self) -> u64 {
+        self.0.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Puts a line into the room, unless that is full.
