@@ -19,6 +19,7 @@ use tinyplane_konnectivity_client::{grpc, join_host_port, link};
 use tinyplane_wire::identity::tls;
 use tinyplane_wire::ledger::{Entry, Recorded};
 use tinyplane_wire::process::MemberError;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -101,6 +102,7 @@ impl Session {
         let at = (config.server_host.as_str(), config.server_port);
         let stream = state.servers.connect_to_recorded(at, state.ledger.as_ref(), known).await;
         let stream = stream.map_err(|e| because("no connection", e.into()))?;
+        let stream = BufReader::with_capacity(link::READ_AHEAD_BYTES, stream);
         let stream = TlsConnector::from(state.tls.now()).connect(state.server_name.clone(), stream).await;
         let mut stream = stream.map_err(|e| because("no TLS", e.into()))?;
         note(&mut stream, state);
@@ -176,9 +178,9 @@ impl Session {
 }
 
 /// Tells the ledger what the handshake told.
-fn note(stream: &mut TlsStream<Recorded<TcpStream>>, state: &State) {
+fn note(stream: &mut TlsStream<BufReader<Recorded<TcpStream>>>, state: &State) {
     let (carrier, connection) = stream.get_mut();
-    if let Some(hop) = carrier.hop() {
+    if let Some(hop) = carrier.get_mut().hop() {
         let pair = state.config.tls.read_pair().ok().flatten();
         hop.speaks(tls::told(connection, true), pair.and_then(|pair| tls::named_by(&pair.certificate)));
     }

@@ -3,7 +3,7 @@
 use super::State;
 use super::backends::Backend;
 use super::pending::Pending;
-use super::port::{self, Port};
+use super::port::{self, Carrier, Port};
 use crate::carry::shared::{Outgoing, Shared, Side, outbox};
 use crate::carry::{End, lane};
 use crate::identifiers::Identifiers;
@@ -17,13 +17,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::Packet;
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
+use tinyplane_konnectivity_client::{grpc, link};
 use tinyplane_wire::identity::tls::ALPN_HTTP2;
-use tinyplane_wire::ledger::Recorded;
 use tinyplane_wire::process::{MemberError, told};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// How long an agent may take, once its connection is there, to be admitted: by a review of its token, maybe.
@@ -32,11 +30,15 @@ const ADMISSION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Binds the port and takes agents in.
 pub(super) fn listen(state: &Arc<State>) -> Result<SocketAddr, MemberError> {
     let (at, files) = (state.config.agents, &state.config.agent_tls);
-    port::listen(state, Port { peers: "agent", at, files, alpn: &ALPN_HTTP2 }, connection)
+    port::listen(
+        state,
+        Port { peers: "agent", at, files, alpn: &ALPN_HTTP2, read_ahead: link::READ_AHEAD_BYTES },
+        connection,
+    )
 }
 
 /// Serves one connection: its streams are the agent's call and, with our agents, one lane for each dial.
-async fn connection(state: Arc<State>, stream: TlsStream<Recorded<TcpStream>>, peer: SocketAddr) {
+async fn connection(state: Arc<State>, stream: TlsStream<Carrier>, peer: SocketAddr) {
     let Some(mut connection) = port::http2(stream, "agent", 0).await else { return };
     let agent: Arc<Called> = Arc::default();
     let mut stranger = std::pin::pin!(stays_a_stranger(&state, &agent));

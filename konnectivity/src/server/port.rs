@@ -14,7 +14,7 @@ use tinyplane_wire::identity::tls::{self, ClientAuth, TlsLimits};
 use tinyplane_wire::ledger::{Entry, Recorded};
 use tinyplane_wire::net::{Sources, bind, keep_alive};
 use tinyplane_wire::process::MemberError;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -38,18 +38,23 @@ pub(super) struct Port<'a> {
     pub(super) at: SocketAddr,
     pub(super) files: &'a TlsFiles,
     pub(super) alpn: &'static [&'static [u8]],
+    /// Bytes that are read ahead of TLS, which asks for 4 KiB at a time.
+    pub(super) read_ahead: usize,
 }
+
+/// What a peer's TLS runs on.
+pub(super) type Carrier = BufReader<Recorded<TcpStream>>;
 
 /// Binds the port and takes connections in, each served by `serve`. Gives the address.
 pub(super) fn listen<F>(
     state: &Arc<State>,
     port: Port<'_>,
-    serve: impl Fn(Arc<State>, TlsStream<Recorded<TcpStream>>, SocketAddr) -> F + Copy + Send + 'static,
+    serve: impl Fn(Arc<State>, TlsStream<Carrier>, SocketAddr) -> F + Copy + Send + 'static,
 ) -> Result<SocketAddr, MemberError>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let Port { peers, at, files, alpn } = port;
+    let Port { peers, at, files, alpn, read_ahead } = port;
     let limits = state.config.tls_limits.clone();
     let tls = Reloaded::open(files.clone(), move |files| server_tls(files, alpn, &limits))?;
     let bound = bind(at, Sources::any())
@@ -68,7 +73,12 @@ where
             }
             let (state, tls) = (Arc::clone(&shared), TlsAcceptor::from(tls.now()));
             shared.tasks.spawn(async move {
-                match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(accepted.recorded())).await {
+                match tokio::time::timeout(
+                    HANDSHAKE_TIMEOUT,
+                    tls.accept(BufReader::with_capacity(read_ahead.max(1), accepted.recorded())),
+                )
+                .await
+                {
                     Ok(Ok(mut stream)) => {
                         note(&mut stream, verifies);
                         serve(state, stream, peer).await;
@@ -84,9 +94,9 @@ where
 }
 
 /// Tells the ledger what the handshake told.
-fn note(stream: &mut TlsStream<Recorded<TcpStream>>, verifies: bool) {
+fn note(stream: &mut TlsStream<Carrier>, verifies: bool) {
     let (carrier, connection) = stream.get_mut();
-    if let Some(hop) = carrier.hop() {
+    if let Some(hop) = carrier.get_mut().hop() {
         let leaf = connection.peer_certificates().and_then(|chain| chain.first());
         let name = leaf.and_then(Subject::of).map(|subject| subject.common_name);
         hop.speaks(tls::told(connection, verifies), name);

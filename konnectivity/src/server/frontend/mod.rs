@@ -53,7 +53,7 @@ fn listen_tcp(state: &Arc<State>, at: SocketAddr, files: &TlsFiles) -> Result<So
         Mode::Grpc => &ALPN_HTTP2,
         Mode::HttpConnect => &ALPN_HTTP1,
     };
-    let port = Port { peers: "frontend", at, files, alpn };
+    let port = Port { peers: "frontend", at, files, alpn, read_ahead: 0 };
     port::listen(state, port, |state, stream, _| async move {
         serve(&state, Farewell::of(stream)).await;
     })
