@@ -20,6 +20,7 @@ mod event;
 pub(crate) mod field;
 mod flow_control;
 mod ingress;
+mod internal;
 pub(crate) mod ip;
 mod job_policy;
 pub mod metadata;
