@@ -14,6 +14,9 @@ mod config;
 mod container;
 mod cron;
 mod definition;
+mod device_parts;
+mod device_slice;
+mod devices;
 pub mod endpoints;
 mod environment;
 mod event;
@@ -70,6 +73,8 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class(object, &mut errors),
         ("apps", "StatefulSet") => workload::check_new_stateful_set(object, &mut errors),
         ("apps", "ControllerRevision") => workload::check_new_revision(object, &mut errors),
+        ("resource.k8s.io", "ResourceClaim") => devices::check_claim(object, &mut errors),
+        ("resource.k8s.io", "ResourceSlice") => device_slice::check(object, None, &mut errors),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(object, None, &mut errors),
         _ => {}
     }
@@ -139,8 +144,9 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         ("node.k8s.io", "RuntimeClass") => errors.immutable("handler", &new["handler"], &old["handler"]),
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
         ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
-            errors.immutable("spec", &new["spec"], &old["spec"]);
+            devices::check_update(kind, new, old, &mut errors);
         }
+        ("resource.k8s.io", "ResourceSlice") => device_slice::check(new, Some(old), &mut errors),
         ("storage.k8s.io", _) => storage_update(kind, new, old, &mut errors),
         _ => {}
     }
@@ -194,6 +200,8 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("networking.k8s.io", "NetworkPolicy") => network_policy::check(object, errors),
         ("node.k8s.io", "RuntimeClass") => cluster::check_runtime_class(object, errors),
         ("policy", "PodDisruptionBudget") => policy::check_budget(object, errors),
+        ("resource.k8s.io", "DeviceClass") => devices::check_class(object, errors),
+        ("resource.k8s.io", "ResourceClaimTemplate") => devices::check_template(object, errors),
         ("storage.k8s.io", "StorageClass") => storage::check_class(object, errors),
         ("storage.k8s.io", "VolumeAttributesClass") => storage::check_attributes_class(object, errors),
         ("storage.k8s.io", "VolumeAttachment") => storage::check_attachment(object, errors),

@@ -4,7 +4,7 @@ use super::affinity::check_node_selector;
 use super::claim::{check_access_modes, check_basic, check_class_name, check_positive};
 use super::field::{Errors, child, key, list, same, text};
 use super::internal;
-use super::volume_sources as sources;
+use super::volume_sources::{self as sources, Holder};
 use serde_json::{Map, Value};
 use tinyplane_wire::meta::{Meta, dns_subdomain};
 
@@ -111,7 +111,7 @@ fn check_places(spec: &Value, name: &str, path: &str, errors: &mut Errors) {
             continue;
         }
         found += 1;
-        sources::check(&spec[*field], field, name, &child(path, as_first), errors);
+        sources::check(&spec[*field], field, Holder::Cluster(name), &child(path, as_first), errors);
         if *field == "local" && !spec["nodeAffinity"].is_object() {
             errors.required(child(path, "nodeAffinity"), "Local volume requires node affinity");
         }

@@ -5,7 +5,7 @@ use super::field::{Errors, child, index, list, text, under};
 use super::{affinity, resources, security, volume};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, pairs, qualified_name};
+use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, label_value, pairs, qualified_name};
 
 const DNS_SERVERS_MAX: usize = 3;
 const DNS_SEARCHES_MAX: usize = 32;
@@ -13,7 +13,7 @@ const DNS_NAME_BYTES_MAX: usize = 253;
 const DNS_SEARCH_BYTES_MAX: usize = 2_048;
 
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
-    check_spec(&pod["spec"], true, "spec", errors);
+    check_spec(&pod["spec"], Some(Meta::of(pod).name()), "spec", errors);
     for field in ["containers", "initContainers"] {
         for (at, container) in list(&pod["spec"][field]).iter().enumerate() {
             container::check_image(container, &index(&child("spec", field), at), errors);
@@ -35,7 +35,7 @@ pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
 /// A template: its labels and annotations, which upstream tells of without `metadata`, and its spec.
 pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) {
     check_template_metadata(template, path, errors);
-    check_spec(&template["spec"], false, &child(path, "spec"), errors);
+    check_spec(&template["spec"], None, &child(path, "spec"), errors);
     let ephemeral = &template["spec"]["ephemeralContainers"];
     if !list(ephemeral).is_empty() {
         errors.forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
@@ -58,11 +58,12 @@ pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
-    let volumes = volume::check(&spec["volumes"], &child(path, "volumes"), errors);
+/// What is wrong with a spec. `pod` is the name of the pod whose it is; a template's has none.
+fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) {
+    let volumes = volume::check(&spec["volumes"], pod, &child(path, "volumes"), errors);
     container::check_all(&Around { spec, volumes: &volumes }, path, errors);
     resources::check_of_pod(&spec["resources"], &child(path, "resources"), errors);
-    check_host_network(spec, is_pod, path, errors);
+    check_host_network(spec, pod.is_some(), path, errors);
     errors.one_of(under(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(
         under(path, "dnsPolicy"),

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cluster_kinds;
+mod devices;
 mod nodes;
 mod pods;
 mod volumes;

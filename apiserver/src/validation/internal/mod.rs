@@ -29,7 +29,7 @@ pub(super) fn shown(kind: &str, value: &Value) -> String {
 }
 
 struct Field {
-    /// How Go prints it.
+    /// How Go prints it; nothing, where it embeds it.
     name: &'static str,
     /// How it is called in what is stored.
     json: String,
@@ -69,10 +69,7 @@ impl Types {
                 self.print_all(out, ['{', '}'], entries, value, depth);
             }
             (_, _, Some(fields), _) => {
-                let fields = fields.iter().filter_map(|field| {
-                    let found = if field.beside { around } else { value }.get(&field.json).unwrap_or(&Value::Null);
-                    (!field.omitted || !is_empty(found)).then_some((Some(field.name), field.shape, found))
-                });
+                let fields = self.told(fields, value, around).into_iter();
                 self.print_all(out, ['{', '}'], fields, value, depth);
             }
             (_, _, None, Value::Null) => out.push_str(match whole {
@@ -84,6 +81,25 @@ impl Types {
             }),
             (_, _, None, _) => go::json(value, out),
         }
+    }
+
+    /// The fields of a value that are printed, with their shapes.
+    fn told<'v>(
+        &'v self,
+        fields: &'v [Field],
+        value: &'v Value,
+        around: &'v Value,
+    ) -> Vec<(Option<&'v str>, &'v str, &'v Value)> {
+        let mut told = Vec::with_capacity(fields.len());
+        for field in fields {
+            let found = if field.beside { around } else { value }.get(&field.json).unwrap_or(&Value::Null);
+            match self.0.get(field.shape).filter(|_| field.name.is_empty()) {
+                Some(embedded) => told.extend(self.told(embedded, found, value)),
+                None if field.omitted && is_empty(found) => {}
+                None => told.push((Some(field.name), field.shape, found)),
+            }
+        }
+        told
     }
 
     /// Prints a list or an object of what stands in it.
@@ -122,13 +138,14 @@ impl Types {
     }
 }
 
-/// Reads `Name[=json][:shape]`, or `name?[:shape]`.
+/// Reads `Name[=json][:shape]`, `name?[:shape]` or `@json:Type`.
 fn field(word: &'static str) -> Field {
     let (word, shape) = word.split_once(':').unwrap_or((word, ""));
     let (word, omitted) = word.strip_suffix('?').map_or((word, false), |word| (word, true));
-    let (name, json) = match word.split_once('=') {
-        Some((name, json)) => (name, json.to_owned()),
-        None => (word, lowered(word)),
+    let (name, json) = match (word.split_once('='), word.strip_prefix('@')) {
+        (Some((name, json)), _) => (name, json.to_owned()),
+        (None, Some(json)) => ("", json.to_owned()),
+        (None, None) => (word, lowered(word)),
     };
     Field { name, json: json.trim_start_matches('^').to_owned(), beside: json.starts_with('^'), omitted, shape }
 }
@@ -175,6 +192,11 @@ mod tests {
             shown("LabelSelector", &json!({"matchExpressions": [{"operator": "In", "key": "a"}]})),
             r#"{"matchExpressions":[{"key":"a","operator":"In"}]}"#
         );
+        assert_eq!(
+            shown("PersistentVolumeClaimTemplate", &json!({"metadata": {"labels": {"a": "b"}}}))
+                .replace(&shown("PersistentVolumeClaimSpec", &json!({})), "…"),
+            r#"{"labels":{"a":"b"},"Spec":…}"#
+        );
         let mut spec = json!({"hostPID": true, "securityContext": {"runAsUser": 1}});
         spec["containers"] = json!([]);
         let told = shown("PodSpec", &spec);
@@ -187,7 +209,7 @@ mod tests {
         for (kind, fields) in &types.0 {
             for field in fields {
                 let shape = field.shape.trim_start_matches(['*', '[', ']', '{', '}']);
-                let is_plain = ["", "int", "bool", "quantity", "time"].contains(&shape);
+                let is_plain = ["", "int", "bool", "quantity", "time", "json"].contains(&shape);
                 assert!(is_plain || types.0.contains_key(shape), "{kind} {}", field.name);
             }
         }
