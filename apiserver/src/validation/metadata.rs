@@ -190,6 +190,73 @@ fn is_known_finalizer(name: &str) -> bool {
     name.contains('/') || ["orphan", "foregroundDeletion", "kubernetes"].contains(&name)
 }
 
+/// Kinds whose metadata upstream looks at both as changed and as a whole, beside what it does for all kinds.
+const WHOLE_AGAIN: [(&str, &[&str]); 10] = [
+    (
+        "",
+        &[
+            "ConfigMap",
+            "Endpoints",
+            "Namespace",
+            "Node",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "Pod",
+            "Secret",
+            "ServiceAccount",
+        ],
+    ),
+    ("apiregistration.k8s.io", &["APIService"]),
+    ("apps", &["ControllerRevision"]),
+    ("batch", &["Job"]),
+    ("certificates.k8s.io", &["CertificateSigningRequest"]),
+    ("networking.k8s.io", &["Ingress", "IngressClass", "IPAddress"]),
+    ("node.k8s.io", &["RuntimeClass"]),
+    ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+    ("resource.k8s.io", &["DeviceClass", "ResourceClaim", "ResourceClaimTemplate"]),
+    ("storage.k8s.io", &["CSIStorageCapacity", "StorageClass", "VolumeAttributesClass"]),
+];
+
+/// What is wrong with the metadata of an object that changes. Upstream looks at it as a whole and at what changed of it,
+/// and then once more as its kind does, so that each mistake is told as often.
+pub(crate) fn check_change(
+    (group, kind, subresource): (&str, &str, &str),
+    (new, old): (&Value, &Value),
+    grammar: Grammar,
+    namespaced: bool,
+    errors: &mut Errors,
+) {
+    let mut found = Errors::default();
+    check(new, grammar, namespaced, &mut found);
+    check_update(new, old, &mut found);
+    if found.is_empty() {
+        return;
+    }
+    let of_kind = |(of, kinds): &(&str, &[&str])| *of == group && kinds.contains(&kind);
+    let (is_whole, is_changed) = match (group, kind, subresource) {
+        ("", "Event", _) | ("policy", "PodDisruptionBudget", _) | ("batch", "CronJob", "status") => (false, false),
+        ("certificates.k8s.io", ..) => (true, true),
+        (_, _, "status") => (false, true),
+        _ => (WHOLE_AGAIN.iter().any(of_kind), true),
+    };
+    let whole = |errors: &mut Errors| check(new, grammar, namespaced, errors);
+    let changed = |errors: &mut Errors| {
+        let meta = &new["metadata"];
+        check_update(new, old, errors);
+        labels(&meta["labels"], "metadata.labels", errors);
+        annotations(&meta["annotations"], "metadata.annotations", errors);
+        owners(&meta["ownerReferences"], "metadata.ownerReferences", errors);
+    };
+    whole(errors);
+    changed(errors);
+    if is_changed {
+        changed(errors);
+    }
+    if is_whole {
+        whole(errors);
+    }
+}
+
 /// What of an object's metadata changed though it may not.
 pub(crate) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     let (new_meta, old_meta) = (&new["metadata"], &old["metadata"]);
@@ -300,5 +367,22 @@ mod tests {
             "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"c/d\"}"
         );
         assert_eq!(told[1], "Invalid value: \"2\": field is immutable");
+    }
+
+    #[test]
+    fn mistakes_in_what_changes_are_told_as_often_as_upstream_looks_at_them() {
+        let old = json!({"metadata": {"name": "a", "namespace": "n"}});
+        let times = |group: &str, kind: &str, part: &str| {
+            let mut new = old.clone();
+            new["metadata"]["labels"] = json!({"a b": ""});
+            let mut errors = Errors::default();
+            check_change((group, kind, part), (&new, &old), Grammar::Subdomain, true, &mut errors);
+            errors.into_causes().len()
+        };
+        assert_eq!(times("", "Pod", ""), 4);
+        assert_eq!(times("", "Pod", "status"), 3);
+        assert_eq!(times("apps", "Deployment", ""), 3);
+        assert_eq!(times("", "Event", ""), 2);
+        assert_eq!(times("policy", "PodDisruptionBudget", "status"), 2);
     }
 }
