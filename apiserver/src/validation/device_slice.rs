@@ -34,8 +34,8 @@ pub(super) fn check(slice: &Value, old: Option<&Value>, errors: &mut Errors) {
     check_resource_pool(&spec["pool"], errors);
     if let Some(old) = old {
         let before = &old["spec"];
-        errors.immutable("spec.pool.name", &spec["pool"]["name"], &before["pool"]["name"]);
-        errors.immutable("spec.driver", &spec["driver"], &before["driver"]);
+        errors.immutable_as("spec.pool.name", "", &spec["pool"]["name"], &before["pool"]["name"]);
+        errors.immutable_as("spec.driver", "", &spec["driver"], &before["driver"]);
         errors.immutable("spec.nodeName", &spec["nodeName"], &before["nodeName"]);
     }
     check_nodes(spec, errors);

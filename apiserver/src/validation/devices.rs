@@ -1,6 +1,6 @@
 //! What is asked of devices, and given: claims, templates of claims, and classes.
 
-use super::field::{Errors, child, index, list, same, text};
+use super::field::{Errors, child, index, list, text};
 use super::volume_sources::check_driver;
 use super::{affinity, conditions, device_parts as parts, internal, ip, metadata};
 use device_limits::*;
@@ -39,9 +39,7 @@ pub(super) fn check_template(template: &Value, errors: &mut Errors) {
 
 /// What was asked for stays.
 pub(super) fn check_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
-    if !same(&new["spec"], &old["spec"]) {
-        errors.invalid_as("spec", &internal::shown(&format!("{kind}Spec"), &new["spec"]), "field is immutable");
-    }
+    errors.immutable_as("spec", &format!("{kind}Spec"), &new["spec"], &old["spec"]);
 }
 
 pub(super) fn check_class(class: &Value, errors: &mut Errors) {
@@ -235,10 +233,7 @@ pub(super) fn check_status(new: &Value, old: &Value, errors: &mut Errors) {
     }
     let (now, then) = (&status["allocation"], &before["allocation"]);
     if now.is_object() && then.is_object() {
-        if !same(now, then) {
-            let shown = internal::shown("AllocationResult", now);
-            errors.invalid_as("status.allocation", &shown, "field is immutable");
-        }
+        errors.immutable_as("status.allocation", "AllocationResult", now, then);
     } else if now.is_object() {
         check_allocation(now, &names(&new["spec"]["devices"]), errors);
     }

@@ -48,6 +48,7 @@ mod storage;
 mod volume;
 mod volume_sources;
 mod webhook;
+mod windows;
 mod workload;
 
 pub use field::Errors;
@@ -109,6 +110,10 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         return errors.into_causes();
     }
     check(group, kind, new, &mut errors);
+    if let ("", "PersistentVolume") | ("batch", "Job") = (group, kind) {
+        // Upstream looks at these as at new ones, and again at what changes.
+        check(group, kind, new, &mut errors);
+    }
     match (group, kind) {
         ("", "Pod") => pod_update::check(new, old, &mut errors),
         ("", "Service") => service::check_update(new, old, &mut errors),
@@ -135,13 +140,15 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, &mut errors),
         ("networking.k8s.io", "IngressClass") => {
             let controller = |class: &Value| class["spec"]["controller"].clone();
-            errors.immutable("spec.controller", &controller(new), &controller(old));
+            errors.immutable_as("spec.controller", "", &controller(new), &controller(old));
         }
         ("networking.k8s.io", "IPAddress") => {
-            errors.immutable("spec.parentRef", &new["spec"]["parentRef"], &old["spec"]["parentRef"]);
+            let parent = |address: &Value| address["spec"]["parentRef"].clone();
+            ingress::check_ip_address(new, &mut errors);
+            errors.immutable_as("spec.parentRef", "*ParentReference", &parent(new), &parent(old));
         }
         ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, &mut errors),
-        ("node.k8s.io", "RuntimeClass") => errors.immutable("handler", &new["handler"], &old["handler"]),
+        ("node.k8s.io", "RuntimeClass") => errors.immutable_as("handler", "", &new["handler"], &old["handler"]),
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
         ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
             devices::check_update(kind, new, old, &mut errors);
@@ -216,7 +223,9 @@ fn storage_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
     match kind {
         "StorageClass" => storage::check_class_update(new, old, errors),
         "VolumeAttributesClass" => storage::check_attributes_class_update(new, old, errors),
-        "VolumeAttachment" => errors.immutable("spec", &new["spec"], &old["spec"]),
+        "VolumeAttachment" => {
+            errors.immutable_as("spec", "VolumeAttachmentSpec", &new["spec"], &old["spec"]);
+        }
         "CSIDriver" => storage::check_driver_update(new, old, errors),
         "CSINode" => storage::check_node_update(new, old, errors),
         "CSIStorageCapacity" => storage::check_storage_capacity_update(new, old, errors),

@@ -2,8 +2,8 @@
 
 use super::container::{self, Around};
 use super::field::{Errors, child, index, list, text, under};
-use super::{affinity, resources, security, volume};
-use serde_json::Value;
+use super::{affinity, environment, internal, resources, security, volume, windows};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, label_value, pairs, qualified_name};
 
@@ -11,6 +11,7 @@ const DNS_SERVERS_MAX: usize = 3;
 const DNS_SEARCHES_MAX: usize = 32;
 const DNS_NAME_BYTES_MAX: usize = 253;
 const DNS_SEARCH_BYTES_MAX: usize = 2_048;
+const HOSTNAME_BYTES_MAX: usize = 64;
 
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
     check_spec(&pod["spec"], Some(Meta::of(pod).name()), "spec", errors);
@@ -62,7 +63,9 @@ pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
 fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) {
     let volumes = volume::check(&spec["volumes"], pod, &child(path, "volumes"), errors);
     container::check_all(&Around { spec, volumes: &volumes }, path, errors);
-    resources::check_of_pod(&spec["resources"], &child(path, "resources"), errors);
+    if spec["resources"].is_object() {
+        resources::check_of_pod(spec, &child(path, "resources"), errors);
+    }
     check_host_network(spec, pod.is_some(), path, errors);
     errors.one_of(under(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(
@@ -81,7 +84,9 @@ fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) 
     check_gates(&spec["schedulingGates"], &child(path, "schedulingGates"), errors);
     check_claims(&spec["resourceClaims"], &child(path, "resourceClaims"), errors);
     affinity::check_spread(&spec["topologySpreadConstraints"], &child(path, "topologySpreadConstraints"), errors);
+    windows::check_host_process(spec, path, errors);
     check_host_users(spec, path, errors);
+    check_own_hostname(spec, path, errors);
     name(spec, "serviceAccountName", path, dns_subdomain, errors);
     name(spec, "nodeName", path, dns_subdomain, errors);
     if let Some(seconds) = spec["activeDeadlineSeconds"].as_i64()
@@ -103,6 +108,9 @@ fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) 
     name(spec, "priorityClassName", path, dns_subdomain, errors);
     name(spec, "runtimeClassName", path, dns_subdomain, errors);
     errors.known(under(path, "preemptionPolicy"), &spec["preemptionPolicy"], &["PreemptLowerPriority", "Never"]);
+    if spec["overhead"].is_object() {
+        resources::check(&json!({"limits": spec["overhead"]}), &child(path, "overhead"), errors);
+    }
     let system = text(&spec["os"]["name"]);
     if spec["os"].is_object() && !["linux", "windows"].contains(&system) {
         match system {
@@ -110,6 +118,20 @@ fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) 
             other => errors.unsupported(child(path, "os"), other, &["linux", "windows"]),
         }
     }
+    environment::check_file_volumes(spec, path, errors);
+}
+
+/// A name of the host that the pod gives itself.
+fn check_own_hostname(spec: &Value, path: &str, errors: &mut Errors) {
+    let Some(name) = spec["hostnameOverride"].as_str() else { return };
+    let path = child(path, "hostnameOverride");
+    for field in ["setHostnameAsFQDN", "hostNetwork"].into_iter().filter(|field| spec[*field] == true) {
+        errors.forbidden(&path, &format!("may not be specified when {field} is true"));
+    }
+    if name.len() > HOSTNAME_BYTES_MAX {
+        errors.too_long(&path, HOSTNAME_BYTES_MAX);
+    }
+    errors.grammar(&path, name, dns_subdomain(name));
 }
 
 fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
@@ -205,11 +227,7 @@ fn check_claims(claims: &Value, path: &str, errors: &mut Errors) {
             _ => None,
         };
         if let Some(detail) = detail {
-            let shown = format!(
-                "{{\"Name\":{},\"ResourceClaimName\":{there},\"ResourceClaimTemplateName\":{template}}}",
-                claim["name"].as_str().map_or_else(|| "\"\"".to_owned(), |name| Value::from(name).to_string())
-            );
-            errors.invalid_as(&path, &shown, detail);
+            errors.invalid_as(&path, &internal::shown("PodResourceClaim", claim), detail);
         }
         for (field, value) in [("resourceClaimName", there), ("resourceClaimTemplateName", template)] {
             if let Some(name) = value.as_str() {

@@ -1,10 +1,10 @@
 //! What a container asks for and may use: names of resources, amounts, requests against limits.
 
-use super::field::{Errors, child, key};
+use super::field::{Errors, child, index, key, list, text};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use tinyplane_wire::meta::qualified_name;
+use std::collections::{BTreeMap, BTreeSet};
+use tinyplane_wire::meta::{dns_label, qualified_name};
 
 const OF_CONTAINERS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 const OF_QUOTAS: [&str; 10] = [
@@ -25,8 +25,51 @@ pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
 }
 
 /// What a pod asks for as a whole.
-pub(super) fn check_of_pod(resources: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_of_pod(spec: &Value, path: &str, errors: &mut Errors) {
+    let resources = &spec["resources"];
     check_with(resources, path, check_name_of_pod, errors);
+    check_claims(&resources["claims"], spec, &child(path, "claims"), errors);
+    if !list(&resources["claims"]).is_empty() {
+        errors.forbidden(child(path, "claims"), "claims may not be set for Resources at pod-level");
+    }
+}
+
+/// Devices, out of the claims of the pod.
+pub(super) fn check_claims(claims: &Value, spec: &Value, path: &str, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (at, claim) in list(claims).iter().enumerate() {
+        let (path, name, request) = (index(path, at), text(&claim["name"]), text(&claim["request"]));
+        if name.is_empty() {
+            errors.required(path, "");
+            continue;
+        }
+        if seen.contains(&(name, "")) {
+            errors.duplicate(&path, &claim["name"]);
+        } else {
+            if !request.is_empty() {
+                errors.grammar(child(&path, "request"), request, dns_label(request));
+            }
+            if seen.contains(&(name, request)) {
+                errors.duplicate(&path, &Value::from(format!("{name}/{request}")));
+            } else if request.is_empty() {
+                for _ in seen.iter().filter(|(one, _)| *one == name) {
+                    errors.duplicate(&path, &claim["name"]);
+                }
+            }
+            seen.insert((name, request));
+        }
+        let mut known: Vec<&str> = list(&spec["resourceClaims"]).iter().map(|claim| text(&claim["name"])).collect();
+        if !known.contains(&name) {
+            known.sort_unstable();
+            let told = "must be one of the names in pod.spec.resourceClaims";
+            let told = if known.is_empty() {
+                format!("{told} which is empty")
+            } else {
+                format!("{told}: {}", known.join(", "))
+            };
+            errors.not_found_as(&path, name, &told);
+        }
+    }
 }
 
 type CheckName = fn(name: &str, path: &str, errors: &mut Errors);

@@ -4,6 +4,7 @@ mod batch;
 mod cluster_kinds;
 mod devices;
 mod nodes;
+mod pod_rarities;
 mod pods;
 mod volumes;
 mod workloads;
