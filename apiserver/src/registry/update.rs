@@ -204,12 +204,8 @@ impl Registry {
             return Err(self.modified(target));
         }
         let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
-        if !uid.is_empty() && uid != known {
-            if !target.replaces {
-                let mut errors = validation::Errors::default();
-                errors.invalid_text("metadata.uid", uid, "field is immutable");
-                valid(resource, target.name, errors.into_causes())?;
-            }
+        // What a patch makes of it is told with all that is wrong.
+        if !uid.is_empty() && uid != known && target.replaces {
             let why = format!(
                 "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {known}",
                 resource.key(target.namespace, target.name)

@@ -21,6 +21,7 @@ const NOT_ADDED: [&str; 9] = [
 /// Most rules of when a container is started again, and most codes of each.
 const RESTART_RULES_MAX: usize = 20;
 const EXIT_CODES_MAX: usize = 255;
+const RULES_NEED_POLICY: &str = "must specify restartPolicy when restart rules are used";
 
 /// What the containers of one pod have in common.
 pub(super) struct Around<'a> {
@@ -51,7 +52,11 @@ pub(super) fn check_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
     for (at, container) in list(&spec["initContainers"]).iter().enumerate() {
         let path = index(&init, at);
         check(container, around, &path, errors);
-        check_restarts(container, &path, errors);
+        if container["restartPolicy"].is_string() {
+            check_restarts(container, &path, errors);
+        } else if !list(&container["restartPolicyRules"]).is_empty() {
+            errors.required(child(&path, "restartPolicy"), RULES_NEED_POLICY);
+        }
         check_unique(container, &mut names, &path, errors);
         check_host_ports(std::slice::from_ref(container), &init, errors);
         if container["restartPolicy"] == "Always" {
@@ -100,7 +105,7 @@ fn check_restarts(container: &Value, path: &str, errors: &mut Errors) {
     let rules = list(&container["restartPolicyRules"]);
     match container["restartPolicy"].as_str() {
         None if rules.is_empty() => return,
-        None => errors.required(child(path, "restartPolicy"), "must specify restartPolicy when restart rules are used"),
+        None => errors.required(child(path, "restartPolicy"), RULES_NEED_POLICY),
         Some(_) => {
             errors.known(under(path, "restartPolicy"), &container["restartPolicy"], &["Always", "Never", "OnFailure"]);
         }

@@ -258,7 +258,9 @@ impl Errors {
 
     /// A field of one of upstream's own types that may not change.
     pub(crate) fn immutable_as(&mut self, path: impl Into<String>, kind: &str, new: &Value, old: &Value) {
-        if !same(new, old) {
+        // A pointer to nothing is no pointer to something empty.
+        let is_other = kind.starts_with('*') && new.is_null() != old.is_null();
+        if is_other || !same(new, old) {
             self.invalid_as(path, &super::internal::shown(kind, new), "field is immutable");
         }
     }

@@ -65,13 +65,30 @@ pub(crate) fn check_embedded(meta: &Value, path: &str, errors: &mut Errors) {
     check_rest(meta, path, errors);
 }
 
+/// What no template says, in upstream's order.
+const OF_NO_TEMPLATE: [&str; 13] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
 /// What is wrong with the metadata of a template that may say labels and annotations, and nothing else.
 pub(super) fn check_template(meta: &Value, path: &str, errors: &mut Errors) {
     annotations(&meta["annotations"], &child(path, "annotations"), errors);
     labels(&meta["labels"], &child(path, "labels"), errors);
-    let others = meta.as_object().into_iter().flatten().filter(|(_, value)| !same(value, &Value::Null));
-    for (name, _) in others.filter(|(name, _)| !["annotations", "labels"].contains(&name.as_str())) {
-        errors.forbidden(child(path, name), "cannot be set");
+    for field in OF_NO_TEMPLATE.into_iter().filter(|field| !same(&meta[*field], &Value::Null)) {
+        let told = if field == "uid" { "uID" } else { field };
+        errors.forbidden(child(path, told), "cannot be set");
     }
 }
 

@@ -109,55 +109,68 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         // All that is looked at is the spec, which was looked at when it came in, and may stay as it is.
         return errors.into_causes();
     }
-    check(group, kind, new, &mut errors);
-    if let ("", "PersistentVolume") | ("batch", "Job") = (group, kind) {
-        // Upstream looks at these as at new ones, and again at what changes.
-        check(group, kind, new, &mut errors);
-    }
     match (group, kind) {
-        ("", "Pod") => pod_update::check(new, old, &mut errors),
-        ("", "Service") => service::check_update(new, old, &mut errors),
-        ("", "ConfigMap" | "Secret") => config::check_update(kind, new, old, &mut errors),
+        ("apps", "DaemonSet") | ("networking.k8s.io", "IngressClass") | ("storage.k8s.io", "VolumeAttributesClass") => {
+            check_change(group, kind, new, old, &mut errors);
+            check(group, kind, new, &mut errors);
+        }
+        _ => {
+            check(group, kind, new, &mut errors);
+            if let ("", "PersistentVolume") | ("batch", "Job") = (group, kind) {
+                // Upstream looks at these as at new ones, and again at what changes.
+                check(group, kind, new, &mut errors);
+            }
+            check_change(group, kind, new, old, &mut errors);
+        }
+    }
+    errors.into_causes()
+}
+
+/// What of an object changed though it may not.
+fn check_change(group: &str, kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
+    match (group, kind) {
+        ("", "Pod") => pod_update::check(new, old, errors),
+        ("", "Service") => service::check_update(new, old, errors),
+        ("", "ConfigMap" | "Secret") => config::check_update(kind, new, old, errors),
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
-            workload::check_update(kind, new, old, &mut errors);
+            workload::check_update(kind, new, old, errors);
         }
         ("apps", "ControllerRevision") => errors.immutable("data", &new["data"], &old["data"]),
-        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(new, Some(old), &mut errors),
-        ("batch", "Job") => batch::check_job_update(new, old, &mut errors),
-        ("batch", "CronJob") => batch::check_cron_job(new, Some(old), &mut errors),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(new, Some(old), errors),
+        ("batch", "Job") => batch::check_job_update(new, old, errors),
+        ("batch", "CronJob") => batch::check_cron_job(new, Some(old), errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            rbac::check_update(new, old, &mut errors);
+            rbac::check_update(new, old, errors);
         }
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, &mut errors),
-        ("", "Node") => node::check_update(new, old, &mut errors),
-        ("" | "events.k8s.io", "Event") => event::check_update(group, new, old, &mut errors),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, errors),
+        ("", "Node") => node::check_update(new, old, errors),
+        ("" | "events.k8s.io", "Event") => event::check_update(group, new, old, errors),
         ("certificates.k8s.io", "CertificateSigningRequest") => {
-            certificates::check_update("", new, old, &mut errors);
+            certificates::check_update("", new, old, errors);
         }
-        ("", "PersistentVolume") => persistent_volume::check_update(new, old, &mut errors),
-        ("", "PersistentVolumeClaim") => claim::check_update(new, old, &mut errors),
-        ("", "ResourceQuota") => quota::check_update(new, old, &mut errors),
-        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, &mut errors),
+        ("", "PersistentVolume") => persistent_volume::check_update(new, old, errors),
+        ("", "PersistentVolumeClaim") => claim::check_update(new, old, errors),
+        ("", "ResourceQuota") => quota::check_update(new, old, errors),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, errors),
         ("networking.k8s.io", "IngressClass") => {
             let controller = |class: &Value| class["spec"]["controller"].clone();
             errors.immutable_as("spec.controller", "", &controller(new), &controller(old));
         }
         ("networking.k8s.io", "IPAddress") => {
             let parent = |address: &Value| address["spec"]["parentRef"].clone();
-            ingress::check_ip_address(new, &mut errors);
+            ingress::check_ip_address(new, errors);
             errors.immutable_as("spec.parentRef", "*ParentReference", &parent(new), &parent(old));
         }
-        ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, &mut errors),
+        ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, errors),
         ("node.k8s.io", "RuntimeClass") => errors.immutable_as("handler", "", &new["handler"], &old["handler"]),
-        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, errors),
         ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
-            devices::check_update(kind, new, old, &mut errors);
+            devices::check_update(kind, new, old, errors);
         }
-        ("resource.k8s.io", "ResourceSlice") => device_slice::check(new, Some(old), &mut errors),
-        ("storage.k8s.io", _) => storage_update(kind, new, old, &mut errors),
+        ("resource.k8s.io", "ResourceSlice") => device_slice::check(new, Some(old), errors),
+        ("storage.k8s.io", _) => storage_update(kind, new, old, errors),
         _ => {}
     }
-    errors.into_causes()
 }
 
 fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {

@@ -106,8 +106,13 @@ fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) 
         }
     }
     name(spec, "priorityClassName", path, dns_subdomain, errors);
-    name(spec, "runtimeClassName", path, dns_subdomain, errors);
-    errors.known(under(path, "preemptionPolicy"), &spec["preemptionPolicy"], &["PreemptLowerPriority", "Never"]);
+    if let Some(class) = spec["runtimeClassName"].as_str() {
+        errors.grammar(under(path, "runtimeClassName"), class, dns_subdomain(class));
+    }
+    if !spec["preemptionPolicy"].is_null() {
+        let known = ["PreemptLowerPriority", "Never"];
+        errors.one_of(under(path, "preemptionPolicy"), &spec["preemptionPolicy"], &known);
+    }
     if spec["overhead"].is_object() {
         resources::check(&json!({"limits": spec["overhead"]}), &child(path, "overhead"), errors);
     }

@@ -45,8 +45,11 @@ pub(super) fn check_aggregation(role: &Value, errors: &mut Errors) {
         errors.required(path, told);
     }
     for (at, wished) in selectors.iter().enumerate() {
-        selector::check(wished, &index(path, at), errors);
-        if LabelSelector::from_object(wished).is_err() {
+        let mut own = Errors::default();
+        selector::check(wished, &index(path, at), &mut own);
+        let is_odd = !own.is_empty() || LabelSelector::from_object(wished).is_err();
+        errors.append(own);
+        if is_odd {
             errors.invalid_as(index(path, at), "null", "invalid label selector.");
         }
     }

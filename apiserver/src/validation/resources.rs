@@ -20,6 +20,8 @@ const OF_QUOTAS: [&str; 10] = [
     "services.loadbalancers",
 ];
 
+const NOT_STANDARD: &str = "must be a standard resource type or fully qualified";
+
 pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
     check_with(resources, path, check_name, errors);
 }
@@ -27,11 +29,11 @@ pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
 /// What a pod asks for as a whole.
 pub(super) fn check_of_pod(spec: &Value, path: &str, errors: &mut Errors) {
     let resources = &spec["resources"];
-    check_with(resources, path, check_name_of_pod, errors);
-    check_claims(&resources["claims"], spec, &child(path, "claims"), errors);
     if !list(&resources["claims"]).is_empty() {
         errors.forbidden(child(path, "claims"), "claims may not be set for Resources at pod-level");
     }
+    check_with(resources, path, check_name_of_pod, errors);
+    check_claims(&resources["claims"], spec, &child(path, "claims"), errors);
 }
 
 /// Devices, out of the claims of the pod.
@@ -133,23 +135,33 @@ pub(super) fn check_name(name: &str, path: &str, errors: &mut Errors) {
         }
         return;
     }
-    if OF_CONTAINERS.contains(&name) || name.starts_with("hugepages-") {
-        return;
+    if !is_of_containers(name) {
+        if !is_standard(name) {
+            errors.invalid_text(path, name, NOT_STANDARD);
+        }
+        errors.invalid_text(path, name, "must be a standard resource for containers");
     }
-    if !OF_QUOTAS.contains(&name) && !name.starts_with("requests.") && !name.starts_with("limits.") {
-        errors.invalid_text(path, name, "must be a standard resource type or fully qualified");
-    }
-    errors.invalid_text(path, name, "must be a standard resource for containers");
+}
+
+fn is_of_containers(name: &str) -> bool {
+    OF_CONTAINERS.contains(&name) || name.starts_with("hugepages-")
+}
+
+fn is_standard(name: &str) -> bool {
+    let of_quotas = OF_QUOTAS.contains(&name) || name.starts_with("requests.") || name.starts_with("limits.");
+    of_quotas || is_of_containers(name)
 }
 
 /// What is wrong with the name of something that pods use as wholes.
 fn check_name_of_pod(name: &str, path: &str, errors: &mut Errors) {
-    let mut wrong = Errors::default();
-    check_name(name, path, &mut wrong);
-    if wrong.is_empty() && !["cpu", "memory"].contains(&name) && !name.starts_with("hugepages-") {
-        wrong.unsupported(path, name, &["cpu", "hugepages-", "memory"]);
+    let complaints = qualified_name(name);
+    if !complaints.is_empty() {
+        errors.grammar(path, name, complaints);
+    } else if !name.contains('/') && !is_standard(name) {
+        errors.invalid_text(path, name, NOT_STANDARD);
+    } else if !["cpu", "memory"].contains(&name) && !name.starts_with("hugepages-") {
+        errors.unsupported(path, name, &["cpu", "hugepages-", "memory"]);
     }
-    errors.append(wrong);
 }
 
 /// Kubernetes' own resources have no domain, or its domain.
