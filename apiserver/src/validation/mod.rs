@@ -31,7 +31,9 @@ mod network_policy;
 mod node;
 mod persistent_volume;
 mod pod;
+mod pod_annotations;
 mod pod_parts;
+mod pod_status;
 mod pod_update;
 mod policy;
 mod probe;
@@ -106,7 +108,8 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     metadata::check_finalizer_names(group, kind, new, &mut errors);
     if (group, kind) == ("", "Pod") && new["spec"] == old["spec"] {
-        // All that is looked at is the spec, which was looked at when it came in, and may stay as it is.
+        // The spec was looked at when it came in, and may stay as it is.
+        pod_annotations::check_update(new, old, &mut errors);
         return errors.into_causes();
     }
     match (group, kind) {
@@ -129,7 +132,10 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
 /// What of an object changed though it may not.
 fn check_change(group: &str, kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
     match (group, kind) {
-        ("", "Pod") => pod_update::check(new, old, errors),
+        ("", "Pod") => {
+            pod_annotations::check_update(new, old, errors);
+            pod_update::check(new, old, errors);
+        }
         ("", "Service") => service::check_update(new, old, errors),
         ("", "ConfigMap" | "Secret") => config::check_update(kind, new, old, errors),
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {

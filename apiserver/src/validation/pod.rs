@@ -2,7 +2,7 @@
 
 use super::container::{self, Around};
 use super::field::{Errors, child, index, list, text, under};
-use super::{affinity, environment, internal, resources, security, volume, windows};
+use super::{affinity, environment, internal, pod_annotations, resources, security, volume, windows};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, label_value, pairs, qualified_name};
@@ -25,6 +25,7 @@ pub(super) fn check(pod: &Value, errors: &mut Errors) {
 /// What a new pod may not say yet.
 pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
     let spec = &pod["spec"];
+    pod_annotations::check(pod, errors);
     if !list(&spec["ephemeralContainers"]).is_empty() {
         errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
     }

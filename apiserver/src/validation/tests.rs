@@ -5,6 +5,7 @@ mod cluster_kinds;
 mod devices;
 mod nodes;
 mod pod_rarities;
+mod pod_statuses;
 mod pods;
 mod volumes;
 mod workloads;
