@@ -178,7 +178,7 @@ pub fn decode(
     if custom.is_some() && given.kind != gvk.kind && given.api_version() == expected {
         return Err(mismatch::of_custom(gvk, &json!({"kind": kind})).unwrap_or_else(|| mismatch::refused(gvk, &given)));
     }
-    if given != *gvk {
+    if given != *gvk && !mismatch::is_taken_too(gvk, &given) {
         return Err(mismatch::refused(gvk, &given));
     }
     if let Some(custom) = custom {

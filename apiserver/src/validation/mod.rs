@@ -84,6 +84,12 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     errors.into_causes()
 }
 
+/// Metadata as upstream shows it where it complains of it.
+#[must_use]
+pub fn metadata_as_go(metadata: &Value) -> String {
+    internal::shown("ObjectMeta", metadata)
+}
+
 /// What is wrong with a change of an object of this kind that was made at a subresource.
 #[must_use]
 pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old: &Value) -> Vec<Cause> {
@@ -109,6 +115,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
     metadata::check_finalizer_names(group, kind, new, &mut errors);
     if (group, kind) == ("", "Pod") && new["spec"] == old["spec"] {
         // The spec was looked at when it came in, and may stay as it is.
+        pod_annotations::check(new, &mut errors);
         pod_annotations::check_update(new, old, &mut errors);
         return errors.into_causes();
     }

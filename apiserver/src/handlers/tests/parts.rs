@@ -111,6 +111,11 @@ async fn a_pod_gets_its_account_and_its_node_once() {
     let again = bind(&desk, "web", "n2").await;
     let told = "Operation cannot be fulfilled on pods/binding \"web\": pod web is already assigned to node \"n1\"";
     assert_eq!(again.told(), (409, told));
+    let told = "[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]";
+    let odd = json!({"metadata": {"name": "web"}, "target": {"kind": "Pod"}});
+    assert_eq!(desk.post(&format!("{PODS}/web/binding"), &odd).await.told(), (500, told));
+    let elsewhere = json!({"metadata": {"name": "web", "namespace": "b"}, "target": {"name": "n1"}});
+    assert_eq!(desk.post(&format!("{PODS}/web/binding"), &elsewhere).await.code, 400);
 }
 
 #[tokio::test]
@@ -175,7 +180,8 @@ async fn an_eviction_asks_the_budget() {
     assert_eq!(early.value["details"]["retryAfterSeconds"], 10);
     let counted = r#"{"status":{"observedGeneration":1,"disruptionsAllowed":1,"currentHealthy":2,"desiredHealthy":1,"expectedPods":2}}"#;
     assert_eq!(desk.patch(&format!("{budgets}/keep/status"), MERGE, counted).await.code, 200);
-    assert_eq!(evict("a").await.code, 201);
+    let retired = json!({"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": "a"}});
+    assert_eq!(desk.post(&format!("{PODS}/a/eviction"), &retired).await.code, 201);
     let leaving = desk.get(&format!("{PODS}/a")).await.value;
     assert!(leaving["metadata"]["deletionTimestamp"].is_string());
     let conditions = leaving["status"]["conditions"].as_array().unwrap();
@@ -213,4 +219,5 @@ async fn a_review_is_answered_and_not_stored() {
     let spec = json!({"resourceAttributes": {"verb": "get", "resource": "pods"}});
     let answer = desk.post(uri, &json!({"spec": spec})).await;
     assert_eq!((answer.code, &answer.value["status"]["allowed"]), (201, &json!(true)));
+    assert!(answer.value["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].is_object(), "{}", answer.value);
 }
