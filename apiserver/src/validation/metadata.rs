@@ -234,6 +234,25 @@ const WHOLE_AGAIN: [(&str, &[&str]); 10] = [
     ("storage.k8s.io", &["CSIStorageCapacity", "StorageClass", "VolumeAttributesClass"]),
 ];
 
+/// Kinds whose changed metadata upstream looks at as at that of new ones, beside what it does for all kinds.
+const WHOLE_ONLY: [(&str, &[&str]); 5] = [
+    ("", &["LimitRange"]),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        ],
+    ),
+    ("discovery.k8s.io", &["EndpointSlice"]),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("storage.k8s.io", &["CSINode", "VolumeAttachment"]),
+];
+
 /// What is wrong with the metadata of an object that changes. Upstream looks at it as a whole and at what changed of it,
 /// and then once more as its kind does, so that each mistake is told as often.
 pub(crate) fn check_change(
@@ -254,6 +273,7 @@ pub(crate) fn check_change(
         ("", "Event", _) | ("policy", "PodDisruptionBudget", _) | ("batch", "CronJob", "status") => (false, false),
         ("certificates.k8s.io", ..) => (true, true),
         (_, _, "status") => (false, true),
+        _ if WHOLE_ONLY.iter().any(of_kind) => (true, false),
         _ => (WHOLE_AGAIN.iter().any(of_kind), true),
     };
     let whole = |errors: &mut Errors| check(new, grammar, namespaced, errors);
@@ -389,13 +409,16 @@ mod tests {
     #[test]
     fn mistakes_in_what_changes_are_told_as_often_as_upstream_looks_at_them() {
         let old = json!({"metadata": {"name": "a", "namespace": "n"}});
-        let times = |group: &str, kind: &str, part: &str| {
+        let of = |(field, value): (&str, Value), (group, kind, part): (&str, &str, &str)| {
             let mut new = old.clone();
-            new["metadata"]["labels"] = json!({"a b": ""});
+            new["metadata"][field] = value;
             let mut errors = Errors::default();
             check_change((group, kind, part), (&new, &old), Grammar::Subdomain, true, &mut errors);
             errors.into_causes().len()
         };
+        let times = |group, kind, part| of(("labels", json!({"a b": ""})), (group, kind, part));
+        let uids = |group, kind| of(("uid", json!("other")), (group, kind, ""));
+        assert_eq!((uids("", "LimitRange"), uids("", "Secret")), (1, 2));
         assert_eq!(times("", "Pod", ""), 4);
         assert_eq!(times("", "Pod", "status"), 3);
         assert_eq!(times("apps", "Deployment", ""), 3);
