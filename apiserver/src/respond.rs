@@ -16,7 +16,8 @@ use crate::schema;
 /// The content type of JSON, as upstream writes it.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// What upstream adds to what browsers may not guess at.
+pub const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// Whether JSON is to be written for a person: by `pretty`, or because a browser or curl asks.
 #[must_use]

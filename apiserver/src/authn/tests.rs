@@ -160,6 +160,11 @@ fn a_token_is_reviewed_for_the_audiences_asked_for() {
     assert_eq!(review(&[]).unwrap(), ["api"]);
     assert!(review(&["other"]).is_err());
     assert!(authenticator.review("not.a.token", &[]).is_err());
+    let listed = StaticTokens::parse("secret,robot,7").unwrap();
+    let authenticator = Authenticator { static_tokens: Some(listed), ..authenticator };
+    let review = |audiences: &[String]| authenticator.review("secret", audiences).map(|review| review.audiences);
+    assert_eq!(review(&[]).unwrap(), ["api"], "a listed token is for the API server");
+    assert_eq!(review(&["other".into()]).unwrap_err(), "invalid bearer token");
 }
 
 /// Lets through what is impersonated by these words.

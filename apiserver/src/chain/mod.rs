@@ -20,7 +20,7 @@ use crate::respond;
 use async_trait::async_trait;
 use axum::body::Body;
 use futures_util::FutureExt;
-use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, WARNING};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, WARNING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -105,7 +105,11 @@ impl Chain {
                 if status.reason == Reason::InternalError {
                     tracing::error!(audit_id = %ticket, message = %status.message, "a call failed");
                 }
-                failure(&status)
+                let mut response = failure(&status);
+                if status.reason == Reason::Forbidden && !trail.permitted {
+                    respond::set_if_absent(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, respond::NOSNIFF);
+                }
+                response
             }
             Err(panic) => {
                 tracing::error!(audit_id = %ticket, panic = panic_text(&*panic), "a call panicked");
@@ -210,6 +214,7 @@ impl Chain {
             pending.decided(permitted.is_ok(), reason.unwrap_or_default());
         }
         let call = permitted?;
+        trail.permitted = true;
         if long_running {
             let open = self.metrics.requests.open(&labels);
             let response = self.serve(call, request).await?;
@@ -266,6 +271,8 @@ struct Trail {
     /// Who calls, where that is written down.
     caller: Option<Arc<Caller>>,
     waited: Duration,
+    /// Whether it got as far as to be served.
+    permitted: bool,
     long_running: bool,
     terminated: bool,
     field_validation: Option<FieldValidation>,

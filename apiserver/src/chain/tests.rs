@@ -151,6 +151,16 @@ async fn refusals_read_as_upstream_says_them() {
 }
 
 #[tokio::test]
+async fn who_may_not_is_told_so_in_an_answer_that_is_not_guessed_at() {
+    let chain = chain();
+    for (token, header) in [("jane", Some("nosniff")), ("admin", None)] {
+        let answer = chain.answer(request("GET", "/api/v1/nodes/broken", token), Peer::nobody()).await;
+        let told = answer.headers().get(X_CONTENT_TYPE_OPTIONS).map(|value| value.to_str().unwrap());
+        assert_eq!(told, header, "{token}");
+    }
+}
+
+#[tokio::test]
 async fn what_breaks_behind_the_checks_is_a_status() {
     let chain = chain();
     let (code, body) = ask(&chain, "GET", "/api/v1/nodes/panic", "admin").await;

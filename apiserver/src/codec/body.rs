@@ -83,21 +83,24 @@ impl Validation {
     }
 }
 
-/// A body as JSON, whatever it was sent as.
+/// A body as JSON, whatever it was sent as. Where it can't be read, a kind says what it was to be.
 ///
 /// # Errors
-/// 415 for an unknown content type, 400 for YAML that can't be read.
-pub fn as_json(content_type: &str, bytes: Bytes) -> status::Result<Bytes> {
+/// 415 for an unknown content type, 400 for YAML and protobuf that can't be read.
+pub fn as_json(content_type: &str, bytes: Bytes, wanted: Option<&Gvk>) -> status::Result<Bytes> {
+    let unreadable = |why: String| match wanted {
+        Some(gvk) => unrecognized(gvk, &bytes, &why),
+        None => Status::bad_request(why),
+    };
     match content_type.split(';').next().unwrap_or_default().trim() {
         "" | "application/json" => Ok(bytes),
         "application/yaml" => {
-            let value: Value = yaml::read(&bytes)
-                .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
+            let value: Value = yaml::read(&bytes).map_err(|error| unreadable(error.as_go()))?;
             Ok(value.to_string().into())
         }
+        "application/vnd.kubernetes.protobuf" if bytes.is_empty() => Err(unreadable("empty data".into())),
         "application/vnd.kubernetes.protobuf" => {
-            let value =
-                protobuf::decode(schema::model(), &bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            let value = protobuf::decode(schema::model(), &bytes).map_err(|error| unreadable(error.to_string()))?;
             Ok(value.to_string().into())
         }
         _ => Err(Status::failure(
@@ -175,7 +178,7 @@ pub fn decode(
     if custom.is_some() && given.kind != gvk.kind && given.api_version() == expected {
         return Err(mismatch::of_custom(gvk, &json!({"kind": kind})).unwrap_or_else(|| mismatch::refused(gvk, &given)));
     }
-    if given != *gvk {
+    if given != *gvk && !mismatch::is_taken_too(gvk, &given) {
         return Err(mismatch::refused(gvk, &given));
     }
     if let Some(custom) = custom {

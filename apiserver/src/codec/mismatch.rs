@@ -19,6 +19,11 @@ const RETIRED: [(&str, &[&str]); 6] = [
     ("policy/v1beta1", &["Eviction", "PodDisruptionBudget"]),
 ];
 
+/// Whether a path that asks for `wanted` takes what says to be `given` as well: evictions of their retired version.
+pub(super) fn is_taken_too(wanted: &Gvk, given: &Gvk) -> bool {
+    given.kind == "Eviction" && *given == Gvk { version: "v1beta1".into(), ..wanted.clone() }
+}
+
 /// 400 for an object that says to be `given` where `wanted` is asked for. Upstream reads it as what it says to be, and
 /// then makes of it what is wanted: each step has its own complaint.
 pub(super) fn refused(wanted: &Gvk, given: &Gvk) -> Box<Status> {

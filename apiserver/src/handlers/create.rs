@@ -13,6 +13,7 @@ impl Handlers {
         let mut object = ask.object(&ask.resource.gvk, body).await?;
         ask.place(&mut object)?;
         if Reviews::answers(&ask.path.group, &ask.path.resource) {
+            self.registry.manage_new(&ask.resource, self.intent(ask).manager, &mut object);
             folded::unfold(&mut object);
             let answer = self.reviews.create(ask.call.caller(), &ask.path.resource, ask.namespace, object)?;
             return value(ask, StatusCode::CREATED, &answer);

@@ -12,6 +12,9 @@ use serde_json::{Map, Value, json};
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::status::{self, Details, Status};
 
+/// Upstream's name for the set of types that options are read by.
+const OPTIONS_SCHEME: &str = "pkg/apis/meta/internalversion/scheme/register.go:27";
+
 impl Handlers {
     pub(super) async fn delete(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
         let Asked { options, dry_run, cascades } = options(ask, body).await?;
@@ -50,10 +53,14 @@ impl Handlers {
 
 /// The options in the body, or where it is empty those in the query.
 async fn options(ask: &Ask<'_>, body: Body) -> status::Result<Asked> {
-    let json = ask.json(body).await?;
+    let json = ask.json(body, None).await?;
     let given: Value = if json.is_empty() { in_query(ask)? } else { read(&json)? };
+    let options = Options::read(&given)?;
+    if let Some(told) = ask.resource.behaviour.orphans_warning.filter(|_| options.propagation.is_none()) {
+        ask.call.warnings.add(told.to_owned());
+    }
     Ok(Asked {
-        options: Options::read(&given)?,
+        options,
         dry_run: given["dryRun"].as_array().is_some_and(|words| !words.is_empty()),
         cascades: given["orphanDependents"] == false,
     })
@@ -82,7 +89,9 @@ fn read(json: &[u8]) -> status::Result<Value> {
     }
     let kind = value["kind"].as_str().unwrap_or("DeleteOptions");
     if kind != "DeleteOptions" {
-        return Err(Status::bad_request(format!("decoded object cannot be converted to DeleteOptions: {kind}")));
+        let version = value["apiVersion"].as_str().unwrap_or_default();
+        let told = format!("no kind {kind:?} is registered for version {version:?} in scheme {OPTIONS_SCHEME:?}");
+        return Err(Status::bad_request(told));
     }
     match &value["gracePeriodSeconds"] {
         Value::Null | Value::Number(_) => Ok(value),

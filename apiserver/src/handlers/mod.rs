@@ -244,7 +244,7 @@ impl Ask<'_> {
 
     /// The body as an object of a kind.
     async fn object(&self, gvk: &Gvk, body: Body) -> status::Result<Value> {
-        let json = self.json(body).await?;
+        let json = self.json(body, Some(gvk)).await?;
         body::decode(gvk, self.custom(gvk), &json, self.options.validation, &self.call.warnings)
     }
 
@@ -253,9 +253,9 @@ impl Ask<'_> {
         self.resource.custom.as_deref().filter(|_| self.resource.gvk == *gvk)
     }
 
-    /// The body as JSON.
-    async fn json(&self, body: Body) -> status::Result<Bytes> {
-        body::as_json(self.call.header("content-type"), body::read(self.call, body).await?)
+    /// The body as JSON; a kind says what it is to be.
+    async fn json(&self, body: Body, wanted: Option<&Gvk>) -> status::Result<Bytes> {
+        body::as_json(self.call.header("content-type"), body::read(self.call, body).await?, wanted)
     }
 
     /// Insists that an object is where the path says, and writes its place into it where it does not say.

@@ -23,6 +23,8 @@ pub enum Grammar {
 pub enum Generation {
     /// The kind has no generation.
     None,
+    /// It has the first, whatever changes.
+    First,
     /// Everything but metadata and status counts.
     Spec,
     /// As with [`Generation::Everything`], from the first change on: before, there is none.
@@ -161,6 +163,12 @@ pub struct Behaviour {
     pub stays: fn(object: &Value) -> Option<&'static str>,
     /// Whether an object may be created with a status: nodes alone.
     pub created_with_status: bool,
+    /// What it owns is kept when it is deleted, unless its author says something else.
+    pub orphans: bool,
+    /// What is told who deletes it and says nothing of what it owns.
+    pub orphans_warning: Option<&'static str>,
+    /// Metadata that counts for the generation as the spec does.
+    pub counted_metadata: &'static [&'static str],
     /// What nobody comes to own by writing the status, the spec aside; what of it is metadata stays as it was.
     pub status_resets: &'static [&'static [&'static str]],
     /// What nobody comes to own by writing the object, its status aside.
@@ -190,6 +198,9 @@ impl Behaviour {
         deletion: Deletion::AtOnce,
         stays: |_| None,
         created_with_status: false,
+        orphans: false,
+        orphans_warning: None,
+        counted_metadata: &[],
         status_resets: &[],
         main_resets: &[],
         prepare: |_, _, _| {},

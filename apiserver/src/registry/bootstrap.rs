@@ -1,13 +1,13 @@
 //! What the API server itself sees to: the first namespaces, priorities, flow schemas, and the Service that leads to it.
 
 mod api_services;
+mod authors;
 mod flow_control;
 mod own_service;
 mod roles;
 
 use super::Registry;
 use super::catalog::Resource;
-use super::managers::SERVER;
 use super::{encoding, failure};
 use crate::authz::defaults;
 use crate::store::contract::{CommitError, Write};
@@ -69,7 +69,7 @@ impl Registry {
             return Ok(());
         }
         complete(self, &mut object);
-        self.manage_new(&resource, Some(SERVER), &mut object);
+        authors::note(self, &resource, &mut object);
         match self.store().commit(Write::create(key, encoding::body(&resource, &object))).await {
             Ok(_) | Err(CommitError::Exists { .. }) => Ok(()),
             Err(error) => Err(failure::commit(&resource, &name, &error)),

@@ -127,7 +127,7 @@ impl Registry {
     }
 
     /// Writes into a new object who manages its fields.
-    pub(super) fn manage_new(&self, resource: &Resource, manager: Option<&str>, object: &mut Value) {
+    pub(crate) fn manage_new(&self, resource: &Resource, manager: Option<&str>, object: &mut Value) {
         let Some(manager) = manager else {
             metadata_mut(object).remove("managedFields");
             return;

@@ -169,7 +169,7 @@ impl Registry {
     /// The object marked for deletion; `None` when it is marked already and nothing more follows from this request.
     fn marked(&self, resource: &Resource, old: &Value, options: &Options) -> status::Result<Option<Value>> {
         let mut new = old.clone();
-        let changed = set_finalizers(&mut new, options);
+        let changed = set_finalizers(&mut new, options.propagation, resource.behaviour.orphans);
         let was_deleting = Meta::of(old).is_deleting();
         if matches!(resource.behaviour.deletion, Deletion::Emptied) {
             return self.marked_namespace(resource, old, new, changed);
@@ -221,10 +221,13 @@ fn shorten(object: &mut Value, grace: i64, left: i64) {
     fields.insert("deletionGracePeriodSeconds".into(), grace.into());
 }
 
-/// Sets or removes the finalizers that propagation stands for. True when they changed.
-fn set_finalizers(object: &mut Value, options: &Options) -> bool {
+/// Sets or removes the finalizers that propagation stands for. True when they changed. Some kinds leave what they own
+/// behind unless something else is said, now or before.
+fn set_finalizers(object: &mut Value, propagation: Option<Propagation>, orphans: bool) -> bool {
     let before: Vec<String> = Meta::of(object).finalizers().map(str::to_owned).collect();
-    let wanted = match options.propagation {
+    let is_said = before.iter().any(|name| name == ORPHAN || name == FOREGROUND);
+    let wanted = match propagation {
+        None if orphans && !is_said => Some(ORPHAN),
         None => return false,
         Some(Propagation::Background) => None,
         Some(Propagation::Orphan) => Some(ORPHAN),

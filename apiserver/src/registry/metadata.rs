@@ -89,7 +89,7 @@ fn set_or_remove(metadata: &mut Map<String, Value>, field: &str, value: &Value) 
 pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>) {
     let counts_status = match behaviour.generation {
         Generation::None => return,
-        Generation::Spec => false,
+        Generation::First | Generation::Spec => false,
         Generation::Everything | Generation::Changes => true,
     };
     let Some(old) = old else {
@@ -100,8 +100,9 @@ pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>)
         return;
     };
     let differs = counted(new, counts_status).any(|(name, value)| old[name.as_str()] != *value)
-        || counted(old, counts_status).any(|(name, value)| !value.is_null() && new.get(name).is_none());
-    if differs {
+        || counted(old, counts_status).any(|(name, value)| !value.is_null() && new.get(name).is_none())
+        || behaviour.counted_metadata.iter().any(|field| new["metadata"][*field] != old["metadata"][*field]);
+    if differs && behaviour.generation != Generation::First {
         let next = Meta::of(old).generation() + 1;
         metadata_mut(new).insert("generation".into(), json!(next));
     }

@@ -424,6 +424,10 @@ async fn a_fresh_cluster_has_its_own_service_and_starting_again_changes_nothing(
     world.registry.bootstrap(&Own { endpoint: "10.9.9.8:6443".parse().unwrap() }).await.unwrap();
     let endpoints = world.registry.find("", "endpoints", "default", "kubernetes").unwrap().unwrap();
     assert_eq!(endpoints["subsets"][0]["addresses"][0]["ip"], "10.9.9.8");
+    let schema = world.registry.find("flowcontrol.apiserver.k8s.io", "flowschemas", "", "exempt").unwrap().unwrap();
+    let authors: Vec<_> =
+        ["manager", "operation", "subresource"].iter().map(|f| &schema["metadata"]["managedFields"][0][f]).collect();
+    assert_eq!(authors, ["api-priority-and-fairness-config-consumer-v1", "Apply", "status"]);
 }
 
 #[tokio::test]

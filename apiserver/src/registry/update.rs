@@ -204,12 +204,8 @@ impl Registry {
             return Err(self.modified(target));
         }
         let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
-        if !uid.is_empty() && uid != known {
-            if !target.replaces {
-                let mut errors = validation::Errors::default();
-                errors.invalid_text("metadata.uid", uid, "field is immutable");
-                valid(resource, target.name, errors.into_causes())?;
-            }
+        // What a patch makes of it is told with all that is wrong.
+        if !uid.is_empty() && uid != known && target.replaces {
             let why = format!(
                 "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {known}",
                 resource.key(target.namespace, target.name)
@@ -224,8 +220,9 @@ impl Registry {
     fn check(&self, target: &Target<'_>, new: &Value, old: &Value) -> status::Result<()> {
         let resource = target.resource;
         let mut errors = validation::Errors::default();
-        validation::metadata::check_update(new, old, &mut errors);
-        validation::metadata::check(new, resource.behaviour.name, resource.namespaced, &mut errors);
+        let (group, kind) = (&resource.gvk.group, &resource.gvk.kind);
+        let what = (group.as_str(), kind.as_str(), target.subresource);
+        validation::metadata::check_change(what, (new, old), resource.behaviour.name, resource.namespaced, &mut errors);
         if let Some(custom) = &resource.custom {
             custom.structural.check_update(new, old, &mut errors);
             if let Some(scale) = &custom.scale {
@@ -236,7 +233,6 @@ impl Registry {
             }
         }
         let mut causes = errors.into_causes();
-        let (group, kind) = (&resource.gvk.group, &resource.gvk.kind);
         causes.extend(match target.part {
             Part::Main => validation::update(group, kind, new, old),
             Part::Status | Part::Other => validation::update_part(group, kind, target.subresource, new, old),

@@ -3,23 +3,29 @@
 use super::AUTHORIZATION;
 use crate::authn::Caller;
 use crate::authz::{Attributes, Authorizer, Decision};
+use crate::validation;
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use tinyplane_wire::status::{self, Cause, Status};
 
 pub(super) fn of_subject(authorizer: &dyn Authorizer, body: &Value) -> status::Result<Value> {
-    judged(subject_causes(body))?;
+    let mut causes = subject_causes(body);
+    causes.extend(metadata_cause(body, false));
+    judged(causes)?;
     Ok(decide(authorizer, &subject(body), &body["spec"]))
 }
 
 pub(super) fn of_self(authorizer: &dyn Authorizer, caller: &Caller, body: &Value) -> status::Result<Value> {
-    judged(question_causes(body))?;
+    let mut causes = question_causes(body);
+    causes.extend(metadata_cause(body, false));
+    judged(causes)?;
     Ok(decide(authorizer, caller, &body["spec"]))
 }
 
 pub(super) fn in_namespace(authorizer: &dyn Authorizer, namespace: &str, body: &Value) -> status::Result<Value> {
     let (mut causes, spec) = (subject_causes(body), &body["spec"]);
+    causes.extend(metadata_cause(body, true));
     let asked = &spec["resourceAttributes"];
     let there = asked["namespace"].as_str().unwrap_or_default();
     if asked.is_object() && there != namespace {
@@ -35,6 +41,20 @@ pub(super) fn in_namespace(authorizer: &dyn Authorizer, namespace: &str, body: &
     }
     judged(causes)?;
     Ok(decide(authorizer, &subject(body), spec))
+}
+
+/// A review is no object: it has no metadata, but the place of one that asks within a namespace. Who wrote it, which the
+/// server itself notes, is no matter.
+fn metadata_cause(body: &Value, is_placed: bool) -> Option<Cause> {
+    let noted = |field: &str| match field {
+        "managedFields" | "uid" | "creationTimestamp" => true,
+        "namespace" => is_placed,
+        _ => false,
+    };
+    let metadata = &body["metadata"];
+    let is_empty = metadata.as_object().is_none_or(|fields| fields.keys().all(|field| noted(field)));
+    let detail = if is_placed { "must be empty except for namespace" } else { "must be empty" };
+    (!is_empty).then(|| cause("metadata", &validation::metadata_as_go(metadata), detail))
 }
 
 /// Upstream names no kind when it refuses a review.

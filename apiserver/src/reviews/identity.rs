@@ -3,11 +3,10 @@
 use crate::authn::{Authenticator, Caller};
 use serde_json::{Value, json};
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::meta::metadata_mut;
 use tinyplane_wire::status::{self, Status};
 
 pub(super) fn of_self(caller: &Caller, body: &mut Value, clock: &Clock) -> Value {
-    metadata_mut(body).insert("creationTimestamp".into(), clock.timestamp().into());
+    body["metadata"] = json!({"creationTimestamp": clock.timestamp()});
     json!({"userInfo": caller.user_info()})
 }
 

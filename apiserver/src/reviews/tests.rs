@@ -69,6 +69,12 @@ fn a_review_that_asks_nothing_or_too_much_is_refused_as_upstream_refuses_it() {
         "{told}"
     );
     let elsewhere = json!({"spec": {"user": "u", "resourceAttributes": {"namespace": "b"}}});
+    let labelled = json!({"metadata": {"labels": {"a": "b"}, "managedFields": [{"manager": "m"}]}, "spec": {"resourceAttributes": {}}});
+    assert_eq!(
+        refusal("selfsubjectaccessreviews", labelled),
+        ".authorization.k8s.io \"\" is invalid: metadata: Invalid value: \
+         {\"labels\":{\"a\":\"b\"},\"managedFields\":[{\"manager\":\"m\"}]}: must be empty"
+    );
     assert!(refusal("localsubjectaccessreviews", elsewhere).ends_with("must match metadata.namespace"));
     assert_eq!(refusal("tokenreviews", json!({"spec": {}})), "token is required for TokenReview in authentication");
     assert_eq!(refusal("selfsubjectrulesreviews", json!({"spec": {}})), "no namespace on request");
@@ -134,6 +140,8 @@ fn a_token_on_request_is_bound_and_counts() {
     let other = json!({"spec": {"boundObjectRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}});
     let message = refused(issuer.create("a", "robot", other)).message;
     assert_eq!(message, "cannot bind token to object of type apps/v1, Kind=Deployment");
+    let meant = |metadata: Value| refused(issuer.create("a", "robot", json!({"metadata": metadata}))).code;
+    assert_eq!((meant(json!({"name": "other"})), meant(json!({"uid": "other"}))), (422, 409));
     assert_eq!(refused(issuer.create("a", "nobody", json!({}))).message, "serviceaccounts \"nobody\" not found");
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tinyplane_wire::clock::{Clock, format_seconds};
 use tinyplane_wire::identity::token::{Bound, Claims, Private, Signer};
 use tinyplane_wire::meta::Meta;
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status::{self, Cause, Status};
 
 /// How long a token counts if nothing is asked for, in seconds.
 const EXPIRATION_SECONDS: i64 = 3_600;
@@ -43,6 +43,19 @@ impl TokenIssuer {
     /// A 404 when the account or the object to bind to is not there, a 409 when that is another one than was meant, a
     /// 400 or 422 for what can't be issued; all in upstream's words.
     pub fn create(&self, namespace: &str, name: &str, mut body: Value) -> status::Result<Value> {
+        let said = Meta::of(&body).name();
+        if !said.is_empty() && said != name {
+            let message = format!("Invalid value: {said:?}: must match the service account name if specified");
+            let cause = Cause { reason: "FieldValueInvalid".into(), message, field: "metadata.name".into() };
+            return Err(Status::invalid(AUTHENTICATION, "TokenRequest", name, vec![cause]));
+        }
+        let account = self.find("serviceaccounts", namespace, name)?;
+        let (meant, uid) = (Meta::of(&body).uid(), Meta::of(&account).uid());
+        if !meant.is_empty() && meant != uid {
+            let why =
+                format!("the UID in the token request ({meant}) does not match the UID of the service account ({uid})");
+            return Err(Status::conflict(AUTHENTICATION, "TokenRequest", name, &why));
+        }
         let seconds = body["spec"]["expirationSeconds"].as_i64().unwrap_or(EXPIRATION_SECONDS);
         let wrong = |detail: &str| {
             Err(invalid(AUTHENTICATION, "TokenRequest", "spec.expirationSeconds", &json!(seconds), detail))
@@ -53,7 +66,6 @@ impl TokenIssuer {
         if seconds > EXPIRATION_SECONDS_MAX {
             return wrong("may not specify a duration larger than 2^32 seconds");
         }
-        let account = self.find("serviceaccounts", namespace, name)?;
         let audiences: Vec<String> = match body["spec"]["audiences"].as_array().filter(|asked| !asked.is_empty()) {
             Some(asked) => asked.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             None => self.audiences.clone(),
@@ -86,8 +98,12 @@ impl TokenIssuer {
         let expires = now + Duration::from_secs(seconds.unsigned_abs());
         body["spec"]["audiences"] = json!(audiences);
         body["spec"]["expirationSeconds"] = json!(seconds);
+        if body["spec"].get("boundObjectRef").is_none() {
+            body["spec"]["boundObjectRef"] = Value::Null;
+        }
         body["metadata"]["name"] = name.into();
         body["metadata"]["namespace"] = namespace.into();
+        body["metadata"]["uid"] = uid.into();
         body["metadata"]["creationTimestamp"] = format_seconds(now).into();
         body["status"] = json!({"token": token, "expirationTimestamp": format_seconds(expires)});
         Ok(body)

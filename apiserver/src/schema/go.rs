@@ -54,6 +54,56 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
+/// As `encoding/json` writes it, which escapes what HTML gives a meaning.
+pub(crate) fn json(value: &Value, out: &mut String) {
+    let several =
+        |out: &mut String, [open, close]: [char; 2], count: usize, each: &mut dyn FnMut(&mut String, usize)| {
+            out.push(open);
+            for at in 0..count {
+                if at > 0 {
+                    out.push(',');
+                }
+                each(out, at);
+            }
+            out.push(close);
+        };
+    match value {
+        Value::String(text) => json_text(text, out),
+        Value::Array(items) => several(out, ['[', ']'], items.len(), &mut |out, at| json(&items[at], out)),
+        Value::Object(fields) => {
+            let mut fields = fields.iter();
+            several(out, ['{', '}'], fields.len(), &mut |out, _| {
+                if let Some((name, value)) = fields.next() {
+                    json_text(name, out);
+                    out.push(':');
+                    json(value, out);
+                }
+            });
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+/// A text as `encoding/json` writes it.
+pub(crate) fn json_text(text: &str, out: &mut String) {
+    out.push('"');
+    for one in text.chars() {
+        match one {
+            '"' | '\\' => out.extend(['\\', one]),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(one)));
+            }
+            _ => out.push(one),
+        }
+    }
+    out.push('"');
+}
+
 /// The name of its Go type, as `%T` prints it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
@@ -110,5 +160,12 @@ mod tests {
         ] {
             assert_eq!(quote(text), quoted);
         }
+    }
+
+    #[test]
+    fn json_is_escaped_for_html() {
+        let mut out = String::new();
+        json(&serde_json::json!({"a": ["<&>", "\u{2028}\n\x01\"", 1, null], "b": {}}), &mut out);
+        assert_eq!(out, r#"{"a":["\u003c\u0026\u003e","\u2028\n\u0001\"",1,null],"b":{}}"#);
     }
 }

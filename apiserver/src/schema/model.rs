@@ -271,6 +271,19 @@ impl Model {
         &self.types[id.0 as usize]
     }
 
+    /// The structs that Go embeds in a type, one in the other, on the way to the one that has a field; none, where the
+    /// type has it itself.
+    pub fn way_to(&self, id: TypeId, field: &str) -> Vec<&str> {
+        let mut way = Vec::new();
+        let mut at = id;
+        let holds = |embed: &&Embed| self.get(embed.id).field(field).is_some();
+        while let Some(embed) = self.get(at).embeds.iter().find(holds) {
+            way.push(self.get(embed.id).short_name());
+            at = embed.id;
+        }
+        way
+    }
+
     /// The fields of a type's message, by number; nothing for a type that has no message.
     pub fn message(&self, id: TypeId) -> &[(u32, Slot)] {
         self.messages.get(id.0 as usize).map_or(&[], |slots| slots)

@@ -7,7 +7,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_subdomain, path_segment, qualified_name};
 
-const CONDITIONS_MAX: usize = 64;
 /// Longest expression of an annotation, in bytes.
 const ANNOTATION_BYTES_MAX: usize = 5 << 10;
 /// Words of the language of expressions.
@@ -38,7 +37,7 @@ const ANNOTATIONS_MAX: usize = 20;
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
 /// What a policy that changes objects may be asked about.
-const CHANGED: [&str; 2] = ["CREATE", "UPDATE"];
+const CHANGED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
 
 /// A policy that checks.
 pub(super) fn check_validating(policy: &Value, errors: &mut Errors) {
@@ -86,7 +85,7 @@ pub(super) fn check_mutating(policy: &Value, errors: &mut Errors) {
     let spec = &policy["spec"];
     check_constraints(spec, errors);
     check_operations(&spec["matchConstraints"], "spec.matchConstraints", errors);
-    check_conditions(&spec["matchConditions"], errors);
+    webhook::check_conditions(&spec["matchConditions"], "spec.matchConditions", errors);
     check_variables(spec, errors);
     let mutations = list(&spec["mutations"]);
     if mutations.is_empty() {
@@ -156,7 +155,7 @@ pub(super) fn check_binding(kind: &str, binding: &Value, errors: &mut Errors) {
 
 fn check_common(spec: &Value, errors: &mut Errors) {
     check_constraints(spec, errors);
-    check_conditions(&spec["matchConditions"], errors);
+    webhook::check_conditions(&spec["matchConditions"], "spec.matchConditions", errors);
 }
 
 /// What follows from a failure, the kind of parameters, and what a policy is asked about.
@@ -248,28 +247,6 @@ fn check_operations(resources: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_conditions(conditions: &Value, errors: &mut Errors) {
-    let (all, path) = (list(conditions), "spec.matchConditions");
-    if all.len() > CONDITIONS_MAX {
-        errors.too_many(path, all.len(), CONDITIONS_MAX);
-    }
-    let mut names = BTreeSet::new();
-    for (at, condition) in all.iter().enumerate() {
-        let (path, name) = (index(path, at), text(&condition["name"]));
-        if text(&condition["expression"]).trim().is_empty() {
-            errors.required(child(&path, "expression"), "");
-        }
-        if name.is_empty() {
-            errors.required(child(&path, "name"), "");
-            continue;
-        }
-        errors.grammar(child(&path, "name"), name, qualified_name(name));
-        if !names.insert(name) {
-            errors.duplicate(child(&path, "name"), &condition["name"]);
-        }
-    }
-}
-
 fn check_variables(spec: &Value, errors: &mut Errors) {
     for (at, variable) in list(&spec["variables"]).iter().enumerate() {
         let (path, name) = (index("spec.variables", at), text(&variable["name"]));
@@ -327,7 +304,7 @@ fn check_parameters(parameters: &Value, errors: &mut Errors) {
     match text(&parameters["parameterNotFoundAction"]) {
         "" => errors.required(child(path, "parameterNotFoundAction"), ""),
         "Deny" | "Allow" => {}
-        word => errors.unsupported(child(path, "parameterNotFoundAction"), word, &["Allow", "Deny"]),
+        word => errors.unsupported(child(path, "parameterNotFoundAction"), word, &["Deny", "Allow"]),
     }
 }
 
@@ -401,7 +378,7 @@ mod tests {
         assert_eq!(of("UPDATE"), patch);
         assert_eq!(
             of("DELETE")[0],
-            "spec.matchConstraints.resourceRules.operations: Unsupported value: \"DELETE\": supported values: \"CREATE\", \"UPDATE\""
+            "spec.matchConstraints.resourceRules.operations: Unsupported value: \"DELETE\": supported values: \"*\", \"CONNECT\", \"CREATE\", \"UPDATE\""
         );
     }
 

@@ -3,7 +3,6 @@
 use super::field::{Errors, child, index, list, text, under};
 use super::selector;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, qualified_name};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -108,17 +107,15 @@ fn check_pod_term(term: &Value, path: &str, errors: &mut Errors) {
     for namespace in list(&term["namespaces"]) {
         errors.grammar(under(path, "namespace"), text(namespace), dns_label(text(namespace)));
     }
+    check_keys(term, path, errors);
     let (topology, at) = (text(&term["topologyKey"]), child(path, "topologyKey"));
     if topology.is_empty() {
         errors.required(&at, "can not be empty");
     }
     errors.grammar(&at, topology, qualified_name(topology));
-    check_keys(term, path, errors);
 }
 
 pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors) {
-    let mut seen = BTreeSet::new();
-    let whole = path;
     for (nth, constraint) in list(constraints).iter().enumerate() {
         let path = index(path, nth);
         let skew = constraint["maxSkew"].as_i64().unwrap_or_default();
@@ -132,13 +129,11 @@ pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors)
         if !["DoNotSchedule", "ScheduleAnyway"].contains(&unsatisfiable) {
             errors.unsupported(child(&path, "whenUnsatisfiable"), unsatisfiable, &["DoNotSchedule", "ScheduleAnyway"]);
         }
-        if !seen.insert((topology, unsatisfiable)) {
+        // Upstream tells the one before of one that is the same.
+        let same = |one: &Value| one["topologyKey"] == topology && one["whenUnsatisfiable"] == unsatisfiable;
+        if list(constraints)[nth + 1..].iter().any(same) {
             let told = format!("{{{topology}, {unsatisfiable}}}");
-            // Upstream names the one that was there before.
-            let same = |one: &Value| one["topologyKey"] == topology && one["whenUnsatisfiable"] == unsatisfiable;
-            let first = list(constraints).iter().position(same).unwrap_or(nth);
-            let place = child(&index(whole, first), "{topologyKey, whenUnsatisfiable}");
-            errors.duplicate(place, &Value::from(told));
+            errors.duplicate(child(&path, "{topologyKey, whenUnsatisfiable}"), &Value::from(told));
         }
         let (domains, at) = (&constraint["minDomains"], child(&path, "minDomains"));
         if domains.as_i64().is_some_and(|n| n <= 0) {

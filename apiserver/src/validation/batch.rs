@@ -1,7 +1,7 @@
 //! Jobs and CronJobs.
 
 use super::field::{Errors, child, list, text};
-use super::{cron, job_policy, pod, selector};
+use super::{cron, internal, job_policy, pod, selector};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, dns_label};
 use tinyplane_wire::selector::LabelSelector;
@@ -110,8 +110,8 @@ fn check_job_spec(spec: &Value, path: &str, errors: &mut Errors) {
         if spec["completionMode"] == "Indexed" {
             job_policy::check_successes(spec, &child(path, "successPolicy"), errors);
         } else {
-            let shown = go_success_policy(&spec["successPolicy"]);
-            errors.invalid(child(path, "successPolicy"), &shown, "requires indexed completion mode");
+            let shown = internal::shown("SuccessPolicy", &spec["successPolicy"]);
+            errors.invalid_as(child(path, "successPolicy"), &shown, "requires indexed completion mode");
         }
     }
     let replacements: &[&str] =
@@ -128,13 +128,6 @@ fn check_job_spec(spec: &Value, path: &str, errors: &mut Errors) {
         "OnFailure" | "Never" => {}
         _ => errors.unsupported(at, restart, &["OnFailure", "Never"]),
     }
-}
-
-/// Go's internal type has no names for JSON. (Its fields stand in their own order there, and by the alphabet here.)
-fn go_success_policy(policy: &Value) -> Value {
-    let rule =
-        |rule: &Value| json!({"SucceededIndexes": rule["succeededIndexes"], "SucceededCount": rule["succeededCount"]});
-    json!({"Rules": list(&policy["rules"]).iter().map(rule).collect::<Vec<_>>()})
 }
 
 /// What a Job may say of its indexes.
@@ -190,14 +183,20 @@ pub(super) fn check_job_update(new: &Value, old: &Value, errors: &mut Errors) {
         let told = "can only be modified in tandem with spec.parallelism";
         errors.invalid("spec.completions", &now["completions"], told);
     }
-    errors.immutable("spec.selector", &now["selector"], &before["selector"]);
+    errors.immutable_as("spec.selector", "*LabelSelector", &now["selector"], &before["selector"]);
     let mut template = before["template"].clone();
     if before["suspend"] == true && is_idle(&old["status"]) {
         allow_scheduling(&mut template, &now["template"]);
     }
-    errors.immutable("spec.template", &now["template"], &template);
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
-        errors.immutable(format!("spec.{field}"), &now[field], &before[field]);
+    errors.immutable_as("spec.template", "PodTemplateSpec", &now["template"], &template);
+    for (field, kind) in [
+        ("completionMode", "*"),
+        ("podFailurePolicy", "*PodFailurePolicy"),
+        ("backoffLimitPerIndex", "*int"),
+        ("managedBy", "*"),
+        ("successPolicy", "*SuccessPolicy"),
+    ] {
+        errors.immutable_as(child("spec", field), kind, &now[field], &before[field]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `CertificateSigningRequest`s: what is asked for, the verdicts on it, and the certificate that comes of it.
 
 use super::field::{Errors, child, index, list, text};
+use super::internal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -162,7 +163,9 @@ pub(super) fn check_update(subresource: &str, new: &Value, old: &Value, errors: 
         if now.len() > before.len() {
             errors.forbidden(CONDITIONS, &format!("updates may not add a condition of type {kind:?}"));
         } else if now.len() == before.len() && now != before {
-            errors.forbidden(CONDITIONS, &format!("updates may not modify a condition of type {kind:?}"));
+            let differ =
+                internal::diff("[]CertificateSigningRequestCondition", &Value::Array(before), &Value::Array(now));
+            errors.forbidden(CONDITIONS, &format!("updates may not modify a condition of type {kind:?}\n{differ}"));
         }
     }
     let certificate = |request: &Value| text(&request["status"]["certificate"]).to_owned();

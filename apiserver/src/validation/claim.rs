@@ -1,7 +1,7 @@
 //! Claims on persistent volumes, alone and as templates of them.
 
-use super::field::{Errors, child, key, list, same, text};
-use super::selector;
+use super::field::{Errors, child, key, list, text};
+use super::{internal, selector};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, qualified_name};
@@ -131,11 +131,12 @@ pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
         }
         take(&mut now, &before, "volumeAttributesClassName");
     }
-    if !same(&now, &before) {
-        errors.forbidden(
-            "spec",
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+    if now != before {
+        let told = format!(
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
+            internal::diff("PersistentVolumeClaimSpec", &before, &now)
         );
+        errors.forbidden("spec", &told);
     }
     let smaller = amount(&asked).zip(amount(&had)).is_some_and(|(asked, had)| asked < had);
     let capacity = amount(&old["status"]["capacity"]["storage"]).unwrap_or(Quantity::of(0));

@@ -1,7 +1,7 @@
 //! Small kinds that a cluster is run with: leases and candidates for them, priority and runtime classes, namespaces.
 
 use super::field::{Errors, child, index, list, text};
-use super::{pod, resources};
+use super::{internal, pod, resources};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_label, qualified_name};
@@ -87,11 +87,7 @@ pub(super) fn check_runtime_class(class: &Value, errors: &mut Errors) {
     for (at, toleration) in list(&scheduling["tolerations"]).iter().enumerate() {
         let fields = ["key", "operator", "value", "effect"].map(|field| text(&toleration[field]));
         if !seen.insert(fields) {
-            let [key, operator, value, effect] = fields;
-            let shown = format!(
-                "{{\"Key\":{key:?},\"Operator\":{operator:?},\"Value\":{value:?},\"Effect\":{effect:?},\"TolerationSeconds\":{}}}",
-                toleration["tolerationSeconds"]
-            );
+            let shown = internal::shown("Toleration", toleration);
             errors.duplicate_as(index("scheduling.tolerations", at), &shown, "");
         }
     }

@@ -123,7 +123,7 @@ pub(super) fn key_complaints(name: &str) -> Vec<String> {
 
 pub(super) fn check_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
     if kind == "Secret" {
-        errors.immutable("type", &new["type"], &old["type"]);
+        errors.immutable_as("type", "", &new["type"], &old["type"]);
     }
     if old["immutable"].as_bool() != Some(true) {
         return;

@@ -6,6 +6,23 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::dns_label;
 
+/// What a container that is added to a running pod may not say, in upstream's order.
+const NOT_ADDED: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
+/// Most rules of when a container is started again, and most codes of each.
+const RESTART_RULES_MAX: usize = 20;
+const EXIT_CODES_MAX: usize = 255;
+const RULES_NEED_POLICY: &str = "must specify restartPolicy when restart rules are used";
+
 /// What the containers of one pod have in common.
 pub(super) struct Around<'a> {
     /// The pod's spec.
@@ -28,15 +45,20 @@ pub(super) fn check_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
         check(container, around, &path, errors);
         check_unique(container, &mut names, &path, errors);
         probe::check_all(container, grace, &path, errors);
+        check_restarts(container, &path, errors);
     }
     check_host_ports(list(&spec["containers"]), &containers, errors);
     let init = child(path, "initContainers");
     for (at, container) in list(&spec["initContainers"]).iter().enumerate() {
         let path = index(&init, at);
         check(container, around, &path, errors);
+        if container["restartPolicy"].is_string() {
+            check_restarts(container, &path, errors);
+        } else if !list(&container["restartPolicyRules"]).is_empty() {
+            errors.required(child(&path, "restartPolicy"), RULES_NEED_POLICY);
+        }
         check_unique(container, &mut names, &path, errors);
         check_host_ports(std::slice::from_ref(container), &init, errors);
-        errors.known(under(&path, "restartPolicy"), &container["restartPolicy"], &["Always", "Never", "OnFailure"]);
         if container["restartPolicy"] == "Always" {
             probe::check_all(container, grace, &path, errors);
             continue;
@@ -64,9 +86,9 @@ fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &str, err
         if !target.is_empty() && !others.contains(target) {
             errors.not_found(child(&path, "targetContainerName"), target);
         }
-        for field in ["ports", "resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"] {
+        for field in NOT_ADDED {
             let empty = container[field].as_object().is_none_or(serde_json::Map::is_empty);
-            if !empty || !list(&container[field]).is_empty() {
+            if !empty || !list(&container[field]).is_empty() || container[field].is_string() {
                 errors.forbidden(child(&path, field), MAY_NOT);
             }
         }
@@ -74,6 +96,40 @@ fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &str, err
             for field in ["subPath", "subPathExpr"].into_iter().filter(|field| !text(&mount[*field]).is_empty()) {
                 errors.forbidden(child(&index(&child(&path, "volumeMounts"), nth), field), MAY_NOT);
             }
+        }
+    }
+}
+
+/// When a container is started again, if not as its pod says.
+fn check_restarts(container: &Value, path: &str, errors: &mut Errors) {
+    let rules = list(&container["restartPolicyRules"]);
+    match container["restartPolicy"].as_str() {
+        None if rules.is_empty() => return,
+        None => errors.required(child(path, "restartPolicy"), RULES_NEED_POLICY),
+        Some(_) => {
+            errors.known(under(path, "restartPolicy"), &container["restartPolicy"], &["Always", "Never", "OnFailure"]);
+        }
+    }
+    let path = child(path, "restartPolicyRules");
+    if rules.len() > RESTART_RULES_MAX {
+        errors.too_many(&path, rules.len(), RESTART_RULES_MAX);
+    }
+    for (at, rule) in rules.iter().enumerate() {
+        let (path, codes) = (index(&path, at), &rule["exitCodes"]);
+        let action = text(&rule["action"]);
+        if !["Restart", "RestartAllContainers"].contains(&action) {
+            errors.unsupported(child(&path, "action"), action, &["Restart", "RestartAllContainers"]);
+        }
+        if !codes.is_object() {
+            errors.required(child(&path, "exitCodes"), "must be specified");
+            continue;
+        }
+        if !["In", "NotIn"].contains(&text(&codes["operator"])) {
+            errors.unsupported(child(&path, "exitCodes.operator"), text(&codes["operator"]), &["In", "NotIn"]);
+        }
+        let count = list(&codes["values"]).len();
+        if count > EXIT_CODES_MAX {
+            errors.too_many(child(&path, "exitCodes.values"), count, EXIT_CODES_MAX);
         }
     }
 }
@@ -115,6 +171,8 @@ fn check(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors
     check_devices(container, around.volumes, &child(path, "volumeDevices"), errors);
     errors.one_of(under(path, "imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
     resources::check(&container["resources"], &child(path, "resources"), errors);
+    let claims = &container["resources"]["claims"];
+    resources::check_claims(claims, around.spec, &child(path, "resources.claims"), errors);
     check_resize(&container["resizePolicy"], &around.spec["restartPolicy"], &child(path, "resizePolicy"), errors);
     let host_users = around.spec["hostUsers"] != false;
     security::check_container(&container["securityContext"], host_users, &child(path, "securityContext"), errors);
@@ -230,6 +288,8 @@ fn check_mounts(container: &Value, volumes: &BTreeSet<String>, path: &str, error
         let propagation = &mount["mountPropagation"];
         let known = ["Bidirectional", "HostToContainer", "None"];
         errors.known(under(path, "mountPropagation"), propagation, &known);
+        let recursive = &mount["recursiveReadOnly"];
+        errors.known(under(path, "recursiveReadOnly"), recursive, &["Disabled", "Enabled", "IfPossible"]);
         if propagation == "Bidirectional" && container["securityContext"]["privileged"] != true {
             let told = "Bidirectional mount propagation is available only to privileged containers";
             errors.forbidden(child(path, "mountPropagation"), told);

@@ -184,7 +184,7 @@ fn check_hints(hints: &Value, path: &str, errors: &mut Errors) {
 }
 
 pub(super) fn check_slice_update(new: &Value, old: &Value, errors: &mut Errors) {
-    errors.immutable("addressType", &new["addressType"], &old["addressType"]);
+    errors.immutable_as("addressType", "", &new["addressType"], &old["addressType"]);
 }
 
 /// The addresses that no endpoint may have, in upstream's words: those that mean another machine on every machine.

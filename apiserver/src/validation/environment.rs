@@ -2,7 +2,7 @@
 
 use super::field::{Errors, child, index, list, text, under};
 use serde_json::Value;
-use tinyplane_wire::meta::{dns_subdomain, qualified_name};
+use tinyplane_wire::meta::{dns_label, dns_subdomain, qualified_name};
 
 const FIELD_PATHS: [&str; 9] = [
     "metadata.name",
@@ -89,6 +89,9 @@ fn check_source(variable: &Value, path: &str, errors: &mut Errors) {
             check_key(&from[field], &child(path, field), errors);
         }
     }
+    if from["fileKeyRef"].is_object() {
+        check_file(&from["fileKeyRef"], &child(path, "fileKeyRef"), errors);
+    }
     if given == 0 {
         errors.invalid_text(
             path,
@@ -165,6 +168,49 @@ fn check_key(reference: &Value, path: &str, errors: &mut Errors) {
         errors.required(child(path, "key"), "");
     } else {
         errors.grammar(under(path, "key"), key, key_complaints(key));
+    }
+}
+
+/// A variable that stands in a file of a volume.
+fn check_file(reference: &Value, path: &str, errors: &mut Errors) {
+    let [key, volume, place] = ["key", "volumeName", "path"].map(|field| text(&reference[field]));
+    match key {
+        "" => errors.required(child(path, "key"), ""),
+        key => check_name(key, &child(path, "key"), errors),
+    }
+    match volume {
+        "" => errors.required(child(path, "volumeName"), ""),
+        volume => errors.grammar(child(path, "volumeName"), volume, dns_label(volume)),
+    }
+    match place {
+        "" => errors.required(child(path, "path"), ""),
+        place if place.split('/').any(|part| part == "..") => {
+            errors.invalid_text(child(path, "path"), place, "must not contain '..'");
+        }
+        _ => {}
+    }
+}
+
+/// Files of variables lie in volumes that are empty at first.
+pub(super) fn check_file_volumes(spec: &Value, path: &str, errors: &mut Errors) {
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
+        for (at, container) in list(&spec[field]).iter().enumerate() {
+            for (nth, variable) in list(&container["env"]).iter().enumerate() {
+                let reference = &variable["valueFrom"]["fileKeyRef"];
+                if !reference.is_object() {
+                    continue;
+                }
+                let env = index(&child(&index(&child(path, field), at), "env"), nth);
+                let (name, path) = (text(&reference["volumeName"]), child(&env, "valueFrom.fileKeyRef.volumeName"));
+                match list(&spec["volumes"]).iter().find(|volume| text(&volume["name"]) == name) {
+                    None => errors.not_found(path, name),
+                    Some(volume) if !volume["emptyDir"].is_object() => {
+                        errors.invalid_text(path, name, "referenced volume must be of type emptyDir");
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
     }
 }
 

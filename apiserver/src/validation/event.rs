@@ -88,22 +88,23 @@ fn check_series(event: &Value, errors: &mut Errors) {
     errors.needed("series.lastObservedTime", &series["lastObservedTime"], "");
 }
 
-/// The fields that stay, in upstream's order, which tells of the reason twice; and the names that paths have for them.
-const FIXED: [(&str, &str); 14] = [
-    ("involvedObject", "involvedObject"),
-    ("reason", "reason"),
-    ("message", "message"),
-    ("source", "source"),
-    ("firstTimestamp", "firstTimestamp"),
-    ("lastTimestamp", "lastTimestamp"),
-    ("count", "count"),
-    ("reason", "reason"),
-    ("type", "type"),
-    ("eventTime", "eventTime"),
-    ("action", "action"),
-    ("related", "related"),
-    ("reportingComponent", "reportingController"),
-    ("reportingInstance", "reportingInstance"),
+/// The fields that stay, in upstream's order, which tells of the reason twice; the names that paths have for them, and
+/// their types.
+const FIXED: [(&str, &str, &str); 14] = [
+    ("involvedObject", "involvedObject", "ObjectReference"),
+    ("reason", "reason", ""),
+    ("message", "message", ""),
+    ("source", "source", "EventSource"),
+    ("firstTimestamp", "firstTimestamp", "time"),
+    ("lastTimestamp", "lastTimestamp", "time"),
+    ("count", "count", "int"),
+    ("reason", "reason", ""),
+    ("type", "type", ""),
+    ("eventTime", "eventTime", "time"),
+    ("action", "action", ""),
+    ("related", "related", "*ObjectReference"),
+    ("reportingComponent", "reportingController", ""),
+    ("reportingInstance", "reportingInstance", ""),
 ];
 
 /// Of a strict event only the series changes.
@@ -114,8 +115,8 @@ pub(super) fn check_update(group: &str, new: &Value, old: &Value, errors: &mut E
     if new["series"] != old["series"] {
         check_series(new, errors);
     }
-    for (field, path) in FIXED.into_iter().filter(|(field, _)| !(unset(&new[*field]) && unset(&old[*field]))) {
-        errors.immutable(path, &new[field], &old[field]);
+    for (field, path, kind) in FIXED.into_iter().filter(|(field, ..)| !(unset(&new[*field]) && unset(&old[*field]))) {
+        errors.immutable_as(path, kind, &new[field], &old[field]);
     }
 }
 

@@ -194,6 +194,11 @@ impl Errors {
         self.push("FieldValueNotFound", path, format!("Not found: \"{value}\""));
     }
 
+    /// A name of nothing that is there, and where it was looked for.
+    pub(crate) fn not_found_as(&mut self, path: impl Into<String>, value: &str, detail: &str) {
+        self.push("FieldValueNotFound", path, with_detail(format!("Not found: \"{value}\""), detail));
+    }
+
     pub(crate) fn too_long(&mut self, path: impl Into<String>, most: usize) {
         self.push("FieldValueTooLong", path, format!("Too long: may not be more than {most} bytes"));
     }
@@ -248,6 +253,15 @@ impl Errors {
         if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b)) {
             let told = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
             self.invalid_text(path, rest, told);
+        }
+    }
+
+    /// A field of one of upstream's own types that may not change.
+    pub(crate) fn immutable_as(&mut self, path: impl Into<String>, kind: &str, new: &Value, old: &Value) {
+        // A pointer to nothing is no pointer to something empty.
+        let is_other = kind.starts_with('*') && new.is_null() != old.is_null();
+        if is_other || !same(new, old) {
+            self.invalid_as(path, &super::internal::shown(kind, new), "field is immutable");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::container::port_name;
 use super::field::{Errors, child, index, list, text};
+use super::internal;
 use serde_json::Value;
 use std::net::IpAddr;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, path_segment};
@@ -226,7 +227,7 @@ pub(super) fn check_service_cidr(ranges: &Value, errors: &mut Errors) {
         return errors.required(path, "at least one CIDR required");
     }
     if all.len() > 2 {
-        let shown = format!("{{\"CIDRs\":{}}}", ranges["spec"]["cidrs"]);
+        let shown = internal::shown("ServiceCIDRSpec", &ranges["spec"]);
         return errors.invalid_as(path, &shown, "may only hold up to 2 values");
     }
     for (at, range) in all.iter().enumerate() {

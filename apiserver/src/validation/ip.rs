@@ -77,6 +77,19 @@ pub(super) fn check_canonical_range(path: &str, text: &str, errors: &mut Errors)
     errors.append(found);
 }
 
+/// What is wrong with an address of an interface and its prefix, in the canonical form.
+pub(super) fn check_interface(text: &str, path: &str, errors: &mut Errors) {
+    let Some(range) = read_range(text) else {
+        let told = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
+        return errors.invalid_text(path, text, told);
+    };
+    let bits = if is_mapped(range.addr()) { range.prefix_len().saturating_sub(96) } else { range.prefix_len() };
+    let wished = format!("{}/{bits}", canonical(range.addr()));
+    if wished != text {
+        errors.invalid_text(path, text, &format!("must be in canonical form (\"{wished}\")"));
+    }
+}
+
 /// An address in the canonical form of RFC 5952, as Go writes it.
 pub(super) fn canonical(address: IpAddr) -> String {
     match address {

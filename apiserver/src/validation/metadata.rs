@@ -65,13 +65,30 @@ pub(crate) fn check_embedded(meta: &Value, path: &str, errors: &mut Errors) {
     check_rest(meta, path, errors);
 }
 
+/// What no template says, in upstream's order.
+const OF_NO_TEMPLATE: [&str; 13] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
 /// What is wrong with the metadata of a template that may say labels and annotations, and nothing else.
 pub(super) fn check_template(meta: &Value, path: &str, errors: &mut Errors) {
     annotations(&meta["annotations"], &child(path, "annotations"), errors);
     labels(&meta["labels"], &child(path, "labels"), errors);
-    let others = meta.as_object().into_iter().flatten().filter(|(_, value)| !same(value, &Value::Null));
-    for (name, _) in others.filter(|(name, _)| !["annotations", "labels"].contains(&name.as_str())) {
-        errors.forbidden(child(path, name), "cannot be set");
+    for field in OF_NO_TEMPLATE.into_iter().filter(|field| !same(&meta[*field], &Value::Null)) {
+        let told = if field == "uid" { "uID" } else { field };
+        errors.forbidden(child(path, told), "cannot be set");
     }
 }
 
@@ -190,6 +207,93 @@ fn is_known_finalizer(name: &str) -> bool {
     name.contains('/') || ["orphan", "foregroundDeletion", "kubernetes"].contains(&name)
 }
 
+/// Kinds whose metadata upstream looks at both as changed and as a whole, beside what it does for all kinds.
+const WHOLE_AGAIN: [(&str, &[&str]); 10] = [
+    (
+        "",
+        &[
+            "ConfigMap",
+            "Endpoints",
+            "Namespace",
+            "Node",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "Pod",
+            "Secret",
+            "ServiceAccount",
+        ],
+    ),
+    ("apiregistration.k8s.io", &["APIService"]),
+    ("apps", &["ControllerRevision"]),
+    ("batch", &["Job"]),
+    ("certificates.k8s.io", &["CertificateSigningRequest"]),
+    ("networking.k8s.io", &["Ingress", "IngressClass", "IPAddress"]),
+    ("node.k8s.io", &["RuntimeClass"]),
+    ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+    ("resource.k8s.io", &["DeviceClass", "ResourceClaim", "ResourceClaimTemplate"]),
+    ("storage.k8s.io", &["CSIStorageCapacity", "StorageClass", "VolumeAttributesClass"]),
+];
+
+/// Kinds whose changed metadata upstream looks at as at that of new ones, beside what it does for all kinds.
+const WHOLE_ONLY: [(&str, &[&str]); 5] = [
+    ("", &["LimitRange"]),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        ],
+    ),
+    ("discovery.k8s.io", &["EndpointSlice"]),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("storage.k8s.io", &["CSINode", "VolumeAttachment"]),
+];
+
+/// What is wrong with the metadata of an object that changes. Upstream looks at it as a whole and at what changed of it,
+/// and then once more as its kind does, so that each mistake is told as often.
+pub(crate) fn check_change(
+    (group, kind, subresource): (&str, &str, &str),
+    (new, old): (&Value, &Value),
+    grammar: Grammar,
+    namespaced: bool,
+    errors: &mut Errors,
+) {
+    let mut found = Errors::default();
+    check(new, grammar, namespaced, &mut found);
+    check_update(new, old, &mut found);
+    if found.is_empty() {
+        return;
+    }
+    let of_kind = |(of, kinds): &(&str, &[&str])| *of == group && kinds.contains(&kind);
+    let (is_whole, is_changed) = match (group, kind, subresource) {
+        ("", "Event", _) | ("policy", "PodDisruptionBudget", _) | ("batch", "CronJob", "status") => (false, false),
+        ("certificates.k8s.io", ..) => (true, true),
+        (_, _, "status") => (false, true),
+        _ if WHOLE_ONLY.iter().any(of_kind) => (true, false),
+        _ => (WHOLE_AGAIN.iter().any(of_kind), true),
+    };
+    let whole = |errors: &mut Errors| check(new, grammar, namespaced, errors);
+    let changed = |errors: &mut Errors| {
+        let meta = &new["metadata"];
+        check_update(new, old, errors);
+        labels(&meta["labels"], "metadata.labels", errors);
+        annotations(&meta["annotations"], "metadata.annotations", errors);
+        owners(&meta["ownerReferences"], "metadata.ownerReferences", errors);
+    };
+    whole(errors);
+    changed(errors);
+    if is_changed {
+        changed(errors);
+    }
+    if is_whole {
+        whole(errors);
+    }
+}
+
 /// What of an object's metadata changed though it may not.
 pub(crate) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     let (new_meta, old_meta) = (&new["metadata"], &old["metadata"]);
@@ -300,5 +404,25 @@ mod tests {
             "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"c/d\"}"
         );
         assert_eq!(told[1], "Invalid value: \"2\": field is immutable");
+    }
+
+    #[test]
+    fn mistakes_in_what_changes_are_told_as_often_as_upstream_looks_at_them() {
+        let old = json!({"metadata": {"name": "a", "namespace": "n"}});
+        let of = |(field, value): (&str, Value), (group, kind, part): (&str, &str, &str)| {
+            let mut new = old.clone();
+            new["metadata"][field] = value;
+            let mut errors = Errors::default();
+            check_change((group, kind, part), (&new, &old), Grammar::Subdomain, true, &mut errors);
+            errors.into_causes().len()
+        };
+        let times = |group, kind, part| of(("labels", json!({"a b": ""})), (group, kind, part));
+        let uids = |group, kind| of(("uid", json!("other")), (group, kind, ""));
+        assert_eq!((uids("", "LimitRange"), uids("", "Secret")), (1, 2));
+        assert_eq!(times("", "Pod", ""), 4);
+        assert_eq!(times("", "Pod", "status"), 3);
+        assert_eq!(times("apps", "Deployment", ""), 3);
+        assert_eq!(times("", "Event", ""), 2);
+        assert_eq!(times("policy", "PodDisruptionBudget", "status"), 2);
     }
 }

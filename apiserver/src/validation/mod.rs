@@ -14,12 +14,16 @@ mod config;
 mod container;
 mod cron;
 mod definition;
+mod device_parts;
+mod device_slice;
+mod devices;
 pub mod endpoints;
 mod environment;
 mod event;
 pub(crate) mod field;
 mod flow_control;
 mod ingress;
+mod internal;
 pub(crate) mod ip;
 mod job_policy;
 pub mod metadata;
@@ -27,7 +31,9 @@ mod network_policy;
 mod node;
 mod persistent_volume;
 mod pod;
+mod pod_annotations;
 mod pod_parts;
+mod pod_status;
 mod pod_update;
 mod policy;
 mod probe;
@@ -44,6 +50,7 @@ mod storage;
 mod volume;
 mod volume_sources;
 mod webhook;
+mod windows;
 mod workload;
 
 pub use field::Errors;
@@ -69,10 +76,18 @@ pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class(object, &mut errors),
         ("apps", "StatefulSet") => workload::check_new_stateful_set(object, &mut errors),
         ("apps", "ControllerRevision") => workload::check_new_revision(object, &mut errors),
+        ("resource.k8s.io", "ResourceClaim") => devices::check_claim(object, &mut errors),
+        ("resource.k8s.io", "ResourceSlice") => device_slice::check(object, None, &mut errors),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(object, None, &mut errors),
         _ => {}
     }
     errors.into_causes()
+}
+
+/// Metadata as upstream shows it where it complains of it.
+#[must_use]
+pub fn metadata_as_go(metadata: &Value) -> String {
+    internal::shown("ObjectMeta", metadata)
 }
 
 /// What is wrong with a change of an object of this kind that was made at a subresource.
@@ -99,51 +114,76 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     metadata::check_finalizer_names(group, kind, new, &mut errors);
     if (group, kind) == ("", "Pod") && new["spec"] == old["spec"] {
-        // All that is looked at is the spec, which was looked at when it came in, and may stay as it is.
+        // The spec was looked at when it came in, and may stay as it is.
+        pod_annotations::check(new, &mut errors);
+        pod_annotations::check_update(new, old, &mut errors);
         return errors.into_causes();
     }
-    check(group, kind, new, &mut errors);
     match (group, kind) {
-        ("", "Pod") => pod_update::check(new, old, &mut errors),
-        ("", "Service") => service::check_update(new, old, &mut errors),
-        ("", "ConfigMap" | "Secret") => config::check_update(kind, new, old, &mut errors),
-        ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
-            workload::check_update(kind, new, old, &mut errors);
+        ("apps", "DaemonSet") | ("networking.k8s.io", "IngressClass") | ("storage.k8s.io", "VolumeAttributesClass") => {
+            check_change(group, kind, new, old, &mut errors);
+            check(group, kind, new, &mut errors);
         }
-        ("apps", "ControllerRevision") => errors.immutable("data", &new["data"], &old["data"]),
-        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(new, Some(old), &mut errors),
-        ("batch", "Job") => batch::check_job_update(new, old, &mut errors),
-        ("batch", "CronJob") => batch::check_cron_job(new, Some(old), &mut errors),
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
-            rbac::check_update(new, old, &mut errors);
+        _ => {
+            check(group, kind, new, &mut errors);
+            if let ("", "PersistentVolume") | ("batch", "Job") = (group, kind) {
+                // Upstream looks at these as at new ones, and again at what changes.
+                check(group, kind, new, &mut errors);
+            }
+            check_change(group, kind, new, old, &mut errors);
         }
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, &mut errors),
-        ("", "Node") => node::check_update(new, old, &mut errors),
-        ("" | "events.k8s.io", "Event") => event::check_update(group, new, old, &mut errors),
-        ("certificates.k8s.io", "CertificateSigningRequest") => {
-            certificates::check_update("", new, old, &mut errors);
-        }
-        ("", "PersistentVolume") => persistent_volume::check_update(new, old, &mut errors),
-        ("", "PersistentVolumeClaim") => claim::check_update(new, old, &mut errors),
-        ("", "ResourceQuota") => quota::check_update(new, old, &mut errors),
-        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, &mut errors),
-        ("networking.k8s.io", "IngressClass") => {
-            let controller = |class: &Value| class["spec"]["controller"].clone();
-            errors.immutable("spec.controller", &controller(new), &controller(old));
-        }
-        ("networking.k8s.io", "IPAddress") => {
-            errors.immutable("spec.parentRef", &new["spec"]["parentRef"], &old["spec"]["parentRef"]);
-        }
-        ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, &mut errors),
-        ("node.k8s.io", "RuntimeClass") => errors.immutable("handler", &new["handler"], &old["handler"]),
-        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, &mut errors),
-        ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
-            errors.immutable("spec", &new["spec"], &old["spec"]);
-        }
-        ("storage.k8s.io", _) => storage_update(kind, new, old, &mut errors),
-        _ => {}
     }
     errors.into_causes()
+}
+
+/// What of an object changed though it may not.
+fn check_change(group: &str, kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
+    match (group, kind) {
+        ("", "Pod") => {
+            pod_annotations::check_update(new, old, errors);
+            pod_update::check(new, old, errors);
+        }
+        ("", "Service") => service::check_update(new, old, errors),
+        ("", "ConfigMap" | "Secret") => config::check_update(kind, new, old, errors),
+        ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
+            workload::check_update(kind, new, old, errors);
+        }
+        ("apps", "ControllerRevision") => errors.immutable("data", &new["data"], &old["data"]),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(new, Some(old), errors),
+        ("batch", "Job") => batch::check_job_update(new, old, errors),
+        ("batch", "CronJob") => batch::check_cron_job(new, Some(old), errors),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            rbac::check_update(new, old, errors);
+        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, errors),
+        ("", "Node") => node::check_update(new, old, errors),
+        ("" | "events.k8s.io", "Event") => event::check_update(group, new, old, errors),
+        ("certificates.k8s.io", "CertificateSigningRequest") => {
+            certificates::check_update("", new, old, errors);
+        }
+        ("", "PersistentVolume") => persistent_volume::check_update(new, old, errors),
+        ("", "PersistentVolumeClaim") => claim::check_update(new, old, errors),
+        ("", "ResourceQuota") => quota::check_update(new, old, errors),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice_update(new, old, errors),
+        ("networking.k8s.io", "IngressClass") => {
+            let controller = |class: &Value| class["spec"]["controller"].clone();
+            errors.immutable_as("spec.controller", "", &controller(new), &controller(old));
+        }
+        ("networking.k8s.io", "IPAddress") => {
+            let parent = |address: &Value| address["spec"]["parentRef"].clone();
+            ingress::check_ip_address(new, errors);
+            errors.immutable_as("spec.parentRef", "*ParentReference", &parent(new), &parent(old));
+        }
+        ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr_update(new, old, errors),
+        ("node.k8s.io", "RuntimeClass") => errors.immutable_as("handler", "", &new["handler"], &old["handler"]),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class_update(new, old, errors),
+        ("resource.k8s.io", "ResourceClaim" | "ResourceClaimTemplate") => {
+            devices::check_update(kind, new, old, errors);
+        }
+        ("resource.k8s.io", "ResourceSlice") => device_slice::check(new, Some(old), errors),
+        ("storage.k8s.io", _) => storage_update(kind, new, old, errors),
+        _ => {}
+    }
 }
 
 fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
@@ -193,6 +233,8 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("networking.k8s.io", "NetworkPolicy") => network_policy::check(object, errors),
         ("node.k8s.io", "RuntimeClass") => cluster::check_runtime_class(object, errors),
         ("policy", "PodDisruptionBudget") => policy::check_budget(object, errors),
+        ("resource.k8s.io", "DeviceClass") => devices::check_class(object, errors),
+        ("resource.k8s.io", "ResourceClaimTemplate") => devices::check_template(object, errors),
         ("storage.k8s.io", "StorageClass") => storage::check_class(object, errors),
         ("storage.k8s.io", "VolumeAttributesClass") => storage::check_attributes_class(object, errors),
         ("storage.k8s.io", "VolumeAttachment") => storage::check_attachment(object, errors),
@@ -207,7 +249,9 @@ fn storage_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
     match kind {
         "StorageClass" => storage::check_class_update(new, old, errors),
         "VolumeAttributesClass" => storage::check_attributes_class_update(new, old, errors),
-        "VolumeAttachment" => errors.immutable("spec", &new["spec"], &old["spec"]),
+        "VolumeAttachment" => {
+            errors.immutable_as("spec", "VolumeAttachmentSpec", &new["spec"], &old["spec"]);
+        }
         "CSIDriver" => storage::check_driver_update(new, old, errors),
         "CSINode" => storage::check_node_update(new, old, errors),
         "CSIStorageCapacity" => storage::check_storage_capacity_update(new, old, errors),

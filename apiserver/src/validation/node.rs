@@ -2,7 +2,7 @@
 
 use super::config::key_complaints;
 use super::field::{Errors, child, index, list, text};
-use super::ip;
+use super::{internal, ip};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -31,12 +31,11 @@ fn check_taints(taints: &Value, errors: &mut Errors) {
         }
         errors.one_of(child(&path, "effect"), &taint["effect"], &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         if !seen.insert((name, effect)) {
-            // Go's internal type has no names for JSON.
-            let shown = format!(
-                "{{\"Key\":{name:?},\"Value\":{value:?},\"Effect\":{effect:?},\"TimeAdded\":{}}}",
-                taint["timeAdded"]
+            errors.duplicate_as(
+                &path,
+                &internal::shown("Taint", taint),
+                "taints must be unique by key and effect pair",
             );
-            errors.duplicate_as(&path, &shown, "taints must be unique by key and effect pair");
         }
     }
 }
@@ -135,8 +134,7 @@ pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     for (at, address) in list(&new["status"]["addresses"]).iter().enumerate() {
         let (kind, value) = (text(&address["type"]), text(&address["address"]));
         if !addresses.insert((kind, value)) {
-            let shown = format!("{{\"Type\":{kind:?},\"Address\":{value:?}}}");
-            errors.duplicate_as(index("status.addresses", at), &shown, "");
+            errors.duplicate_as(index("status.addresses", at), &internal::shown("NodeAddress", address), "");
         }
     }
     let (now, before) = (&new["spec"], &old["spec"]);

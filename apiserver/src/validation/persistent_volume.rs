@@ -3,7 +3,8 @@
 use super::affinity::check_node_selector;
 use super::claim::{check_access_modes, check_basic, check_class_name, check_positive};
 use super::field::{Errors, child, key, list, same, text};
-use super::volume_sources as sources;
+use super::internal;
+use super::volume_sources::{self as sources, Holder};
 use serde_json::{Map, Value};
 use tinyplane_wire::meta::{Meta, dns_subdomain};
 
@@ -110,7 +111,7 @@ fn check_places(spec: &Value, name: &str, path: &str, errors: &mut Errors) {
             continue;
         }
         found += 1;
-        sources::check(&spec[*field], field, name, &child(path, as_first), errors);
+        sources::check(&spec[*field], field, Holder::Cluster(name), &child(path, as_first), errors);
         if *field == "local" && !spec["nodeAffinity"].is_object() {
             errors.required(child(path, "nodeAffinity"), "Local volume requires node affinity");
         }
@@ -157,20 +158,19 @@ pub(super) fn check_inline(spec: &Value, path: &str, errors: &mut Errors) {
 /// Where a volume lies stays; so does the rest of what it was made as.
 pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, before) = (&new["spec"], &old["spec"]);
-    let secret = "controllerExpandSecretRef";
+    let csi = without_new_secret(&now["csi"], &before["csi"]);
     let stays = |place: &str| {
-        let mut lies = now[place].clone();
-        if place == "csi"
-            && before["csi"][secret].is_null()
-            && before["csi"].is_object()
-            && let Some(fields) = lies.as_object_mut()
-        {
-            fields.remove(secret);
-        }
-        lies.is_object() == before[place].is_object() && same(&lies, &before[place])
+        let lies = if place == "csi" { &csi } else { &now[place] };
+        lies.is_object() == before[place].is_object() && same(lies, &before[place])
     };
     if !PLACES.iter().all(|(place, ..)| stays(place)) {
-        errors.forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation");
+        let mut lies = now.clone();
+        lies["csi"] = csi;
+        let told = format!(
+            "spec.persistentvolumesource is immutable after creation\n{}",
+            internal::diff("PersistentVolumeSource", before, &lies)
+        );
+        errors.forbidden("spec.persistentvolumesource", &told);
     }
     errors.immutable("volumeMode", &now["volumeMode"], &before["volumeMode"]);
     let affinity = &now["nodeAffinity"];
@@ -181,4 +181,16 @@ pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     if before["volumeAttributesClassName"].is_string() && now["volumeAttributesClassName"].is_null() {
         errors.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden");
     }
+}
+
+/// A driver's volume without the secret for its growth, which it may be given once.
+fn without_new_secret(now: &Value, before: &Value) -> Value {
+    let mut lies = now.clone();
+    if before["controllerExpandSecretRef"].is_null()
+        && before.is_object()
+        && let Some(fields) = lies.as_object_mut()
+    {
+        fields.remove("controllerExpandSecretRef");
+    }
+    lies
 }

@@ -2,18 +2,19 @@
 
 use super::container::{self, Around};
 use super::field::{Errors, child, index, list, text, under};
-use super::{affinity, resources, security, volume};
-use serde_json::Value;
+use super::{affinity, environment, internal, pod_annotations, resources, security, volume, windows};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, pairs, qualified_name};
+use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, label_value, pairs, qualified_name};
 
 const DNS_SERVERS_MAX: usize = 3;
 const DNS_SEARCHES_MAX: usize = 32;
 const DNS_NAME_BYTES_MAX: usize = 253;
 const DNS_SEARCH_BYTES_MAX: usize = 2_048;
+const HOSTNAME_BYTES_MAX: usize = 64;
 
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
-    check_spec(&pod["spec"], true, "spec", errors);
+    check_spec(&pod["spec"], Some(Meta::of(pod).name()), "spec", errors);
     for field in ["containers", "initContainers"] {
         for (at, container) in list(&pod["spec"][field]).iter().enumerate() {
             container::check_image(container, &index(&child("spec", field), at), errors);
@@ -24,6 +25,7 @@ pub(super) fn check(pod: &Value, errors: &mut Errors) {
 /// What a new pod may not say yet.
 pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
     let spec = &pod["spec"];
+    pod_annotations::check(pod, errors);
     if !list(&spec["ephemeralContainers"]).is_empty() {
         errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
     }
@@ -35,7 +37,7 @@ pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
 /// A template: its labels and annotations, which upstream tells of without `metadata`, and its spec.
 pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) {
     check_template_metadata(template, path, errors);
-    check_spec(&template["spec"], false, &child(path, "spec"), errors);
+    check_spec(&template["spec"], None, &child(path, "spec"), errors);
     let ephemeral = &template["spec"]["ephemeralContainers"];
     if !list(ephemeral).is_empty() {
         errors.forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
@@ -58,11 +60,14 @@ pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
-    let volumes = volume::check(&spec["volumes"], &child(path, "volumes"), errors);
+/// What is wrong with a spec. `pod` is the name of the pod whose it is; a template's has none.
+fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) {
+    let volumes = volume::check(&spec["volumes"], pod, &child(path, "volumes"), errors);
     container::check_all(&Around { spec, volumes: &volumes }, path, errors);
-    resources::check_of_pod(&spec["resources"], &child(path, "resources"), errors);
-    check_host_network(spec, is_pod, path, errors);
+    if spec["resources"].is_object() {
+        resources::check_of_pod(spec, &child(path, "resources"), errors);
+    }
+    check_host_network(spec, pod.is_some(), path, errors);
     errors.one_of(under(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(
         under(path, "dnsPolicy"),
@@ -80,7 +85,9 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
     check_gates(&spec["schedulingGates"], &child(path, "schedulingGates"), errors);
     check_claims(&spec["resourceClaims"], &child(path, "resourceClaims"), errors);
     affinity::check_spread(&spec["topologySpreadConstraints"], &child(path, "topologySpreadConstraints"), errors);
+    windows::check_host_process(spec, path, errors);
     check_host_users(spec, path, errors);
+    check_own_hostname(spec, path, errors);
     name(spec, "serviceAccountName", path, dns_subdomain, errors);
     name(spec, "nodeName", path, dns_subdomain, errors);
     if let Some(seconds) = spec["activeDeadlineSeconds"].as_i64()
@@ -100,8 +107,16 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
         }
     }
     name(spec, "priorityClassName", path, dns_subdomain, errors);
-    name(spec, "runtimeClassName", path, dns_subdomain, errors);
-    errors.known(under(path, "preemptionPolicy"), &spec["preemptionPolicy"], &["PreemptLowerPriority", "Never"]);
+    if let Some(class) = spec["runtimeClassName"].as_str() {
+        errors.grammar(under(path, "runtimeClassName"), class, dns_subdomain(class));
+    }
+    if !spec["preemptionPolicy"].is_null() {
+        let known = ["PreemptLowerPriority", "Never"];
+        errors.one_of(under(path, "preemptionPolicy"), &spec["preemptionPolicy"], &known);
+    }
+    if spec["overhead"].is_object() {
+        resources::check(&json!({"limits": spec["overhead"]}), &child(path, "overhead"), errors);
+    }
     let system = text(&spec["os"]["name"]);
     if spec["os"].is_object() && !["linux", "windows"].contains(&system) {
         match system {
@@ -109,6 +124,20 @@ fn check_spec(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
             other => errors.unsupported(child(path, "os"), other, &["linux", "windows"]),
         }
     }
+    environment::check_file_volumes(spec, path, errors);
+}
+
+/// A name of the host that the pod gives itself.
+fn check_own_hostname(spec: &Value, path: &str, errors: &mut Errors) {
+    let Some(name) = spec["hostnameOverride"].as_str() else { return };
+    let path = child(path, "hostnameOverride");
+    for field in ["setHostnameAsFQDN", "hostNetwork"].into_iter().filter(|field| spec[*field] == true) {
+        errors.forbidden(&path, &format!("may not be specified when {field} is true"));
+    }
+    if name.len() > HOSTNAME_BYTES_MAX {
+        errors.too_long(&path, HOSTNAME_BYTES_MAX);
+    }
+    errors.grammar(&path, name, dns_subdomain(name));
 }
 
 fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
@@ -204,11 +233,7 @@ fn check_claims(claims: &Value, path: &str, errors: &mut Errors) {
             _ => None,
         };
         if let Some(detail) = detail {
-            let shown = format!(
-                "{{\"Name\":{},\"ResourceClaimName\":{there},\"ResourceClaimTemplateName\":{template}}}",
-                claim["name"].as_str().map_or_else(|| "\"\"".to_owned(), |name| Value::from(name).to_string())
-            );
-            errors.invalid_as(&path, &shown, detail);
+            errors.invalid_as(&path, &internal::shown("PodResourceClaim", claim), detail);
         }
         for (field, value) in [("resourceClaimName", there), ("resourceClaimTemplateName", template)] {
             if let Some(name) = value.as_str() {

@@ -1,7 +1,7 @@
 //! What of a pod changes by a path of its own: what it may use, and containers that are added while it runs.
 
 use super::field::{Errors, child, index, list, same, text};
-use super::{pod, quality};
+use super::{internal, pod, quality};
 use serde_json::Value;
 use tinyplane_wire::meta::Meta;
 
@@ -20,11 +20,13 @@ pub(super) fn check_ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
     for before in list(&old["spec"]["ephemeralContainers"]) {
         let name = text(&before["name"]);
         let what = match now.iter().find(|one| one["name"] == before["name"]) {
-            None => "removed",
-            Some(one) if !same(one, before) => "changed",
+            None => "removed\n".to_owned(),
+            Some(one) if !same(one, before) => {
+                format!("changed\n{}", internal::diff("EphemeralContainer", before, one))
+            }
             Some(_) => continue,
         };
-        let told = format!("existing ephemeral containers {name:?} may not be {what}\n");
+        let told = format!("existing ephemeral containers {name:?} may not be {what}");
         errors.forbidden("spec.ephemeralContainers", &told);
     }
 }
@@ -172,6 +174,7 @@ mod tests {
             format!("spec.ephemeralContainers: Forbidden: existing ephemeral containers \"e\" may not be {what}\n")
         };
         assert_eq!(of(json!([])), [kept("removed")]);
-        assert_eq!(of(json!([one("e", "j")])), [kept("changed")]);
+        let differ = "@@ -1,6 +1,6 @@\n {\n  \"Name\": \"e\",\n- \"Image\": \"i\",\n+ \"Image\": \"j\",\n  \"Command\": null,\n  \"Args\": null,\n  \"WorkingDir\": \"\",\n";
+        assert_eq!(of(json!([one("e", "j")])), [kept("changed") + differ]);
     }
 }

@@ -1,6 +1,7 @@
 //! `ResourceQuota`s.
 
 use super::field::{Errors, child, key, list, text};
+use super::internal;
 use super::node::check_amount;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -120,7 +121,11 @@ fn check_selector(spec: &Value, errors: &mut Errors) {
             errors.invalid_text(child(path, "scopeName"), scope, "unsupported scope");
         }
         for _ in 0..misapplied(spec, scope) {
-            errors.invalid_as(path, &shown(&spec["scopeSelector"]), "unsupported scope applied to resource");
+            errors.invalid_as(
+                path,
+                &internal::shown("ScopeSelector", &spec["scopeSelector"]),
+                "unsupported scope applied to resource",
+            );
         }
         let by_value = ["PriorityClass", "VolumeAttributesClass"].contains(&scope);
         if SCOPES.contains(&scope) && !by_value && operator != "Exists" {
@@ -145,16 +150,6 @@ fn check_selector(spec: &Value, errors: &mut Errors) {
     for _ in 0..conflicts(&seen) {
         errors.invalid(path, &spec["scopes"], "conflicting scopes");
     }
-}
-
-/// A selector as Go shows it, whose internal type has no names for JSON.
-fn shown(selector: &Value) -> String {
-    let one = |expression: &Value| {
-        let (scope, operator) = (text(&expression["scopeName"]), text(&expression["operator"]));
-        format!("{{\"ScopeName\":{scope:?},\"Operator\":{operator:?},\"Values\":{}}}", expression["values"])
-    };
-    let all: Vec<String> = list(&selector["matchExpressions"]).iter().map(one).collect();
-    format!("{{\"MatchExpressions\":[{}]}}", all.join(","))
 }
 
 pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {

@@ -1,7 +1,7 @@
 //! Roles and bindings.
 
 use super::field::{Errors, child, index, list, text};
-use super::selector;
+use super::{internal, selector};
 use serde_json::Value;
 use tinyplane_wire::meta::{dns_subdomain, path_segment};
 use tinyplane_wire::selector::LabelSelector;
@@ -45,8 +45,11 @@ pub(super) fn check_aggregation(role: &Value, errors: &mut Errors) {
         errors.required(path, told);
     }
     for (at, wished) in selectors.iter().enumerate() {
-        selector::check(wished, &index(path, at), errors);
-        if LabelSelector::from_object(wished).is_err() {
+        let mut own = Errors::default();
+        selector::check(wished, &index(path, at), &mut own);
+        let is_odd = !own.is_empty() || LabelSelector::from_object(wished).is_err();
+        errors.append(own);
+        if is_odd {
             errors.invalid_as(index(path, at), "null", "invalid label selector.");
         }
     }
@@ -101,9 +104,6 @@ fn check_subject(kind: &str, subject: &Value, path: &str, errors: &mut Errors) {
 
 pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     if new["roleRef"] != old["roleRef"] {
-        // Go's internal type has no names for JSON.
-        let [group, kind, name] = ["apiGroup", "kind", "name"].map(|field| text(&new["roleRef"][field]));
-        let shown = format!("{{\"APIGroup\":{group:?},\"Kind\":{kind:?},\"Name\":{name:?}}}");
-        errors.invalid_as("roleRef", &shown, "cannot change roleRef");
+        errors.invalid_as("roleRef", &internal::shown("RoleRef", &new["roleRef"]), "cannot change roleRef");
     }
 }

@@ -1,10 +1,10 @@
 //! What a container asks for and may use: names of resources, amounts, requests against limits.
 
-use super::field::{Errors, child, key};
+use super::field::{Errors, child, index, key, list, text};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use tinyplane_wire::meta::qualified_name;
+use std::collections::{BTreeMap, BTreeSet};
+use tinyplane_wire::meta::{dns_label, qualified_name};
 
 const OF_CONTAINERS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 const OF_QUOTAS: [&str; 10] = [
@@ -20,13 +20,58 @@ const OF_QUOTAS: [&str; 10] = [
     "services.loadbalancers",
 ];
 
+const NOT_STANDARD: &str = "must be a standard resource type or fully qualified";
+
 pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
     check_with(resources, path, check_name, errors);
 }
 
 /// What a pod asks for as a whole.
-pub(super) fn check_of_pod(resources: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_of_pod(spec: &Value, path: &str, errors: &mut Errors) {
+    let resources = &spec["resources"];
+    if !list(&resources["claims"]).is_empty() {
+        errors.forbidden(child(path, "claims"), "claims may not be set for Resources at pod-level");
+    }
     check_with(resources, path, check_name_of_pod, errors);
+    check_claims(&resources["claims"], spec, &child(path, "claims"), errors);
+}
+
+/// Devices, out of the claims of the pod.
+pub(super) fn check_claims(claims: &Value, spec: &Value, path: &str, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (at, claim) in list(claims).iter().enumerate() {
+        let (path, name, request) = (index(path, at), text(&claim["name"]), text(&claim["request"]));
+        if name.is_empty() {
+            errors.required(path, "");
+            continue;
+        }
+        if seen.contains(&(name, "")) {
+            errors.duplicate(&path, &claim["name"]);
+        } else {
+            if !request.is_empty() {
+                errors.grammar(child(&path, "request"), request, dns_label(request));
+            }
+            if seen.contains(&(name, request)) {
+                errors.duplicate(&path, &Value::from(format!("{name}/{request}")));
+            } else if request.is_empty() {
+                for _ in seen.iter().filter(|(one, _)| *one == name) {
+                    errors.duplicate(&path, &claim["name"]);
+                }
+            }
+            seen.insert((name, request));
+        }
+        let mut known: Vec<&str> = list(&spec["resourceClaims"]).iter().map(|claim| text(&claim["name"])).collect();
+        if !known.contains(&name) {
+            known.sort_unstable();
+            let told = "must be one of the names in pod.spec.resourceClaims";
+            let told = if known.is_empty() {
+                format!("{told} which is empty")
+            } else {
+                format!("{told}: {}", known.join(", "))
+            };
+            errors.not_found_as(&path, name, &told);
+        }
+    }
 }
 
 type CheckName = fn(name: &str, path: &str, errors: &mut Errors);
@@ -90,23 +135,33 @@ pub(super) fn check_name(name: &str, path: &str, errors: &mut Errors) {
         }
         return;
     }
-    if OF_CONTAINERS.contains(&name) || name.starts_with("hugepages-") {
-        return;
+    if !is_of_containers(name) {
+        if !is_standard(name) {
+            errors.invalid_text(path, name, NOT_STANDARD);
+        }
+        errors.invalid_text(path, name, "must be a standard resource for containers");
     }
-    if !OF_QUOTAS.contains(&name) && !name.starts_with("requests.") && !name.starts_with("limits.") {
-        errors.invalid_text(path, name, "must be a standard resource type or fully qualified");
-    }
-    errors.invalid_text(path, name, "must be a standard resource for containers");
+}
+
+fn is_of_containers(name: &str) -> bool {
+    OF_CONTAINERS.contains(&name) || name.starts_with("hugepages-")
+}
+
+fn is_standard(name: &str) -> bool {
+    let of_quotas = OF_QUOTAS.contains(&name) || name.starts_with("requests.") || name.starts_with("limits.");
+    of_quotas || is_of_containers(name)
 }
 
 /// What is wrong with the name of something that pods use as wholes.
 fn check_name_of_pod(name: &str, path: &str, errors: &mut Errors) {
-    let mut wrong = Errors::default();
-    check_name(name, path, &mut wrong);
-    if wrong.is_empty() && !["cpu", "memory"].contains(&name) && !name.starts_with("hugepages-") {
-        wrong.unsupported(path, name, &["cpu", "hugepages-", "memory"]);
+    let complaints = qualified_name(name);
+    if !complaints.is_empty() {
+        errors.grammar(path, name, complaints);
+    } else if !name.contains('/') && !is_standard(name) {
+        errors.invalid_text(path, name, NOT_STANDARD);
+    } else if !["cpu", "memory"].contains(&name) && !name.starts_with("hugepages-") {
+        errors.unsupported(path, name, &["cpu", "hugepages-", "memory"]);
     }
-    errors.append(wrong);
 }
 
 /// Kubernetes' own resources have no domain, or its domain.

@@ -1,7 +1,7 @@
 //! Security contexts, of pods and of containers.
 
 use super::field::{Errors, child, index, list, text, under};
-use crate::schema::go;
+use super::{internal, windows};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -24,10 +24,11 @@ pub(super) fn check_pod(spec: &Value, path: &str, errors: &mut Errors) {
     check_sysctls(&context["sysctls"], &child(&path, "sysctls"), errors);
     errors.known(under(&path, "fsGroupChangePolicy"), &context["fsGroupChangePolicy"], &["Always", "OnRootMismatch"]);
     check_seccomp(&context["seccompProfile"], &child(&path, "seccompProfile"), errors);
+    windows::check_options(&context["windowsOptions"], &child(&path, "windowsOptions"), errors);
     check_app_armor(&context["appArmorProfile"], &child(&path, "appArmorProfile"), errors);
     let groups = &context["supplementalGroupsPolicy"];
     errors.known(under(&path, "supplementalGroupsPolicy"), groups, &["Merge", "Strict"]);
-    errors.known(under(&path, "seLinuxChangePolicy"), &context["seLinuxChangePolicy"], &["MountOption", "Recursive"]);
+    errors.known(under(&path, "seLinuxChangePolicy"), &context["seLinuxChangePolicy"], &["Recursive"]);
 }
 
 /// The context of one container.
@@ -47,13 +48,14 @@ pub(super) fn check_container(context: &Value, host_users: bool, path: &str, err
     if context["allowPrivilegeEscalation"] == false {
         if context["privileged"] == true {
             let told = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-            errors.invalid(path, context, told);
+            errors.invalid_as(path, &internal::shown("SecurityContext", context), told);
         }
         if list(&context["capabilities"]["add"]).iter().any(|capability| capability == "CAP_SYS_ADMIN") {
             let told = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-            errors.invalid(path, context, told);
+            errors.invalid_as(path, &internal::shown("SecurityContext", context), told);
         }
     }
+    windows::check_options(&context["windowsOptions"], &child(path, "windowsOptions"), errors);
     check_app_armor(&context["appArmorProfile"], &child(path, "appArmorProfile"), errors);
 }
 
@@ -98,8 +100,8 @@ fn check_seccomp(profile: &Value, path: &str, errors: &mut Errors) {
     match local.as_str() {
         None if kind == "Localhost" => errors.required(path, "must be set when seccomp type is Localhost"),
         Some(local) if kind == "Localhost" => check_descending(local, &path, errors),
-        Some(local) => {
-            let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", go::quote(kind), go::quote(local));
+        Some(_) => {
+            let shown = internal::shown("SeccompProfile", profile);
             errors.invalid_as(path, &shown, "can only be set when seccomp type is Localhost");
         }
         None => {}

@@ -13,28 +13,6 @@ pub(super) fn check(selector: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-/// A selector as Go shows it: fields in their order, without what is empty.
-pub(super) fn shown(selector: &Value) -> String {
-    let parts = |of: &Value, fields: &[&str]| {
-        let said = fields.iter().filter(|field| !of[**field].is_null());
-        said.map(|field| format!("\"{field}\":{}", of[*field])).collect::<Vec<_>>()
-    };
-    let mut whole = parts(selector, &["matchLabels"]);
-    let expressions = list(&selector["matchExpressions"]).iter();
-    let expressions: Vec<_> = expressions
-        .map(|one| {
-            let operator = format!("\"operator\":{}", Value::from(text(&one["operator"])));
-            let key = format!("\"key\":{}", Value::from(text(&one["key"])));
-            let all: Vec<_> = [key, operator].into_iter().chain(parts(one, &["values"])).collect();
-            format!("{{{}}}", all.join(","))
-        })
-        .collect();
-    if !expressions.is_empty() {
-        whole.push(format!("\"matchExpressions\":[{}]", expressions.join(",")));
-    }
-    format!("{{{}}}", whole.join(","))
-}
-
 fn check_expression(expression: &Value, path: &str, errors: &mut Errors) {
     let values = list(&expression["values"]);
     match text(&expression["operator"]) {

@@ -1,7 +1,7 @@
 //! What is refused in a status: counts below nothing or above their whole, and whatever else a kind says.
 
 use super::field::{Errors, child};
-use super::{claim, cluster, conditions, ingress, node, quota, storage};
+use super::{claim, cluster, conditions, devices, ingress, node, pod_annotations, pod_status, quota, storage};
 use serde_json::Value;
 
 /// The counts of a status that may not be negative, in upstream's order; those of them that are parts of all replicas;
@@ -81,8 +81,13 @@ pub(super) fn check(group: &str, kind: &str, new: &Value, old: &Value, errors: &
             conditions::check(&new["status"]["conditions"], "status.conditions", errors);
             check_counts(&BUDGET, new, old, errors);
         }
+        ("", "Pod") => {
+            pod_annotations::check_update(new, old, errors);
+            pod_status::check(new, old, errors);
+        }
         ("", "Namespace") => cluster::check_namespace_status(new, errors),
         ("", "Node") => node::check_update(new, old, errors),
+        ("resource.k8s.io", "ResourceClaim") => devices::check_status(new, old, errors),
         ("", "ResourceQuota") => quota::check_status(new, errors),
         ("", "PersistentVolumeClaim") => claim::check_status(new, errors),
         ("storage.k8s.io", "VolumeAttachment") => storage::check_attachment_status(new, errors),

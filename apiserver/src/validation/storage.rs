@@ -2,7 +2,7 @@
 
 use super::field::{Errors, child, index, list, same, text};
 use super::volume_sources::check_driver;
-use super::{claim, persistent_volume, selector};
+use super::{claim, internal, persistent_volume, selector};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use tinyplane_wire::meta::{dns_subdomain, qualified_name};
@@ -236,11 +236,7 @@ pub(super) fn check_node_update(new: &Value, old: &Value, errors: &mut Errors) {
     for before in list(&old["spec"]["drivers"]) {
         for now in list(&new["spec"]["drivers"]).iter().filter(|now| now["name"] == before["name"]) {
             if !same(&uncounted(now), &uncounted(before)) {
-                // Go's internal type has no names for JSON.
-                let keys = if now["topologyKeys"].is_null() { "null".into() } else { now["topologyKeys"].to_string() };
-                let (name, id) = (text(&now["name"]), text(&now["nodeID"]));
-                let shown =
-                    format!("{{\"Name\":{name:?},\"NodeID\":{id:?},\"TopologyKeys\":{keys},\"Allocatable\":null}}");
+                let shown = internal::shown("CSINodeDriver", &uncounted(now));
                 errors.invalid_as("spec.drivers", &shown, "field is immutable");
             }
         }

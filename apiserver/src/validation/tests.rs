@@ -2,7 +2,10 @@
 
 mod batch;
 mod cluster_kinds;
+mod devices;
 mod nodes;
+mod pod_rarities;
+mod pod_statuses;
 mod pods;
 mod volumes;
 mod workloads;

@@ -3,11 +3,12 @@
 use super::environment::{check_field, check_resource};
 use super::field::{Errors, child, index, list, text, under};
 use super::security::check_descending;
+use super::volume_sources::{self as sources, Holder};
 use super::{claim, metadata};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tinyplane_wire::meta::dns_label;
+use tinyplane_wire::meta::{dns_label, dns_subdomain};
 
 /// The kinds of sources, in the order in which upstream looks at them.
 const SOURCES: [&str; 30] = [
@@ -49,12 +50,12 @@ const FIELD_PATHS: [&str; 5] =
     ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
 const MODE_MESSAGE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 
-/// Checks volumes, and gives the names that mounts may use.
-pub(super) fn check(volumes: &Value, path: &str, errors: &mut Errors) -> BTreeSet<String> {
+/// Checks volumes, and gives the names that mounts may use. `pod` is the name of the pod; a template has none.
+pub(super) fn check(volumes: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (at, volume) in list(volumes).iter().enumerate() {
         let path = index(path, at);
-        check_sources(volume, &path, errors);
+        check_sources(volume, pod, &path, errors);
         let name = text(&volume["name"]);
         if name.is_empty() {
             errors.required(child(&path, "name"), "");
@@ -68,20 +69,32 @@ pub(super) fn check(volumes: &Value, path: &str, errors: &mut Errors) -> BTreeSe
     names
 }
 
-fn check_sources(volume: &Value, path: &str, errors: &mut Errors) {
+fn check_sources(volume: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) {
     // A volume has two fields as a rule, and there are thirty sources.
     let named = volume.as_object().into_iter().flatten().filter(|(_, source)| source.is_object());
     let mut given: Vec<usize> = named.filter_map(|(name, _)| SOURCES.iter().position(|one| one == name)).collect();
     given.sort_unstable();
     let mut given = given.into_iter().map(|at| SOURCES[at]);
     let Some(first) = given.next() else { return errors.required(path, "must specify a volume type") };
-    check_source(&volume[first], first, &child(path, first), errors);
+    check_source(volume, first, pod, path, errors);
     for source in given {
-        errors.forbidden(child(path, source), "may not specify more than 1 volume type");
+        errors.forbidden(child(path, told_as(source, true)), "may not specify more than 1 volume type");
     }
 }
 
-fn check_source(source: &Value, kind: &str, path: &str, errors: &mut Errors) {
+/// How upstream calls a kind of source, as a second one or by itself.
+fn told_as(kind: &str, is_second: bool) -> &str {
+    match kind {
+        "gcePersistentDisk" if !is_second => "persistentDisk",
+        "cephfs" if is_second => "cephFS",
+        "downwardAPI" if is_second => "downwarAPI",
+        kind => kind,
+    }
+}
+
+fn check_source(volume: &Value, kind: &str, pod: Option<&str>, path: &str, errors: &mut Errors) {
+    let (source, name, around) = (&volume[kind], text(&volume["name"]), path);
+    let path = &child(path, told_as(kind, false));
     match kind {
         "emptyDir" => {
             let size = source["sizeLimit"].as_str().and_then(|size| Quantity::parse(size).ok());
@@ -89,7 +102,6 @@ fn check_source(source: &Value, kind: &str, path: &str, errors: &mut Errors) {
                 errors.forbidden(child(path, "sizeLimit"), "SizeLimit field must be a valid resource quantity");
             }
         }
-        "hostPath" => check_host_path(source, path, errors),
         "secret" => {
             errors.needed(under(path, "secretName"), &source["secretName"], "");
             check_items(source, path, errors);
@@ -98,20 +110,24 @@ fn check_source(source: &Value, kind: &str, path: &str, errors: &mut Errors) {
             errors.needed(under(path, "name"), &source["name"], "");
             check_items(source, path, errors);
         }
-        "nfs" => {
-            errors.needed(under(path, "server"), &source["server"], "");
-            let place = text(&source["path"]);
-            errors.needed(under(path, "path"), &source["path"], "");
-            if !place.starts_with('/') {
-                errors.invalid_text(child(path, "path"), place, "must be an absolute path");
-            }
+        "gitRepo" => {
+            errors.needed(under(path, "repository"), &source["repository"], "");
+            check_descending(text(&source["directory"]), &child(path, "directory"), errors);
         }
         "persistentVolumeClaim" => errors.needed(under(path, "claimName"), &source["claimName"], ""),
         "downwardAPI" => {
             check_mode(&source["defaultMode"], &child(path, "defaultMode"), errors);
-            check_downward(&source["items"], path, errors);
+            list(&source["items"]).iter().for_each(|item| check_file(item, path, errors));
         }
-        "csi" => errors.needed(under(path, "driver"), &source["driver"], ""),
+        "csi" => {
+            sources::check_driver(text(&source["driver"]), &child(path, "driver"), errors);
+            let secret = &source["nodePublishSecretRef"];
+            match text(&secret["name"]) {
+                "" if secret.is_object() => errors.required(child(path, "nodePublishSecretRef.name"), ""),
+                "" => {}
+                name => errors.grammar(under(path, "name"), name, dns_subdomain(name)),
+            }
+        }
         "ephemeral" if !source["volumeClaimTemplate"].is_object() => {
             errors.required(child(path, "volumeClaimTemplate"), "");
         }
@@ -119,34 +135,35 @@ fn check_source(source: &Value, kind: &str, path: &str, errors: &mut Errors) {
             let (template, path) = (&source["volumeClaimTemplate"], child(path, "volumeClaimTemplate"));
             metadata::check_template(&template["metadata"], &child(&path, "metadata"), errors);
             claim::check_spec(&template["spec"], &child(&path, "spec"), errors);
+            if let Some(pod) = pod.filter(|pod| !pod.is_empty() && !name.is_empty()) {
+                let claim = format!("{pod}-{name}");
+                for told in dns_subdomain(&claim) {
+                    errors.invalid_text(child(around, "name"), name, &format!("PVC name {claim:?}: {told}"));
+                }
+            }
         }
         "projected" => check_projected(source, path, errors),
         "image" => {
+            if pod.is_some() {
+                errors.needed(under(path, "reference"), &source["reference"], "");
+            }
             errors.known(under(path, "pullPolicy"), &source["pullPolicy"], &["Always", "IfNotPresent", "Never"]);
         }
-        _ => {}
+        _ => sources::check(source, kind, Holder::Pod(name, around), path, errors),
     }
-}
-
-fn check_host_path(source: &Value, path: &str, errors: &mut Errors) {
-    let place = text(&source["path"]);
-    if place.is_empty() {
-        return errors.required(child(path, "path"), "");
-    }
-    if place.split('/').any(|part| part == "..") {
-        errors.invalid_text(child(path, "path"), place, "must not contain '..'");
-    }
-    errors.known(under(path, "type"), &source["type"], &HOST_PATHS);
 }
 
 fn check_items(source: &Value, path: &str, errors: &mut Errors) {
     check_mode(&source["defaultMode"], &child(path, "defaultMode"), errors);
     for (at, item) in list(&source["items"]).iter().enumerate() {
-        let path = index(&child(path, "items"), at);
-        errors.needed(under(&path, "key"), &item["key"], "");
-        check_place(text(&item["path"]), &child(&path, "path"), errors);
-        check_mode(&item["mode"], &child(&path, "mode"), errors);
+        check_item(item, &index(&child(path, "items"), at), errors);
     }
+}
+
+fn check_item(item: &Value, path: &str, errors: &mut Errors) {
+    errors.needed(under(path, "key"), &item["key"], "");
+    check_place(text(&item["path"]), &child(path, "path"), errors);
+    check_mode(&item["mode"], &child(path, "mode"), errors);
 }
 
 /// Where a file goes within its volume.
@@ -154,6 +171,11 @@ fn check_place(place: &str, path: &str, errors: &mut Errors) {
     if place.is_empty() {
         errors.required(path, "");
     }
+    check_own_place(place, path, errors);
+}
+
+/// A place that is neither outside of the volume nor kept for the kubelet.
+fn check_own_place(place: &str, path: &str, errors: &mut Errors) {
     check_descending(place, path, errors);
     if place.starts_with("..") && !place.starts_with("../") && place != ".." {
         errors.invalid_text(path, place, "must not start with '..'");
@@ -166,49 +188,80 @@ fn check_mode(mode: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_downward(items: &Value, path: &str, errors: &mut Errors) {
-    for item in list(items) {
-        check_place(text(&item["path"]), &child(path, "path"), errors);
-        match (item["fieldRef"].is_object(), item["resourceFieldRef"].is_object()) {
-            (true, with_resource) => {
-                check_field(&item["fieldRef"], &FIELD_PATHS, &child(path, "fieldRef"), errors);
-                if with_resource {
-                    let told = "fieldRef and resourceFieldRef can not be specified simultaneously";
-                    errors.invalid_text(path, "resource", told);
-                }
+/// A file that tells of the pod itself.
+fn check_file(item: &Value, path: &str, errors: &mut Errors) {
+    check_place(text(&item["path"]), &child(path, "path"), errors);
+    match (item["fieldRef"].is_object(), item["resourceFieldRef"].is_object()) {
+        (true, with_resource) => {
+            check_field(&item["fieldRef"], &FIELD_PATHS, &child(path, "fieldRef"), errors);
+            if with_resource {
+                let told = "fieldRef and resourceFieldRef can not be specified simultaneously";
+                errors.invalid_text(path, "resource", told);
             }
-            (false, true) => check_resource(&item["resourceFieldRef"], true, &child(path, "resourceFieldRef"), errors),
-            (false, false) => errors.required(path, "one of fieldRef and resourceFieldRef is required"),
         }
-        check_mode(&item["mode"], &child(path, "mode"), errors);
+        (false, true) => check_resource(&item["resourceFieldRef"], true, &child(path, "resourceFieldRef"), errors),
+        (false, false) => errors.required(path, "one of fieldRef and resourceFieldRef is required"),
     }
+    check_mode(&item["mode"], &child(path, "mode"), errors);
 }
 
 fn check_projected(source: &Value, path: &str, errors: &mut Errors) {
     check_mode(&source["defaultMode"], &child(path, "defaultMode"), errors);
+    let mut places = Vec::new();
     for (at, one) in list(&source["sources"]).iter().enumerate() {
-        let path = index(&child(path, "sources"), at);
-        let known = ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle"];
-        let mut given = known.into_iter().filter(|kind| one[*kind].is_object());
-        match given.next() {
-            Some(kind @ ("secret" | "configMap")) => {
-                errors.needed(child(&child(&path, kind), "name"), &one[kind]["name"], "");
-                check_items(&one[kind], &child(&path, kind), errors);
+        let at = index(&child(path, "sources"), at);
+        let mut count = 0;
+        for kind in ["secret", "configMap", "downwardAPI", "serviceAccountToken"] {
+            let (source, at) = (&one[kind], child(&at, kind));
+            if !source.is_object() {
+                continue;
             }
-            Some("downwardAPI") => check_downward(&one["downwardAPI"]["items"], &child(&path, "downwardAPI"), errors),
-            Some("serviceAccountToken") => {
-                let (token, path) = (&one["serviceAccountToken"], child(&path, "serviceAccountToken"));
-                let seconds = &token["expirationSeconds"];
-                if seconds.as_i64().is_some_and(|seconds| seconds < 600) {
-                    let told = "may not specify a duration less than 10 minutes";
-                    errors.invalid(child(&path, "expirationSeconds"), seconds, told);
+            count += 1;
+            match kind {
+                "serviceAccountToken" => check_token(source, path, &at, errors),
+                "downwardAPI" => {
+                    for item in list(&source["items"]) {
+                        check_file(item, &at, errors);
+                        note(text(&item["path"]), text(&item["path"]), &mut places, path, errors);
+                    }
                 }
-                errors.needed(under(&path, "path"), &token["path"], "");
+                _ => {
+                    errors.needed(under(&at, "name"), &source["name"], "");
+                    for (nth, item) in list(&source["items"]).iter().enumerate() {
+                        check_item(item, &index(&child(&at, "items"), nth), errors);
+                        note(text(&item["path"]), text(&source["name"]), &mut places, path, errors);
+                    }
+                }
             }
-            _ => {}
         }
-        for kind in given {
-            errors.forbidden(child(&path, kind), "may not specify more than 1 volume type per source");
+        if count > 1 {
+            errors.forbidden(at, "may not specify more than 1 volume type per source");
         }
+    }
+}
+
+/// A token, whose path upstream tells of as if it were the volume's.
+fn check_token(token: &Value, volume: &str, path: &str, errors: &mut Errors) {
+    const SECONDS_MAX: i64 = 1 << 32;
+    let seconds = &token["expirationSeconds"];
+    if seconds.as_i64().is_some_and(|seconds| seconds < 600) {
+        errors.invalid(child(path, "expirationSeconds"), seconds, "may not specify a duration less than 10 minutes");
+    }
+    if seconds.as_i64().is_some_and(|seconds| seconds > SECONDS_MAX) {
+        let told = "may not specify a duration larger than 2^32 seconds";
+        errors.invalid(child(path, "expirationSeconds"), seconds, told);
+    }
+    match text(&token["path"]) {
+        "" => errors.required(under(volume, "path"), ""),
+        place => check_own_place(place, &child(volume, "path"), errors),
+    }
+}
+
+/// Notes where a file goes, and tells if one is there already.
+fn note<'v>(place: &'v str, shown: &str, places: &mut Vec<&'v str>, path: &str, errors: &mut Errors) {
+    if places.contains(&place) {
+        errors.invalid_text(path, shown, "conflicting duplicate paths");
+    } else if !place.is_empty() {
+        places.push(place);
     }
 }

@@ -1,4 +1,4 @@
-//! Where persistent volumes lie: each kind of place, and what has to be said about it.
+//! Where volumes lie, of pods and persistent ones: each kind of place, and what has to be said about it.
 
 use super::field::{Errors, child, key, list, text};
 use serde_json::Value;
@@ -18,12 +18,29 @@ const NEEDED: [(&str, &[&str]); 11] = [
     ("portworxVolume", &["volumeID"]),
     ("scaleIO", &["gateway", "system", "volumeName"]),
 ];
+/// How upstream bounds numbers of partitions, although it takes a zero, and numbers of units.
+const PARTITIONS: &str = "must be between 1 and 255, inclusive";
 const UNITS: &str = "must be between 0 and 255, inclusive";
 /// Longest name of a driver, in bytes.
 const DRIVER_BYTES_MAX: usize = 63;
 
-/// What is wrong with one place. `name` is the volume's.
-pub(super) fn check(source: &Value, kind: &str, name: &str, path: &str, errors: &mut Errors) {
+/// Whose volume it is, and the volume's name.
+#[derive(Clone, Copy)]
+pub(super) enum Holder<'n> {
+    /// A pod's, which has a path of its own.
+    Pod(&'n str, &'n str),
+    /// A persistent one, whose secrets say their namespaces.
+    Cluster(&'n str),
+}
+
+impl Holder<'_> {
+    fn is_pod(self) -> bool {
+        matches!(self, Self::Pod(..))
+    }
+}
+
+/// What is wrong with one place.
+pub(super) fn check(source: &Value, kind: &str, holder: Holder<'_>, path: &str, errors: &mut Errors) {
     for field in NEEDED.iter().filter(|(simple, _)| *simple == kind).flat_map(|(_, fields)| *fields) {
         if text(&source[*field]).is_empty() && list(&source[*field]).is_empty() {
             errors.required(child(path, field), "");
@@ -32,8 +49,8 @@ pub(super) fn check(source: &Value, kind: &str, name: &str, path: &str, errors: 
     match kind {
         "hostPath" => check_host_path(source, path, errors),
         "local" => drop(check_place(source, path, errors)),
-        "gcePersistentDisk" | "awsElasticBlockStore" => check_unit(source, "partition", path, errors),
-        "glusterfs" => check_glusterfs(source, path, errors),
+        "gcePersistentDisk" | "awsElasticBlockStore" => check_unit(source, "partition", PARTITIONS, path, errors),
+        "glusterfs" if !holder.is_pod() => check_glusterfs(source, path, errors),
         "flocker" => check_flocker(source, path, errors),
         "nfs" => {
             errors.needed(child(path, "server"), &source["server"], "");
@@ -43,13 +60,15 @@ pub(super) fn check(source: &Value, kind: &str, name: &str, path: &str, errors: 
             }
         }
         "quobyte" => check_quobyte(source, path, errors),
-        "iscsi" => check_iscsi(source, name, path, errors),
-        "cinder" => check_plain_secret(&source["secretRef"], path, errors),
+        "iscsi" => check_iscsi(source, holder, path, errors),
+        "cinder" => check_plain_secret(&source["secretRef"], holder, path, errors),
         "fc" => check_fibre_channel(source, path, errors),
         "flexVolume" => check_flex(source, path, errors),
-        "azureFile" if source["secretNamespace"] == "" => errors.required(child(path, "secretNamespace"), ""),
+        "azureFile" if source["secretNamespace"] == "" && !holder.is_pod() => {
+            errors.required(child(path, "secretNamespace"), "");
+        }
         "azureDisk" => check_azure_disk(source, path, errors),
-        "storageos" => check_storageos(source, path, errors),
+        "storageos" => check_storageos(source, holder, path, errors),
         "csi" => check_csi(source, path, errors),
         _ => {}
     }
@@ -74,9 +93,9 @@ fn check_host_path(source: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_unit(source: &Value, field: &str, path: &str, errors: &mut Errors) {
+fn check_unit(source: &Value, field: &str, told: &str, path: &str, errors: &mut Errors) {
     if source[field].as_i64().is_some_and(|unit| !(0..=255).contains(&unit)) {
-        errors.invalid(child(path, field), &source[field], UNITS);
+        errors.invalid(child(path, field), &source[field], told);
     }
 }
 
@@ -115,35 +134,61 @@ fn check_quobyte(source: &Value, path: &str, errors: &mut Errors) {
     } else if text(&source["tenant"]).len() >= 65 {
         errors.required(child(path, "tenant"), "must be a UUID and may not exceed a length of 64 characters");
     } else {
-        for _ in registry.split(',').filter(|pair| !pair.contains(':')) {
+        for _ in registry.split(',').filter(|pair| !is_host_and_port(pair)) {
             errors.invalid_text(child(path, "registry"), registry, PAIRS);
         }
     }
     errors.needed(child(path, "volume"), &source["volume"], "");
 }
 
-fn check_iscsi(source: &Value, volume: &str, path: &str, errors: &mut Errors) {
+/// `host:port`, where a host with colons stands in brackets.
+fn is_host_and_port(pair: &str) -> bool {
+    match pair.strip_prefix('[') {
+        Some(rest) => {
+            rest.split_once("]:").is_some_and(|(host, port)| !host.contains('[') && !port.contains([':', '[', ']']))
+        }
+        None => pair.matches(':').count() == 1 && !pair.contains(['[', ']']),
+    }
+}
+
+fn check_iscsi(source: &Value, holder: Holder<'_>, path: &str, errors: &mut Errors) {
+    const TOO_LONG: &str = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
     let (portal, initiator) = (text(&source["targetPortal"]), source["initiatorName"].as_str());
+    let is_long = |name: &str| initiator.is_some() && name.len() + portal.len() + 1 > 64;
     errors.needed(child(path, "targetPortal"), &source["targetPortal"], "");
-    if initiator.is_some() && volume.len() + portal.len() + 1 > 64 {
-        let told = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
-        errors.invalid_text(child(path, "targetportal"), portal, told);
+    if let Holder::Cluster(name) = holder
+        && is_long(name)
+    {
+        errors.invalid_text(child(path, "targetportal"), portal, TOO_LONG);
     }
     match text(&source["iqn"]) {
         "" => errors.required(child(path, "iqn"), ""),
-        name if !is_initiator(name) => errors.invalid_text(child(path, "iqn"), name, "must be valid format"),
-        _ => {}
+        name => check_initiator(name, "iqn", holder, path, errors),
     }
-    check_unit(source, "lun", path, errors);
+    check_unit(source, "lun", UNITS, path, errors);
     let asked = source["chapAuthDiscovery"] == true || source["chapAuthSession"] == true;
     if asked && !source["secretRef"].is_object() {
         errors.required(child(path, "secretRef"), "");
     }
-    if source["secretRef"].is_object() {
+    if source["secretRef"].is_object() && !holder.is_pod() {
         errors.needed(child(path, "secretRef.name"), &source["secretRef"]["name"], "");
     }
-    if let Some(name) = initiator.filter(|name| !is_initiator(name)) {
-        errors.invalid_text(child(path, "initiatorname"), name, "must be valid format");
+    if let Some(name) = initiator {
+        check_initiator(name, "initiatorname", holder, path, errors);
+    }
+    if let Holder::Pod(name, around) = holder
+        && is_long(name)
+    {
+        errors.invalid_text(child(around, "name"), name, TOO_LONG);
+    }
+}
+
+fn check_initiator(name: &str, field: &str, holder: Holder<'_>, path: &str, errors: &mut Errors) {
+    let begins = ["iqn", "eui", "naa"].iter().any(|kind| name.starts_with(kind));
+    if !begins && holder.is_pod() {
+        errors.invalid_text(child(path, field), name, "must be valid format starting with iqn, eui, or naa");
+    } else if !is_initiator(name) {
+        errors.invalid_text(child(path, field), name, "must be valid format");
     }
 }
 
@@ -181,7 +226,7 @@ fn check_fibre_channel(source: &Value, path: &str, errors: &mut Errors) {
     if !targets.is_empty() {
         match source["lun"] {
             Value::Null => errors.required(child(path, "lun"), "lun is required if targetWWNs is specified"),
-            _ => check_unit(source, "lun", path, errors),
+            _ => check_unit(source, "lun", UNITS, path, errors),
         }
     }
 }
@@ -217,7 +262,7 @@ fn check_azure_disk(source: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_storageos(source: &Value, path: &str, errors: &mut Errors) {
+fn check_storageos(source: &Value, holder: Holder<'_>, path: &str, errors: &mut Errors) {
     let (name, namespace) = (text(&source["volumeName"]), text(&source["volumeNamespace"]));
     if name.is_empty() {
         errors.required(child(path, "volumeName"), "");
@@ -227,11 +272,12 @@ fn check_storageos(source: &Value, path: &str, errors: &mut Errors) {
     if !namespace.is_empty() {
         errors.grammar(child(path, "volumeNamespace"), namespace, dns_label(namespace));
     }
-    check_plain_secret(&source["secretRef"], path, errors);
+    check_plain_secret(&source["secretRef"], holder, path, errors);
 }
 
-fn check_plain_secret(secret: &Value, path: &str, errors: &mut Errors) {
-    for field in ["name", "namespace"].into_iter().filter(|_| secret.is_object()) {
+fn check_plain_secret(secret: &Value, holder: Holder<'_>, path: &str, errors: &mut Errors) {
+    let fields: &[&str] = if holder.is_pod() { &["name"] } else { &["name", "namespace"] };
+    for field in fields.iter().filter(|_| secret.is_object()) {
         errors.needed(child(&child(path, "secretRef"), field), &secret[field], "");
     }
 }

@@ -5,9 +5,11 @@ use super::metadata::label_1035;
 use super::selector;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tinyplane_wire::meta::dns_subdomain;
+use tinyplane_wire::meta::{dns_subdomain, qualified_name};
 
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+/// Most conditions of one webhook or policy.
+const CONDITIONS_MAX: usize = 64;
 const VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
 pub(super) fn check(configuration: &Value, errors: &mut Errors) {
@@ -15,7 +17,8 @@ pub(super) fn check(configuration: &Value, errors: &mut Errors) {
     for (at, hook) in list(&configuration["webhooks"]).iter().enumerate() {
         let path = index("webhooks", at);
         check_hook(hook, &path, errors);
-        if !names.insert(text(&hook["name"])) {
+        let name = text(&hook["name"]);
+        if !name.is_empty() && !names.insert(name) {
             errors.duplicate(child(&path, "name"), &hook["name"]);
         }
     }
@@ -41,7 +44,31 @@ fn check_hook(hook: &Value, path: &str, errors: &mut Errors) {
         selector::check(&hook[field], &child(path, field), errors);
     }
     check_client(&hook["clientConfig"], &child(path, "clientConfig"), errors);
+    check_conditions(&hook["matchConditions"], &child(path, "matchConditions"), errors);
     check_reviews(&hook["admissionReviewVersions"], &child(path, "admissionReviewVersions"), errors);
+}
+
+/// On which conditions a webhook or a policy is asked; their expressions are not read.
+pub(super) fn check_conditions(conditions: &Value, path: &str, errors: &mut Errors) {
+    let all = list(conditions);
+    if all.len() > CONDITIONS_MAX {
+        errors.too_many(path, all.len(), CONDITIONS_MAX);
+    }
+    let mut names = BTreeSet::new();
+    for (at, condition) in all.iter().enumerate() {
+        let (path, name) = (index(path, at), text(&condition["name"]));
+        if text(&condition["expression"]).trim().is_empty() {
+            errors.required(child(&path, "expression"), "");
+        }
+        if name.is_empty() {
+            errors.required(child(&path, "name"), "");
+            continue;
+        }
+        errors.grammar(child(&path, "name"), name, qualified_name(name));
+        if !names.insert(name) {
+            errors.duplicate(child(&path, "name"), &condition["name"]);
+        }
+    }
 }
 
 /// The versions of reviews that a webhook knows: one of them is the server's.

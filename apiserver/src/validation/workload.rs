@@ -1,8 +1,8 @@
 //! Deployments, `ReplicaSet`s, `DaemonSet`s, `StatefulSet`s, `ReplicationController`s and `ControllerRevision`s.
 
-use super::field::{Errors, child, index, list, same, shown, text};
+use super::field::{Errors, child, index, list, same, text};
 use super::share::{at_most_whole, check_share, is_nothing};
-use super::{claim, pod, selector};
+use super::{claim, internal, pod, selector};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::dns_label;
@@ -65,7 +65,7 @@ fn check_selector(spec: &Value, if_empty: &str, if_odd: &str, errors: &mut Error
     match LabelSelector::from_object(value) {
         Ok(selector) if !is_odd => Some(selector),
         _ => {
-            errors.invalid_as(path, &selector::shown(value), if_odd);
+            errors.invalid_as(path, &internal::shown("LabelSelector", value), if_odd);
             None
         }
     }
@@ -115,23 +115,11 @@ fn check_deployment_strategy(strategy: &Value, errors: &mut Errors) {
             }
             at_most_whole(unavailable.0, &unavailable.1, errors);
         }
-        other => {
-            let told =
-                strategy_shown(other, rolling, &[("MaxUnavailable", "maxUnavailable"), ("MaxSurge", "maxSurge")]);
+        _ => {
+            let told = internal::shown("DeploymentStrategy", strategy);
             errors.unsupported_as("spec.strategy", &told, &["Recreate", "RollingUpdate"]);
         }
     }
-}
-
-/// A strategy as Go shows it, whose internal type has no names for JSON.
-fn strategy_shown(kind: &str, rolling: &Value, fields: &[(&str, &str)]) -> String {
-    let rolling = if rolling.is_object() {
-        let parts: Vec<_> = fields.iter().map(|(name, field)| format!("\"{name}\":{}", rolling[*field])).collect();
-        format!("{{{}}}", parts.join(","))
-    } else {
-        "null".to_owned()
-    };
-    format!("{{\"Type\":{kind:?},\"RollingUpdate\":{rolling}}}")
 }
 
 fn check_daemon_set(spec: &Value, errors: &mut Errors) {
@@ -179,9 +167,8 @@ fn check_daemon_strategy(strategy: &Value, errors: &mut Errors) {
                 _ => {}
             }
         }
-        other => {
-            let told =
-                strategy_shown(other, rolling, &[("MaxUnavailable", "maxUnavailable"), ("MaxSurge", "maxSurge")]);
+        _ => {
+            let told = internal::shown("DaemonSetUpdateStrategy", strategy);
             errors.unsupported_as("spec.updateStrategy", &told, &["RollingUpdate", "OnDelete"]);
         }
     }
@@ -232,12 +219,10 @@ fn with_claims(spec: &Value) -> Value {
 
 fn check_stateful_strategy(strategy: &Value, errors: &mut Errors) {
     let (rolling, path) = (&strategy["rollingUpdate"], "spec.updateStrategy");
-    let fields = [("Partition", "partition"), ("MaxUnavailable", "maxUnavailable")];
     match text(&strategy["type"]) {
         "" => errors.required(path, ""),
         "OnDelete" if rolling.is_object() => {
-            let (partition, most) = (rolling["partition"].as_i64().unwrap_or_default(), &rolling["maxUnavailable"]);
-            let told = format!("{{\"Partition\":{partition},\"MaxUnavailable\":{}}}", shown(most));
+            let told = internal::shown("RollingUpdateStatefulSetStrategy", rolling);
             errors.invalid_as(child(path, "rollingUpdate"), &told, "only allowed for updateStrategy 'RollingUpdate'");
         }
         "OnDelete" => {}
@@ -253,8 +238,8 @@ fn check_stateful_strategy(strategy: &Value, errors: &mut Errors) {
                 at_most_whole(most, &path, errors);
             }
         }
-        other => {
-            let told = strategy_shown(other, rolling, &fields);
+        _ => {
+            let told = internal::shown("StatefulSetUpdateStrategy", strategy);
             errors.invalid_as(path, &told, "must be 'RollingUpdate' or 'OnDelete'");
         }
     }
@@ -318,7 +303,7 @@ const CHANGEABLE: [&str; 7] = [
 pub(super) fn check_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
     let (now, before) = (&new["spec"], &old["spec"]);
     if kind != "StatefulSet" {
-        errors.immutable("spec.selector", &now["selector"], &before["selector"]);
+        errors.immutable_as("spec.selector", "*LabelSelector", &now["selector"], &before["selector"]);
         return;
     }
     let fields = now.as_object().into_iter().chain(before.as_object()).flat_map(|spec| spec.keys());

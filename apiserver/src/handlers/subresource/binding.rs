@@ -9,7 +9,9 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
-use tinyplane_wire::status::{self, Cause, Status};
+use tinyplane_wire::status::{self, Reason, Status};
+
+const NO_NODE: &str = "target.name: Required value";
 
 impl Handlers {
     /// Binds a pod as a `Binding` says.
@@ -24,8 +26,8 @@ impl Handlers {
         }
         let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
         let kind = binding["target"]["kind"].as_str().unwrap_or_default();
-        if node.is_empty() || !matches!(kind, "" | "Node" | "Minion") {
-            return Err(refused(pod, &node, kind));
+        if node.is_empty() || !matches!(kind, "" | "Node") {
+            return Err(refused(&node, kind));
         }
         let pods = self.registry.builtin("", "pods");
         let target = Target {
@@ -87,15 +89,13 @@ fn bound(old: &Value, binding: &Value, node: &str, now: &str) -> status::Result<
     Ok(pod)
 }
 
-fn refused(pod: &str, node: &str, kind: &str) -> Box<Status> {
-    let cause = if node.is_empty() {
-        Cause { reason: "FieldValueRequired".into(), message: "Required value".into(), field: "target.name".into() }
-    } else {
-        Cause {
-            reason: "FieldValueNotSupported".into(),
-            message: format!("Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\""),
-            field: "target.kind".into(),
-        }
+/// Upstream hands on what is wrong with a binding as it is, which makes it a failure without a reason.
+fn refused(node: &str, kind: &str) -> Box<Status> {
+    let not_supported = format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+    let why = match (kind, node) {
+        ("" | "Node", _) => NO_NODE.to_owned(),
+        (_, "") => format!("[{not_supported}, {NO_NODE}]"),
+        _ => not_supported,
     };
-    Status::invalid("", "Binding", pod, vec![cause])
+    Status::failure(Reason::Unknown, why)
 }

@@ -62,9 +62,11 @@ impl Handlers {
         }
     }
 
-    /// The body as an object of the subresource's kind.
+    /// The body as an object of the subresource's kind, at the path's place.
     async fn sent(&self, ask: &Ask<'_>, subresource: &str, body: Body) -> status::Result<Value> {
         let known = ask.resource.subresource(subresource).ok_or_else(crate::registry::no_such_resource)?;
-        ask.object(&known.gvk, body).await
+        let mut object = ask.object(&known.gvk, body).await?;
+        ask.place(&mut object)?;
+        Ok(object)
     }
 }

@@ -57,12 +57,10 @@ fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Va
     Ok(object)
 }
 
-/// The scale of an object as it is answered: that of a custom resource tells of no managers.
-pub(in crate::handlers) fn shown(object: &Value, versions: &Versions<'_>) -> Value {
+/// The scale of an object as it is answered: without the managers that a change of it asks for.
+fn shown(object: &Value, versions: &Versions<'_>) -> Value {
     let mut scale = of(object, versions);
-    if versions.scale().is_some() {
-        metadata_mut(&mut scale).remove("managedFields");
-    }
+    metadata_mut(&mut scale).remove("managedFields");
     scale
 }
 

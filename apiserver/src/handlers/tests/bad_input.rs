@@ -66,6 +66,29 @@ async fn bodies_that_are_no_such_object_are_refused() {
 }
 
 #[tokio::test]
+async fn bodies_of_other_forms_are_framed_as_those_of_json() {
+    let desk = Desk::new().await;
+    let of = |form: &'static str, body: &'static str| {
+        let desk = &desk;
+        async move { desk.ask("POST", PODS, &[("content-type", form)], body).await }
+    };
+    let what = "the object provided is unrecognized (must be of type Pod):";
+    let yaml = of("application/yaml", "a: b: c").await;
+    let told = format!("{what} yaml: mapping values are not allowed in this context (613a20623a2063)");
+    assert_eq!(yaml.told(), (400, &*told));
+    let protobuf = of("application/vnd.kubernetes.protobuf", "abc").await;
+    let prefix = "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
+    assert_eq!(protobuf.told(), (400, &*format!("{what} {prefix} (616263)")));
+    let empty = of("application/vnd.kubernetes.protobuf", "").await;
+    assert_eq!(empty.told(), (400, &*format!("{what} empty data (<empty>)")));
+    let apply = [("content-type", "application/apply-patch+yaml")];
+    let patch = desk.ask("PATCH", &format!("{PODS}/p?fieldManager=m"), &apply, "a: b: c").await;
+    let told =
+        "error decoding YAML: error converting YAML to JSON: yaml: mapping values are not allowed in this context";
+    assert_eq!(patch.told(), (400, told));
+}
+
+#[tokio::test]
 async fn unknown_fields_are_refused_told_or_ignored_as_the_client_wants() {
     let desk = Desk::new().await;
     let odd = |name: &str| json!({"metadata": {"name": name}, "dato": {}});

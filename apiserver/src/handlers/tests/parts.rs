@@ -35,6 +35,52 @@ async fn a_deletion_answers_a_status_or_the_object() {
 }
 
 #[tokio::test]
+async fn a_job_leaves_its_pods_behind_and_warns_of_it_unless_something_is_said() {
+    let desk = Desk::new().await;
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}});
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    for name in ["a", "b"] {
+        desk.made(jobs, json!({"metadata": {"name": name}, "spec": {"template": template}})).await;
+    }
+    let kept = desk.ask("DELETE", &format!("{jobs}/a"), &[], "").await;
+    assert_eq!(kept.value["metadata"]["finalizers"], json!(["orphan"]));
+    let gone = desk.ask("DELETE", &format!("{jobs}/b?propagationPolicy=Background"), &[], "").await;
+    assert_eq!((gone.code, &gone.value["status"]), (200, &json!("Success")));
+    assert_eq!(desk.warnings().len(), 1);
+}
+
+#[tokio::test]
+async fn options_of_another_kind_are_refused() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, map("a")).await;
+    let body = r#"{"kind":"Pod","apiVersion":"v1"}"#;
+    let refused = desk.ask("DELETE", &format!("{MAPS}/a"), &[("content-type", JSON)], body).await;
+    assert_eq!(
+        refused.told(),
+        (
+            400,
+            "no kind \"Pod\" is registered for version \"v1\" in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\""
+        )
+    );
+}
+
+#[tokio::test]
+async fn annotations_of_a_deployment_count_for_its_generation() {
+    let desk = Desk::new().await;
+    let labels = json!({"a": "b"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    let spec = json!({"selector": {"matchLabels": labels}, "template": template});
+    desk.made(path, json!({"metadata": {"name": "d"}, "spec": spec})).await;
+    let merge = [("content-type", "application/merge-patch+json")];
+    for (field, generation) in [("labels", 1), ("annotations", 2)] {
+        let patch = json!({"metadata": {field: {"x": "y"}}}).to_string();
+        let changed = desk.ask("PATCH", &format!("{path}/d"), &merge, &patch).await;
+        assert_eq!(changed.value["metadata"]["generation"], generation, "{field}");
+    }
+}
+
+#[tokio::test]
 async fn a_collection_is_deleted_as_far_as_it_is_selected() {
     let desk = Desk::new().await;
     for name in ["a", "b"] {
@@ -65,6 +111,11 @@ async fn a_pod_gets_its_account_and_its_node_once() {
     let again = bind(&desk, "web", "n2").await;
     let told = "Operation cannot be fulfilled on pods/binding \"web\": pod web is already assigned to node \"n1\"";
     assert_eq!(again.told(), (409, told));
+    let told = "[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]";
+    let odd = json!({"metadata": {"name": "web"}, "target": {"kind": "Pod"}});
+    assert_eq!(desk.post(&format!("{PODS}/web/binding"), &odd).await.told(), (500, told));
+    let elsewhere = json!({"metadata": {"name": "web", "namespace": "b"}, "target": {"name": "n1"}});
+    assert_eq!(desk.post(&format!("{PODS}/web/binding"), &elsewhere).await.code, 400);
 }
 
 #[tokio::test]
@@ -129,7 +180,8 @@ async fn an_eviction_asks_the_budget() {
     assert_eq!(early.value["details"]["retryAfterSeconds"], 10);
     let counted = r#"{"status":{"observedGeneration":1,"disruptionsAllowed":1,"currentHealthy":2,"desiredHealthy":1,"expectedPods":2}}"#;
     assert_eq!(desk.patch(&format!("{budgets}/keep/status"), MERGE, counted).await.code, 200);
-    assert_eq!(evict("a").await.code, 201);
+    let retired = json!({"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": "a"}});
+    assert_eq!(desk.post(&format!("{PODS}/a/eviction"), &retired).await.code, 201);
     let leaving = desk.get(&format!("{PODS}/a")).await.value;
     assert!(leaving["metadata"]["deletionTimestamp"].is_string());
     let conditions = leaving["status"]["conditions"].as_array().unwrap();
@@ -167,4 +219,5 @@ async fn a_review_is_answered_and_not_stored() {
     let spec = json!({"resourceAttributes": {"verb": "get", "resource": "pods"}});
     let answer = desk.post(uri, &json!({"spec": spec})).await;
     assert_eq!((answer.code, &answer.value["status"]["allowed"]), (201, &json!(true)));
+    assert!(answer.value["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].is_object(), "{}", answer.value);
 }

@@ -9,6 +9,10 @@ use std::time::SystemTime;
 use tinyplane_wire::clock;
 
 pub(super) static JOB: Behaviour = Behaviour {
+    orphans: true,
+    orphans_warning: Some(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+    ),
     fields: &[FieldLabel::Computed("status.successful", |job| number(&job["status"]["succeeded"]).to_string().into())],
     prepare: prepare_job,
     warnings: warnings::job,

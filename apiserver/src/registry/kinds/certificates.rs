@@ -1,11 +1,12 @@
 //! Certificate signing requests: who asks is written by the server, and each subresource changes its own part.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Scene, column};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, Grammar, NAME, Scene, column};
 use crate::registry::cells::{age, items, name};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::map_mut;
 
 pub(super) static REQUEST: Behaviour = Behaviour {
+    name: Grammar::PathSegment,
     main_resets: &[&["spec"]],
     status_resets: &[&["status", "conditions"]],
     fields: &[FieldLabel::Path("spec.signerName")],

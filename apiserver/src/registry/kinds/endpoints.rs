@@ -18,6 +18,7 @@ pub(super) static ENDPOINTS: Behaviour = Behaviour {
 };
 
 pub(super) static SLICE: Behaviour = Behaviour {
+    counted_metadata: &["labels"],
     prepare: forget_topology,
     warnings: warnings::slice,
     generation: Generation::Everything,

@@ -64,7 +64,9 @@ fn prepare(pod: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
             }
         }
         Some(old) if scene.part == Part::Status => {
-            pod["status"]["qosClass"] = old["status"]["qosClass"].clone();
+            if pod["status"]["qosClass"].as_str().unwrap_or_default().is_empty() {
+                pod["status"]["qosClass"] = old["status"]["qosClass"].clone();
+            }
             pod["metadata"]["ownerReferences"] = old["metadata"]["ownerReferences"].clone();
             if pod["metadata"]["ownerReferences"].is_null() {
                 tinyplane_wire::meta::metadata_mut(pod).remove("ownerReferences");

@@ -1,11 +1,12 @@
 //! `PodDisruptionBudget`s.
 
-use crate::registry::behaviour::{AGE, Behaviour, NAME, column, count};
+use crate::registry::behaviour::{AGE, Behaviour, Grammar, NAME, column, count};
 use crate::registry::cells::{age, name, number};
 use serde_json::{Value, json};
 
 /// `PodDisruptionBudget`s.
 pub(super) static POD_DISRUPTION_BUDGET: Behaviour = Behaviour {
+    name: Grammar::PathSegment,
     unconditional_update: false,
     columns: &[
         NAME,

@@ -9,6 +9,7 @@ use smol_str::format_smolstr;
 
 /// `ReplicationController`s.
 pub(super) static REPLICATION_CONTROLLER: Behaviour = Behaviour {
+    orphans: true,
     warnings: warnings::replicated,
     fields: &[FieldLabel::Computed("status.replicas", |object| {
         format_smolstr!("{}", number(&object["status"]["replicas"]))

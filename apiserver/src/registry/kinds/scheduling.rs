@@ -14,7 +14,7 @@ pub(super) static PRIORITY_CLASS: Behaviour = Behaviour {
         let is_system = class["metadata"]["name"].as_str().is_some_and(|name| SYSTEM.contains(&name));
         is_system.then_some("this is a system priority class and cannot be deleted")
     },
-    generation: Generation::Everything,
+    generation: Generation::First,
     columns: &[
         NAME,
         count("Value", "The priority of pods of this class."),

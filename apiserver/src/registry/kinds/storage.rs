@@ -1,7 +1,8 @@
 //! The group `storage.k8s.io`: classes, drivers, attachments.
 
+use super::created;
 use crate::registry::behaviour::{AGE, Behaviour, Column, Generation, NAME, column, count};
-use crate::registry::cells::{age, items, joined, name, quantity, size};
+use crate::registry::cells::{age, items, joined, name, size};
 use crate::registry::warnings;
 use serde_json::{Value, json};
 use tinyplane_wire::meta::Meta;
@@ -124,16 +125,8 @@ pub(super) static CSI_STORAGE_CAPACITY: Behaviour = Behaviour {
     warnings: warnings::storage_capacity,
     returns_deleted: true,
     unconditional_update: false,
-    columns: &[
-        NAME,
-        column("StorageClassName", "The storage class that it is about."),
-        column("Capacity", "How much room there is."),
-    ],
-    cells: |object, _| {
-        let capacity = &object["capacity"];
-        let capacity = if capacity.is_null() { "<unset>".to_owned() } else { quantity(capacity) };
-        vec![name(object), json!(text(&object["storageClassName"])), json!(capacity)]
-    },
+    columns: created::COLUMNS,
+    cells: created::cells,
     ..Behaviour::PLAIN
 };
 

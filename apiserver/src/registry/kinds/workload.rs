@@ -12,6 +12,7 @@ const READY: Column = count("Ready", "How many pods are ready.");
 const READY_OF: Column = column("Ready", "How many pods are ready, of how many there should be.");
 
 pub(super) static DEPLOYMENT: Behaviour = Behaviour {
+    counted_metadata: &["annotations"],
     status_resets: &[&["metadata", "labels"]],
     warnings: warnings::replicated,
     columns: &[

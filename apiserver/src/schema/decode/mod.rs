@@ -170,13 +170,16 @@ impl<'m> State<'m> {
         let mut holder = None;
         for segment in &self.path {
             if let Segment::Field(name, id) = segment {
-                if !fields.is_empty() {
+                for embedded in self.model.way_to(*id, name) {
+                    fields.push_str(embedded);
                     fields.push('.');
                 }
                 fields.push_str(name);
+                fields.push('.');
                 holder = Some(*id);
             }
         }
+        fields.pop();
         let place = match holder {
             Some(id) => format!("struct field {}.{fields}", self.model.get(id).short_name()),
             None => "value".to_owned(),

@@ -87,6 +87,25 @@ fn a_wrong_type_names_the_innermost_struct_and_the_whole_path() {
 }
 
 #[test]
+fn the_path_of_a_wrong_type_names_the_structs_that_go_embeds() {
+    for (body, place) in [
+        (r#"{"spec": {"csi": {"driver": 7}}}"#, "CSIPersistentVolumeSource.spec.PersistentVolumeSource.csi.driver"),
+        (r#"{"spec": {"nfs": 7}}"#, "PersistentVolumeSpec.spec.PersistentVolumeSource.nfs"),
+    ] {
+        let told = error(("", "v1", "PersistentVolume"), body);
+        assert!(
+            told.starts_with(&format!("json: cannot unmarshal number into Go struct field {place} of type")),
+            "{told}"
+        );
+    }
+    let rules = r#"{"webhooks": [{"rules": [{"apiGroups": 7}]}]}"#;
+    assert_eq!(
+        error(("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration"), rules),
+        "json: cannot unmarshal number into Go struct field RuleWithOperations.webhooks.rules.Rule.apiGroups of type []string"
+    );
+}
+
+#[test]
 fn what_is_no_json_is_told_as_go_tells_it() {
     for (body, message) in [
         ("", "unexpected end of JSON input"),

@@ -19,8 +19,10 @@ pub(in crate::schema) fn named(name: &str) -> Option<Special> {
         "limit_range" => limit_range,
         "load_balancer_ip_mode" => load_balancer_ip_mode,
         "namespace_label" => namespace_label,
+        "cpu_target" => cpu_target,
         "pod_addresses" => pod_addresses,
         "pod_level_resources" => pod_level_resources,
+        "pod_ranges" => pod_ranges,
         "reference_pull_policy" => |volume| pull_policy(volume, "reference", "pullPolicy"),
         "requests_from_limits" => requests_from_limits,
         "resource_names" => resource_names,
@@ -180,10 +182,36 @@ fn grace_period(spec: &mut Map<String, Value>) {
 
 /// A pod's address is the first of its addresses: who says the one alone says the others as well.
 fn pod_addresses(status: &mut Map<String, Value>) {
-    let address = text(status, "podIP").to_owned();
-    let none = status.get("podIPs").and_then(Value::as_array).is_none_or(Vec::is_empty);
-    if !address.is_empty() && none {
-        status.insert("podIPs".to_owned(), json!([{"ip": address}]));
+    first_of(status, "podIP", "podIPs", |address| json!({"ip": address}));
+}
+
+/// The range of a node's pods is the first of its ranges, in the same way.
+fn pod_ranges(spec: &mut Map<String, Value>) {
+    first_of(spec, "podCIDR", "podCIDRs", |range| json!(range));
+}
+
+/// A field and a list of which it is the first: where they differ, the field counts alone.
+fn first_of(holder: &mut Map<String, Value>, field: &str, list: &str, element: fn(&str) -> Value) {
+    let all = holder.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let (one, first) = (text(holder, field), all.first());
+    if one.is_empty() {
+        if let Some(first) = first.map(|first| first.get("ip").unwrap_or(first).clone()) {
+            holder.insert(field.to_owned(), first);
+        }
+    } else if first != Some(&element(one)) {
+        let alone = json!([element(one)]);
+        holder.insert(list.to_owned(), alone);
+    }
+}
+
+/// A scaler of the first version that names no measure scales by what of the processor is used.
+fn cpu_target(autoscaler: &mut Map<String, Value>) {
+    let metrics = "autoscaling.alpha.kubernetes.io/metrics";
+    let annotations = autoscaler.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let others = annotations.and_then(|all| serde_json::from_str::<Value>(all.get(metrics)?.as_str()?).ok());
+    let is_said = others.as_ref().and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    if let Some(spec) = object(autoscaler, "spec").filter(|_| !is_said) {
+        unsaid(spec, "targetCPUUtilizationPercentage", 80);
     }
 }
 
@@ -293,7 +321,7 @@ fn scaling_behavior(autoscaler: &mut Map<String, Value>) {
         if let Some(window) = window {
             unsaid(rules, "stabilizationWindowSeconds", window);
         }
-        unsaid(rules, "selectPolicy", "Max");
+        rules.entry("selectPolicy").or_insert_with(|| "Max".into());
         unsaid(rules, "policies", policies);
     }
 }

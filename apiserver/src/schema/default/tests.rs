@@ -64,6 +64,37 @@ fn what_a_pod_says_by_two_names_is_said_by_both() {
 }
 
 #[test]
+fn the_first_of_several_is_said_by_itself_as_well_and_counts_where_they_differ() {
+    let node = |spec: Value| defaulted(("", "v1", "Node"), json!({"apiVersion": "v1", "kind": "Node", "spec": spec}));
+    let both = json!({"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24"]});
+    assert_eq!(node(json!({"podCIDR": "10.0.0.0/24"}))["spec"], both);
+    assert_eq!(node(json!({"podCIDRs": ["10.0.0.0/24"]}))["spec"], both);
+    assert_eq!(node(json!({"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd00::/64"]}))["spec"], both);
+}
+
+#[test]
+fn what_stands_behind_a_gate_that_is_off_is_dropped() {
+    let container = json!({"name": "c", "lifecycle": {"stopSignal": "SIGTERM"}});
+    let spec = json!({"containers": [container], "schedulingGroup": {"podGroupName": "g"}});
+    let pod = defaulted(("", "v1", "Pod"), json!({"apiVersion": "v1", "kind": "Pod", "spec": spec}));
+    assert_eq!(
+        (&pod["spec"]["containers"][0]["lifecycle"], &pod["spec"]["schedulingGroup"]),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+#[test]
+fn a_scaler_of_the_first_version_has_a_target() {
+    let of = |annotations: Value| {
+        let scaler = json!({"metadata": {"annotations": annotations}, "spec": {"maxReplicas": 1}});
+        defaulted(("autoscaling", "v1", "HorizontalPodAutoscaler"), scaler)["spec"]["targetCPUUtilizationPercentage"]
+            .clone()
+    };
+    assert_eq!(of(json!({})), 80);
+    assert_eq!(of(json!({"autoscaling.alpha.kubernetes.io/metrics": "[{}]"})), Value::Null);
+}
+
+#[test]
 fn the_pull_policy_follows_the_tag() {
     for (image, policy) in [
         ("nginx", "Always"),

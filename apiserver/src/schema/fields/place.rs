@@ -134,7 +134,7 @@ impl<'m> Place<'m> {
 
 /// Whether a scalar of the table stands for a value of any form.
 fn is_free(scalar: Scalar) -> bool {
-    matches!(scalar, Scalar::Raw | Scalar::Json | Scalar::Fields | Scalar::Patch)
+    matches!(scalar, Scalar::Json | Scalar::Fields | Scalar::Patch)
 }
 
 /// How an item is told from the others of its list; none where it lacks all its keys, or can be no item of a set.

@@ -56,7 +56,7 @@ fn limits_of_indexes_need_indexes() {
         created(&job(&json!({"backoffLimitPerIndex": 1, "successPolicy": {"rules": [{"succeededCount": 1}]}}))),
         [
             "spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode",
-            "spec.successPolicy: Invalid value: {\"Rules\":[{\"SucceededCount\":1,\"SucceededIndexes\":null}]}: requires indexed completion mode"
+            "spec.successPolicy: Invalid value: {\"Rules\":[{\"SucceededIndexes\":null,\"SucceededCount\":1}]}: requires indexed completion mode"
         ]
     );
     let indexed = |more: &Value| {

@@ -171,7 +171,11 @@ fn storage_keeps_what_it_was_made_of() {
     );
     assert_eq!(
         updated("", "PersistentVolume", &volume("/b"), &volume("/a")),
-        ["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation"]
+        [concat!(
+            "spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n",
+            "@@ -2,7 +2,7 @@\n  \"GCEPersistentDisk\": null,\n  \"AWSElasticBlockStore\": null,\n  \"HostPath\": {\n",
+            "-  \"Path\": \"/a\",\n+  \"Path\": \"/b\",\n   \"Type\": null\n  },\n  \"Glusterfs\": null,\n"
+        )]
     );
 }
 
@@ -197,9 +201,23 @@ fn a_claim_is_bound_once_and_may_grow_afterwards() {
     );
     assert_eq!(changed(&claim("1Gi", "v", "Pending"), &claim("1Gi", "", "Pending")), NOTHING);
     assert_eq!(changed(&claim("2Gi", "v", "Bound"), &claim("1Gi", "v", "Bound")), NOTHING);
-    let fixed = "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-    assert_eq!(changed(&claim("2Gi", "", "Pending"), &claim("1Gi", "", "Pending")), [fixed]);
-    assert_eq!(changed(&claim("1Gi", "w", "Bound"), &claim("1Gi", "v", "Bound")), [fixed]);
+    let fixed = |differ: &str| {
+        format!(
+            "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{differ}"
+        )
+    };
+    assert_eq!(
+        changed(&claim("2Gi", "", "Pending"), &claim("1Gi", "", "Pending")),
+        [fixed(
+            "@@ -6,7 +6,7 @@\n  \"Resources\": {\n   \"Limits\": null,\n   \"Requests\": {\n-   \"storage\": \"1Gi\"\n+   \"storage\": \"2Gi\"\n   }\n  },\n  \"VolumeName\": \"\",\n"
+        )]
+    );
+    assert_eq!(
+        changed(&claim("1Gi", "w", "Bound"), &claim("1Gi", "v", "Bound")),
+        [fixed(
+            "@@ -9,7 +9,7 @@\n    \"storage\": \"1Gi\"\n   }\n  },\n- \"VolumeName\": \"v\",\n+ \"VolumeName\": \"w\",\n  \"StorageClassName\": null,\n  \"VolumeMode\": null,\n  \"DataSource\": null,\n"
+        )]
+    );
     assert_eq!(
         changed(&claim("500Mi", "v", "Bound"), &claim("1Gi", "v", "Bound")),
         ["spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"]

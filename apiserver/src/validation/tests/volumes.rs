@@ -65,7 +65,12 @@ fn where_a_volume_lies_stays() {
     let causes = told(&update("", "PersistentVolume", &new, &old));
     assert_eq!(
         causes[0],
-        "spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation"
+        concat!(
+            "spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n",
+            "@@ -22,7 +22,7 @@\n  \"StorageOS\": null,\n  \"CSI\": {\n   \"Driver\": \"d\",\n",
+            "-  \"VolumeHandle\": \"h\",\n+  \"VolumeHandle\": \"i\",\n",
+            "   \"ReadOnly\": false,\n   \"FSType\": \"\",\n   \"VolumeAttributes\": null,\n"
+        )
     );
     assert_eq!(causes[1], "volumeMode: Invalid value: \"Block\": field is immutable");
 }

@@ -1,0 +1,48 @@
+//! Who manages what the API server makes itself. Upstream has loops of its own for some parts of it, each with a name.
+
+use crate::registry::Registry;
+use crate::registry::catalog::Resource;
+use crate::registry::managers::SERVER;
+use serde_json::{Map, Value, json};
+use tinyplane_wire::meta::{map_mut, metadata_mut};
+
+/// Writes into a new object who manages its fields.
+pub(super) fn note(registry: &Registry, resource: &Resource, object: &mut Value) {
+    let (author, of_conditions) = match (resource.gvk.group.as_str(), resource.plural.as_str()) {
+        ("flowcontrol.apiserver.k8s.io", plural) => (
+            "api-priority-and-fairness-config-producer-v1",
+            (plural == "flowschemas").then_some("api-priority-and-fairness-config-consumer-v1"),
+        ),
+        ("networking.k8s.io", "servicecidrs") => (SERVER, Some("kubernetes-service-cidr-controller")),
+        _ => (SERVER, None),
+    };
+    // Nobody owns what every namespace is given.
+    let given = if resource.gvk.kind == "Namespace" { map_mut(object).remove("spec") } else { None };
+    registry.manage_new(resource, Some(author), object);
+    if let Some(spec) = given {
+        map_mut(object).insert("spec".into(), spec);
+    }
+    if let Some(author) = of_conditions {
+        let entry = applied(author, resource, object);
+        if let Some(managers) = metadata_mut(object).get_mut("managedFields").and_then(Value::as_array_mut) {
+            managers.insert(0, entry);
+        }
+    }
+}
+
+/// The entry of one who applied the conditions of an object.
+fn applied(author: &str, resource: &Resource, object: &Value) -> Value {
+    let mut conditions = Map::new();
+    for condition in object["status"]["conditions"].as_array().into_iter().flatten() {
+        let told = condition.as_object().into_iter().flatten().filter(|(_, value)| *value != "");
+        let mut owned: Map<String, Value> = told.map(|(field, _)| (format!("f:{field}"), json!({}))).collect();
+        owned.insert(".".into(), json!({}));
+        conditions.insert(format!("k:{}", json!({"type": condition["type"]})), owned.into());
+    }
+    let set = json!({"f:status": {"f:conditions": conditions}});
+    json!({
+        "manager": author, "operation": "Apply", "subresource": "status",
+        "apiVersion": resource.gvk.api_version(), "time": object["metadata"]["creationTimestamp"],
+        "fieldsType": "FieldsV1", "fieldsV1": set.to_string(),
+    })
+}

@@ -1,0 +1,110 @@
+//! What pods say to Windows.
+
+use super::field::{Errors, child, index, list};
+use serde_json::Value;
+use tinyplane_wire::meta::dns_subdomain;
+
+/// Longest description of a service account that is managed, in bytes.
+const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
+/// Longest domain and longest name of a user.
+const DOMAIN_BYTES_MAX: usize = 255;
+const USER_BYTES_MAX: usize = 104;
+
+/// The options of a pod or a container.
+pub(super) fn check_options(options: &Value, path: &str, errors: &mut Errors) {
+    if !options.is_object() {
+        return;
+    }
+    let said = |field: &str| options[field].as_str().map(|value| (value, child(path, field)));
+    if let Some((name, path)) = said("gmsaCredentialSpecName") {
+        errors.grammar(path, name, dns_subdomain(name));
+    }
+    match said("gmsaCredentialSpec") {
+        Some(("", path)) => errors.invalid_text(path, "", "gmsaCredentialSpec cannot be an empty string"),
+        Some((spec, path)) if spec.len() > CREDENTIAL_BYTES_MAX => {
+            errors.invalid_text(path, spec, "gmsaCredentialSpec size must be under 64 KiB");
+        }
+        _ => {}
+    }
+    if let Some((name, path)) = said("runAsUserName") {
+        check_user(name, &path, errors);
+    }
+}
+
+fn check_user(name: &str, path: &str, errors: &mut Errors) {
+    let mut wrong = |told: &str| errors.invalid_text(path, name, told);
+    if name.is_empty() {
+        return wrong("runAsUserName cannot be an empty string");
+    }
+    if name.chars().any(char::is_control) {
+        return wrong("runAsUserName cannot contain control characters");
+    }
+    let (domain, user) = match name.split('\\').collect::<Vec<_>>().as_slice() {
+        [user] => (None, *user),
+        [domain, user] => (Some(*domain), *user),
+        _ => return wrong("runAsUserName cannot contain more than one backslash"),
+    };
+    if domain.is_some_and(|domain| domain.len() > DOMAIN_BYTES_MAX) {
+        wrong("runAsUserName's Domain length must be under 256 characters");
+    }
+    if domain.is_some_and(|domain| !is_domain(domain)) {
+        wrong("runAsUserName's Domain doesn't match the NetBios nor the DNS format");
+    }
+    if user.is_empty() {
+        wrong("runAsUserName's User cannot be empty");
+    } else if user.len() > USER_BYTES_MAX {
+        wrong("runAsUserName's User length must not be longer than 104 characters");
+    }
+    if user.chars().all(|c| c == '.' || c == ' ') && !user.is_empty() {
+        wrong("runAsUserName's User cannot contain only periods or spaces");
+    }
+    if user.contains(['"', '/', '\\', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@', '[', ']']) {
+        wrong("runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]");
+    }
+}
+
+/// A name of NetBIOS, or one of DNS.
+fn is_domain(domain: &str) -> bool {
+    let odd = ['\\', '/', ':', '*', '?', '"', '<', '>', '|'];
+    let is_netbios = (1..=15).contains(&domain.chars().count()) && !domain.starts_with('.') && !domain.contains(odd);
+    let is_label = |label: &str| {
+        let plain = |b: &u8| b.is_ascii_alphanumeric();
+        let bytes = label.as_bytes();
+        bytes.first().is_some_and(plain)
+            && bytes.last().is_some_and(plain)
+            && bytes.iter().all(|b| plain(b) || *b == b'-')
+    };
+    is_netbios || domain.split('.').all(is_label)
+}
+
+/// With a host's processes all containers run as such, in the host's network.
+pub(super) fn check_host_process(spec: &Value, path: &str, errors: &mut Errors) {
+    let of = |holder: &Value| holder["securityContext"]["windowsOptions"]["hostProcess"].as_bool();
+    let whole = of(spec);
+    let (mut count, mut hosted) = (0_usize, 0_usize);
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
+        for (at, container) in list(&spec[field]).iter().enumerate() {
+            count += 1;
+            let own = of(container);
+            if let (Some(whole), Some(own)) = (whole, own)
+                && whole != own
+            {
+                let path = child(&index(&child(path, field), at), "securityContext.windowsOptions.hostProcess");
+                let told = format!("pod hostProcess value must be identical if both are specified, was {whole}");
+                errors.invalid(path, &Value::from(own), &told);
+            }
+            hosted += usize::from(own.or(whole).unwrap_or_default());
+        }
+    }
+    if hosted == 0 {
+        return;
+    }
+    if hosted != count {
+        let told = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+        errors.invalid_text(path, "", told);
+    }
+    if spec["hostNetwork"] != true {
+        let told = "hostNetwork must be true if pod contains any hostProcess containers";
+        errors.invalid(child(path, "hostNetwork"), &Value::from(false), told);
+    }
+}
