@@ -114,6 +114,13 @@ pub fn page_not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
+/// Tells browsers not to guess what an answer is, as upstream does where it refuses a request before it looks at it.
+#[must_use]
+pub fn unguessed(mut response: Response<Body>) -> Response<Body> {
+    set_if_absent(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
+}
+
 /// Sets a header that has no value yet.
 pub fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     headers.entry(name).or_insert(value);

@@ -24,7 +24,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let (api_version, kind) = KINDS[usize::from(*kind) % KINDS.len()];
     let gvk = Gvk::parse(api_version, kind);
     let form = FORMS[usize::from(*form) % FORMS.len()];
-    let Ok(json) = as_json(form, Bytes::copy_from_slice(body)) else { return };
+    let Ok(json) = as_json(form, Bytes::copy_from_slice(body), Some(&gvk)) else { return };
     let warnings = Warnings::default();
     let Ok(object) = decode(&gvk, None, &json, Validation::Warn, &warnings) else { return };
     assert!(object.is_object(), "{object}");

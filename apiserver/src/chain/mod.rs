@@ -20,7 +20,7 @@ use crate::respond;
 use async_trait::async_trait;
 use axum::body::Body;
 use futures_util::FutureExt;
-use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, WARNING, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, WARNING};
 use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -105,11 +105,8 @@ impl Chain {
                 if status.reason == Reason::InternalError {
                     tracing::error!(audit_id = %ticket, message = %status.message, "a call failed");
                 }
-                let mut response = failure(&status);
-                if status.reason == Reason::Forbidden && !trail.permitted {
-                    respond::set_if_absent(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, respond::NOSNIFF);
-                }
-                response
+                let refused = status.reason == Reason::Forbidden && !trail.permitted;
+                if refused { respond::unguessed(failure(&status)) } else { failure(&status) }
             }
             Err(panic) => {
                 tracing::error!(audit_id = %ticket, panic = panic_text(&*panic), "a call panicked");

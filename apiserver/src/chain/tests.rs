@@ -155,7 +155,7 @@ async fn who_may_not_is_told_so_in_an_answer_that_is_not_guessed_at() {
     let chain = chain();
     for (token, header) in [("jane", Some("nosniff")), ("admin", None)] {
         let answer = chain.answer(request("GET", "/api/v1/nodes/broken", token), Peer::nobody()).await;
-        let told = answer.headers().get(X_CONTENT_TYPE_OPTIONS).map(|value| value.to_str().unwrap());
+        let told = answer.headers().get(http::header::X_CONTENT_TYPE_OPTIONS).map(|value| value.to_str().unwrap());
         assert_eq!(told, header, "{token}");
     }
 }

@@ -43,16 +43,23 @@ pub(super) fn in_namespace(authorizer: &dyn Authorizer, namespace: &str, body: &
     Ok(decide(authorizer, &subject(body), spec))
 }
 
-/// A review is no object: it has no metadata, but the place of one that asks within a namespace. Who wrote it, which the
-/// server itself notes, is no matter.
+/// A review is no object: it has no metadata, but the place of one that asks within a namespace. Who wrote it, and
+/// what else the server itself notes, is no matter.
 fn metadata_cause(body: &Value, is_placed: bool) -> Option<Cause> {
     let noted = |field: &str| match field {
-        "managedFields" | "uid" | "creationTimestamp" => true,
+        "managedFields"
+        | "uid"
+        | "creationTimestamp"
+        | "deletionTimestamp"
+        | "deletionGracePeriodSeconds"
+        | "selfLink" => true,
         "namespace" => is_placed,
         _ => false,
     };
     let metadata = &body["metadata"];
-    let is_empty = metadata.as_object().is_none_or(|fields| fields.keys().all(|field| noted(field)));
+    let is_empty = metadata
+        .as_object()
+        .is_none_or(|fields| fields.iter().all(|(field, value)| noted(field) || validation::is_empty(value)));
     let detail = if is_placed { "must be empty except for namespace" } else { "must be empty" };
     (!is_empty).then(|| cause("metadata", &validation::metadata_as_go(metadata), detail))
 }

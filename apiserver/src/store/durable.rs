@@ -27,7 +27,7 @@ const GATHERING: Duration = Duration::from_micros(300);
 const GATHERINGS_MAX: usize = 4;
 
 /// With so many nobody waits for more: others of a crowd are served while these are made durable.
-const GROUP_ENOUGH: usize = 28;
+const GROUP_ENOUGH: usize = 16;
 
 /// A store whose answered writes survive the process. Reads and watches are served from memory.
 pub struct DurableStore {

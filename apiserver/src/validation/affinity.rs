@@ -3,6 +3,7 @@
 use super::field::{Errors, child, index, list, text, under};
 use super::selector;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, qualified_name};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -115,23 +116,30 @@ fn check_pod_term(term: &Value, path: &str, errors: &mut Errors) {
     errors.grammar(&at, topology, qualified_name(topology));
 }
 
+/// What sets one constraint apart from the others.
+fn spread_of(constraint: &Value) -> (&str, &str) {
+    (text(&constraint["topologyKey"]), text(&constraint["whenUnsatisfiable"]))
+}
+
 pub(super) fn check_spread(constraints: &Value, path: &str, errors: &mut Errors) {
-    for (nth, constraint) in list(constraints).iter().enumerate() {
+    // Upstream tells the one before of one that is the same.
+    let mut behind = BTreeSet::new();
+    let mut repeated: Vec<bool> = list(constraints).iter().rev().map(|one| !behind.insert(spread_of(one))).collect();
+    repeated.reverse();
+    for (nth, (constraint, is_repeated)) in list(constraints).iter().zip(repeated).enumerate() {
         let path = index(path, nth);
         let skew = constraint["maxSkew"].as_i64().unwrap_or_default();
         if skew <= 0 {
             errors.invalid(child(&path, "maxSkew"), &Value::from(skew), "must be greater than zero");
         }
-        let (topology, unsatisfiable) = (text(&constraint["topologyKey"]), text(&constraint["whenUnsatisfiable"]));
+        let (topology, unsatisfiable) = spread_of(constraint);
         if topology.is_empty() {
             errors.required(child(&path, "topologyKey"), "can not be empty");
         }
         if !["DoNotSchedule", "ScheduleAnyway"].contains(&unsatisfiable) {
             errors.unsupported(child(&path, "whenUnsatisfiable"), unsatisfiable, &["DoNotSchedule", "ScheduleAnyway"]);
         }
-        // Upstream tells the one before of one that is the same.
-        let same = |one: &Value| one["topologyKey"] == topology && one["whenUnsatisfiable"] == unsatisfiable;
-        if list(constraints)[nth + 1..].iter().any(same) {
+        if is_repeated {
             let told = format!("{{{topology}, {unsatisfiable}}}");
             errors.duplicate(child(&path, "{topologyKey, whenUnsatisfiable}"), &Value::from(told));
         }

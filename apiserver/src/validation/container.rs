@@ -29,6 +29,8 @@ pub(super) struct Around<'a> {
     pub(super) spec: &'a Value,
     /// The names that mounts may use.
     pub(super) volumes: &'a BTreeSet<String>,
+    /// The names of its claims on devices.
+    pub(super) claims: &'a BTreeSet<&'a str>,
 }
 
 /// All containers of a pod's spec.
@@ -172,7 +174,7 @@ fn check(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors
     errors.one_of(under(path, "imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
     resources::check(&container["resources"], &child(path, "resources"), errors);
     let claims = &container["resources"]["claims"];
-    resources::check_claims(claims, around.spec, &child(path, "resources.claims"), errors);
+    resources::check_claims(claims, around.claims, &child(path, "resources.claims"), errors);
     check_resize(&container["resizePolicy"], &around.spec["restartPolicy"], &child(path, "resizePolicy"), errors);
     let host_users = around.spec["hostUsers"] != false;
     security::check_container(&container["securityContext"], host_users, &child(path, "securityContext"), errors);

@@ -2,6 +2,8 @@
 
 use super::field::{Errors, child, index, list, text, under};
 use serde_json::Value;
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
 use tinyplane_wire::meta::{dns_label, dns_subdomain, qualified_name};
 
 const FIELD_PATHS: [&str; 9] = [
@@ -193,6 +195,10 @@ fn check_file(reference: &Value, path: &str, errors: &mut Errors) {
 
 /// Files of variables lie in volumes that are empty at first.
 pub(super) fn check_file_volumes(spec: &Value, path: &str, errors: &mut Errors) {
+    let volumes = LazyCell::new(|| -> BTreeMap<&str, &Value> {
+        // Of two of a name the first holds.
+        list(&spec["volumes"]).iter().rev().map(|volume| (text(&volume["name"]), volume)).collect()
+    });
     for field in ["initContainers", "containers", "ephemeralContainers"] {
         for (at, container) in list(&spec[field]).iter().enumerate() {
             for (nth, variable) in list(&container["env"]).iter().enumerate() {
@@ -202,7 +208,7 @@ pub(super) fn check_file_volumes(spec: &Value, path: &str, errors: &mut Errors) 
                 }
                 let env = index(&child(&index(&child(path, field), at), "env"), nth);
                 let (name, path) = (text(&reference["volumeName"]), child(&env, "valueFrom.fileKeyRef.volumeName"));
-                match list(&spec["volumes"]).iter().find(|volume| text(&volume["name"]) == name) {
+                match volumes.get(name) {
                     None => errors.not_found(path, name),
                     Some(volume) if !volume["emptyDir"].is_object() => {
                         errors.invalid_text(path, name, "referenced volume must be of type emptyDir");

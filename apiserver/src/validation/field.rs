@@ -9,7 +9,7 @@ use tinyplane_wire::status::Cause;
 const TOLD_BYTES_MAX: usize = 4 << 20;
 
 /// The causes found so far, in order, as many as are told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Errors {
     causes: Vec<Cause>,
     /// The bytes of their texts.
@@ -72,6 +72,12 @@ impl Errors {
         self.causes.is_empty()
     }
 
+    /// Whether nothing more is told: what is dear to tell need not be made then.
+    #[must_use]
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= TOLD_BYTES_MAX
+    }
+
     /// Takes another's causes over, behind its own.
     pub(crate) fn append(&mut self, other: Self) {
         for cause in other.causes {
@@ -95,7 +101,7 @@ impl Errors {
     }
 
     fn take(&mut self, cause: Cause) {
-        if self.bytes < TOLD_BYTES_MAX {
+        if !self.is_full() {
             self.bytes += cause.message.len() + cause.field.len();
             self.causes.push(cause);
         }

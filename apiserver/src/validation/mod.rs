@@ -55,6 +55,7 @@ mod workload;
 
 pub use field::Errors;
 pub(crate) use field::child;
+pub(crate) use internal::is_empty;
 
 use serde_json::Value;
 use tinyplane_wire::status::Cause;
@@ -125,11 +126,13 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
             check(group, kind, new, &mut errors);
         }
         _ => {
-            check(group, kind, new, &mut errors);
+            let mut found = Errors::default();
+            check(group, kind, new, &mut found);
             if let ("", "PersistentVolume") | ("batch", "Job") = (group, kind) {
                 // Upstream looks at these as at new ones, and again at what changes.
-                check(group, kind, new, &mut errors);
+                errors.append(found.clone());
             }
+            errors.append(found);
             check_change(group, kind, new, old, &mut errors);
         }
     }

@@ -14,6 +14,7 @@ const DNS_SEARCH_BYTES_MAX: usize = 2_048;
 const HOSTNAME_BYTES_MAX: usize = 64;
 
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
+    pod_annotations::check(pod, errors);
     check_spec(&pod["spec"], Some(Meta::of(pod).name()), "spec", errors);
     for field in ["containers", "initContainers"] {
         for (at, container) in list(&pod["spec"][field]).iter().enumerate() {
@@ -25,7 +26,6 @@ pub(super) fn check(pod: &Value, errors: &mut Errors) {
 /// What a new pod may not say yet.
 pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
     let spec = &pod["spec"];
-    pod_annotations::check(pod, errors);
     if !list(&spec["ephemeralContainers"]).is_empty() {
         errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
     }
@@ -63,9 +63,10 @@ pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
 /// What is wrong with a spec. `pod` is the name of the pod whose it is; a template's has none.
 fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) {
     let volumes = volume::check(&spec["volumes"], pod, &child(path, "volumes"), errors);
-    container::check_all(&Around { spec, volumes: &volumes }, path, errors);
+    let claims: BTreeSet<&str> = list(&spec["resourceClaims"]).iter().map(|claim| text(&claim["name"])).collect();
+    container::check_all(&Around { spec, volumes: &volumes, claims: &claims }, path, errors);
     if spec["resources"].is_object() {
-        resources::check_of_pod(spec, &child(path, "resources"), errors);
+        resources::check_of_pod(spec, &claims, &child(path, "resources"), errors);
     }
     check_host_network(spec, pod.is_some(), path, errors);
     errors.one_of(under(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);

@@ -1,8 +1,10 @@
 //! Annotations of pods that mean something: copies of static pods, profiles of an earlier day, the cost of a deletion.
 
-use super::field::{Errors, key, list};
+use super::field::{Errors, key, list, text};
 use super::security::check_descending;
 use serde_json::Value;
+use std::cell::LazyCell;
+use std::collections::BTreeSet;
 use tinyplane_wire::meta::pairs;
 
 const PATH: &str = "metadata.annotations";
@@ -15,6 +17,10 @@ const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.
 /// What is wrong with those of a pod.
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
     let spec = &pod["spec"];
+    let containers = LazyCell::new(|| -> BTreeSet<&str> {
+        let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter();
+        lists.flat_map(|field| list(&spec[field])).map(|container| text(&container["name"])).collect()
+    });
     for (name, value) in pairs(&pod["metadata"]["annotations"]) {
         match name {
             MIRROR if spec["nodeName"].as_str().unwrap_or_default().is_empty() => {
@@ -27,7 +33,10 @@ pub(super) fn check(pod: &Value, errors: &mut Errors) {
             name if name.starts_with(SECCOMP_OF_CONTAINER) => check_seccomp(name, value, errors),
             name => {
                 if let Some(container) = name.strip_prefix(APP_ARMOR) {
-                    check_app_armor(name, container, value, spec, errors);
+                    if !containers.contains(container) {
+                        errors.invalid_text(key(PATH, name), container, "container not found");
+                    }
+                    check_app_armor(name, value, errors);
                 }
             }
         }
@@ -73,12 +82,7 @@ fn check_seccomp(name: &str, profile: &str, errors: &mut Errors) {
     }
 }
 
-fn check_app_armor(name: &str, container: &str, profile: &str, spec: &Value, errors: &mut Errors) {
-    let mut all =
-        ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|field| list(&spec[field]));
-    if !all.any(|one| one["name"] == container) {
-        errors.invalid_text(key(PATH, name), container, "container not found");
-    }
+fn check_app_armor(name: &str, profile: &str, errors: &mut Errors) {
     let known = ["", "runtime/default", "unconfined"];
     if !known.contains(&profile) && !profile.starts_with("localhost/") {
         errors.invalid_text(key(PATH, name), profile, &format!("invalid AppArmor profile name: {profile:?}"));

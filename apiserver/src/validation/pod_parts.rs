@@ -18,6 +18,9 @@ pub(super) fn check_ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
     pod::check(new, errors);
     let now = list(&new["spec"]["ephemeralContainers"]);
     for before in list(&old["spec"]["ephemeralContainers"]) {
+        if errors.is_full() {
+            break;
+        }
         let name = text(&before["name"]);
         let what = match now.iter().find(|one| one["name"] == before["name"]) {
             None => "removed\n".to_owned(),

@@ -3,7 +3,7 @@
 use super::field::{Errors, child, index, list, text};
 use super::{internal, ip};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tinyplane_wire::meta::{dns_label, dns_subdomain, qualified_name};
 
 /// Conditions whose names are upstream's own, and are no labels.
@@ -93,19 +93,24 @@ fn check_ends(status: &Value, before: &Value, spec: &Value, errors: &mut Errors)
         list(&container["restartPolicyRules"]).iter().any(|rule| rule["action"] == "RestartAllContainers")
     });
     for field in STATUSES.into_iter().filter(|field| !restarts_all || *field == "ephemeralContainerStatuses") {
+        let goes_on = |now: &&Value| !now["state"]["terminated"].is_object();
+        let going: BTreeSet<&str> = list(&status[field]).iter().filter(goes_on).map(|now| text(&now["name"])).collect();
+        let containers = match field {
+            "containerStatuses" => &spec["containers"],
+            "initContainerStatuses" => &spec["initContainers"],
+            _ => &Value::Null,
+        };
+        let containers: BTreeMap<&str, &Value> =
+            list(containers).iter().map(|container| (text(&container["name"]), container)).collect();
         for (at, then) in list(&before[field]).iter().enumerate() {
-            let ended = &then["state"]["terminated"];
-            let goes_on = |now: &Value| now["name"] == then["name"] && !now["state"]["terminated"].is_object();
-            if !ended.is_object() || !list(&status[field]).iter().any(goes_on) {
+            let (name, ended) = (text(&then["name"]), &then["state"]["terminated"]);
+            if !ended.is_object() || !going.contains(name) {
                 continue;
             }
-            let containers = match field {
-                "containerStatuses" => &spec["containers"],
-                "initContainerStatuses" => &spec["initContainers"],
-                _ => &Value::Null,
-            };
-            let container = list(containers).iter().find(|one| one["name"] == then["name"]);
-            if !container.is_some_and(|one| starts_again(one, spec, ended["exitCode"].as_i64().unwrap_or_default())) {
+            if !containers
+                .get(name)
+                .is_some_and(|one| starts_again(one, spec, ended["exitCode"].as_i64().unwrap_or_default()))
+            {
                 let path = child(&index(&child("status", field), at), "state");
                 errors.forbidden(path, "may not be transitioned to non-terminated state");
             }
@@ -134,9 +139,10 @@ fn starts_again(container: &Value, spec: &Value, code: i64) -> bool {
 /// The claims that stand for those of the spec.
 fn check_claims(claims: &Value, wished: &Value, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
+    let wished: BTreeSet<&str> = list(wished).iter().map(|claim| text(&claim["name"])).collect();
     for (at, claim) in list(claims).iter().enumerate() {
         let (path, name) = (index("status.resourceClaimStatuses", at), text(&claim["name"]));
-        if !list(wished).iter().any(|one| one["name"] == name) {
+        if !wished.contains(name) {
             let told = "must match the name of an entry in `spec.resourceClaims`";
             errors.invalid_text(child(&path, "name"), name, told);
         }

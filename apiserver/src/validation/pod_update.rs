@@ -4,6 +4,7 @@
 use super::field::{Errors, child, index, list, same, text};
 use super::{internal, pod};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Upstream's sentence for everything else.
 const MAY_CHANGE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -68,14 +69,15 @@ fn put(of: &mut Value, field: &str, before: &Value) {
     }
 }
 
+/// All that a toleration says, but for how long.
+fn timeless(toleration: &Value) -> [&str; 4] {
+    ["key", "operator", "value", "effect"].map(|field| text(&toleration[field]))
+}
+
 /// Tolerations may be added, and of those that are there the seconds may change.
 fn check_tolerations(now: &Value, before: &Value, errors: &mut Errors) {
-    let timeless = |toleration: &Value| {
-        let mut fields = toleration.as_object().cloned().unwrap_or_default();
-        fields.remove("tolerationSeconds");
-        fields
-    };
-    if list(before).iter().all(|one| list(now).iter().any(|other| timeless(one) == timeless(other))) {
+    let all: BTreeSet<[&str; 4]> = list(now).iter().map(timeless).collect();
+    if list(before).iter().all(|toleration| all.contains(&timeless(toleration))) {
         pod::check_tolerations(now, "spec.tolerations", errors);
     } else {
         errors.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");

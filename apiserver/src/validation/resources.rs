@@ -27,17 +27,17 @@ pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
 }
 
 /// What a pod asks for as a whole.
-pub(super) fn check_of_pod(spec: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_of_pod(spec: &Value, claims: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
     let resources = &spec["resources"];
     if !list(&resources["claims"]).is_empty() {
         errors.forbidden(child(path, "claims"), "claims may not be set for Resources at pod-level");
     }
     check_with(resources, path, check_name_of_pod, errors);
-    check_claims(&resources["claims"], spec, &child(path, "claims"), errors);
+    check_claims(&resources["claims"], claims, &child(path, "claims"), errors);
 }
 
-/// Devices, out of the claims of the pod.
-pub(super) fn check_claims(claims: &Value, spec: &Value, path: &str, errors: &mut Errors) {
+/// Devices, out of the pod's claims, of which `known` are the names.
+pub(super) fn check_claims(claims: &Value, known: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for (at, claim) in list(claims).iter().enumerate() {
         let (path, name, request) = (index(path, at), text(&claim["name"]), text(&claim["request"]));
@@ -54,20 +54,18 @@ pub(super) fn check_claims(claims: &Value, spec: &Value, path: &str, errors: &mu
             if seen.contains(&(name, request)) {
                 errors.duplicate(&path, &Value::from(format!("{name}/{request}")));
             } else if request.is_empty() {
-                for _ in seen.iter().filter(|(one, _)| *one == name) {
+                for _ in seen.range((name, "")..).take_while(|(one, _)| *one == name) {
                     errors.duplicate(&path, &claim["name"]);
                 }
             }
             seen.insert((name, request));
         }
-        let mut known: Vec<&str> = list(&spec["resourceClaims"]).iter().map(|claim| text(&claim["name"])).collect();
-        if !known.contains(&name) {
-            known.sort_unstable();
+        if !known.contains(name) && !errors.is_full() {
             let told = "must be one of the names in pod.spec.resourceClaims";
             let told = if known.is_empty() {
                 format!("{told} which is empty")
             } else {
-                format!("{told}: {}", known.join(", "))
+                format!("{told}: {}", known.iter().copied().collect::<Vec<_>>().join(", "))
             };
             errors.not_found_as(&path, name, &told);
         }

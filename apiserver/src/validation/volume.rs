@@ -207,7 +207,7 @@ fn check_file(item: &Value, path: &str, errors: &mut Errors) {
 
 fn check_projected(source: &Value, path: &str, errors: &mut Errors) {
     check_mode(&source["defaultMode"], &child(path, "defaultMode"), errors);
-    let mut places = Vec::new();
+    let mut places = BTreeSet::new();
     for (at, one) in list(&source["sources"]).iter().enumerate() {
         let at = index(&child(path, "sources"), at);
         let mut count = 0;
@@ -258,10 +258,8 @@ fn check_token(token: &Value, volume: &str, path: &str, errors: &mut Errors) {
 }
 
 /// Notes where a file goes, and tells if one is there already.
-fn note<'v>(place: &'v str, shown: &str, places: &mut Vec<&'v str>, path: &str, errors: &mut Errors) {
-    if places.contains(&place) {
+fn note<'v>(place: &'v str, shown: &str, places: &mut BTreeSet<&'v str>, path: &str, errors: &mut Errors) {
+    if !place.is_empty() && !places.insert(place) {
         errors.invalid_text(path, shown, "conflicting duplicate paths");
-    } else if !place.is_empty() {
-        places.push(place);
     }
 }

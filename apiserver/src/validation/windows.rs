@@ -36,7 +36,7 @@ fn check_user(name: &str, path: &str, errors: &mut Errors) {
     if name.is_empty() {
         return wrong("runAsUserName cannot be an empty string");
     }
-    if name.chars().any(char::is_control) {
+    if name.bytes().any(|byte| byte.is_ascii_control()) {
         return wrong("runAsUserName cannot contain control characters");
     }
     let (domain, user) = match name.split('\\').collect::<Vec<_>>().as_slice() {

@@ -32,7 +32,7 @@ const RESET_STREAMS_MAX: usize = 1024;
 pub const READ_BYTES: usize = 32 * 1024;
 
 /// Bytes that are read ahead of the TLS between server and agent, which by itself asks its socket for 4 KiB at a time.
-pub const READ_AHEAD_BYTES: usize = 64 * 1024;
+pub const READ_AHEAD_BYTES: usize = 32 * 1024;
 
 /// A client's connection.
 #[must_use]

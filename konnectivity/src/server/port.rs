@@ -73,12 +73,9 @@ where
             }
             let (state, tls) = (Arc::clone(&shared), TlsAcceptor::from(tls.now()));
             shared.tasks.spawn(async move {
-                match tokio::time::timeout(
-                    HANDSHAKE_TIMEOUT,
-                    tls.accept(BufReader::with_capacity(read_ahead.max(1), accepted.recorded())),
-                )
-                .await
-                {
+                // Room for one byte is none: every read goes past it.
+                let stream = BufReader::with_capacity(read_ahead.max(1), accepted.recorded());
+                match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                     Ok(Ok(mut stream)) => {
                         note(&mut stream, verifies);
                         serve(state, stream, peer).await;

@@ -207,12 +207,11 @@ impl Meeting {
         self.board.riders.mount()
     }
 
-    /// The faults that this connection meets now, towards one of its ends and the other.
-    pub(crate) fn look(&self, direction: Direction, rider: &Rider) -> [Met; 2] {
+    /// The faults that this connection meets now, towards one of its ends and the other, and the change that they came by: a
+    /// rider has seen it once they have bitten.
+    pub(crate) fn look(&self, direction: Direction) -> ([Met; 2], u64) {
         let change = *self.changes.borrow();
-        let met = [self.met(direction), self.met(direction.back())];
-        rider.saw(change);
-        met
+        ([self.met(direction), self.met(direction.back())], change)
     }
 
     /// Waits until faults come or go.

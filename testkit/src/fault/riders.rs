@@ -1,6 +1,7 @@
 //! Who has yet to notice that faults came or went: whatever is under way on the links.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ struct State {
 pub(crate) struct Rider {
     riders: Arc<Riders>,
     number: u64,
+    /// What it saw last, for the many looks that see nothing new.
+    seen: AtomicU64,
 }
 
 impl Riders {
@@ -41,7 +44,7 @@ impl Riders {
         state.last += 1;
         let number = state.last;
         state.seen.insert(number, 0);
-        Rider { riders: Arc::clone(self), number }
+        Rider { riders: Arc::clone(self), number, seen: AtomicU64::new(0) }
     }
 
     /// Waits until everybody has seen a change, or is gone.
@@ -56,16 +59,23 @@ impl Riders {
 }
 
 impl Rider {
-    /// Notes that it has seen a change.
-    pub(super) fn saw(&self, change: u64) {
-        self.riders.state().seen.insert(self.number, change);
+    /// Notes that it has seen a change, and been bitten by what came by it.
+    pub(crate) fn saw(&self, change: u64) {
+        if self.seen.swap(change, Ordering::Relaxed) != change {
+            self.riders.state().seen.insert(self.number, change);
+            self.riders.looked.send_replace(());
+        }
+    }
+
+    /// Nothing of it is under way any more.
+    pub(crate) fn dismount(&self) {
+        self.riders.state().seen.remove(&self.number);
         self.riders.looked.send_replace(());
     }
 }
 
 impl Drop for Rider {
     fn drop(&mut self) {
-        self.riders.state().seen.remove(&self.number);
-        self.riders.looked.send_replace(());
+        self.dismount();
     }
 }

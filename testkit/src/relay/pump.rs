@@ -47,7 +47,9 @@ pub(super) struct Pump<'a, R, W> {
     from: &'a mut R,
     to: &'a mut W,
     meeting: Meeting,
-    rider: Rider,
+    rider: &'a Rider,
+    /// The change by which the faults came that are met.
+    change: u64,
     direction: Direction,
     /// Keeps what passes, where somebody reads along.
     reader: Option<Arc<Placed>>,
@@ -84,15 +86,16 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pump<'a, R, W> {
     pub(super) fn new(
         from: &'a mut R,
         to: &'a mut W,
-        meeting: Meeting,
+        (meeting, rider): (Meeting, &'a Rider),
         direction: Direction,
         reader: Option<Arc<Placed>>,
     ) -> Self {
         Self {
             from,
             to,
-            rider: meeting.ride(),
             meeting,
+            rider,
+            change: 0,
             direction,
             reader,
             met: Met::default(),
@@ -117,8 +120,12 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pump<'a, R, W> {
         self.look();
         loop {
             if let Some(ended) = self.ended().await {
+                if matches!(ended, Ended::Closed) {
+                    self.rider.dismount();
+                }
                 return ended;
             }
+            self.rider.saw(self.change);
             match self.step(&mut buffer).await {
                 Step::Changed => self.look(),
                 Step::Read(Ok(0)) => self.take_end(false),
@@ -134,7 +141,7 @@ impl<'a, R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pump<'a, R, W> {
     }
 
     fn look(&mut self) {
-        [self.met, self.back] = self.meeting.look(self.direction, &self.rider);
+        ([self.met, self.back], self.change) = self.meeting.look(self.direction);
     }
 
     /// How it ends, where nothing is left to be done.

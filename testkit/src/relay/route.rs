@@ -1,6 +1,6 @@
 //! A relay before somebody who listens: where it listens itself, whom it knows by their address, and where it goes on.
 
-use super::carry::{admitted, carry, refuse};
+use super::carry::{admitted, carry, coming, refuse};
 use super::end::{End, cut};
 use super::link::Kind;
 use crate::fault::{Board, Meeting};
@@ -143,9 +143,10 @@ impl Opened {
         if !admitted(&mut meeting, &rider).await {
             return cut(client);
         }
-        match self.dial(ends.peer).await {
-            Ok(server) => carry(client, server, meeting, rider, &ends.dialled).await,
-            Err(error) => refuse(client, &error),
+        match coming(self.dial(ends.peer), &mut meeting, &rider).await {
+            (Ok(server), false) => carry(client, server, meeting, rider, &ends.dialled).await,
+            (Ok(server), true) => [client, server].into_iter().for_each(cut),
+            (Err(error), _) => refuse(client, &error),
         }
     }
 
@@ -169,10 +170,19 @@ impl Opened {
         if !admitted {
             return cut(client);
         }
-        let dialled = TcpDial::from(Some(from).filter(|_| self.keeps_source)).connect(to).await;
-        let answered = detour::answer(&mut client, dialled.as_ref().map(|_| ())).await;
-        if let (Ok(server), Ok(())) = (dialled, answered) {
-            carry(client, Box::new(server), meeting, rider, &to.ip().to_string()).await;
+        let dialled = async {
+            let dialled = TcpDial::from(Some(from).filter(|_| self.keeps_source)).connect(to).await;
+            let answered = detour::answer(&mut client, dialled.as_ref().map(|_| ())).await;
+            dialled.and_then(|server| answered.map(|()| server))
+        };
+        let dialled = coming(dialled, &mut meeting, &rider).await;
+        match dialled {
+            (Ok(server), false) => carry(client, Box::new(server), meeting, rider, &to.ip().to_string()).await,
+            (Ok(server), true) => {
+                cut(client);
+                cut(Box::new(server));
+            }
+            (Err(error), _) => tracing::debug!(%error, "a detour leads nowhere"),
         }
     }
 

@@ -6,16 +6,16 @@ mod unified;
 use crate::schema::go;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// The types and their fields.
-const TYPES: &str = include_str!("types.txt");
+static TYPES: LazyLock<Types> = LazyLock::new(|| Types::read(include_str!("types.txt")));
 
 /// How two values of a type differ, line by line.
 pub(super) fn diff(kind: &str, old: &Value, new: &Value) -> String {
-    let types = Types::read();
     let text = |value| {
         let mut out = String::new();
-        types.print(&mut out, (kind, value), &Value::Null, Some(0));
+        TYPES.print(&mut out, (kind, value), &Value::Null, Some(0));
         out
     };
     unified::diff(&text(old), &text(new))
@@ -24,7 +24,7 @@ pub(super) fn diff(kind: &str, old: &Value, new: &Value) -> String {
 /// A value of a type, in one line.
 pub(super) fn shown(kind: &str, value: &Value) -> String {
     let mut out = String::new();
-    Types::read().print(&mut out, (kind, value), &Value::Null, None);
+    TYPES.print(&mut out, (kind, value), &Value::Null, None);
     out
 }
 
@@ -43,10 +43,10 @@ struct Field {
 struct Types(HashMap<&'static str, Vec<Field>>);
 
 impl Types {
-    fn read() -> Self {
+    fn read(text: &'static str) -> Self {
         let mut types: HashMap<&str, Vec<Field>> = HashMap::new();
         let mut open = "";
-        for line in TYPES.lines().filter(|line| !line.starts_with('#')) {
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
             let mut words = line.split_whitespace();
             if !line.starts_with(' ') {
                 open = words.next().unwrap_or_default();
@@ -56,7 +56,7 @@ impl Types {
         Self(types)
     }
 
-    /// Prints a value of a shape, over several lines where a depth is given.
+    /// Prints a value of a shape, over several lines where a depth is given. `around` is what the value is a field of.
     fn print(&self, out: &mut String, (shape, value): (&str, &Value), around: &Value, depth: Option<usize>) {
         let whole = shape.strip_prefix('*').filter(|_| !value.is_null()).unwrap_or(shape);
         match (whole.strip_prefix("[]"), whole.strip_prefix("{}"), self.0.get(whole), value) {
@@ -159,7 +159,8 @@ fn lowered(name: &str) -> String {
     first.to_ascii_lowercase() + rest
 }
 
-fn is_empty(value: &Value) -> bool {
+/// What Go leaves out of JSON where it is told to.
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -205,12 +206,11 @@ mod tests {
 
     #[test]
     fn every_shape_of_the_table_is_known() {
-        let types = Types::read();
-        for (kind, fields) in &types.0 {
+        for (kind, fields) in &TYPES.0 {
             for field in fields {
                 let shape = field.shape.trim_start_matches(['*', '[', ']', '{', '}']);
                 let is_plain = ["", "int", "bool", "quantity", "time", "json"].contains(&shape);
-                assert!(is_plain || types.0.contains_key(shape), "{kind} {}", field.name);
+                assert!(is_plain || TYPES.0.contains_key(shape), "{kind} {}", field.name);
             }
         }
     }

@@ -8,8 +8,8 @@ use std::ops::Range;
 const CONTEXT: usize = 3;
 /// From how many lines on one that repeats itself in more than a hundredth of them is not looked for.
 const MANY: usize = 200;
-/// How many pairs of equal lines are looked at before the rest is told as changed.
-const PAIRS_MAX: usize = 20_000_000;
+/// How many pairs of equal lines are looked at before the rest is told as changed: some milliseconds' worth.
+const PAIRS_MAX: usize = 1_000_000;
 
 /// Lines that both have, in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,13 @@ struct Match {
     old: usize,
     new: usize,
     length: usize,
+}
+
+/// How long the row of equal lines is that ends at each line of the new text: for a line of the old one, and the one before it.
+/// Zero, but for the lines that were looked at last.
+struct Rows {
+    before: Vec<usize>,
+    now: Vec<usize>,
 }
 
 /// What stands instead of what.
@@ -90,10 +97,11 @@ fn matches(old: &[&str], new: &[&str]) -> Vec<Match> {
         places.retain(|_, at| at.len() <= new.len() / 100 + 1);
     }
     let mut pairs_left = PAIRS_MAX;
+    let mut rows = Rows { before: vec![0; new.len() + 1], now: vec![0; new.len() + 1] };
     let mut found = Vec::new();
     let mut open = vec![(0..old.len(), 0..new.len())];
     while let Some((in_old, in_new)) = open.pop() {
-        let longest = longest(old, new, (&in_old, &in_new), &places, &mut pairs_left);
+        let longest = longest(old, new, (&in_old, &in_new), &places, (&mut rows, &mut pairs_left));
         let Match { old: at, new: at_new, length } = longest;
         if length == 0 {
             continue;
@@ -113,27 +121,28 @@ fn longest(
     new: &[&str],
     (in_old, in_new): (&Range<usize>, &Range<usize>),
     places: &HashMap<&str, Vec<usize>>,
-    pairs_left: &mut usize,
+    (rows, pairs_left): (&mut Rows, &mut usize),
 ) -> Match {
     let mut best = Match { old: in_old.start, new: in_new.start, length: 0 };
-    let mut lengths: HashMap<usize, usize> = HashMap::new();
+    let mut last: &[usize] = &[];
     for at in in_old.clone() {
-        let mut now = HashMap::new();
         let same = places.get(old[at]).map(Vec::as_slice).unwrap_or_default();
-        for &at_new in same.iter().filter(|at_new| in_new.contains(at_new)) {
-            let before = at_new.checked_sub(1).and_then(|before| lengths.get(&before)).copied().unwrap_or_default();
-            let length = before + 1;
-            now.insert(at_new, length);
-            if length > best.length {
-                best = Match { old: at + 1 - length, new: at_new + 1 - length, length };
-            }
-        }
         *pairs_left = pairs_left.saturating_sub(same.len() + 1);
         if *pairs_left == 0 {
             return Match { length: 0, ..best };
         }
-        lengths = now;
+        for &at_new in same.iter().filter(|at_new| in_new.contains(at_new)) {
+            let length = rows.before[at_new] + 1;
+            rows.now[at_new + 1] = length;
+            if length > best.length {
+                best = Match { old: at + 1 - length, new: at_new + 1 - length, length };
+            }
+        }
+        last.iter().for_each(|at_new| rows.before[at_new + 1] = 0);
+        std::mem::swap(&mut rows.before, &mut rows.now);
+        last = same;
     }
+    last.iter().for_each(|at_new| rows.before[at_new + 1] = 0);
     // Lines that repeat themselves are not looked for, but belong to the row if they stand at its ends.
     while best.old > in_old.start && best.new > in_new.start && old[best.old - 1] == new[best.new - 1] {
         best = Match { old: best.old - 1, new: best.new - 1, length: best.length + 1 };
@@ -185,6 +194,18 @@ mod tests {
             lines.splice(100..100, ["r".into(), "r".into(), "r".into(), "r".into()]);
             lines.join("\n")
         };
-        assert!(!diff(&text("a"), &text("b")).contains("\n r\n"));
+        let told = diff(&text("a"), &text("b"));
+        assert!(told.contains("\n-r\n") && told.contains("\n+r\n") && !told.contains("\n r\n"), "{told}");
+    }
+
+    #[test]
+    fn texts_that_have_too_much_in_common_are_told_as_changed() {
+        // Of 60,000 lines each stands there 600 times: too often to look at all of their places.
+        let text = |first: usize| -> String {
+            let lines: Vec<String> = (first..first + 60_000).map(|at| format!("{}", at % 100)).collect();
+            lines.join("\n")
+        };
+        let told = diff(&text(0), &text(50));
+        assert_eq!(told.lines().filter(|line| line.starts_with('-')).count(), 60_000);
     }
 }
