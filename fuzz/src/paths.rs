@@ -15,6 +15,10 @@ pub(crate) fn run(bytes: &[u8]) {
     let [method, times, rest @ ..] = bytes else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };
     let (path, query) = text.split_once('\n').unwrap_or((text, ""));
+    // Behind it nothing is read, the query neither.
+    if path.contains('#') {
+        return;
+    }
     // Twice as long with each step: 1 to 32,768 times.
     let times = (1_usize << (times % 16)).min(PATH_BYTES_MAX / path.len().max(1));
     let method = &METHODS[usize::from(*method) % METHODS.len()];
@@ -30,7 +34,9 @@ pub(crate) fn run(bytes: &[u8]) {
     let segment = |text: &str| format!("/{}", utf8_percent_encode(text, NON_ALPHANUMERIC));
     let mut again = if read.group.is_empty() { "/api".to_owned() } else { format!("/apis{}", segment(&read.group)) };
     again.push_str(&segment(&read.version));
-    if let Some(namespace) = read.namespace.as_deref().filter(|_| read.resource != "namespaces") {
+    if let Some(namespace) =
+        read.namespace.as_deref().filter(|place| read.resource != "namespaces" || read.name.as_deref() != Some(place))
+    {
         again.push_str(&format!("/namespaces{}", segment(namespace)));
     }
     let rest = [Some(&read.resource), read.name.as_ref(), read.subresource.as_ref()];

@@ -86,7 +86,8 @@ impl Serve for Handlers {
             found => found?,
         };
         let subresource = path.subresource.as_deref().unwrap_or_default();
-        if subresource != "proxy" && !path.subpath.trim_matches('/').is_empty() {
+        let is_too_long = subresource != "proxy" && !path.subpath.trim_matches('/').is_empty();
+        if is_too_long || is_misplaced(path, &resource) {
             return Err(crate::registry::no_such_resource());
         }
         if path.group.is_empty() && connect::serves(&path.resource, subresource) {
@@ -118,6 +119,17 @@ impl Serve for Handlers {
         let part = path.subresource.as_deref();
         catalog.get(&path.gvr()).is_some_and(|row| part.is_none_or(|part| row.subresource(part).is_some()))
     }
+}
+
+/// Whether a path leads to something by a namespace that it does not lie in, or to none where it lies in one. What is asked within
+/// a namespace is allowed there or not, and so nothing outside may be reached by it.
+fn is_misplaced(path: &ResourcePath, resource: &Resource) -> bool {
+    let (place, name) = (path.namespace.as_deref().unwrap_or_default(), path.name.as_deref().unwrap_or_default());
+    if resource.namespaced {
+        return place.is_empty() && !name.is_empty();
+    }
+    // A namespace lies in itself, as upstream reads paths.
+    !place.is_empty() && (resource.plural != "namespaces" || place != name)
 }
 
 impl Handlers {
@@ -152,12 +164,6 @@ impl Handlers {
                 let told = "create not allowed while custom resource definition is terminating";
                 return Err(Status::failure(Reason::MethodNotAllowed, told));
             }
-        }
-        let misplaced = ask.resource.namespaced && ask.namespace.is_empty() && !ask.name.is_empty();
-        if misplaced
-            || (!ask.resource.namespaced && ask.path.namespace.is_some() && ask.resource.plural != "namespaces")
-        {
-            return Err(crate::registry::no_such_resource());
         }
         let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
         let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;

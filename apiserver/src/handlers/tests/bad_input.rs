@@ -141,9 +141,19 @@ async fn paths_and_methods_that_are_not_served_are_told_so() {
     let desk = Desk::new().await;
     let not_found = (404, "the server could not find the requested resource");
     let not_allowed = (405, "the server does not allow this method on the requested resource");
-    for uri in
-        ["/api/v1/foos", "/api/v1/pods/a", "/api/v1/namespaces/default/nodes", "/api/v1/namespaces/default/pods/a/foo"]
-    {
+    for uri in [
+        "/api/v1/foos",
+        "/api/v1/pods/a",
+        "/api/v1/namespaces/default/nodes",
+        "/api/v1/namespaces/default/pods/a/foo",
+        // What is asked of a namespace is allowed or not within it: another one is not reached by way of it.
+        "/api/v1/namespaces/default/namespaces",
+        "/api/v1/namespaces/default/namespaces/kube-system",
+        "/api/v1/namespaces/default/namespaces/kube-system/status",
+        "/api/v1/watch/namespaces/default/namespaces/kube-system",
+        "/api/v1/namespaces/default/nodes/a/proxy/healthz",
+        "/api/v1/pods/a/log",
+    ] {
         assert_eq!(desk.get(uri).await.told(), not_found, "{uri}");
     }
     assert_eq!(desk.ask("DELETE", "/api/v1/namespaces", &[], "").await.told(), not_allowed);
