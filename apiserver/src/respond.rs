@@ -17,7 +17,7 @@ use crate::schema;
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// What upstream adds to what browsers may not guess at.
-pub const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// Whether JSON is to be written for a person: by `pretty`, or because a browser or curl asks.
 #[must_use]

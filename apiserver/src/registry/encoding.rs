@@ -11,29 +11,11 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
+use tinyplane_wire::meta::METADATA_ORDER;
 use tinyplane_wire::status::{self, Status};
 
 /// Room for the bytes of most objects.
 const BYTES_EXPECTED: usize = 4 << 10;
-
-/// The order in which metadata is written; other fields follow.
-const METADATA_ORDER: [&str; 15] = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
 
 /// With what the bytes of an object of this kind begin.
 #[must_use]

@@ -163,12 +163,13 @@ pub(super) fn check_binding(device: &Value, path: &str, errors: &mut Errors) {
     }
     let [right, wrong] = FIELDS.map(|field| (&device[field], child(path, field)));
     unique(right.0, "", &right.1, errors);
+    let rights: BTreeSet<&str> = list(right.0).iter().map(text).collect();
     let mut seen = BTreeSet::new();
     for (at, one) in list(wrong.0).iter().enumerate() {
         if !seen.insert(text(one)) {
             errors.duplicate(index(&wrong.1, at), one);
         }
-        if list(right.0).contains(one) {
+        if rights.contains(text(one)) {
             let told = "bindingFailureConditions must not overlap with bindingConditions";
             errors.invalid(index(&wrong.1, at), one, told);
         }

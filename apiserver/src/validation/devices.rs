@@ -3,13 +3,13 @@
 use super::field::{Errors, child, index, list, text};
 use super::volume_sources::check_driver;
 use super::{affinity, conditions, device_parts as parts, internal, ip, metadata};
-use device_limits::*;
+use limits::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, qualified_name};
 
 /// The most that there may be of each, and the most bytes.
-mod device_limits {
+mod limits {
     pub(super) const REQUESTS_MAX: usize = 32;
     pub(super) const ALTERNATIVES_MAX: usize = 8;
     pub(super) const SELECTORS_MAX: usize = 32;

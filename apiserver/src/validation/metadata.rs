@@ -4,7 +4,9 @@ use super::field::{Errors, child, index, list, same, text};
 use crate::registry::behaviour::Grammar;
 use crate::schema;
 use serde_json::Value;
-use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, pairs, path_segment, qualified_name};
+use tinyplane_wire::meta::{
+    METADATA_ORDER, dns_label, dns_subdomain, label_value, pairs, path_segment, qualified_name,
+};
 
 /// Most bytes of all annotations of an object, keys included.
 const ANNOTATION_BYTES_MAX: usize = 256 << 10;
@@ -65,28 +67,12 @@ pub(crate) fn check_embedded(meta: &Value, path: &str, errors: &mut Errors) {
     check_rest(meta, path, errors);
 }
 
-/// What no template says, in upstream's order.
-const OF_NO_TEMPLATE: [&str; 13] = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
-
 /// What is wrong with the metadata of a template that may say labels and annotations, and nothing else.
 pub(super) fn check_template(meta: &Value, path: &str, errors: &mut Errors) {
     annotations(&meta["annotations"], &child(path, "annotations"), errors);
     labels(&meta["labels"], &child(path, "labels"), errors);
-    for field in OF_NO_TEMPLATE.into_iter().filter(|field| !same(&meta[*field], &Value::Null)) {
+    let others = METADATA_ORDER.into_iter().filter(|field| !["annotations", "labels"].contains(field));
+    for field in others.filter(|field| !same(&meta[*field], &Value::Null)) {
         let told = if field == "uid" { "uID" } else { field };
         errors.forbidden(child(path, told), "cannot be set");
     }

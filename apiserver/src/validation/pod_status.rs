@@ -3,6 +3,7 @@
 use super::field::{Errors, child, index, list, text};
 use super::{internal, ip};
 use serde_json::Value;
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use tinyplane_wire::meta::{dns_label, dns_subdomain, qualified_name};
 
@@ -50,9 +51,10 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
         }
     }
     for (field, containers) in [("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")] {
+        let containers = LazyCell::new(|| by_name(&[&spec[containers]]));
         for (at, container) in list(&status[field]).iter().enumerate() {
             let given = list(&container["allocatedResourcesStatus"]);
-            let of = list(&spec[containers]).iter().find(|one| one["name"] == container["name"]);
+            let of = containers.get(text(&container["name"])).copied();
             for (nth, resource) in given.iter().enumerate() {
                 let path = child(&index(&child("status", field), at), "allocatedResourcesStatus");
                 check_resource(resource, of, &index(&path, nth), errors);
@@ -66,6 +68,12 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
         }
     }
     check_images(status, errors);
+}
+
+/// Containers by their names; of two of a name the first.
+fn by_name<'v>(lists: &[&'v Value]) -> BTreeMap<&'v str, &'v Value> {
+    let all = lists.iter().rev().flat_map(|containers| list(containers).iter().rev());
+    all.map(|container| (text(&container["name"]), container)).collect()
 }
 
 fn is_negative(number: &Value) -> bool {
@@ -92,7 +100,9 @@ fn check_ends(status: &Value, before: &Value, spec: &Value, errors: &mut Errors)
     let restarts_all = all.any(|container| {
         list(&container["restartPolicyRules"]).iter().any(|rule| rule["action"] == "RestartAllContainers")
     });
-    for field in STATUSES.into_iter().filter(|field| !restarts_all || *field == "ephemeralContainerStatuses") {
+    let has_ended = |field: &str| list(&before[field]).iter().any(|then| then["state"]["terminated"].is_object());
+    let may_go_on = |field: &str| restarts_all && field != "ephemeralContainerStatuses";
+    for field in STATUSES.into_iter().filter(|field| has_ended(field) && !may_go_on(field)) {
         let goes_on = |now: &&Value| !now["state"]["terminated"].is_object();
         let going: BTreeSet<&str> = list(&status[field]).iter().filter(goes_on).map(|now| text(&now["name"])).collect();
         let containers = match field {
@@ -100,8 +110,7 @@ fn check_ends(status: &Value, before: &Value, spec: &Value, errors: &mut Errors)
             "initContainerStatuses" => &spec["initContainers"],
             _ => &Value::Null,
         };
-        let containers: BTreeMap<&str, &Value> =
-            list(containers).iter().map(|container| (text(&container["name"]), container)).collect();
+        let containers = by_name(&[containers]);
         for (at, then) in list(&before[field]).iter().enumerate() {
             let (name, ended) = (text(&then["name"]), &then["state"]["terminated"]);
             if !ended.is_object() || !going.contains(name) {
@@ -165,13 +174,13 @@ fn check_extended(claim: &Value, spec: &Value, errors: &mut Errors) {
     if list(&claim["requestMappings"]).is_empty() {
         errors.required(&mappings, "at least one request mapping is required");
     }
+    let containers = by_name(&[&spec["containers"], &spec["initContainers"]]);
     let mut seen = BTreeSet::new();
     for (at, mapping) in list(&claim["requestMappings"]).iter().enumerate() {
         let at = index(&mappings, at);
         let [container, resource, request] =
             ["containerName", "resourceName", "requestName"].map(|field| text(&mapping[field]));
-        let mut containers = ["containers", "initContainers"].into_iter().flat_map(|field| list(&spec[field]));
-        match containers.find(|one| one["name"] == container) {
+        match containers.get(container) {
             None => errors.invalid_text(
                 child(&at, "containerName"),
                 container,

@@ -86,7 +86,8 @@ fn check_tolerations(now: &Value, before: &Value, errors: &mut Errors) {
 
 /// Gates may be taken away.
 fn check_gates(now: &Value, before: &Value, errors: &mut Errors) {
-    let is_new = |gate: &Value| !list(before).iter().any(|old| old["name"] == gate["name"]);
+    let known: BTreeSet<&str> = list(before).iter().map(|gate| text(&gate["name"])).collect();
+    let is_new = |gate: &Value| !known.contains(text(&gate["name"]));
     for (at, gate) in list(now).iter().enumerate().filter(|(_, gate)| is_new(gate)) {
         let told = format!("only deletion is allowed, but found new scheduling gate '{}'", text(&gate["name"]));
         errors.forbidden(format!("spec.schedulingGates[{at}].name"), &told);

@@ -21,6 +21,20 @@ fn container(name: &str) -> Value {
     json!({"name": name, "image": "nginx", "imagePullPolicy": "Always", "terminationMessagePolicy": "File", "resources": {}})
 }
 
+/// Causes as `field | reason | message`.
+fn causes(kind: &str, object: &Value) -> Vec<String> {
+    create("", kind, object).iter().map(|c| format!("{} | {} | {}", c.field, c.reason, c.message)).collect()
+}
+
+/// A container with these fields as well.
+fn with(fields: &Value) -> Value {
+    let mut one = container("a");
+    for (field, value) in fields.as_object().unwrap() {
+        one[field] = value.clone();
+    }
+    one
+}
+
 fn pod(spec: &Value) -> Value {
     let mut pod =
         json!({"spec": {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "containers": [container("a")]}});

@@ -16,6 +16,25 @@ pub const LABEL_VALUE_MESSAGE: &str = "a valid label must be an empty string or 
 /// Upstream's sentence for the name part of a qualified name.
 pub const QUALIFIED_NAME_MESSAGE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
+/// The fields of metadata in upstream's order, in which they are written.
+pub const METADATA_ORDER: [&str; 15] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
 /// What upstream says of hosts' names that are too long: of everything else it counts bytes.
 fn too_many(most: usize) -> String {
     format!("must be no more than {most} characters")

@@ -2,20 +2,6 @@
 
 use super::*;
 
-/// Causes as `field | reason | message`.
-fn causes(kind: &str, object: &Value) -> Vec<String> {
-    create("", kind, object).iter().map(|c| format!("{} | {} | {}", c.field, c.reason, c.message)).collect()
-}
-
-/// A container with these fields as well.
-fn with(fields: &Value) -> Value {
-    let mut one = container("a");
-    for (field, value) in fields.as_object().unwrap() {
-        one[field] = value.clone();
-    }
-    one
-}
-
 #[test]
 fn volumes_of_pods_say_what_their_plugins_need() {
     let told = |volume: Value| {

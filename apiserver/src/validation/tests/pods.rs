@@ -3,20 +3,6 @@
 use super::*;
 use crate::validation::update_part;
 
-/// Causes as `field | reason | message`.
-fn causes(kind: &str, object: &Value) -> Vec<String> {
-    create("", kind, object).iter().map(|c| format!("{} | {} | {}", c.field, c.reason, c.message)).collect()
-}
-
-/// A container with these fields as well.
-fn with(fields: &Value) -> Value {
-    let mut one = container("a");
-    for (field, value) in fields.as_object().unwrap() {
-        one[field] = value.clone();
-    }
-    one
-}
-
 #[test]
 fn what_is_wrong_with_a_container_is_told_by_field_reason_and_message() {
     let table: [(Value, &[&str]); 26] = [
