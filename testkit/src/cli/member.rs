@@ -9,7 +9,9 @@ use tinyplane_wire::process::{
     Lifeline, MemberError, Order, Orders, Running, Shutdown, announce, log_to_stderr, raise_descriptor_limit, told,
 };
 
+/// As of all subcommands, only the flags of the one that is called are built: each member would hold those of the others.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// The API server
     Apiserver(Box<With<tinyplane_apiserver::flags::Flags>>),
@@ -41,23 +43,47 @@ pub(super) struct With<T: Args> {
     v: u8,
 }
 
-/// Threads that serve: as many as cores, and no more than this.
+/// Threads that serve, at most.
 const WORKER_THREADS_MAX: usize = 4;
+
+/// How many threads serve a member.
+#[derive(Clone, Copy, Debug)]
+enum Threads {
+    /// As many as there are cores.
+    EachCore,
+    /// Half as many, for the ends of a tunnel: both work at the same time, each beside whoever sends and receives, and bytes that
+    /// pass from thread to thread cost more than a second thread brings.
+    HalfTheCores,
+}
+
+impl Threads {
+    fn count(self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let wished = match self {
+            Self::EachCore => cores,
+            Self::HalfTheCores => cores / 2,
+        };
+        wished.clamp(1, WORKER_THREADS_MAX)
+    }
+}
 
 pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Apiserver(with) => serve("apiserver", *with, tinyplane_apiserver::start),
         Command::Controllers(with) => serve("controllers", with, tinyplane_controllers::start),
         Command::Kubelet(with) => serve("kubelet", with, tinyplane_kubelet_stub::start),
-        Command::KonnectivityServer(with) => serve("konnectivity-server", with, tinyplane_konnectivity::server::start),
         Command::Relay(with) => serve("relay", with, super::relay::start),
+        Command::KonnectivityServer(with) => {
+            let start = tinyplane_konnectivity::server::start;
+            serve_draining(("konnectivity-server", Threads::HalfTheCores), with, start, None)
+        }
         Command::KonnectivityAgent(with) => {
             let drain = Shutdown::new();
             let draining = drain.clone();
             let start = move |config, clock, shutdown| {
                 tinyplane_konnectivity::agent::start_with_drain(config, clock, draining, shutdown)
             };
-            serve_draining("konnectivity-agent", with, start, Some(drain))
+            serve_draining(("konnectivity-agent", Threads::HalfTheCores), with, start, Some(drain))
         }
     }
 }
@@ -69,13 +95,13 @@ where
     Config::Error: std::error::Error,
     Start: AsyncFnOnce(Config, Clock, Shutdown) -> Result<Running, MemberError>,
 {
-    serve_draining(name, with, start, None)
+    serve_draining((name, Threads::EachCore), with, start, None)
 }
 
 /// Serves until it is told to end. With `drain`, the first signal means that no more work is wanted, and the second one
 /// the end.
 fn serve_draining<Flags, Config, Start>(
-    name: &str,
+    (name, threads): (&str, Threads),
     with: With<Flags>,
     start: Start,
     mut drain: Option<Shutdown>,
@@ -93,9 +119,8 @@ where
     }
     let config = Config::try_from(with.flags).map_err(|e| Failure::usage(told(&e)))?;
     raise_descriptor_limit();
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(WORKER_THREADS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
+        .worker_threads(threads.count())
         .enable_all()
         .build()
         .map_err(|e| Failure::later(format!("no runtime: {e}")))?;

@@ -30,7 +30,9 @@ struct Line {
     command: Command,
 }
 
+/// Only the flags of the subcommand that is called are built.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Start a cluster and stay in the foreground
     Up(up::Arguments),
