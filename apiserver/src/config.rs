@@ -1,5 +1,7 @@
 //! What the API server needs to know, as plain data.
 
+mod told;
+
 use crate::admission::Choice;
 use crate::audit;
 use crate::egress::{NodeConfig, SshConfig};

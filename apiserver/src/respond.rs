@@ -15,7 +15,8 @@ use crate::schema;
 
 /// The content type of JSON, as upstream writes it.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// The content type of plain text.
+pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// What upstream adds to what browsers may not guess at.
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 

@@ -2,7 +2,7 @@
 
 use crate::admission::{Means, Plugins};
 use crate::audit::AuditLog;
-use crate::authn::{Authenticator, Certificates, Live, ServiceAccounts, StaticTokens};
+use crate::authn::{Authenticator, Certificates, Impersonation, Live, ServiceAccounts, StaticTokens};
 use crate::authz::{Authorizer, Authorizers, NodeAuthorizer, Rbac};
 use crate::chain::Chain;
 use crate::config::{AuthorizationMode, Config, Storage};
@@ -10,13 +10,15 @@ use crate::discovery::Discovery;
 use crate::egress::{self, Egress, Nodes, Tunnels};
 use crate::endpoints::health::{Bootstrapped, Health};
 use crate::endpoints::issuer::Issuer;
+use crate::endpoints::pages::Pages;
 use crate::endpoints::{Documents, Endpoints};
-use crate::flow_control::FlowControl;
+use crate::flow_control::{FlowControl, dangling};
 use crate::handlers::Handlers;
 use crate::handlers::connect::ConnectContext;
 use crate::live::{LiveNodes, LiveObjects, RegistryFeed};
 use crate::metrics::{Metrics, Process, Source, StoredObjects};
 use crate::registry::bootstrap::Own;
+use crate::registry::bootstrap::own_identity::Identity;
 use crate::registry::custom::Definitions;
 use crate::registry::selection::{Descriptions, SharedCatalog};
 use crate::registry::{Registry, Settings, builtin_catalog};
@@ -80,6 +82,11 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         .bootstrap(&Own { endpoint: advertised })
         .await
         .map_err(|status| MemberError::new(format!("the first objects can't be written: {status}")))?;
+    let identity = parts.identity(advertised)?;
+    let holder = registry
+        .introduce(&identity)
+        .await
+        .map_err(|status| MemberError::new(format!("the server can't say that it is there: {status}")))?;
     flow_control.refresh();
     let mut definitions = Definitions::new(Arc::clone(&registry));
     definitions
@@ -91,6 +98,8 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         tokio::join!(
             registry.expire(&shutdown),
             definitions.follow(&shutdown),
+            dangling::follow(&registry, &shutdown),
+            registry.stay(&identity, &holder, &shutdown),
             ways.keep(&registry, &shutdown),
             server.serve(Arc::new(tls), chain, shutdown.clone())
         );
@@ -179,6 +188,7 @@ impl Parts<'_> {
         };
         Ok(Chain {
             authenticator,
+            impersonation: Impersonation::counted(Arc::clone(&self.metrics.impersonations)),
             authorizer,
             flow_control: Arc::clone(self.flow_control),
             metrics: Arc::clone(self.metrics),
@@ -315,6 +325,7 @@ impl Parts<'_> {
             health,
             issuer,
             openapi: Documents::default(),
+            pages: Pages { flags: self.config.flags(), started: self.clock.now(), clock: self.clock.clone() },
             metrics,
         })
     }
@@ -327,6 +338,17 @@ impl Parts<'_> {
         let log = AuditLog::open(config, self.clock.clone(), Arc::clone(self.metrics))
             .map_err(|error| MemberError::because("the audit log can't be kept", error))?;
         Ok(Some(Arc::new(log)))
+    }
+
+    /// How the server calls itself towards others.
+    fn identity(&self, advertised: SocketAddr) -> Result<Identity, MemberError> {
+        let client_authority = match &self.config.client_authority_file {
+            Some(file) => read(file)?,
+            None => String::new(),
+        };
+        // Where the kernel does not tell it, the lease does without.
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        Ok(Identity { hostname, address: advertised.to_string(), client_authority })
     }
 
     /// Whose figures `/metrics` tells.

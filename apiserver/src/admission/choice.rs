@@ -115,6 +115,11 @@ impl Choice {
         Self { enabled: BTreeSet::from([OWN_ENABLED.to_owned()]), disabled: BTreeSet::from([OWN_DISABLED.to_owned()]) }
     }
 
+    /// The names that were turned on and off, as they were given.
+    pub(crate) fn told(&self) -> (impl Iterator<Item = &str>, impl Iterator<Item = &str>) {
+        (self.enabled.iter().map(String::as_str), self.disabled.iter().map(String::as_str))
+    }
+
     /// The names of those that are on, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         ORDER.iter().filter_map(|(name, standing)| {

@@ -50,8 +50,12 @@ impl Plugin for DefaultStorageClass {
 /// `StorageObjectInUseProtection`: a volume or claim stays as long as something uses it.
 pub(super) struct StorageObjectInUseProtection;
 
-const PROTECTED: [(&str, &str); 2] =
-    [("persistentvolumeclaims", "kubernetes.io/pvc-protection"), ("persistentvolumes", "kubernetes.io/pv-protection")];
+/// Group, plural and finalizer.
+const PROTECTED: [(&str, &str, &str); 3] = [
+    ("", "persistentvolumeclaims", "kubernetes.io/pvc-protection"),
+    ("", "persistentvolumes", "kubernetes.io/pv-protection"),
+    ("storage.k8s.io", "volumeattributesclasses", "kubernetes.io/vac-protection"),
+];
 
 #[async_trait]
 impl Plugin for StorageObjectInUseProtection {
@@ -60,13 +64,12 @@ impl Plugin for StorageObjectInUseProtection {
     }
 
     fn concerns(&self, question: &Question<'_>) -> bool {
-        PROTECTED.iter().any(|(plural, _)| is_new(question, "", plural))
+        PROTECTED.iter().any(|(group, plural, _)| is_new(question, group, plural))
     }
 
     async fn mutate(&self, question: &Question<'_>, object: &mut Value) -> status::Result<()> {
-        let Some((_, finalizer)) = PROTECTED.iter().find(|(plural, _)| is(question, "", plural)) else {
-            return Ok(());
-        };
+        let own = PROTECTED.iter().find(|(group, plural, _)| is(question, group, plural));
+        let Some((_, _, finalizer)) = own else { return Ok(()) };
         if !Meta::of(object).finalizers().any(|there| there == *finalizer) {
             let finalizers = metadata_mut(object).entry("finalizers").or_insert_with(|| json!([]));
             if let Some(finalizers) = finalizers.as_array_mut() {

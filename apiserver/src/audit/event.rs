@@ -49,6 +49,8 @@ struct Event {
     user: Value,
     #[serde(skip_serializing_if = "Value::is_null")]
     impersonated_user: Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    authentication_metadata: Value,
     #[serde(rename = "sourceIPs")]
     source_ips: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -105,6 +107,7 @@ impl Pending {
             verb: call.verb.as_str(),
             user: caller.user_info(),
             impersonated_user: Value::Null,
+            authentication_metadata: Value::Null,
             source_ips: source_ips(call),
             user_agent: call.header("user-agent").to_owned(),
             object_ref,
@@ -119,9 +122,12 @@ impl Pending {
         Self { log, rule, event, creates: call.verb == Verb::Create, content_type, sent: Arc::default() }
     }
 
-    /// Notes as whom the caller acts.
-    pub fn impersonates(&mut self, caller: &Caller) {
+    /// Notes as whom the caller acts, and the verb that allowed it where that is a constrained one.
+    pub fn impersonates(&mut self, caller: &Caller, constraint: &str) {
         self.event.impersonated_user = caller.user_info();
+        if !constraint.is_empty() {
+            self.event.authentication_metadata = serde_json::json!({"impersonationConstraint": constraint});
+        }
     }
 
     /// Notes what authorization said, and why.

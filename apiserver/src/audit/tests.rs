@@ -115,7 +115,7 @@ async fn an_event_tells_what_was_sent_and_answered() {
     let log = open(&config);
     let (call, uri) = call("POST", "/api/v1/namespaces/a/configmaps?fieldManager=x");
     let mut pending = log.begin(&call, &uri, &jane()).unwrap().unwrap();
-    pending.impersonates(&Caller::new("joe", []));
+    pending.impersonates(&Caller::new("joe", []), "impersonate:user-info");
     pending.decided(true, "because".into());
     let sent = json!({"metadata": {"name": "m", "managedFields": [{"manager": "x"}]}, "data": {"a": "1"}});
     let heard = pending.listen(Body::from(sent.to_string()));
@@ -137,6 +137,7 @@ async fn an_event_tells_what_was_sent_and_answered() {
         ("/verb", json!("create")),
         ("/user", json!({"username": "jane", "groups": ["system:authenticated"]})),
         ("/impersonatedUser/username", json!("joe")),
+        ("/authenticationMetadata/impersonationConstraint", json!("impersonate:user-info")),
         ("/userAgent", json!("test/1")),
         ("/objectRef", json!({"resource": "configmaps", "namespace": "a", "name": "m", "apiVersion": "v1"})),
         ("/responseStatus", json!({"metadata": {}, "code": 201})),

@@ -14,7 +14,7 @@ pub use caller::{
     ANONYMOUS, Caller, GROUP_ALL_SERVICE_ACCOUNTS, GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_UNAUTHENTICATED,
 };
 pub use certificate::Certificates;
-pub use impersonation::impersonate;
+pub use impersonation::{Acting, Impersonation};
 pub use peer::{Peer, Presented};
 pub use service_account::{Live, ServiceAccounts};
 pub use static_tokens::{StaticTokens, StaticTokensError};

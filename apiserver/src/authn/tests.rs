@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::audit::Ticket;
-use crate::authz::{Attributes, Authorizer, Decision, On};
 use crate::request::Call;
 use http::Request;
 use serde_json::{Value, json};
@@ -165,40 +164,6 @@ fn a_token_is_reviewed_for_the_audiences_asked_for() {
     let review = |audiences: &[String]| authenticator.review("secret", audiences).map(|review| review.audiences);
     assert_eq!(review(&[]).unwrap(), ["api"], "a listed token is for the API server");
     assert_eq!(review(&["other".into()]).unwrap_err(), "invalid bearer token");
-}
-
-/// Lets through what is impersonated by these words.
-struct Only(&'static [&'static str]);
-
-impl Authorizer for Only {
-    fn authorize(&self, _caller: &Caller, question: &Attributes<'_>) -> Decision {
-        let On::Resource { resource, name, .. } = question.on else { return Decision::NoOpinion(String::new()) };
-        let asked = format!("{} {resource} {name}", question.verb);
-        if self.0.contains(&asked.as_str()) { Decision::Allow } else { Decision::NoOpinion(String::new()) }
-    }
-}
-
-#[test]
-fn impersonation_asks_for_everything_it_takes() {
-    let real = Arc::new(Caller::new("admin", []));
-    let headers = [("impersonate-user", "jane"), ("impersonate-group", "devs"), ("impersonate-extra-scopes", "view")];
-    let call = call(&headers, Peer::nobody());
-    let all = Only(&["impersonate users jane", "impersonate groups devs", "impersonate userextras view"]);
-    let caller = impersonate(&call, real.clone(), &all).unwrap();
-    assert_eq!(caller.groups, ["devs", "system:authenticated"]);
-    assert_eq!(caller.extra["scopes"], ["view"]);
-    let refused = impersonate(&call, real, &Only(&["impersonate users jane"])).unwrap_err();
-    assert_eq!(
-        refused.message,
-        r#"groups "devs" is forbidden: User "admin" cannot impersonate resource "groups" in API group "" at the cluster scope"#
-    );
-}
-
-#[test]
-fn an_impersonated_account_brings_its_groups() {
-    let call = call(&[("impersonate-user", "system:serviceaccount:a:robot")], Peer::nobody());
-    let caller = impersonate(&call, Arc::new(Caller::anonymous()), &Only(&["impersonate serviceaccounts robot"]));
-    assert_eq!(caller.unwrap().groups, ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]);
 }
 
 #[test]

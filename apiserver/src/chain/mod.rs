@@ -9,7 +9,7 @@ mod deadline;
 mod written;
 
 use crate::audit::{AuditLog, Pending, Ticket};
-use crate::authn::{Authenticator, Caller, Peer, impersonate, strip_credentials};
+use crate::authn::{Acting, Authenticator, Caller, Impersonation, Peer, strip_credentials};
 use crate::authz::{Authorizer, Permitted, permit};
 use crate::codec::accept;
 use crate::endpoints::Endpoints;
@@ -63,6 +63,8 @@ pub trait Serve: Send + Sync + 'static {
 pub struct Chain {
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
+    /// As whom.
+    pub impersonation: Impersonation,
     /// Who may.
     pub authorizer: Arc<dyn Authorizer>,
     /// Who runs now, and who waits.
@@ -183,11 +185,11 @@ impl Chain {
             }
         }
         let real = caller?;
-        let caller = impersonate(&call, Arc::clone(&real), &*self.authorizer)?;
+        let Acting { caller, constraint } = self.impersonation.act(&call, Arc::clone(&real), &*self.authorizer)?;
         trail.caller = call.peer.origin.is_some().then(|| Arc::clone(&caller));
         if let Some(pending) = &mut trail.audit {
             if !Arc::ptr_eq(&real, &caller) {
-                pending.impersonates(&caller);
+                pending.impersonates(&caller, constraint);
             }
             request = request.map(|body| pending.listen(body));
         }

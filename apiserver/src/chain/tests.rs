@@ -53,6 +53,7 @@ pub(crate) fn endpoints(shutdown: &Shutdown) -> Endpoints {
         health: Health::new(|| true, &bootstrapped, shutdown.clone()),
         issuer: Some(Issuer { name: "issuer".into(), server: "https://x".into(), keys: Vec::new() }),
         openapi: Documents::default(),
+        pages: Pages { flags: Default::default(), started: Clock::system().now(), clock: Clock::system() },
         metrics: Vec::new(),
     }
 }
@@ -68,6 +69,7 @@ pub(super) fn chain() -> Chain {
             anonymous: true,
             ..Authenticator::default()
         }),
+        impersonation: crate::authn::Impersonation::default(),
         authorizer: Arc::new(Authorizers { node: None, rbac: Some(Rbac::new(Box::new(feed))), always_allow: false }),
         flow_control: Arc::new(FlowControl::unlimited(Clock::system())),
         metrics: Arc::default(),

@@ -110,6 +110,36 @@ pub fn of_discovery(headers: &HeaderMap) -> Option<Media> {
     best(line?, Offer::DISCOVERY).map(|accept| accept.media)
 }
 
+/// What a page for people is wished as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// Plain text.
+    Text,
+    /// An object in these letters, of this version of its group.
+    Object {
+        /// JSON or YAML.
+        media: Media,
+        /// `v1alpha1` or `v1beta1`.
+        version: &'static str,
+    },
+}
+
+/// The best wish for a page, which is an object for those alone who name its kind.
+///
+/// # Errors
+/// 406 where no wish can be met.
+pub fn of_page(headers: &HeaderMap, kind: &str) -> status::Result<Page> {
+    let line = line(headers.get(ACCEPT));
+    if line.trim().is_empty() {
+        return Ok(Page::Text);
+    }
+    let wished = clauses(line).iter().find_map(|clause| clause.page(kind));
+    wished.ok_or_else(|| {
+        let told = "only the following media types are accepted: application/json, application/yaml, text/plain";
+        Status::failure(Reason::NotAcceptable, told)
+    })
+}
+
 /// The letters for a failure: JSON where nothing else is wished that can be.
 #[must_use]
 pub fn of_failure(accept: Option<&HeaderValue>) -> Media {
@@ -214,10 +244,27 @@ impl<'a> Clause<'a> {
         }
     }
 
+    fn named(&self, wanted: &str) -> Option<&'a str> {
+        self.parameters.iter().rev().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
+    }
+
+    /// What this wish comes to for a page of this kind.
+    fn page(&self, kind: &str) -> Option<Page> {
+        let wished = (self.named("as"), self.named("g"), self.named("v"));
+        let media = [Media::Json, Media::Yaml].into_iter().find(|media| self.covers(*media));
+        if let (Some(media), (Some(named), Some("config.k8s.io"), Some(version))) = (media, wished)
+            && named == kind
+            && let Some(version) = ["v1alpha1", "v1beta1"].into_iter().find(|known| *known == version)
+        {
+            return Some(Page::Object { media, version });
+        }
+        let is_text = matches!((self.major, self.minor), ("*", "*") | ("text", "*" | "plain"));
+        (is_text && wished == (None, None, None)).then_some(Page::Text)
+    }
+
     /// What this wish comes to in these letters; `None` where it can't be met.
     fn answer(&self, media: Media, offer: Offer) -> Option<Accept> {
-        let named =
-            |wanted: &str| self.parameters.iter().rev().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        let named = |wanted: &str| self.named(wanted);
         match named("stream") {
             None | Some("") => {}
             Some("watch") if media != Media::Yaml => {}

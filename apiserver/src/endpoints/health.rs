@@ -4,17 +4,74 @@ use crate::request::Call;
 use crate::respond;
 use axum::body::Body;
 use http::{Response, StatusCode};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tinyplane_wire::process::Shutdown;
 
-/// One check by its name.
-type Check = (&'static str, Box<dyn Fn() -> bool + Send + Sync>);
+/// Of which paths a check is a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Of all.
+    All,
+    /// Of all but `/readyz`.
+    Liveness,
+    /// Of `/readyz` alone.
+    Readiness,
+}
 
-/// The checks. `/healthz` and `/livez` leave out those of readiness alone.
+/// One check.
+struct Check {
+    name: &'static str,
+    of: Of,
+    passes: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Check {
+    fn new(name: &'static str, of: Of, passes: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { name, of, passes: Box::new(passes) }
+    }
+}
+
+/// What upstream starts after it listens, in the order in which it tells of it. Here all of it is done, or has begun, as soon
+/// as the default objects are there.
+const HOOKS: [&str; 31] = [
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+];
+
+/// The checks, in their order.
 pub struct Health {
-    alive: Vec<Check>,
-    ready: Vec<Check>,
+    checks: Vec<Check>,
 }
 
 /// Set once the default objects are there.
@@ -40,48 +97,48 @@ impl Health {
         bootstrapped: &Bootstrapped,
         shutdown: Shutdown,
     ) -> Self {
-        let hook = || {
+        let store_works = Arc::new(store_works);
+        let ready = Arc::clone(&store_works);
+        let mut checks = vec![
+            Check::new("ping", Of::All, || true),
+            Check::new("log", Of::All, || true),
+            // Upstream's calls to itself. Here are none.
+            Check::new("loopback-serving-certificate", Of::Liveness, || true),
+            Check::new("etcd", Of::All, move || store_works()),
+            Check::new("etcd-readiness", Of::Readiness, move || ready()),
+            Check::new("informer-sync", Of::Readiness, || true),
+        ];
+        for hook in HOOKS {
             let bootstrapped = bootstrapped.clone();
-            Box::new(move || bootstrapped.get())
-        };
-        Self {
-            alive: vec![
-                ("ping", Box::new(|| true)),
-                ("log", Box::new(|| true)),
-                ("etcd", Box::new(store_works)),
-                ("poststarthook/start-system-namespaces-controller", hook()),
-                ("poststarthook/rbac/bootstrap-roles", hook()),
-                ("poststarthook/scheduling/bootstrap-system-priority-classes", hook()),
-            ],
-            ready: vec![("shutdown", Box::new(move || !shutdown.is_cancelled()))],
+            checks.push(Check::new(hook, Of::All, move || bootstrapped.get()));
         }
+        checks.push(Check::new("shutdown", Of::Readiness, move || !shutdown.is_cancelled()));
+        Self { checks }
     }
 
     /// Asks this as well, of `/healthz` and all others.
     #[must_use]
     pub fn and(mut self, name: &'static str, check: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.alive.push((name, Box::new(check)));
+        self.checks.push(Check::new(name, Of::All, check));
         self
     }
 
     fn checks(&self, root: &str) -> Vec<&Check> {
-        let ready = if root == "/readyz" { &self.ready[..] } else { &[] };
-        self.alive.iter().chain(ready).collect()
+        let absent = if root == "/readyz" { Of::Liveness } else { Of::Readiness };
+        self.checks.iter().filter(|check| check.of != absent).collect()
     }
 
     /// The answer to a health path; `None` for any other.
     pub(super) fn serve(&self, call: &Call) -> Option<Response<Body>> {
-        let path = call.path.trim_end_matches('/');
+        let path = call.path.as_str();
         let root = ["/healthz", "/livez", "/readyz"]
             .into_iter()
             .find(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))?;
         let checks = self.checks(root);
-        let name = path[root.len()..].trim_start_matches('/');
-        if name.is_empty() {
-            return Some(all(&root[1..], &checks, call));
-        }
-        Some(match checks.iter().find(|(known, _)| *known == name) {
-            Some((_, check)) if check() => respond::text(StatusCode::OK, "ok"),
+        let Some(name) = path[root.len()..].strip_prefix('/') else { return Some(all(&root[1..], &checks, call)) };
+        Some(match checks.iter().find(|check| check.name == name) {
+            // Upstream leaves it to Go to say what this is.
+            Some(check) if (check.passes)() => respond::bytes_of(StatusCode::OK, respond::TEXT, "ok"),
             Some(_) => respond::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal server error: the check failed, for a reason that the log may tell\n",
@@ -94,7 +151,7 @@ impl Health {
         let mut paths = Vec::new();
         for root in ["/healthz", "/livez", "/readyz"] {
             paths.push(root.to_owned());
-            paths.extend(self.checks(root).iter().map(|(name, _)| format!("{root}/{name}")));
+            paths.extend(self.checks(root).iter().map(|check| format!("{root}/{}", check.name)));
         }
         paths
     }
@@ -102,12 +159,12 @@ impl Health {
 
 /// All checks but those that the caller leaves out. Every one is told when one fails, or by `verbose`.
 fn all(what: &str, checks: &[&Check], call: &Call) -> Response<Body> {
-    let left_out: Vec<&str> = call.query.all("exclude").collect();
+    let left_out: BTreeSet<&str> = call.query.all("exclude").collect();
     let (mut told, mut healthy) = (String::new(), true);
-    for (name, check) in checks {
+    for Check { name, passes, .. } in checks {
         if left_out.contains(name) {
             told.push_str(&format!("[+]{name} excluded: ok\n"));
-        } else if check() {
+        } else if passes() {
             told.push_str(&format!("[+]{name} ok\n"));
         } else {
             told.push_str(&format!("[-]{name} failed: reason withheld\n"));
@@ -116,7 +173,7 @@ fn all(what: &str, checks: &[&Check], call: &Call) -> Response<Body> {
     }
     let unknown: Vec<String> = left_out
         .iter()
-        .filter(|name| !checks.iter().any(|(known, _)| known == *name))
+        .filter(|name| !checks.iter().any(|check| check.name == **name))
         .map(|name| format!("{name:?}"))
         .collect();
     if !unknown.is_empty() {
@@ -127,5 +184,58 @@ fn all(what: &str, checks: &[&Check], call: &Call) -> Response<Body> {
         (true, false) => respond::text(StatusCode::OK, "ok"),
         (true, true) => respond::text(StatusCode::OK, format!("{told}{what} check passed\n")),
         (false, _) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{told}{what} check failed\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Ticket;
+    use crate::authn::Peer;
+    use http::Request;
+    use http_body_util::BodyExt;
+
+    async fn ask(health: &Health, uri: &str) -> (u16, String) {
+        let request = Request::builder().uri(uri).body(()).unwrap();
+        let call = Call::parse(&request, Peer::nobody(), Ticket::new(None)).unwrap();
+        let response = health.serve(&call).unwrap();
+        let code = response.status().as_u16();
+        (code, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+    }
+
+    fn health(works: bool) -> Health {
+        let bootstrapped = Bootstrapped::default();
+        bootstrapped.set();
+        Health::new(move || works, &bootstrapped, Shutdown::new())
+    }
+
+    #[tokio::test]
+    async fn each_path_has_checks_of_its_own_in_upstreams_order() {
+        let first = async |path: &str| {
+            let (code, told) = ask(&health(true), &format!("{path}?verbose")).await;
+            assert_eq!(code, 200);
+            assert!(told.ends_with(&format!(" ok\n{} check passed\n", &path[1..])), "{told}");
+            told.lines().take(5).map(|line| line[3..].replace(" ok", "")).collect::<Vec<_>>()
+        };
+        let hook = "poststarthook/start-apiserver-admission-initializer";
+        assert_eq!(first("/livez").await, ["ping", "log", "loopback-serving-certificate", "etcd", hook]);
+        assert_eq!(first("/healthz").await, first("/livez").await);
+        assert_eq!(first("/readyz").await, ["ping", "log", "etcd", "etcd-readiness", "informer-sync"]);
+    }
+
+    #[tokio::test]
+    async fn checks_are_asked_alone_and_left_out() {
+        let broken = health(false);
+        let (code, told) = ask(&broken, "/livez").await;
+        assert!(code == 500 && told.contains("[-]etcd failed: reason withheld\n"));
+        let (code, told) = ask(&broken, "/livez?verbose&exclude=zz&exclude=etcd&exclude=aa&exclude=zz").await;
+        assert!(code == 200 && told.contains("[+]etcd excluded: ok\n"));
+        let warning = "warn: some health checks cannot be excluded: no matches for \"aa\",\"zz\"\nlivez check passed\n";
+        assert!(told.ends_with(warning), "{told}");
+        assert_eq!(ask(&broken, "/livez/ping").await, (200, "ok".into()));
+        assert_eq!(ask(&broken, "/livez/etcd").await.0, 500);
+        for unknown in ["/livez/none", "/livez/", "/livez/etcd-readiness", "/readyz/loopback-serving-certificate"] {
+            assert_eq!(ask(&broken, unknown).await, (404, "404 page not found\n".into()), "{unknown}");
+        }
     }
 }

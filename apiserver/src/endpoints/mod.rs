@@ -3,6 +3,7 @@
 pub mod health;
 pub mod issuer;
 mod openapi;
+pub mod pages;
 pub(crate) mod version;
 
 pub use openapi::Documents;
@@ -18,6 +19,7 @@ use axum::body::Body;
 use health::Health;
 use http::{Response, StatusCode};
 use issuer::Issuer;
+use pages::Pages;
 use serde_json::json;
 use std::sync::Arc;
 use tinyplane_wire::status::{self, Status};
@@ -34,6 +36,8 @@ pub struct Endpoints {
     pub issuer: Option<Issuer>,
     /// The types, as they were last asked for.
     pub openapi: Documents,
+    /// How the server was started.
+    pub pages: Pages,
     /// Whose figures `/metrics` tells.
     pub metrics: Vec<Arc<dyn Source>>,
 }
@@ -50,6 +54,9 @@ impl Endpoints {
         }
         if !matches!(call.verb, Verb::Get | Verb::Head) && self.exists(path) {
             return Err(Status::method_not_allowed());
+        }
+        if let Some(response) = self.pages.serve(call, || self.paths())? {
+            return Ok(response);
         }
         let pretty = respond::wants_pretty(&call.query, &call.headers);
         match path {
@@ -90,6 +97,7 @@ impl Endpoints {
         let mut paths = self.discovery.paths(&self.catalog.load_full());
         paths.extend(self.health.paths());
         paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned));
+        paths.extend(pages::PATHS.map(str::to_owned));
         if self.issuer.is_some() {
             paths.extend(issuer::PATHS.map(str::to_owned));
         }

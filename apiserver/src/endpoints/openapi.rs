@@ -3,7 +3,7 @@
 use crate::registry::catalog::{Catalog, Verbs};
 use crate::request::Call;
 use crate::respond;
-use crate::schema::openapi::{Document, GroupVersion, OpenApi, Resource, Subresource};
+use crate::schema::openapi::{Custom, Document, GroupVersion, OpenApi, Resource, Subresource};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::body::Body;
 use bytes::Bytes;
@@ -143,7 +143,11 @@ fn group_versions(catalog: &Catalog) -> Vec<GroupVersion> {
             namespaced: row.namespaced,
             verbs: words(row.verbs),
             subresources: subresources.collect(),
-            custom: row.custom.as_ref().map(|custom| custom.published.clone()),
+            custom: row.custom.as_ref().map(|custom| Custom {
+                schema: custom.published.clone(),
+                list_kind: row.list_kind(),
+                selectable: custom.offered().iter().map(ToString::to_string).collect(),
+            }),
         });
     }
     group_versions

@@ -58,6 +58,9 @@ const WIDTHS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0];
 pub(super) struct Counts {
     pub(super) dispatched: u64,
     pub(super) rejected: u64,
+    /// Seats that are taken, and by how many requests.
+    pub(super) sitting: u32,
+    pub(super) running: u32,
     /// How long those waited that got a seat.
     pub(super) waits: Histogram,
     /// How long they had it.
@@ -69,7 +72,8 @@ pub(super) struct Counts {
 impl Default for Counts {
     fn default() -> Self {
         let seconds = || Histogram::new(SECONDS);
-        Self { dispatched: 0, rejected: 0, waits: seconds(), runs: seconds(), widths: Histogram::new(WIDTHS) }
+        let (waits, runs, widths) = (seconds(), seconds(), Histogram::new(WIDTHS));
+        Self { dispatched: 0, rejected: 0, sitting: 0, running: 0, waits, runs, widths }
     }
 }
 
@@ -118,7 +122,9 @@ impl Drop for Seat {
             let row = &mut state.levels[self.level];
             row.sitting = row.sitting.saturating_sub(self.width);
             row.running = row.running.saturating_sub(1);
-            if let Some(counts) = row.counts.get(&self.schema) {
+            if let Some(counts) = row.counts.get_mut(&self.schema) {
+                counts.sitting = counts.sitting.saturating_sub(self.width);
+                counts.running = counts.running.saturating_sub(1);
                 counts.runs.record(self.since.elapsed());
             }
             if !self.exempt {
@@ -225,6 +231,8 @@ impl Seats {
             None => row.counts.entry(schema.clone()).or_default(),
         };
         counts.dispatched += 1;
+        counts.sitting += width;
+        counts.running += 1;
         counts.widths.record_units(u64::from(width));
         if !row.level.exempt {
             counts.waits.record(waited);
@@ -342,6 +350,17 @@ impl Row {
 
     pub(super) fn is_empty(&self) -> bool {
         self.sitting == 0 && self.waiting == 0
+    }
+
+    /// Who waits, by schema: how many requests, and for how many seats.
+    pub(super) fn waiting(&self) -> BTreeMap<&str, (u64, u64)> {
+        let mut waiting: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for waiter in self.queues.iter().flatten() {
+            let (requests, seats) = waiting.entry(waiter.schema.as_str()).or_default();
+            *requests += 1;
+            *seats += u64::from(waiter.width);
+        }
+        waiting
     }
 
     /// The shortest of the queues that a flow was dealt; `None` where even that is full.

@@ -30,31 +30,25 @@ impl Source for FlowControl {
             "[ALPHA] Configured upper bound on number of execution seats available to each priority level",
             &|row| f64::from(row.upper),
         );
+        let mut by_schema = |name: &str, kind: Kind, help: &str, of: &dyn Fn(&Counts) -> f64| {
+            text.family(name, kind, help);
+            for row in state.told() {
+                for (schema, counts) in &row.counts {
+                    let labels = [("flow_schema", schema.as_str()), ("priority_level", &row.level.name)];
+                    text.sample(name, &labels, of(counts));
+                }
+            }
+        };
         let name = "apiserver_flowcontrol_current_executing_seats";
-        gauge(
-            name,
-            "[BETA] Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem",
-            &|row| f64::from(row.sitting),
-        );
+        let help = "[BETA] Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem";
+        by_schema(name, Kind::Gauge, help, &|counts| f64::from(counts.sitting));
         let name = "apiserver_flowcontrol_current_executing_requests";
-        gauge(
-            name,
-            "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem",
-            &|row| f64::from(row.running),
-        );
+        let help = "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem";
+        by_schema(name, Kind::Gauge, help, &|counts| f64::from(counts.running));
         let name = "apiserver_flowcontrol_dispatched_requests_total";
-        text.family(name, Kind::Counter, "[BETA] Number of requests executed by API Priority and Fairness subsystem");
-        for row in state.told() {
-            for (schema, counts) in &row.counts {
-                let labels = [("flow_schema", schema.as_str()), ("priority_level", &row.level.name)];
-                text.sample(name, &labels, counts.dispatched as f64);
-            }
-        }
+        let help = "[BETA] Number of requests executed by API Priority and Fairness subsystem";
+        by_schema(name, Kind::Counter, help, &|counts| counts.dispatched as f64);
         let mut histograms = |name: &str, help: &str, more: &[(&str, &str)], of: fn(&Counts) -> &Histogram| {
-            // Without a sample, Go tells of no family.
-            if !state.told().any(|row| row.counts.values().any(|counts| of(counts).count() > 0)) {
-                return;
-            }
             text.family(name, Kind::Histogram, help);
             for row in state.told() {
                 for (schema, counts) in row.counts.iter().filter(|(_, counts)| of(counts).count() > 0) {
@@ -92,14 +86,20 @@ impl Source for FlowControl {
             }
             text.sample(name, &[("reason", "time-out")], state.gave_up as f64);
         }
+        let mut waiting = |name: &str, help: &str, of: fn((u64, u64)) -> u64| {
+            text.family(name, Kind::Gauge, help);
+            for row in state.levels.iter().filter(|row| row.waiting > 0) {
+                for (schema, who) in row.waiting() {
+                    let labels = [("flow_schema", schema), ("priority_level", row.level.name.as_str())];
+                    text.sample(name, &labels, of(who) as f64);
+                }
+            }
+        };
         let name = "apiserver_flowcontrol_current_inqueue_requests";
-        text.family(
-            name,
-            Kind::Gauge,
-            "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem",
-        );
-        for row in state.levels.iter().filter(|row| row.waiting > 0) {
-            text.sample(name, &[("priority_level", &row.level.name)], row.waiting as f64);
-        }
+        let help = "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem";
+        waiting(name, help, |(requests, _)| requests);
+        let name = "apiserver_flowcontrol_current_inqueue_seats";
+        let help = "[ALPHA] Number of seats currently pending in queues of the API Priority and Fairness subsystem";
+        waiting(name, help, |(_, seats)| seats);
     }
 }

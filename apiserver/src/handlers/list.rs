@@ -95,7 +95,7 @@ fn objects(ask: &Ask<'_>, page: &Page, metadata: &Value) -> status::Result<Piece
     // Items of custom resources say what they are, each of them: upstream keeps them as they came.
     let custom = ask.resource.custom.is_some();
     let (opening, skipped) = if custom { ("", 0) } else { ("{", encoding::head(gvk).len()) };
-    json_list(&format!("{}List", gvk.kind), &gvk.api_version(), metadata, page, |entry| {
+    json_list(&ask.resource.list_kind(), &gvk.api_version(), metadata, page, |entry| {
         Ok((opening, encoding::served_bytes(&ask.resource, entry)?.slice(skipped..)))
     })
 }
@@ -133,7 +133,7 @@ fn messages(ask: &Ask<'_>, page: &Page, metadata: &Value, accept: Accept) -> sta
     let gvk = &ask.resource.gvk;
     let (kind, version) = match accept.form {
         Form::Metadata => ("PartialObjectMetadataList".to_owned(), accept.meta.to_owned()),
-        _ => (format!("{}List", gvk.kind), gvk.api_version()),
+        _ => (ask.resource.list_kind(), gvk.api_version()),
     };
     let head = encode::list_head(schema::model(), metadata)
         .ok_or_else(|| Status::internal("the metadata of lists has no message"))?;
@@ -165,6 +165,6 @@ fn whole(ask: &Ask<'_>, metadata: &Value, objects: Vec<Value>) -> Value {
         object
     };
     let items: Vec<Value> = objects.into_iter().map(item).collect();
-    let gvk = &ask.resource.gvk;
-    json!({"kind": format!("{}List", gvk.kind), "apiVersion": gvk.api_version(), "metadata": metadata, "items": items})
+    let (kind, version) = (ask.resource.list_kind(), ask.resource.gvk.api_version());
+    json!({"kind": kind, "apiVersion": version, "metadata": metadata, "items": items})
 }

@@ -19,15 +19,19 @@ use crate::authz::{Authorizers, permit};
 use crate::chain::Serve;
 use crate::codec::accept::of_failure;
 use crate::egress::{NodeConfig, Nodes, direct};
+use crate::live::LiveObjects;
 use crate::registry::tests::World;
 use crate::request::{Call, Warnings};
-use crate::reviews::Reviews;
+use crate::reviews::{Reviews, TokenIssuer};
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tinyplane_wire::clock::Clock;
+use tinyplane_wire::identity::pki::signing_key;
+use tinyplane_wire::identity::token::Signer;
 use tinyplane_wire::net::{ClusterNet, Dial};
 use tinyplane_wire::process::Shutdown;
 
@@ -72,13 +76,19 @@ impl Desk {
             registry: registry.clone(),
             admission: Arc::new(Plugins::new(means)),
             connect: ConnectContext {
-                lookup: registry,
+                lookup: registry.clone(),
                 nodes: Arc::new(Nodes::new(NodeConfig::default(), dial)),
                 cluster_net: net,
                 shutdown: shutdown.clone(),
             },
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer },
-            tokens: None,
+            tokens: Some(TokenIssuer {
+                signer: Signer::from_pem(&signing_key().unwrap().0).unwrap(),
+                issuer: "issuer".into(),
+                audiences: vec!["api".into()],
+                live: Arc::new(LiveObjects(registry.clone())),
+                clock: Clock::system(),
+            }),
             metrics: Arc::default(),
             shutdown,
         };

@@ -7,6 +7,7 @@ mod callers;
 mod egress;
 mod family;
 mod histogram;
+mod impersonation;
 mod lists;
 mod objects;
 mod process;
@@ -18,6 +19,7 @@ pub use callers::Callers;
 pub use egress::{EgressDials, EgressSeries, Stage};
 pub use family::Family;
 pub use histogram::Histogram;
+pub use impersonation::Impersonations;
 pub use lists::Lists;
 pub use objects::StoredObjects;
 pub use process::Process;
@@ -126,6 +128,8 @@ pub struct Metrics {
     pub admission: AdmissionSeries,
     /// Whether callers were known, and who they were.
     pub callers: Callers,
+    /// Who wanted to act as somebody else.
+    pub impersonations: Arc<Impersonations>,
     /// Lists, by resource.
     pub lists: Lists,
     /// Deprecated kinds that somebody asked for: group, version, resource and subresource.
@@ -210,6 +214,7 @@ impl Source for Metrics {
         self.admission.tell(text);
         self.callers.tell(text);
         self.filters.tell(text);
+        self.impersonations.tell(text);
         self.tell_pod_security(text);
         text.family(
             "apiserver_audit_event_total",

@@ -21,7 +21,17 @@ pub enum Kind {
 
 /// The text, as it grows.
 #[derive(Debug, Default)]
-pub struct Text(String);
+pub struct Text {
+    families: Vec<Family>,
+}
+
+/// What is told of one family.
+#[derive(Debug, Default)]
+struct Family {
+    name: String,
+    head: String,
+    samples: String,
+}
 
 impl Text {
     /// Begins a family. Its samples follow.
@@ -31,12 +41,13 @@ impl Text {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        let head = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        self.families.push(Family { name: name.to_owned(), head, samples: String::new() });
     }
 
     /// One sample.
     pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        self.0.push_str(name);
+        self.line(format_args!("{name}"));
         self.labels(labels, None);
         self.line(format_args!(" {}\n", number(value)));
     }
@@ -61,24 +72,35 @@ impl Text {
         let all = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
         let mut separator = '{';
         for (name, value) in all {
-            self.0.push(separator);
-            separator = ',';
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            self.line(format_args!("{name}=\"{value}\""));
+            self.line(format_args!("{separator}{name}=\"{value}\""));
+            separator = ',';
         }
         if separator == ',' {
-            self.0.push('}');
+            self.line(format_args!("}}"));
         }
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        self.0.write_fmt(text).expect("writing into a String succeeds");
+        if self.families.is_empty() {
+            self.families.push(Family::default());
+        }
+        let samples = self.families.last_mut().map(|family| &mut family.samples);
+        samples.map_or(Ok(()), |samples| samples.write_fmt(text)).expect("writing into a String succeeds");
     }
 
-    /// The whole text.
+    /// The whole text: the families by their names, as Go tells them. Of those without a sample it says nothing.
     #[must_use]
-    pub fn finish(self) -> String {
-        self.0
+    pub fn finish(mut self) -> String {
+        self.families.sort_by(|one, other| one.name.cmp(&other.name));
+        let told = self.families.iter().filter(|family| !family.samples.is_empty());
+        told.flat_map(|family| [family.head.as_str(), family.samples.as_str()]).collect()
+    }
+
+    /// What each family is, those without a sample among them.
+    #[cfg(test)]
+    pub fn heads(self) -> String {
+        self.families.into_iter().map(|family| family.head).collect()
     }
 }
 
@@ -117,5 +139,20 @@ mod tests {
         text.sample("x", &[("a", "b\"c\\")], 1.0);
         text.sample("y", &[], 2.5);
         assert_eq!(text.finish(), "x{a=\"b\\\"c\\\\\"} 1\ny 2.5\n");
+    }
+
+    #[test]
+    fn families_come_by_their_names_and_none_without_a_sample() {
+        let mut text = Text::default();
+        for name in ["b", "empty", "a"] {
+            text.family(name, Kind::Gauge, "what it is");
+            if name != "empty" {
+                text.sample(name, &[], 1.0);
+            }
+        }
+        assert_eq!(
+            text.finish(),
+            "# HELP a what it is\n# TYPE a gauge\na 1\n# HELP b what it is\n# TYPE b gauge\nb 1\n"
+        );
     }
 }

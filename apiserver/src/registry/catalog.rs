@@ -74,6 +74,15 @@ impl Resource {
         Gvr { group: self.gvk.group.clone(), version: self.gvk.version.clone(), resource: self.plural.clone() }
     }
 
+    /// The kind of its lists: the author of a definition may have a word for it.
+    #[must_use]
+    pub fn list_kind(&self) -> String {
+        match self.custom.as_ref().map(|custom| custom.list_kind.as_str()) {
+            None | Some("") => format!("{}List", self.gvk.kind),
+            Some(own) => own.to_owned(),
+        }
+    }
+
     /// Whether no object of the kind is deeper than its type says.
     #[must_use]
     pub fn is_bounded(&self) -> bool {

@@ -22,8 +22,17 @@ pub(super) fn of_self(authorizer: &dyn Authorizer, caller: &Caller, body: &Value
         }
     }
     let mut status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": held.incomplete});
-    if !held.errors.is_empty() {
-        status["evaluationError"] = held.errors.join(", ").into();
+    let mut errors: Vec<&str> = Vec::new();
+    for error in &held.errors {
+        if !errors.contains(&error.as_str()) {
+            errors.push(error);
+        }
+    }
+    match errors[..] {
+        [] => {}
+        [one] => status["evaluationError"] = one.into(),
+        // As Go prints several errors in one.
+        _ => status["evaluationError"] = format!("[{}]", errors.join(", ")).into(),
     }
     Ok(status)
 }

@@ -40,8 +40,19 @@ pub struct Resource {
     pub verbs: Vec<String>,
     /// What hangs below one of it.
     pub subresources: Vec<Subresource>,
-    /// The schema of a custom resource, as its author wrote it; `None` for what is in the model.
-    pub custom: Option<Value>,
+    /// What the author of a custom resource wrote; `None` for what is in the model.
+    pub custom: Option<Custom>,
+}
+
+/// What the author of a custom resource wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Custom {
+    /// The schema; `Null` where there is none.
+    pub schema: Value,
+    /// The kind of its lists.
+    pub list_kind: String,
+    /// The fields that selectors may ask for, as in `spec.color`.
+    pub selectable: Vec<String>,
 }
 
 /// A group version and what it serves.

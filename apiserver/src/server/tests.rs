@@ -45,6 +45,7 @@ fn start() -> Running {
             anonymous: true,
             ..Authenticator::default()
         }),
+        impersonation: crate::authn::Impersonation::default(),
         authorizer: Arc::new(Authorizers { node: None, rbac: None, always_allow: true }),
         flow_control: Arc::new(crate::flow_control::FlowControl::unlimited(Clock::system())),
         metrics: Arc::default(),

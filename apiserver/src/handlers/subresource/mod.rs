@@ -10,6 +10,7 @@ use super::write::View;
 use super::{Ask, Handlers};
 use crate::registry::admit::{Operation, Question};
 use crate::registry::behaviour::Part;
+use crate::registry::managers::{self, Versions, Writer, folded};
 use crate::request::Verb;
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -38,7 +39,17 @@ impl Handlers {
                 self.evict(ask, &eviction).await
             }
             ("token", _) => {
-                let request = self.sent(ask, subresource, body).await?;
+                let mut request = self.sent(ask, subresource, body).await?;
+                let gvk = ask.resource.subresource(subresource).map_or(&ask.resource.gvk, |part| &part.gvk);
+                let writer = Writer {
+                    manager: &ask.options.manager,
+                    subresource,
+                    now: &self.registry.clock().timestamp(),
+                    versions: &Versions::alone(gvk),
+                    filter: None,
+                };
+                managers::record(&writer, None, &mut request);
+                folded::unfold(&mut request);
                 let intent = self.intent(ask);
                 let question = Question {
                     operation: Operation::Create,

@@ -221,3 +221,23 @@ async fn a_review_is_answered_and_not_stored() {
     assert_eq!((answer.code, &answer.value["status"]["allowed"]), (201, &json!(true)));
     assert!(answer.value["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].is_object(), "{}", answer.value);
 }
+
+#[tokio::test]
+async fn a_token_says_who_asked_for_it_by_which_name() {
+    let desk = Desk::new().await;
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token?fieldManager=me";
+    let asked = r#"{"spec":{"audiences":["api"]}}"#;
+    let issued = desk.ask("POST", path, &[("content-type", JSON)], asked).await;
+    let manager = &issued.value["metadata"]["managedFields"][0];
+    assert_eq!((issued.code, &manager["manager"]), (201, &json!("me")), "{}", issued.value);
+    assert_eq!((&manager["subresource"], &manager["operation"]), (&json!("token"), &json!("Update")));
+    assert!(manager["fieldsV1"]["f:spec"]["f:audiences"].is_object(), "{manager}");
+}
+
+#[tokio::test]
+async fn an_empty_policy_of_deletion_is_none_that_is_known() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, map("b")).await;
+    let refused = desk.ask("DELETE", &format!("{MAPS}/b?propagationPolicy="), &[], "").await;
+    assert_eq!(refused.code, 422, "{}", refused.value);
+}

@@ -1,5 +1,6 @@
 //! Who manages what the API server makes itself. Upstream has loops of its own for some parts of it, each with a name.
 
+use crate::flow_control::dangling::CONSUMER;
 use crate::registry::Registry;
 use crate::registry::catalog::Resource;
 use crate::registry::managers::SERVER;
@@ -9,10 +10,9 @@ use tinyplane_wire::meta::{map_mut, metadata_mut};
 /// Writes into a new object who manages its fields.
 pub(super) fn note(registry: &Registry, resource: &Resource, object: &mut Value) {
     let (author, of_conditions) = match (resource.gvk.group.as_str(), resource.plural.as_str()) {
-        ("flowcontrol.apiserver.k8s.io", plural) => (
-            "api-priority-and-fairness-config-producer-v1",
-            (plural == "flowschemas").then_some("api-priority-and-fairness-config-consumer-v1"),
-        ),
+        ("flowcontrol.apiserver.k8s.io", plural) => {
+            ("api-priority-and-fairness-config-producer-v1", (plural == "flowschemas").then_some(CONSUMER))
+        }
         ("networking.k8s.io", "servicecidrs") => (SERVER, Some("kubernetes-service-cidr-controller")),
         _ => (SERVER, None),
     };

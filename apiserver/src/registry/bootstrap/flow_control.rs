@@ -1,5 +1,6 @@
 //! The flow schemas and priority levels that every cluster has. `flow_control` goes by them.
 
+use crate::flow_control::dangling::condition;
 use serde_json::{Value, json};
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
@@ -84,13 +85,8 @@ impl Schema {
         if let Some(by) = self.by {
             spec["distinguisherMethod"] = json!({"type": by});
         }
-        let message = format!(
-            "This FlowSchema references the PriorityLevelConfiguration object named {:?} and it exists",
-            self.level
-        );
-        let found = json!({
-            "type": "Dangling", "status": "False", "lastTransitionTime": now, "reason": "Found", "message": message,
-        });
+        let mut found = condition(self.level, true);
+        found["lastTransitionTime"] = now.into();
         json!({"metadata": metadata(self.name), "spec": spec, "status": {"conditions": [found]}})
     }
 }

@@ -7,6 +7,7 @@ use crate::registry::admit::{Intent, Unasked};
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
 use crate::registry::delete::Options;
+use crate::registry::managers::SERVER;
 use crate::registry::selection::Selection;
 use crate::registry::update::Target;
 use crate::request::Warnings;
@@ -79,7 +80,7 @@ async fn say(
     .await
 }
 
-/// Changes a part of a definition. One that is gone needs no change.
+/// Changes a part of a definition as the server itself. One that is gone needs no change.
 pub(super) async fn write(
     registry: &Registry,
     name: &str,
@@ -98,8 +99,9 @@ pub(super) async fn write(
         manages: false,
     };
     let (caller, warnings) = (Caller::anonymous(), Warnings::default());
+    let intent = Intent { manager: Some(SERVER), ..intent(&caller, &warnings) };
     let mut made = |old: Option<&Value>| old.map(&mut *change).ok_or_else(crate::registry::no_such_resource);
-    match registry.update(&target, &intent(&caller, &warnings), &mut made).await {
+    match registry.update(&target, &intent, &mut made).await {
         Err(status) if status.reason != Reason::NotFound => Err(status),
         _ => Ok(()),
     }

@@ -32,6 +32,8 @@ pub struct Custom {
     pub modelled: Modelled,
     /// The schema as its author wrote it; `Null` where there is none.
     pub published: Value,
+    /// The kind of its lists; empty where its author has no word for it.
+    pub list_kind: SmolStr,
     columns: Vec<columns::Column>,
     /// Fields that this version offers to selectors, as in `spec.color`.
     offered: Vec<SmolStr>,

@@ -102,6 +102,7 @@ fn custom(
         modelled: structural.model(),
         structural,
         published: schema.cloned().unwrap_or_default(),
+        list_kind: text(&definition["status"]["acceptedNames"]["listKind"]).into(),
         columns: columns::of(version),
         offered,
         selected,

@@ -234,7 +234,10 @@ impl Subject<'_> {
     }
 
     fn list(&self, suffix: &str) -> Value {
-        let schema = format!("{}List", self.schema.unwrap_or_default());
+        let schema = match &self.resource.custom {
+            Some(custom) => custom::name(self.group_version, &custom.list_kind),
+            None => format!("{}List", self.schema.unwrap_or_default()),
+        };
         let operation = self.operation("list", "list", "", suffix, LIST);
         with(operation, None, &[("200", &schema, &[JSON, "application/json;stream=watch", YAML])])
     }
