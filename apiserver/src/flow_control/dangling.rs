@@ -189,7 +189,10 @@ mod tests {
         let (conditions, by) = told().await;
         assert_eq!((&conditions[0]["status"], &conditions[0]["reason"]), (&json!("True"), &json!("NotFound")));
         assert!(by.contains(&json!([CONSUMER, "Apply"])), "{by:?}");
-        let level = json!({"metadata": {"name": "other"}, "spec": {"type": "Limited", "limited": {}}});
+        let level = json!({
+            "metadata": {"name": "other"},
+            "spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}},
+        });
         world.create(GROUP, "prioritylevelconfigurations", level).await.unwrap();
         let conditions = told().await.0;
         let wanted = "This FlowSchema references the PriorityLevelConfiguration object named \"other\" and it exists";

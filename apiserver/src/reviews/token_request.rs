@@ -10,8 +10,6 @@ use tinyplane_wire::identity::token::{Bound, Claims, Private, Signer};
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::status::{self, Cause, Status};
 
-/// How long a token counts if nothing is asked for, in seconds.
-const EXPIRATION_SECONDS: i64 = 3_600;
 /// The shortest life that may be asked for, in seconds.
 const EXPIRATION_SECONDS_MIN: i64 = 600;
 /// The longest, in seconds.
@@ -37,6 +35,9 @@ pub struct TokenIssuer {
 }
 
 impl TokenIssuer {
+    /// How long a token counts if nothing is asked for, in seconds.
+    pub const EXPIRATION_SECONDS: i64 = 3_600;
+
     /// Answers a `TokenRequest` for an account: the body with its status.
     ///
     /// # Errors
@@ -56,7 +57,7 @@ impl TokenIssuer {
                 format!("the UID in the token request ({meant}) does not match the UID of the service account ({uid})");
             return Err(Status::conflict(AUTHENTICATION, "TokenRequest", name, &why));
         }
-        let seconds = body["spec"]["expirationSeconds"].as_i64().unwrap_or(EXPIRATION_SECONDS);
+        let seconds = body["spec"]["expirationSeconds"].as_i64().unwrap_or(Self::EXPIRATION_SECONDS);
         let wrong = |detail: &str| {
             Err(invalid(AUTHENTICATION, "TokenRequest", "spec.expirationSeconds", &json!(seconds), detail))
         };

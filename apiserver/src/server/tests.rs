@@ -1,7 +1,7 @@
 //! The server over real connections: both protocols, certificates that are judged per request, and the drain.
 
 use super::*;
-use crate::authn::{Authenticator, Certificates};
+use crate::authn::{Authenticator, Certificates, Impersonation};
 use crate::authz::Authorizers;
 use crate::chain::tests::{Teller, endpoints};
 use http::{Request, StatusCode, Version};
@@ -45,7 +45,7 @@ fn start() -> Running {
             anonymous: true,
             ..Authenticator::default()
         }),
-        impersonation: crate::authn::Impersonation::default(),
+        impersonation: Impersonation::default(),
         authorizer: Arc::new(Authorizers { node: None, rbac: None, always_allow: true }),
         flow_control: Arc::new(crate::flow_control::FlowControl::unlimited(Clock::system())),
         metrics: Arc::default(),

@@ -12,6 +12,7 @@ use crate::registry::admit::{Operation, Question};
 use crate::registry::behaviour::Part;
 use crate::registry::managers::{self, Versions, Writer, folded};
 use crate::request::Verb;
+use crate::reviews::TokenIssuer;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -40,6 +41,10 @@ impl Handlers {
             }
             ("token", _) => {
                 let mut request = self.sent(ask, subresource, body).await?;
+                let seconds = &mut request["spec"]["expirationSeconds"];
+                if seconds.is_null() {
+                    *seconds = TokenIssuer::EXPIRATION_SECONDS.into();
+                }
                 let gvk = ask.resource.subresource(subresource).map_or(&ask.resource.gvk, |part| &part.gvk);
                 let writer = Writer {
                     manager: &ask.options.manager,

@@ -58,7 +58,7 @@ pub(super) fn note_stored_version(new: &mut Value, old: Option<&Value>, scene: &
         return;
     }
     if old.is_none() {
-        let status = json!({"acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []});
+        let status = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []});
         map_mut(new).insert("status".into(), status);
     }
     let Some(stored) = items(&new["spec"]["versions"]).find(|version| version["storage"] == true) else { return };
