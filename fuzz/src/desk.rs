@@ -5,16 +5,18 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_apiserver::admission::{Choice, Means, Plugins};
 use tinyplane_apiserver::audit::Ticket;
-use tinyplane_apiserver::authn::{Authenticator, Caller, GROUP_MASTERS, Peer};
+use tinyplane_apiserver::authn::{Authenticator, Caller, GROUP_MASTERS, Impersonation, Peer};
 use tinyplane_apiserver::authz::{Authorizers, permit};
 use tinyplane_apiserver::chain::{CALL_TIMEOUT, Chain, Serve};
 use tinyplane_apiserver::discovery::Discovery;
 use tinyplane_apiserver::egress::{NodeConfig, Nodes, direct};
 use tinyplane_apiserver::endpoints::health::{Bootstrapped, Health};
+use tinyplane_apiserver::endpoints::pages::Pages;
 use tinyplane_apiserver::endpoints::{Documents, Endpoints};
 use tinyplane_apiserver::flow_control::FlowControl;
 use tinyplane_apiserver::handlers::Handlers;
@@ -237,6 +239,7 @@ fn chain(registry: &Arc<Registry>, handlers: Arc<Handlers>, authorizer: Arc<Auth
     bootstrapped.set();
     Chain {
         authenticator: Arc::new(Authenticator { anonymous: true, ..Authenticator::default() }),
+        impersonation: Impersonation::default(),
         authorizer,
         flow_control: Arc::new(FlowControl::unlimited(Clock::system())),
         metrics: Arc::default(),
@@ -247,6 +250,7 @@ fn chain(registry: &Arc<Registry>, handlers: Arc<Handlers>, authorizer: Arc<Auth
             health: Health::new(|| true, &bootstrapped, shutdown.clone()),
             issuer: None,
             openapi: Documents::default(),
+            pages: Pages { flags: BTreeMap::new(), started: Clock::system().now(), clock: Clock::system() },
             metrics: Vec::new(),
         },
         handlers,

@@ -107,7 +107,7 @@ impl Chain {
                 if status.reason == Reason::InternalError {
                     tracing::error!(audit_id = %ticket, message = %status.message, "a call failed");
                 }
-                let refused = status.reason == Reason::Forbidden && !trail.permitted;
+                let refused = (status.reason == Reason::Forbidden && !trail.permitted) || trail.unlike;
                 if refused { respond::unguessed(failure(&status)) } else { failure(&status) }
             }
             Err(panic) => {
@@ -185,7 +185,9 @@ impl Chain {
             }
         }
         let real = caller?;
-        let Acting { caller, constraint } = self.impersonation.act(&call, Arc::clone(&real), &*self.authorizer)?;
+        let acting = self.impersonation.act(&call, Arc::clone(&real), &*self.authorizer);
+        trail.unlike = acting.is_err();
+        let Acting { caller, constraint } = acting?;
         trail.caller = call.peer.origin.is_some().then(|| Arc::clone(&caller));
         if let Some(pending) = &mut trail.audit {
             if !Arc::ptr_eq(&real, &caller) {
@@ -272,6 +274,8 @@ struct Trail {
     waited: Duration,
     /// Whether it got as far as to be served.
     permitted: bool,
+    /// Whether its caller could not act as he wishes.
+    unlike: bool,
     long_running: bool,
     terminated: bool,
     field_validation: Option<FieldValidation>,

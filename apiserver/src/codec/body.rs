@@ -1,7 +1,7 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
 use super::{mismatch, protobuf};
-use crate::codec::doubles;
+use crate::codec::{depth, doubles};
 use crate::registry::custom::Custom;
 use crate::registry::managers::folded;
 use crate::request::{Call, Warnings};
@@ -141,6 +141,10 @@ pub fn decode(
     validation: Validation,
     warnings: &Warnings,
 ) -> status::Result<Value> {
+    if let Some(letter) = depth::beyond_go(json) {
+        let why = format!("invalid character '{letter}' exceeded max depth");
+        return Err(unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}")));
+    }
     // As a rule a body is what it is to be. Only of one that is not, it matters what is told of it first.
     if custom.is_none()
         && let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)

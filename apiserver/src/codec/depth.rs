@@ -45,6 +45,35 @@ fn too_deep() -> Box<Status> {
 /// What is said of what is too deep.
 pub const TOO_DEEP: &str = "exceeded max depth";
 
+/// Most levels that Go's decoder reads, of whatever, unknown fields among it.
+const GO_LEVELS_MAX: usize = 10_000;
+
+/// The bracket at which Go's decoder gives up, where a text goes that deep.
+#[must_use]
+pub fn beyond_go(json: &[u8]) -> Option<char> {
+    // Each level has a letter of its own.
+    if json.len() <= GO_LEVELS_MAX {
+        return None;
+    }
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                if depth > GO_LEVELS_MAX {
+                    return Some(char::from(*byte));
+                }
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Levels above the set of a manager: the object, its metadata, the list of managers, and an entry.
 const ABOVE_SETS: usize = 4;
 
@@ -71,6 +100,14 @@ fn text_fits(text: &str, levels: usize) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn go_reads_ten_thousand_levels() {
+        let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(beyond_go(nested(10_000).as_bytes()), None);
+        assert_eq!(beyond_go(nested(10_001).as_bytes()), Some('['));
+        assert_eq!(beyond_go(format!("{{\"a\":\"{}\"}}", "[".repeat(20_000)).as_bytes()), None);
+    }
 
     #[test]
     fn levels_are_counted() {

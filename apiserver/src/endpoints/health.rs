@@ -35,7 +35,7 @@ impl Check {
 
 /// What upstream starts after it listens, in the order in which it tells of it. Here all of it is done, or has begun, as soon
 /// as the default objects are there.
-const HOOKS: [&str; 31] = [
+const HOOKS: [&str; 30] = [
     "poststarthook/start-apiserver-admission-initializer",
     "poststarthook/generic-apiserver-start-informers",
     "poststarthook/priority-and-fairness-config-consumer",
@@ -61,7 +61,6 @@ const HOOKS: [&str; 31] = [
     "poststarthook/apiservice-status-local-available-controller",
     "poststarthook/apiservice-status-remote-available-controller",
     "poststarthook/apiservice-registration-controller",
-    "poststarthook/apiservice-wait-for-first-sync",
     "poststarthook/apiservice-discovery-controller",
     "poststarthook/kube-apiserver-autoregistration",
     "autoregister-completion",

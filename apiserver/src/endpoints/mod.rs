@@ -52,11 +52,11 @@ impl Endpoints {
         if let Some(response) = self.health.serve(call) {
             return Ok(response);
         }
-        if !matches!(call.verb, Verb::Get | Verb::Head) && self.exists(path) {
-            return Err(Status::method_not_allowed());
-        }
         if let Some(response) = self.pages.serve(call, || self.paths())? {
             return Ok(response);
+        }
+        if !matches!(call.verb, Verb::Get | Verb::Head) && self.exists(path) {
+            return Err(Status::method_not_allowed());
         }
         let pretty = respond::wants_pretty(&call.query, &call.headers);
         match path {

@@ -6,7 +6,7 @@ use crate::codec::accept::{self, Media, Page};
 use crate::request::Call;
 use crate::respond;
 use axum::body::Body;
-use http::header::WARNING;
+use http::header::{CONTENT_TYPE, WARNING};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,10 @@ impl Pages {
         object["metadata"] = json!({"name": COMPONENT});
         let pretty = respond::wants_pretty(&call.query, &call.headers);
         let mut response = respond::value(StatusCode::OK, &object, media, pretty && media == Media::Json)?;
+        let named = format!("{};g=config.k8s.io;v={version};as={kind}", media.name());
+        if let Ok(named) = HeaderValue::from_str(&named) {
+            response.headers_mut().insert(CONTENT_TYPE, named);
+        }
         if version == "v1alpha1" {
             let of = &call.path[1..];
             let told =
@@ -181,7 +185,8 @@ mod tests {
 
     #[tokio::test]
     async fn programs_name_the_kind_that_they_read() {
-        let (code, _, flags) = ask("/flagz", "application/json;as=Flagz;g=config.k8s.io;v=v1beta1").await;
+        let (code, named, flags) = ask("/flagz", "application/json;as=Flagz;g=config.k8s.io;v=v1beta1").await;
+        assert_eq!(named, "application/json;g=config.k8s.io;v=v1beta1;as=Flagz");
         let flags: Value = serde_json::from_str(&flags).unwrap();
         assert_eq!((code, &flags["flags"]["secure-port"]), (200, &json!("6443")));
         assert_eq!((&flags["kind"], &flags["apiVersion"]), (&json!("Flagz"), &json!("config.k8s.io/v1beta1")));

@@ -35,7 +35,11 @@ impl Handlers {
         if let Some(pieces) = pieces {
             return Ok(respond::body_of(StatusCode::OK, accept.media.content_type(), Body::new(pieces)));
         }
-        let objects: Vec<Value> = page.entries.iter().map(|entry| encoding::parse(entry)).collect::<Result<_, _>>()?;
+        let mut objects: Vec<Value> =
+            page.entries.iter().map(|entry| encoding::parse(entry)).collect::<Result<_, _>>()?;
+        if let Some(rank) = ask.resource.behaviour.rank.filter(|_| accept.form == Form::Table) {
+            objects.sort_by_key(rank);
+        }
         let value = match accept.form {
             Form::Table => {
                 let now = (accept.meta, self.registry.clock().now());

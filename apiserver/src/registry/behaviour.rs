@@ -183,6 +183,8 @@ pub struct Behaviour {
     pub columns: &'static [Column],
     /// One object's cells, one a column.
     pub cells: fn(object: &Value, now: SystemTime) -> Vec<Value>,
+    /// By which number the rows of a Table come, before their names.
+    pub rank: Option<fn(object: &Value) -> i64>,
 }
 
 impl Behaviour {
@@ -208,6 +210,7 @@ impl Behaviour {
         deprecation: None,
         columns: &[NAME, AGE],
         cells: super::cells::name_and_age,
+        rank: None,
     };
 
     /// A kind with a spec, whose changes count, and a status.

@@ -279,10 +279,13 @@ impl Options {
             return Err(wrong_options("dryRun", "FieldValueNotSupported", &message));
         }
         let word = value["propagationPolicy"].as_str();
+        let mut causes = Vec::new();
+        let mut wrong = |reason: &str, message: String| {
+            causes.push(Cause { reason: reason.into(), message, field: "propagationPolicy".into() });
+        };
         if let (Some(_), Some(word)) = (orphan, word) {
-            let word = go::quote(word);
-            let message = format!("Invalid value: {word}: orphanDependents and deletionPropagation cannot be both set");
-            return Err(wrong_options("propagationPolicy", "FieldValueInvalid", &message));
+            let told = "orphanDependents and deletionPropagation cannot be both set";
+            wrong("FieldValueInvalid", format!("Invalid value: {}: {told}", go::quote(word)));
         }
         let propagation = match (word, orphan) {
             (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
@@ -290,12 +293,14 @@ impl Options {
             (Some("Foreground"), _) => Some(Propagation::Foreground),
             (None, None) => None,
             (Some(other), _) => {
-                let message = format!(
-                    "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-                );
-                return Err(wrong_options("propagationPolicy", "FieldValueNotSupported", &message));
+                let known = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                wrong("FieldValueNotSupported", format!("Unsupported value: {other:?}: {known}"));
+                None
             }
         };
+        if !causes.is_empty() {
+            return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", causes));
+        }
         Ok(Self {
             grace_seconds: value["gracePeriodSeconds"].as_i64(),
             uid: text(&value["preconditions"]["uid"]),

@@ -63,7 +63,7 @@ impl Query {
     /// A 400 in the words of Go's strconv.
     pub fn integer(&self, name: &str) -> status::Result<Option<i64>> {
         match self.first(name) {
-            None | Some("") => Ok(None),
+            None => Ok(None),
             Some(text) => match text.parse::<i64>() {
                 Ok(number) => Ok(Some(number)),
                 Err(error) => Err(Status::bad_request(strconv(text, &error))),

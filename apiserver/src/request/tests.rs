@@ -78,6 +78,7 @@ fn a_query_is_decoded_as_go_decodes_it() {
     assert_eq!(query.first("d"), None);
     assert_eq!(query.integer("a").unwrap(), Some(1));
     assert_eq!(query.integer("limit").unwrap_err().message, "strconv.ParseInt: parsing \"12x\": invalid syntax");
+    assert_eq!(query.integer("c").unwrap_err().message, "strconv.ParseInt: parsing \"\": invalid syntax");
     assert!(query.integer("long").unwrap_err().message.ends_with("value out of range"));
 }
 

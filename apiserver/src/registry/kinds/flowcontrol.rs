@@ -28,6 +28,8 @@ pub(super) static FLOW_SCHEMA: Behaviour = Behaviour {
             json!(dangling.and_then(|one| one["status"].as_str()).unwrap_or("?")),
         ]
     },
+    // Those that are asked first come first.
+    rank: Some(|object| number(&object["spec"]["matchingPrecedence"])),
     ..Behaviour::WITH_STATUS
 };
 
