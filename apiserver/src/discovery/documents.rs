@@ -228,8 +228,10 @@ fn aggregate(groups: &[&Group<'_>]) -> Document {
 }
 
 fn aggregated_resource(row: &Resource) -> Value {
-    let kind = |gvk: &Gvk, told: bool| {
-        let (group, version) = if told { (gvk.group.as_str(), gvk.version.as_str()) } else { ("", "") };
+    let kind = |gvk: &Gvk, foreign: bool| {
+        // Upstream tells it where the kind is another group version's, and of every custom resource.
+        let (group, version) =
+            if foreign || row.custom.is_some() { (gvk.group.as_str(), gvk.version.as_str()) } else { ("", "") };
         json!({"group": group, "version": version, "kind": gvk.kind.as_str()})
     };
     let mut entry = json!({

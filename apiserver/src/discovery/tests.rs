@@ -118,3 +118,31 @@ fn shown(value: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+#[tokio::test]
+async fn a_custom_kind_is_told_with_its_group() {
+    use crate::registry::custom::Definitions;
+    use crate::registry::tests::World;
+    use serde_json::json;
+    let world = World::new().await;
+    let version =
+        json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}});
+    let definition = json!({
+        "metadata": {"name": "books.g.example.com"},
+        "spec": {
+            "group": "g.example.com", "scope": "Namespaced", "versions": [version],
+            "names": {"plural": "books", "singular": "book", "kind": "Book", "listKind": "Shelf"},
+        },
+    });
+    world.create("apiextensions.k8s.io", "customresourcedefinitions", definition).await.unwrap();
+    Definitions::new(world.registry.clone()).bring_up_to_date().await.unwrap();
+    let catalog = world.registry.catalog();
+    let row = catalog.rows().find(|row| row.custom.is_some()).unwrap();
+    assert_eq!(row.list_kind(), "Shelf");
+    let document = Documents::build(&catalog, "a").aggregated("/apis").unwrap().written(Media::Json).unwrap();
+    let document: Value = serde_json::from_slice(&document).unwrap();
+    let groups = document["items"].as_array().unwrap();
+    let group = groups.iter().find(|group| group["metadata"]["name"] == "g.example.com").unwrap();
+    let kind = json!({"group": "g.example.com", "version": "v1", "kind": "Book"});
+    assert_eq!(group["versions"][0]["resources"][0]["responseKind"], kind);
+}

@@ -62,6 +62,8 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     assert_eq!(condition(&stored, "Established"), ("True".into(), "InitialNamesAccepted".into()));
     assert_eq!(condition(&stored, "NamesAccepted"), ("True".into(), "NoConflicts".into()));
     assert_eq!(stored["status"]["acceptedNames"]["plural"], "foos");
+    let manager = &stored["metadata"]["managedFields"][0];
+    assert_eq!((&manager["manager"], &manager["subresource"]), (&json!("kube-apiserver"), &json!("status")));
     let custom: Vec<_> = {
         let catalog = world.registry.catalog();
         catalog.rows().filter(|row| row.custom.is_some()).map(|row| row.gvk.version.to_string()).collect()
