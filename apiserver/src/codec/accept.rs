@@ -151,10 +151,22 @@ pub fn of_failure(accept: Option<&HeaderValue>) -> Media {
 /// # Errors
 /// 406, with what there is.
 pub fn demand_known(headers: &HeaderMap, watched: bool) -> status::Result<()> {
-    let plain = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-    let known = ["*/*", "application/json", "application/yaml", encode::MEDIA_TYPE];
+    demand_of(&Media::ALL.map(Media::name), headers, watched)
+}
+
+/// The same of a path that has JSON alone.
+///
+/// # Errors
+/// 406, with what there is.
+pub fn demand_json(headers: &HeaderMap) -> status::Result<()> {
+    demand_of(&[Media::Json.name()], headers, false)
+}
+
+fn demand_of(media: &[&str], headers: &HeaderMap, watched: bool) -> status::Result<()> {
+    let plain = media.join(", ");
+    let known = |wished: &str| wished == "*/*" || media.contains(&wished);
     let mut wished = line(headers.get(ACCEPT)).split(',').map(|clause| clause.split(';').next().unwrap_or_default());
-    if line(headers.get(ACCEPT)).is_empty() || wished.any(|media| known.contains(&media.trim_matches(' '))) {
+    if line(headers.get(ACCEPT)).is_empty() || wished.any(|media| known(media.trim_matches(' '))) {
         return Ok(());
     }
     let more = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";

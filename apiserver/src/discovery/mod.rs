@@ -61,7 +61,9 @@ impl Discovery {
         {
             return aggregate(aggregated, media, call).map(Some);
         }
-        accept::demand_known(&call.headers, false)?;
+        if !is_of_groups(&call.path) {
+            accept::demand_known(&call.headers, false)?;
+        }
         let media = accept::of(&call.headers, Offer::PLAIN)?.media;
         let pretty = respond::wants_pretty(&call.query, &call.headers);
         respond::value(StatusCode::OK, document, media, pretty).map(Some)
@@ -72,6 +74,14 @@ impl Discovery {
     pub fn paths(&self, catalog: &Arc<Catalog>) -> Vec<String> {
         self.documents(catalog).documents.paths()
     }
+}
+
+/// Whether a path leads to the groups, or to one of them: what upstream answers before its router is asked, whatever the
+/// method.
+#[must_use]
+pub fn is_of_groups(path: &str) -> bool {
+    let below = path.strip_prefix("/apis").filter(|below| below.is_empty() || below.starts_with('/'));
+    below.is_some_and(|below| !below.trim_matches('/').contains('/'))
 }
 
 /// The aggregated document, for clients that know it already as well.

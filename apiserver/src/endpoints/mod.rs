@@ -9,7 +9,8 @@ pub(crate) mod version;
 pub use openapi::Documents;
 
 use crate::authz::Permitted;
-use crate::discovery::Discovery;
+use crate::codec::accept;
+use crate::discovery::{self, Discovery};
 use crate::metrics::{self, Source};
 use crate::registry::catalog::Catalog;
 use crate::request::{Call, Verb};
@@ -55,13 +56,17 @@ impl Endpoints {
         if let Some(response) = self.pages.serve(call, || self.paths())? {
             return Ok(response);
         }
-        if !matches!(call.verb, Verb::Get | Verb::Head) && self.exists(path) {
+        let of_any_method = discovery::is_of_groups(path) || path.starts_with("/openapi/");
+        if !matches!(call.verb, Verb::Get | Verb::Head) && !of_any_method && self.exists(path) {
             return Err(Status::method_not_allowed());
         }
         let pretty = respond::wants_pretty(&call.query, &call.headers);
         match path {
             "/" => Ok(respond::json(StatusCode::OK, &json!({"paths": self.paths()}), true)),
-            "/version" | "/version/" => Ok(respond::json(StatusCode::OK, &version::info(), pretty)),
+            "/version" | "/version/" => {
+                accept::demand_json(&call.headers)?;
+                Ok(respond::json(StatusCode::OK, &version::info(), pretty))
+            }
             "/metrics" | "/metrics/" => Ok(self.figures()),
             _ if is_api(path) => {
                 let found = self.discovery.serve(&self.catalog.load_full(), call)?;

@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_NONE_MATCH, VARY};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, IF_NONE_MATCH, LOCATION, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use std::collections::HashMap;
 use std::io::Write;
@@ -20,6 +20,15 @@ use tinyplane_wire::status::{self, Status};
 const V2_PROTOBUF_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 /// How upstream calls the same in its answer.
 const V2_PROTOBUF: HeaderValue = HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+
+/// What documents of v2 and of v3 can be asked for as. Of v3 there is no protobuf here: who asks for it gets JSON.
+const V2_MEDIA: [&str; 3] =
+    ["application/json", V2_PROTOBUF_ACCEPTED, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"];
+const V3_MEDIA: [&str; 3] = [
+    "application/json",
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+];
 
 /// What the index of v3 is called.
 const V3_INDEX: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -47,9 +56,11 @@ impl Documents {
         call: &Call,
     ) -> status::Result<Option<Response<Body>>> {
         let built = self.built(catalog.load_full());
-        let wants_protobuf = call.header("accept").contains(V2_PROTOBUF_ACCEPTED);
+        let wants_protobuf = V2_MEDIA[1..].iter().any(|media| call.header("accept").contains(media));
         let gzip = call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
-        let path = path.trim_matches('/').to_owned();
+        let path = path.to_owned();
+        let is_index = path == "v3";
+        let below = path.strip_prefix("v3/").is_some();
         let content_type = match path.as_str() {
             "v2" if wants_protobuf => V2_PROTOBUF,
             // Upstream says nothing of what it is, and Go guesses.
@@ -63,8 +74,21 @@ impl Documents {
             Some((document, body))
         };
         let found = tokio::task::spawn_blocking(work).await.map_err(Status::internal)?;
-        let Some((document, compressed)) = found else { return Ok(None) };
+        let Some((document, compressed)) = found else {
+            return Ok(below.then(|| empty(StatusCode::NOT_FOUND)));
+        };
+        let media = if below { &V3_MEDIA[..] } else { &V2_MEDIA[..] };
+        if !is_index && !accepts(call.header("accept"), media) {
+            return Ok(Some(empty(StatusCode::NOT_ACCEPTABLE)));
+        }
         let etag = format!("\"{}\"", document.hash);
+        let hash = call.query.text("hash");
+        if below && !hash.is_empty() && hash != document.hash {
+            let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+            let right = format!("{}?hash={}", call.path, document.hash);
+            response.headers_mut().insert(LOCATION, HeaderValue::from_str(&right).map_err(Status::internal)?);
+            return Ok(Some(response));
+        }
         let known = call.header(IF_NONE_MATCH.as_str()).split(',').any(|known| known.trim() == etag);
         let mut response = match (known, &compressed) {
             (true, _) => {
@@ -80,6 +104,12 @@ impl Documents {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        if is_index {
+            return Ok(Some(response));
+        }
+        if below && hash == document.hash {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        }
         headers.append(VARY, HeaderValue::from_static("Accept"));
         if let Ok(etag) = HeaderValue::from_str(&etag) {
             headers.insert(ETAG, etag);
@@ -96,6 +126,19 @@ impl Documents {
         self.0.store(Some(Arc::clone(&built)));
         built
     }
+}
+
+/// Whether a client takes one of these media types.
+fn accepts(accept: &str, media: &[&str]) -> bool {
+    let mut wished = accept.split(',').map(|wish| wish.split(';').next().unwrap_or_default().trim());
+    accept.is_empty() || wished.any(|wish| matches!(wish, "*/*" | "application/*") || media.contains(&wish))
+}
+
+/// An answer that says nothing but its code.
+fn empty(code: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = code;
+    response
 }
 
 impl Built {
@@ -151,4 +194,48 @@ fn group_versions(catalog: &Catalog) -> Vec<GroupVersion> {
         });
     }
     group_versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Ticket;
+    use crate::authn::Peer;
+    use http::Request;
+
+    async fn ask(documents: &Documents, uri: &str, accept: &str) -> Response<Body> {
+        let request = Request::builder().uri(uri).header("accept", accept).body(()).unwrap();
+        let call = Call::parse(&request, Peer::nobody(), Ticket::new(None)).unwrap();
+        let catalog = ArcSwap::from_pointee(Catalog::builtin());
+        let path = call.path.strip_prefix("/openapi/").unwrap().to_owned();
+        documents.serve(&catalog, &path, &call).await.unwrap().unwrap_or_else(respond::page_not_found)
+    }
+
+    #[tokio::test]
+    async fn who_knows_the_hash_of_a_document_may_keep_it() {
+        let documents = Documents::default();
+        let one = "/openapi/v3/apis/node.k8s.io/v1";
+        let moved = ask(&documents, &format!("{one}?hash=ABC"), "application/json").await;
+        assert_eq!(moved.status(), 301);
+        let right = moved.headers()["location"].to_str().unwrap().to_owned();
+        assert!(right.starts_with(&format!("{one}?hash=")) && !right.ends_with("ABC"));
+        let kept = ask(&documents, &right, "application/json").await;
+        assert_eq!(
+            (kept.status().as_u16(), &kept.headers()["cache-control"]),
+            (200, &"public, immutable".parse().unwrap())
+        );
+        assert!(!ask(&documents, one, "").await.headers().contains_key("cache-control"));
+        assert!(!ask(&documents, "/openapi/v3", "").await.headers().contains_key("etag"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_or_not_accepted_is_told_by_a_code_alone() {
+        let documents = Documents::default();
+        let code = async |uri: &str, accept: &str| ask(&documents, uri, accept).await.status().as_u16();
+        let one = "/openapi/v3/apis/node.k8s.io/v1";
+        assert_eq!(code(one, "text/html").await, 406);
+        assert_eq!(code(one, "text/html,application/json;q=0.1").await, 200);
+        assert_eq!(code("/openapi/v3/nope", "text/html").await, 404);
+        assert_eq!(code("/openapi/v3/", "*/*").await, 404);
+    }
 }

@@ -75,12 +75,10 @@ impl Registry {
     /// The store refuses a write.
     pub async fn introduce(&self, identity: &Identity) -> status::Result<String> {
         let map = |name: &str, data: Value| json!({"metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
-        let mut known = map("extension-apiserver-authentication", json!({}));
-        match identity.client_authority.as_str() {
-            "" => drop(known.as_object_mut().map(|fields| fields.remove("data"))),
-            pem => known["data"]["client-ca-file"] = pem.into(),
+        if !identity.client_authority.is_empty() {
+            let known = json!({"client-ca-file": identity.client_authority});
+            self.ensure_fields("", "configmaps", map("extension-apiserver-authentication", known)).await?;
         }
-        self.ensure_fields("", "configmaps", known).await?;
         let today = self.clock().timestamp()[..10].to_owned();
         let since = map("kube-apiserver-legacy-service-account-token-tracking", json!({"since": today}));
         self.ensure("", "configmaps", since).await?;
