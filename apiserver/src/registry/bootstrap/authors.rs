@@ -16,10 +16,17 @@ pub(super) fn note(registry: &Registry, resource: &Resource, object: &mut Value)
         ("networking.k8s.io", "servicecidrs") => (SERVER, Some("kubernetes-service-cidr-controller")),
         _ => (SERVER, None),
     };
-    // Nobody owns what every namespace is given.
-    let given = if resource.gvk.kind == "Namespace" { map_mut(object).remove("spec") } else { None };
+    let whole = object.get("spec").cloned();
+    // Nobody owns what every namespace is given, nor what a Service's address brings along.
+    match resource.gvk.kind.as_str() {
+        "Namespace" => drop(map_mut(object).remove("spec")),
+        "Service" => ["clusterIPs", "ipFamilies"].iter().for_each(|field| {
+            drop(map_mut(&mut object["spec"]).remove(*field));
+        }),
+        _ => {}
+    }
     registry.manage_new(resource, Some(author), object);
-    if let Some(spec) = given {
+    if let Some(spec) = whole {
         map_mut(object).insert("spec".into(), spec);
     }
     if let Some(author) = of_conditions {
