@@ -2,10 +2,13 @@
 
 use super::rows::priority;
 use super::{Definitions, Scale};
+use crate::authn::Caller;
+use crate::registry::admit::{Intent, Unasked};
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
 use crate::registry::delete::Options;
 use crate::registry::tests::World;
+use crate::request::Warnings;
 use crate::validation::Errors;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -62,8 +65,6 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     assert_eq!(condition(&stored, "Established"), ("True".into(), "InitialNamesAccepted".into()));
     assert_eq!(condition(&stored, "NamesAccepted"), ("True".into(), "NoConflicts".into()));
     assert_eq!(stored["status"]["acceptedNames"]["plural"], "foos");
-    let manager = &stored["metadata"]["managedFields"][0];
-    assert_eq!((&manager["manager"], &manager["subresource"]), (&json!("kube-apiserver"), &json!("status")));
     let custom: Vec<_> = {
         let catalog = world.registry.catalog();
         catalog.rows().filter(|row| row.custom.is_some()).map(|row| row.gvk.version.to_string()).collect()
@@ -211,4 +212,23 @@ fn replicas_are_counts_and_a_selector_is_text() {
             ".spec.selector: Invalid value: \"\": .spec.selector accessor error: [\"a\"] is of the type []interface {}, expected string",
         ]
     );
+}
+
+#[tokio::test]
+async fn what_a_definitions_status_says_is_the_servers_own() {
+    let world = World::new().await;
+    let (caller, warnings) = (Caller::new("admin", []), Warnings::default());
+    let intent =
+        Intent { caller: &caller, manager: Some("me"), warnings: &warnings, dry_run: false, admission: &Unasked };
+    let row = world.registry.builtin("apiextensions.k8s.io", "customresourcedefinitions");
+    let one = definition("foos.g.example.com", &names("foos", "Foo"), &json!([version("v1", true)]));
+    world.registry.create(&row, "", one, &intent).await.unwrap();
+    assert!(found(&world, "foos.g.example.com").unwrap()["status"].get("conditions").is_some_and(Value::is_null));
+    Definitions::new(world.registry.clone()).bring_up_to_date().await.unwrap();
+    let stored = found(&world, "foos.g.example.com").unwrap();
+    let managers = stored["metadata"]["managedFields"].as_array().unwrap();
+    let server = managers.iter().find(|one| one["manager"] == "kube-apiserver").unwrap();
+    assert_eq!(server["subresource"], "status");
+    let conditions = &server["fieldsV1"]["f:status"]["f:conditions"];
+    assert!(conditions["k:{\"type\":\"Established\"}"].is_object() && conditions["."].is_null(), "{conditions}");
 }
