@@ -472,15 +472,6 @@ async fn a_fresh_cluster_holds_what_upstreams_does() {
     }
 }
 
-#[tokio::test]
-async fn nobody_owns_what_the_address_of_the_own_service_brings_along() {
-    let world = World::new().await;
-    let service = world.registry.find("", "services", "default", "kubernetes").unwrap().unwrap();
-    let owned = &service["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"];
-    assert!(owned["f:clusterIP"].is_object() && owned["f:clusterIPs"].is_null() && owned["f:ipFamilies"].is_null());
-    assert_eq!(service["spec"]["clusterIPs"], json!(["10.0.0.1"]));
-}
-
 fn told_name(object: &Value) -> &str {
     Meta::of(object).name()
 }

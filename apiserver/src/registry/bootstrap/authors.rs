@@ -53,3 +53,18 @@ fn applied(author: &str, resource: &Resource, object: &Value) -> Value {
         "fieldsType": "FieldsV1", "fieldsV1": set.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::tests::World;
+
+    #[tokio::test]
+    async fn nobody_owns_what_the_address_of_the_own_service_brings_along() {
+        let world = World::new().await;
+        let service = world.registry.find("", "services", "default", "kubernetes").unwrap().unwrap();
+        let owned = &service["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"];
+        assert!(owned["f:clusterIP"].is_object() && owned["f:clusterIPs"].is_null() && owned["f:ipFamilies"].is_null());
+        assert_eq!(service["spec"]["clusterIPs"], json!(["10.0.0.1"]));
+    }
+}
