@@ -70,13 +70,14 @@ pub fn spelled(value: &Value) -> Vec<u8> {
     out
 }
 
-/// JSON that is spelled already, as a response: on lines of its own where it is for a person.
+/// JSON that is spelled already, as a response: for a person on lines of its own, of which the last has no end.
 #[must_use]
 pub fn spelled_json(code: StatusCode, mut json: Vec<u8>, pretty: bool) -> Response<Body> {
     if pretty {
         json = spelling::indented(&json);
+    } else {
+        json.push(b'\n');
     }
-    json.push(b'\n');
     bytes_of(code, JSON, json)
 }
 

@@ -57,7 +57,8 @@ pub(super) async fn allocate(
 async fn take_named(registry: &Registry, service: &Value, address: IpAddr, dry_run: bool) -> status::Result<()> {
     let range = registry.settings().service_range;
     let (first, size) = hosts(range);
-    let why = if !range.contains(&address) {
+    // A trial goes by the range alone, as upstream's does.
+    let why = if !dry_run && !range.contains(&address) {
         "the provided network does not match the current range".to_owned()
     } else if address < first || address > nth(first, size - 1) {
         format!("the provided IP ({address}) is not in the valid range. The range of valid IPs is {range}")
