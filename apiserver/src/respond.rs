@@ -11,7 +11,7 @@ use tinyplane_wire::status::{self, Status};
 use crate::codec::accept::Media;
 use crate::codec::protobuf::encode;
 use crate::request::Query;
-use crate::schema;
+use crate::schema::{self, spelling};
 
 /// The content type of JSON, as upstream writes it.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -50,7 +50,7 @@ pub fn failure(status: &Status, media: Media, pretty: bool) -> Response<Body> {
 /// A kind that protobuf has no message for.
 pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> status::Result<Response<Body>> {
     let bytes = match media {
-        Media::Json => return Ok(json(code, value, pretty)),
+        Media::Json => return Ok(spelled_json(code, spelled(value), pretty)),
         Media::Yaml => serde_saphyr::to_string(value).map_err(Status::internal)?.into_bytes(),
         Media::Protobuf => encode::encode(schema::model(), value)
             .ok_or_else(|| Status::internal(format!("an answer has no message: {}", value["kind"])))?,
@@ -58,24 +58,40 @@ pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> sta
     Ok(bytes_of(code, media.content_type(), bytes))
 }
 
+/// A value as Go writes it: in the order of the type of its kind, where it has one.
+#[must_use]
+pub fn spelled(value: &Value) -> Vec<u8> {
+    let said = value["apiVersion"].as_str().unwrap_or("v1");
+    let (group, version) = said.split_once('/').unwrap_or(("", said));
+    let (model, mut out) = (schema::model(), Vec::new());
+    match model.kind(group, version, value["kind"].as_str().unwrap_or_default()) {
+        Some(id) => spelling::object(model, id, value, &mut out),
+        None => spelling::free(value, &mut out),
+    }
+    out
+}
+
+/// JSON that is spelled already, as a response: for a person on lines of its own, of which the last has no end.
+#[must_use]
+pub fn spelled_json(code: StatusCode, mut json: Vec<u8>, pretty: bool) -> Response<Body> {
+    if pretty {
+        json = spelling::indented(&json);
+    } else {
+        json.push(b'\n');
+    }
+    bytes_of(code, JSON, json)
+}
+
 /// JSON as a response.
 #[must_use]
 pub fn json(code: StatusCode, body: &impl Serialize, pretty: bool) -> Response<Body> {
-    let written = if pretty { pretty_json(body) } else { serde_json::to_vec(body) };
-    match written {
-        Ok(mut bytes) => {
-            bytes.push(b'\n');
-            bytes_of(code, JSON, bytes)
-        }
+    match serde_json::to_vec(body) {
+        Ok(bytes) => spelled_json(code, spelling::escaped(bytes), pretty),
         Err(error) => {
             tracing::error!(%error, "an answer can't be written as JSON");
             text(StatusCode::INTERNAL_SERVER_ERROR, "an answer can't be written as JSON\n")
         }
     }
-}
-
-fn pretty_json(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec_pretty(body)
 }
 
 /// Bytes of a content type as a response.

@@ -1,4 +1,4 @@
-//! Refuses Endpoints and EndpointSlices that lead to loopback addresses, those of this cluster aside.
+//! Refuses Endpoints, EndpointSlices and external addresses of Services that lead to loopback addresses, those of this cluster aside.
 //!
 //! Upstream does so in validation; here it needs to know the cluster's addresses.
 
@@ -21,7 +21,9 @@ impl Plugin for EndpointAddresses {
     }
 
     fn concerns(&self, question: &Question<'_>) -> bool {
-        is_written(question, "", "endpoints") || is_written(question, "discovery.k8s.io", "endpointslices")
+        [("", "endpoints"), ("", "services"), ("discovery.k8s.io", "endpointslices")]
+            .iter()
+            .any(|(group, resource)| is_written(question, group, resource))
     }
 
     async fn validate(&self, question: &Question<'_>, object: &Value) -> status::Result<()> {

@@ -286,7 +286,7 @@ const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 pub(crate) fn bad_patch(shown: &str, why: &str) -> Box<Status> {
     let cause = status::Cause {
         reason: "FieldValueInvalid".into(),
-        message: format!("Invalid value: {shown:?}: {why}"),
+        message: format!("Invalid value: {}: {why}", schema::go::quote(shown)),
         field: "patch".into(),
     };
     Status::invalid("", "", "", vec![cause])

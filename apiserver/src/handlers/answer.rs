@@ -3,12 +3,14 @@
 use super::{Ask, Handlers};
 use crate::codec::accept::{Form, Media};
 use crate::codec::partial;
+use crate::codec::pieces::Pieces;
 use crate::codec::protobuf::encode;
 use crate::codec::table::{self, Include};
 use crate::registry::create::Object;
 use crate::registry::{encoded, encoding};
 use crate::respond;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tinyplane_wire::status;
@@ -17,6 +19,7 @@ impl Handlers {
     /// An object as an answer.
     pub(super) fn answer(&self, ask: &Ask<'_>, code: StatusCode, object: &Object) -> status::Result<Response<Body>> {
         let accept = ask.accept()?;
+        let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
         match accept.form {
             Form::Object => {}
             Form::Table => {
@@ -26,12 +29,17 @@ impl Handlers {
                 let table = table::of(&ask.resource, &metadata, &[value], Include::of(ask.call)?, true, now);
                 return write(ask, code, accept.media, &table);
             }
+            Form::Metadata if accept.media == Media::Json => {
+                return Ok(respond::spelled_json(code, encoding::partial(accept.meta, &object.value()?), pretty));
+            }
             Form::Metadata => return write(ask, code, accept.media, &partial::of(accept.meta, &object.value()?)),
         }
-        let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
         match (object, accept.media) {
             (Object::Stored(entry), Media::Json) if !pretty => {
-                Ok(respond::bytes_of(code, respond::JSON, encoding::served_bytes(&ask.resource, entry)?))
+                let mut pieces = Pieces::with_capacity(2);
+                pieces.push(encoding::served_bytes(&ask.resource, entry)?);
+                pieces.push(Bytes::from_static(b"\n"));
+                Ok(respond::body_of(code, respond::JSON, Body::new(pieces)))
             }
             (Object::Stored(entry), Media::Protobuf) => {
                 let (gvk, message) = (&ask.resource.gvk, encoded::message(&ask.resource, entry)?);

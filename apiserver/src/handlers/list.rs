@@ -99,25 +99,39 @@ fn objects(ask: &Ask<'_>, page: &Page, metadata: &Value) -> status::Result<Piece
     // Items of custom resources say what they are, each of them: upstream keeps them as they came.
     let custom = ask.resource.custom.is_some();
     let (opening, skipped) = if custom { ("", 0) } else { ("{", encoding::head(gvk).len()) };
-    json_list(&ask.resource.list_kind(), &gvk.api_version(), metadata, page, |entry| {
+    json_list(&ask.resource.list_kind(), &gvk.api_version(), metadata, page, custom, |entry| {
         Ok((opening, encoding::served_bytes(&ask.resource, entry)?.slice(skipped..)))
     })
 }
 
 fn partials(page: &Page, metadata: &Value) -> status::Result<Pieces> {
-    json_list("PartialObjectMetadataList", META_V1, metadata, page, |entry| Ok(("", encoded::metadata_json(entry)?)))
+    json_list("PartialObjectMetadataList", META_V1, metadata, page, false, |entry| {
+        Ok(("", encoded::metadata_json(entry)?))
+    })
 }
 
-/// Each item is a text, which is always the same, and bytes.
+/// Each item is a text, which is always the same, and bytes. Upstream holds a list of custom resources in a map, whose names
+/// it sorts.
 fn json_list(
     kind: &str,
     version: &str,
     metadata: &Value,
     page: &Page,
+    sorted: bool,
     item: impl Fn(&Entry) -> status::Result<(&'static str, Bytes)>,
 ) -> status::Result<Pieces> {
     let mut pieces = Pieces::with_capacity(page.entries.len() * 3 + 2);
-    pieces.push(format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["));
+    let metadata = spelled(metadata, sorted);
+    let (head, tail) = if sorted {
+        (
+            format!("{{\"apiVersion\":\"{version}\",\"items\":["),
+            format!("],\"kind\":\"{kind}\",\"metadata\":{metadata}}}\n"),
+        )
+    } else {
+        let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[");
+        (head, "]}\n".to_owned())
+    };
+    pieces.push(head);
     for (at, entry) in page.entries.iter().enumerate() {
         if at > 0 {
             pieces.push(Bytes::from_static(b","));
@@ -128,9 +142,22 @@ fn json_list(
         }
         pieces.push(bytes);
     }
-    pieces.push(Bytes::from_static(b"]}\n"));
+    pieces.push(tail);
     Ok(pieces)
 }
+
+/// The metadata of a list, in Go's order or sorted.
+fn spelled(metadata: &Value, sorted: bool) -> String {
+    let model = schema::model();
+    let mut out = Vec::new();
+    match model.named(LIST_META).filter(|_| !sorted) {
+        Some(id) => schema::spelling::object(model, id, metadata, &mut out),
+        None => schema::spelling::free(metadata, &mut out),
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 
 /// The list as protobuf: an envelope around the items' messages.
 fn messages(ask: &Ask<'_>, page: &Page, metadata: &Value, accept: Accept) -> status::Result<Pieces> {

@@ -9,8 +9,8 @@ use crate::codec::table::{self, Include};
 use crate::registry::catalog::Resource;
 use crate::registry::watch::{Seen, Told, Watch, all};
 use crate::registry::{encoded, encoding};
-use crate::schema;
 use crate::store::forms::FormId;
+use crate::{respond, schema};
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
@@ -194,7 +194,7 @@ impl Frames {
     fn written(&self, value: &Value) -> Payload {
         Payload::Whole(match self.accept.media {
             Media::Protobuf => encode::encode(schema::model(), value).unwrap_or_default().into(),
-            _ => value.to_string().into(),
+            _ => respond::spelled(value).into(),
         })
     }
 }

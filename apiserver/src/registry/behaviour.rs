@@ -1,6 +1,7 @@
 //! How the objects of a kind behave, as data and small functions: what a row of the catalog points to.
 
 use crate::authn::Caller;
+use crate::request::Warnings;
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::time::SystemTime;
@@ -10,6 +11,8 @@ use std::time::SystemTime;
 pub enum Grammar {
     /// RFC 1123 subdomain: most kinds.
     Subdomain,
+    /// The same of kinds of which upstream looks at the name that was made, and not at `generateName`.
+    LongName,
     /// RFC 1123 label: namespaces, services.
     Label,
     /// RFC 1035 label: names that become names of hosts.
@@ -68,6 +71,8 @@ pub struct Scene<'a> {
     pub caller: &'a Caller,
     /// When, as `metav1.Time`.
     pub now: &'a str,
+    /// What the author is told beside the answer.
+    pub warnings: &'a Warnings,
 }
 
 /// One field that field selectors may ask for.

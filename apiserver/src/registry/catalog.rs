@@ -9,7 +9,6 @@ use super::behaviour::Behaviour;
 use super::conversion::Conversion;
 use super::custom::Custom;
 use crate::schema::{self, TypeId};
-use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,8 +43,6 @@ pub struct Resource {
     pub api_version: SmolStr,
     /// The fields that selectors may ask for beside name and namespace.
     pub field_names: Arc<[SmolStr]>,
-    /// With what the bytes of each stored object begin: `{"kind":"Deployment","apiVersion":"apps/v1",`.
-    pub head: Bytes,
     /// How its objects behave.
     pub behaviour: &'static Behaviour,
     /// How objects get from the stored version into this one and back; `None` where they are served as they are stored.

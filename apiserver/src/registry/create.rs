@@ -164,7 +164,8 @@ impl Registry {
         intent.admission.mutate(&question, &mut object).await?;
         metadata::count(resource.behaviour, &mut object, None);
         let now = self.clock.timestamp();
-        let scene = Scene { part: Part::Main, subresource: "", caller: intent.caller, now: &now };
+        let scene =
+            Scene { part: Part::Main, subresource: "", caller: intent.caller, now: &now, warnings: intent.warnings };
         (resource.behaviour.prepare)(&mut object, None, &scene);
         let allocated = services::allocate(self, resource, &mut object, None, intent.dry_run).await?;
         let mut errors = validation::Errors::default();

@@ -3,7 +3,6 @@
 use super::catalog::Resource;
 use super::encoding;
 use crate::codec::accept::META_V1;
-use crate::codec::partial;
 use crate::codec::protobuf::encode;
 use crate::schema;
 use crate::store::entry::Entry;
@@ -66,7 +65,7 @@ pub fn message_of(resource: &Resource, served: &Value) -> status::Result<Bytes> 
 /// # Errors
 /// The stored bytes can't be read.
 pub fn metadata_json(entry: &Entry) -> status::Result<Bytes> {
-    entry.form(METADATA_JSON, |entry| Ok(partial::of(META_V1, &encoding::parse(entry)?).to_string().into()))
+    entry.form(METADATA_JSON, |entry| Ok(encoding::partial(META_V1, &encoding::parse(entry)?).into()))
 }
 
 /// `PartialObjectMetadata` of an object as a protobuf message, without an envelope.

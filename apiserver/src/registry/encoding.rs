@@ -3,12 +3,13 @@
 use super::catalog::Resource;
 use super::managers::folded;
 use super::selection;
-use crate::schema::fields::is_plain;
+use crate::schema::{self, Shape, spelling};
 use crate::store::contract::Body;
 use crate::store::entry::Entry;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::METADATA_ORDER;
@@ -26,46 +27,106 @@ pub fn head(gvk: &Gvk) -> Bytes {
 /// An object of the stored version, ready to be committed.
 #[must_use]
 pub fn body(resource: &Resource, object: &Value) -> Body {
-    let (bytes, splice) = write(&resource.head, object, "");
+    let (bytes, splice) = write(&resource.stored, object, "");
     Body { bytes: bytes.into(), splice: Some(splice), attributes: Arc::new(selection::attributes(resource, object)) }
 }
 
-/// An object's bytes with this resource version, and where that stands.
-fn write(head: &[u8], object: &Value, resource_version: &str) -> (Vec<u8>, usize) {
+/// An object's bytes with this resource version, and where that stands. Upstream holds a built-in object in a struct, and a
+/// custom one in a map, whose names it sorts.
+fn write(gvk: &Gvk, object: &Value, resource_version: &str) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(BYTES_EXPECTED);
-    out.extend_from_slice(head);
-    out.extend_from_slice(b"\"metadata\":{");
     let empty = Map::new();
-    let metadata = object["metadata"].as_object().unwrap_or(&empty);
+    let fields = object.as_object().unwrap_or(&empty);
+    let model = schema::model();
     let mut splice = 0;
-    let rest = metadata.keys().map(String::as_str).filter(|name| !METADATA_ORDER.contains(name));
-    for name in METADATA_ORDER.into_iter().chain(rest) {
-        if name == "resourceVersion" {
-            comma(&mut out);
-            out.extend_from_slice(b"\"resourceVersion\":\"");
-            splice = out.len();
-            out.extend_from_slice(resource_version.as_bytes());
-            out.push(b'"');
-        } else if let Some(value) = metadata.get(name) {
-            comma(&mut out);
-            if name == "managedFields" {
-                out.extend_from_slice(b"\"managedFields\":");
-                folded::write(&mut out, value);
-            } else {
-                pair(&mut out, name, value);
+    match model.kind(&gvk.group, &gvk.version, &gvk.kind) {
+        Some(id) => {
+            out.extend_from_slice(&head(gvk));
+            splice = metadata(&mut out, true, &object["metadata"], resource_version);
+            for (name, value, shape) in spelling::in_order(model, id, fields) {
+                if matches!(name, "kind" | "apiVersion" | "metadata") {
+                    continue;
+                }
+                label(&mut out, name);
+                match shape {
+                    Some(shape) => spelling::of_shape(model, shape, value, &mut out),
+                    None => spelling::free(value, &mut out),
+                }
             }
         }
-    }
-    out.push(b'}');
-    for (name, value) in object.as_object().into_iter().flatten() {
-        if !matches!(name.as_str(), "kind" | "apiVersion" | "metadata") {
-            out.push(b',');
-            pair(&mut out, name, value);
+        None => {
+            out.push(b'{');
+            let version = Value::from(gvk.api_version());
+            let kind = Value::from(gvk.kind.as_str());
+            let mut said: BTreeMap<_, _> = fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
+            said.extend([("apiVersion", &version), ("kind", &kind)]);
+            said.entry("metadata").or_insert(&Value::Null);
+            for (name, value) in said {
+                if name == "metadata" {
+                    comma(&mut out);
+                    splice = metadata(&mut out, false, value, resource_version);
+                } else {
+                    label(&mut out, name);
+                    spelling::free(value, &mut out);
+                }
+            }
         }
     }
     out.push(b'}');
     (out, splice)
 }
+
+/// The bytes of an object's `PartialObjectMetadata`, which has a type whatever the object is.
+#[must_use]
+pub fn partial(meta: &str, object: &Value) -> Vec<u8> {
+    let mut out = format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{meta}\",").into_bytes();
+    let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    metadata(&mut out, true, &object["metadata"], version);
+    out.push(b'}');
+    out
+}
+
+/// Writes metadata, and tells where its resource version stands.
+fn metadata(out: &mut Vec<u8>, typed: bool, metadata: &Value, resource_version: &str) -> usize {
+    let empty = Map::new();
+    let metadata = metadata.as_object().unwrap_or(&empty);
+    let mut names: Vec<&str> = metadata.keys().map(String::as_str).filter(|name| *name != "resourceVersion").collect();
+    names.push("resourceVersion");
+    if typed {
+        names.sort_by_key(|name| METADATA_ORDER.iter().position(|known| known == name).unwrap_or(usize::MAX));
+    } else {
+        names.sort_unstable();
+    }
+    out.extend_from_slice(b"\"metadata\":{");
+    let mut splice = 0;
+    for name in names {
+        label(out, name);
+        match name {
+            "resourceVersion" => {
+                out.push(b'"');
+                splice = out.len();
+                out.extend_from_slice(resource_version.as_bytes());
+                out.push(b'"');
+            }
+            "managedFields" => folded::write(out, typed, &metadata[name]),
+            "ownerReferences" if typed => owners(out, &metadata[name]),
+            _ => spelling::free(&metadata[name], out),
+        }
+    }
+    out.push(b'}');
+    splice
+}
+
+/// Writes what an object belongs to.
+fn owners(out: &mut Vec<u8>, owners: &Value) {
+    let model = schema::model();
+    match model.named(OWNER_REFERENCE) {
+        Some(id) => spelling::of_shape(model, &Shape::List(Box::new(Shape::Object(id))), owners, out),
+        None => spelling::free(owners, out),
+    }
+}
+
+const OWNER_REFERENCE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference";
 
 fn comma(out: &mut Vec<u8>) {
     if out.last() != Some(&b'{') {
@@ -73,48 +134,11 @@ fn comma(out: &mut Vec<u8>) {
     }
 }
 
-fn pair(out: &mut Vec<u8>, name: &str, value: &Value) {
-    text(out, name);
+/// Writes the name of a field, and what parts it from the one before and from its value.
+fn label(out: &mut Vec<u8>, name: &str) {
+    comma(out);
+    spelling::text(name, out);
     out.push(b':');
-    spell(out, value);
-}
-
-/// What `serde_json` writes, in half the time: most texts need no look at each of their bytes.
-pub(super) fn spell(out: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::String(string) => text(out, string),
-        Value::Array(items) => {
-            out.push(b'[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                spell(out, item);
-            }
-            out.push(b']');
-        }
-        Value::Object(fields) => {
-            out.push(b'{');
-            for (at, (name, value)) in fields.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                pair(out, name, value);
-            }
-            out.push(b'}');
-        }
-        scalar => serde_json::to_writer(out, scalar).expect("a scalar is written to memory"),
-    }
-}
-
-pub(super) fn text(out: &mut Vec<u8>, text: &str) {
-    if is_plain(text) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        serde_json::to_writer(out, text).expect("a text is written to memory");
-    }
 }
 
 /// A stored object as a value, its kind and version included.
@@ -188,7 +212,7 @@ pub fn value_bytes(gvk: &Gvk, object: &Value) -> Bytes {
     if version.is_empty() {
         return serde_json::to_vec(object).unwrap_or_default().into();
     }
-    write(&head(gvk), object, version).0.into()
+    write(gvk, object, version).0.into()
 }
 
 /// A stored object's bytes with another resource version: what a watcher is told of an object that left its selection.
@@ -232,16 +256,6 @@ mod tests {
         );
         assert!(text[..body.splice.unwrap()].ends_with("\"resourceVersion\":\""));
         assert_eq!(body.attributes.label("x"), Some("y"));
-    }
-
-    #[test]
-    fn what_is_spelled_is_what_serde_writes() {
-        let value = json!({
-            "plain": "é \u{7f}\u{2028}", "a\"b": "\u{1}\n\\", "n": [null, true, -1, 1.5e300, u64::MAX, [], {}, ""], "": {"x": {"y": "z"}},
-        });
-        let mut out = Vec::new();
-        spell(&mut out, &value);
-        assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
     }
 
     #[test]

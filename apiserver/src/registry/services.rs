@@ -1,6 +1,7 @@
 //! What a Service is given: cluster addresses and node ports, each to one Service at a time.
 
 mod addresses;
+mod families;
 mod ports;
 
 pub(super) use addresses::nth;
@@ -9,6 +10,7 @@ pub use ports::NodePorts;
 use super::Registry;
 use super::admit::{Intent, Unasked};
 use super::catalog::Resource;
+use super::create::valid;
 use super::delete::Options;
 use crate::authn::{Caller, GROUP_MASTERS};
 use crate::request::Warnings;
@@ -73,6 +75,9 @@ pub(super) async fn allocate(
     if !concerns(resource) {
         return Ok(Allocated::default());
     }
+    let own = if registry.settings().service_range.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+    let causes = families::settle(service, old, own).into_causes();
+    valid(resource, Meta::of(service).name(), causes)?;
     let mut allocated = Allocated::default();
     if !dry_run {
         let folder = registry.builtin("networking.k8s.io", "ipaddresses").folder.to_string();

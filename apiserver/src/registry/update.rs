@@ -118,7 +118,13 @@ impl Registry {
         };
         intent.admission.mutate(&question, &mut new).await?;
         let now = self.clock.timestamp();
-        let scene = Scene { part: target.part, subresource: target.subresource, caller: intent.caller, now: &now };
+        let scene = Scene {
+            part: target.part,
+            subresource: target.subresource,
+            caller: intent.caller,
+            now: &now,
+            warnings: intent.warnings,
+        };
         (resource.behaviour.prepare)(&mut new, Some(&old), &scene);
         if target.subresource != "binding" {
             // Being given a node is the one change of a pod's spec that does not count.

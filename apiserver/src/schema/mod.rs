@@ -9,6 +9,7 @@ pub mod openapi;
 mod parse;
 pub mod quantity;
 mod rules;
+pub(crate) mod spelling;
 pub mod strategic;
 pub mod structural;
 

@@ -115,6 +115,8 @@ pub struct Field {
     pub written: bool,
     /// Left out when zero, although it is a struct.
     pub omit_zero: bool,
+    /// Of a list or map that was sent empty Go knows that it was: defaulting does not take it for absent.
+    pub given: bool,
     /// How server-side apply merges its list.
     pub list_type: ListType,
     /// How server-side apply merges its map or struct.
@@ -127,6 +129,8 @@ pub struct Field {
     pub boxed: bool,
     /// Its protobuf number in the struct that declares it; 0 for `apiVersion` and `kind`, which no message holds.
     pub number: u32,
+    /// Where among the fields Go declares it: it writes them in this order.
+    pub place: u16,
     /// Go's name of the innermost element, as in `v1.Protocol`.
     pub element_name: Option<SmolStr>,
     /// Go's name of the whole list or map, as in `v1.ResourceList`.
@@ -138,6 +142,8 @@ pub struct Field {
 pub struct Embed {
     /// The message's field number in the outer one.
     pub number: u32,
+    /// Where among the fields of the outer one its own stand.
+    pub place: u16,
     /// The embedded struct.
     pub id: TypeId,
 }

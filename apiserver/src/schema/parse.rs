@@ -26,6 +26,9 @@ struct Package {
     version: &'static str,
 }
 
+/// Most fields that an embedded struct may have, those embedded in it included.
+const EMBEDDED_MAX: u16 = 64;
+
 struct Pending {
     package: Package,
     short: &'static str,
@@ -95,16 +98,18 @@ fn build(one: &Pending, aliases: &HashMap<(&str, &str), TypeId>) -> Result<Type,
     let (kind, typed) = (says("kind"), says("typed"));
     let mut fields = Vec::with_capacity(one.rows.len() + 2);
     let mut embeds = Vec::new();
-    for &(number, row) in &one.rows {
+    // Between two rows there is room for the fields of what is embedded; before all, for kind and version.
+    for (place, &(number, row)) in (1..).map(|nth: u16| nth * EMBEDDED_MAX).zip(&one.rows) {
         match field(row, one.package, aliases).map_err(|what| failure(number, what))? {
-            Row::Field(field) => fields.push(field),
-            Row::Embed(embed) => embeds.push(embed),
+            Row::Field(field) => fields.push(Field { place, ..field }),
+            Row::Embed(embed) => embeds.push(Embed { place, ..embed }),
         }
     }
     if kind || typed {
         for name in ["apiVersion", "kind"] {
             if !fields.iter().any(|field| field.name == name) {
-                fields.push(plain(name, Shape::Scalar(Scalar::String), 0));
+                let place = u16::from(name == "apiVersion");
+                fields.push(Field { place, ..plain(name, Shape::Scalar(Scalar::String), 0) });
             }
         }
     }
@@ -135,12 +140,14 @@ fn plain(name: &'static str, shape: Shape, number: u32) -> Field {
         pointer: false,
         written: false,
         omit_zero: false,
+        given: false,
         list_type: ListType::Unset,
         map_type: MapType::Unset,
         strategy: Strategy::default(),
         default: None,
         boxed: false,
         number,
+        place: 0,
         element_name: None,
         whole_name: None,
     }
@@ -161,7 +168,7 @@ fn field(row: &'static str, package: Package, aliases: &HashMap<(&str, &str), Ty
     let shape = self::shape(shape, package, aliases)?;
     if name == "+" {
         let Shape::Object(id) = shape else { return Err("only a struct can be embedded".to_owned()) };
-        return Ok(Row::Embed(Embed { number, id }));
+        return Ok(Row::Embed(Embed { number, id, place: 0 }));
     }
     let (name, required) = name.strip_suffix('!').map_or((name, false), |name| (name, true));
     let mut field = Field { required, pointer, written: required, ..plain(name, shape, number) };
@@ -177,6 +184,7 @@ fn word(field: &mut Field, word: &'static str, package: Package) -> Result<(), S
         "keep" => field.written = true,
         "omit" => field.written = false,
         "omitzero" => field.omit_zero = true,
+        "given" => field.given = true,
         "list" => field.list_type = list_type(value)?,
         "map" | "struct" => {
             field.map_type = if value == "atomic" { MapType::Atomic } else { MapType::Granular };
@@ -269,9 +277,15 @@ fn inline_embeds(model: &mut Model) {
             }
             let mut fields = std::mem::take(&mut model.types[index].fields).into_vec();
             for embed in &embeds {
-                for inner in &model.types[embed.id.0 as usize].fields {
-                    if !fields.iter().any(|field| field.name == inner.name) {
-                        fields.push(inner.clone());
+                let mut inner = model.types[embed.id.0 as usize].fields.to_vec();
+                inner.sort_by_key(|field| field.place);
+                for (place, inner) in (embed.place..).zip(inner) {
+                    match fields.iter_mut().find(|field| field.name == inner.name) {
+                        Some(known) if (embed.place..embed.place + EMBEDDED_MAX).contains(&known.place) => {
+                            known.place = place;
+                        }
+                        Some(_) => {}
+                        None => fields.push(Field { place, ..inner }),
                     }
                 }
             }
@@ -301,10 +315,10 @@ fn add_lists(model: &mut Model, pending: &[Pending], aliases: &HashMap<(&str, &s
         let text = Shape::Scalar(Scalar::String);
         let items = Shape::List(Box::new(Shape::Object(id)));
         let fields = vec![
-            plain("apiVersion", text.clone(), 0),
-            Field { required: true, written: true, ..plain("items", items, 2) },
+            Field { place: 1, ..plain("apiVersion", text.clone(), 0) },
+            Field { required: true, written: true, place: 3, ..plain("items", items, 2) },
             plain("kind", text, 0),
-            plain("metadata", Shape::Object(*meta), 1),
+            Field { place: 2, ..plain("metadata", Shape::Object(*meta), 1) },
         ];
         let item = model.get(id);
         let list = Type {

@@ -36,12 +36,17 @@ pub(super) fn check_job(job: &Value, errors: &mut Errors) {
     }
 }
 
-/// What only a new Job can get wrong: the labels that are made for it, and names of pods that could not be.
-pub(super) fn check_new_job(job: &Value, errors: &mut Errors) {
+/// What upstream asks of a Job as of a new one, whether it is new or changed: the labels that are made for it, what `check_job`
+/// found already, and names of pods that could be.
+pub(super) fn check_whole_job(job: &Value, old: Option<&Value>, found: Errors, errors: &mut Errors) {
     let (spec, meta) = (&job["spec"], Meta::of(job));
     if spec["manualSelector"] != true && !spec["selector"].is_null() {
-        check_generated(spec, meta, errors);
+        // A Job from before there were labels with a prefix goes on without them.
+        let labels = old.map(|old| &old["spec"]["template"]["metadata"]["labels"]);
+        let prefixed = labels.is_none_or(|had| PREFIXED.iter().all(|label| !had[*label].is_null()));
+        check_generated(spec, meta, prefixed, errors);
     }
+    errors.append(found);
     let last = spec["completions"].as_i64().filter(|count| *count > 0).map(|count| count - 1);
     if let Some(last) = last.filter(|_| spec["completionMode"] == "Indexed") {
         let host = format!("{}-{last}", meta.name());
@@ -52,23 +57,26 @@ pub(super) fn check_new_job(job: &Value, errors: &mut Errors) {
     }
 }
 
-fn check_generated(spec: &Value, meta: Meta<'_>, errors: &mut Errors) {
+/// The labels that say Kubernetes' own prefix.
+const PREFIXED: [&str; 2] = ["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"];
+
+fn check_generated(spec: &Value, meta: Meta<'_>, prefixed: bool, errors: &mut Errors) {
     if meta.uid().is_empty() {
         errors.required("metadata.uid", "");
     }
     let expected = [
         ("controller-uid", meta.uid()),
         ("job-name", meta.name()),
-        ("batch.kubernetes.io/controller-uid", meta.uid()),
-        ("batch.kubernetes.io/job-name", meta.name()),
+        (PREFIXED[0], meta.uid()),
+        (PREFIXED[1], meta.name()),
     ];
+    let expected = if prefixed { &expected[..] } else { &expected[..2] };
     let labels = &spec["template"]["metadata"]["labels"];
     for (label, value) in expected {
         let (path, told) = (format!("spec.template.metadata.labels[{label}]"), format!("must be '{value}'"));
         if labels[label].is_null() {
             errors.required(&path, &told);
-        }
-        if text(&labels[label]) != value {
+        } else if text(&labels[label]) != *value {
             errors.invalid(path, labels, &told);
         }
     }

@@ -188,8 +188,8 @@ pub(super) fn check_slice_update(new: &Value, old: &Value, errors: &mut Errors) 
 }
 
 /// The addresses that no endpoint may have, in upstream's words: those that mean another machine on every machine.
-/// Nodes, pods and Services of a cluster that lives on the loopback network are excepted. `object` is an Endpoints
-/// or an `EndpointSlice`; what is no address at all is told by [`super::create`].
+/// Nodes, pods and Services of a cluster that lives on the loopback network are excepted. `object` is an Endpoints,
+/// an `EndpointSlice` or a Service; what is no address at all is told by [`super::create`].
 #[must_use]
 pub fn addresses(object: &Value, net: &ClusterNet) -> Vec<Cause> {
     let mut errors = Errors::default();
@@ -206,6 +206,9 @@ pub fn addresses(object: &Value, net: &ClusterNet) -> Vec<Cause> {
                 judge(format!("subsets[{at}].{field}[{inner}].ip"), &address["ip"]);
             }
         }
+    }
+    for (at, address) in list(&object["spec"]["externalIPs"]).iter().enumerate() {
+        judge(format!("spec.externalIPs[{at}]"), address);
     }
     for (at, endpoint) in list(&object["endpoints"]).iter().enumerate() {
         for (inner, address) in list(&endpoint["addresses"]).iter().enumerate() {

@@ -23,7 +23,8 @@ pub fn name(grammar: Grammar, name: &str, is_prefix: bool) -> Vec<String> {
         _ => name,
     };
     match grammar {
-        Grammar::Subdomain => dns_subdomain(checked),
+        Grammar::LongName if is_prefix => Vec::new(),
+        Grammar::Subdomain | Grammar::LongName => dns_subdomain(checked),
         Grammar::Label => dns_label(checked),
         Grammar::Label1035 => label_1035(checked),
         Grammar::PathSegment => path_segment(name),
@@ -334,6 +335,14 @@ mod tests {
         assert!(bad[0].starts_with("metadata.name: Invalid value: \"A_b\": a lowercase RFC 1123 subdomain"));
         assert!(bad[1].starts_with("metadata.labels: Invalid value: \"-\": a valid label"));
         assert!(wrong(&json!({"metadata": {"name": "a-x", "generateName": "a-"}}), false).is_empty());
+        let generated = json!({"metadata": {"name": "A-x", "generateName": "A-"}});
+        let told = |grammar: Grammar| {
+            let mut errors = Errors::default();
+            check(&generated, grammar, false, &mut errors);
+            errors.into_causes().into_iter().map(|cause| cause.field).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Grammar::Subdomain), ["metadata.generateName", "metadata.name"]);
+        assert_eq!(told(Grammar::LongName), ["metadata.name"]);
     }
 
     #[test]

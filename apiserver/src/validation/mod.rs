@@ -33,6 +33,7 @@ mod persistent_volume;
 mod pod;
 mod pod_annotations;
 mod pod_parts;
+mod pod_profiles;
 mod pod_status;
 mod pod_update;
 mod policy;
@@ -54,8 +55,9 @@ mod windows;
 mod workload;
 
 pub use field::Errors;
-pub(crate) use field::child;
+pub(crate) use field::{child, index};
 pub(crate) use internal::is_empty;
+pub(crate) use service::related_addresses;
 
 use serde_json::Value;
 use tinyplane_wire::status::Cause;
@@ -65,10 +67,15 @@ use tinyplane_wire::status::Cause;
 pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
     let mut errors = Errors::default();
     metadata::check_finalizer_names(group, kind, object, &mut errors);
-    check(group, kind, object, &mut errors);
+    let mut found = Errors::default();
+    check(group, kind, object, &mut found);
+    if (group, kind) == ("batch", "Job") {
+        batch::check_whole_job(object, None, found, &mut errors);
+        return errors.into_causes();
+    }
+    errors.append(found);
     match (group, kind) {
         ("", "Pod") => pod::check_create(object, &mut errors),
-        ("batch", "Job") => batch::check_new_job(object, &mut errors),
         ("batch", "CronJob") => batch::check_cron_job(object, None, &mut errors),
         ("networking.k8s.io", "Ingress") => ingress::check_create(object, &mut errors),
         ("networking.k8s.io", "ServiceCIDR") => ingress::check_service_cidr(object, &mut errors),
@@ -121,16 +128,21 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         return errors.into_causes();
     }
     match (group, kind) {
-        ("apps", "DaemonSet") | ("networking.k8s.io", "IngressClass") | ("storage.k8s.io", "VolumeAttributesClass") => {
+        ("", "Service")
+        | ("apps", "DaemonSet")
+        | ("networking.k8s.io", "IngressClass")
+        | ("storage.k8s.io", "VolumeAttributesClass") => {
             check_change(group, kind, new, old, &mut errors);
             check(group, kind, new, &mut errors);
         }
         _ => {
             let mut found = Errors::default();
             check(group, kind, new, &mut found);
-            if let ("", "PersistentVolume") | ("batch", "Job") = (group, kind) {
-                // Upstream looks at these as at new ones, and again at what changes.
-                errors.append(found.clone());
+            // Upstream looks at these as at new ones, and again at what changes.
+            match (group, kind) {
+                ("", "PersistentVolume") => errors.append(found.clone()),
+                ("batch", "Job") => batch::check_whole_job(new, Some(old), found.clone(), &mut errors),
+                _ => {}
             }
             errors.append(found);
             check_change(group, kind, new, old, &mut errors);

@@ -2,7 +2,7 @@
 
 use super::container::{self, Around};
 use super::field::{Errors, child, index, list, text, under};
-use super::{affinity, environment, internal, pod_annotations, resources, security, volume, windows};
+use super::{affinity, environment, internal, pod_annotations, pod_profiles, resources, security, volume, windows};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, label_value, pairs, qualified_name};
@@ -32,12 +32,17 @@ pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
     if !text(&spec["nodeName"]).is_empty() && !list(&spec["schedulingGates"]).is_empty() {
         errors.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared");
     }
+    pod_profiles::check(pod, "spec", errors);
 }
 
 /// A template: its labels and annotations, which upstream tells of without `metadata`, and its spec.
 pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) {
     check_template_metadata(template, path, errors);
+    if template["metadata"]["annotations"].is_object() {
+        pod_annotations::check_at(template, &child(path, "annotations"), errors);
+    }
     check_spec(&template["spec"], None, &child(path, "spec"), errors);
+    pod_profiles::check(template, &child(path, "spec"), errors);
     let ephemeral = &template["spec"]["ephemeralContainers"];
     if !list(ephemeral).is_empty() {
         errors.forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");

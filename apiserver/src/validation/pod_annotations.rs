@@ -1,6 +1,6 @@
 //! Annotations of pods that mean something: copies of static pods, profiles of an earlier day, the cost of a deletion.
 
-use super::field::{Errors, key, list, text};
+use super::field::{Errors, child, key, list, text};
 use super::security::check_descending;
 use serde_json::Value;
 use std::cell::LazyCell;
@@ -16,27 +16,32 @@ const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.
 
 /// What is wrong with those of a pod.
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
-    let spec = &pod["spec"];
+    check_at(pod, PATH, errors);
+}
+
+/// What is wrong with those of a pod or a template, which are told of at this path.
+pub(super) fn check_at(holder: &Value, path: &str, errors: &mut Errors) {
+    let spec = &holder["spec"];
     let containers = LazyCell::new(|| -> BTreeSet<&str> {
         let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter();
         lists.flat_map(|field| list(&spec[field])).map(|container| text(&container["name"])).collect()
     });
-    for (name, value) in pairs(&pod["metadata"]["annotations"]) {
+    for (name, value) in pairs(&holder["metadata"]["annotations"]) {
         match name {
             MIRROR if spec["nodeName"].as_str().unwrap_or_default().is_empty() => {
-                errors.invalid_text(key(PATH, name), value, "must set spec.nodeName if mirror pod annotation is set");
+                errors.invalid_text(key(path, name), value, "must set spec.nodeName if mirror pod annotation is set");
             }
             DELETION_COST if !is_cost(value) => {
-                errors.invalid_text(key(PATH, name), value, "must be a 32bit integer");
+                errors.invalid_text(key(path, name), value, "must be a 32bit integer");
             }
-            SECCOMP => check_seccomp(name, value, errors),
-            name if name.starts_with(SECCOMP_OF_CONTAINER) => check_seccomp(name, value, errors),
+            SECCOMP => check_seccomp(&child(path, name), value, errors),
+            name if name.starts_with(SECCOMP_OF_CONTAINER) => check_seccomp(&child(path, name), value, errors),
             name => {
                 if let Some(container) = name.strip_prefix(APP_ARMOR) {
                     if !containers.contains(container) {
-                        errors.invalid_text(key(PATH, name), container, "container not found");
+                        errors.invalid_text(key(path, name), container, "container not found");
                     }
-                    check_app_armor(name, value, errors);
+                    check_app_armor(key(path, name), value, errors);
                 }
             }
         }
@@ -73,18 +78,17 @@ fn is_cost(text: &str) -> bool {
     is_plain && text.parse::<i32>().is_ok()
 }
 
-fn check_seccomp(name: &str, profile: &str, errors: &mut Errors) {
-    let path = format!("{PATH}.{name}");
+fn check_seccomp(path: &str, profile: &str, errors: &mut Errors) {
     if let Some(place) = profile.strip_prefix("localhost/") {
-        check_descending(place, &path, errors);
+        check_descending(place, path, errors);
     } else if !["runtime/default", "docker/default", "unconfined"].contains(&profile) {
         errors.invalid_text(path, profile, "must be a valid seccomp profile");
     }
 }
 
-fn check_app_armor(name: &str, profile: &str, errors: &mut Errors) {
+fn check_app_armor(path: String, profile: &str, errors: &mut Errors) {
     let known = ["", "runtime/default", "unconfined"];
     if !known.contains(&profile) && !profile.starts_with("localhost/") {
-        errors.invalid_text(key(PATH, name), profile, &format!("invalid AppArmor profile name: {profile:?}"));
+        errors.invalid_text(path, profile, &format!("invalid AppArmor profile name: {profile:?}"));
     }
 }

@@ -1,19 +1,30 @@
 //! Services.
 
 use super::container::port_name;
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, key, list, text};
 use super::pod;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use tinyplane_wire::meta::{dns_label, dns_subdomain, qualified_name};
+use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, qualified_name};
 
 /// Longest time that a client is sent to the same endpoint.
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
+const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 
+/// The two annotations of one meaning, of which the second is the older.
+const TOPOLOGY: [&str; 2] = ["service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"];
+/// Where ranges may stand that the field does not say.
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
 pub(super) fn check(service: &Value, errors: &mut Errors) {
-    let spec = &service["spec"];
+    let (spec, meta) = (&service["spec"], Meta::of(service));
+    if let [Some(mode), Some(hints)] = TOPOLOGY.map(|name| meta.annotation(name))
+        && mode != hints
+    {
+        let told = format!("must match annotations[{}] when both are specified", TOPOLOGY[1]);
+        errors.invalid_text(key("metadata.annotations", TOPOLOGY[0]), mode, &told);
+    }
     let kind = text(&spec["type"]);
     let ports = list(&spec["ports"]);
     let headless = spec["clusterIP"] == "None";
@@ -32,8 +43,12 @@ pub(super) fn check(service: &Value, errors: &mut Errors) {
     pod::check_labels(&spec["selector"], "spec.selector", errors);
     errors.one_of("spec.sessionAffinity", &spec["sessionAffinity"], &["ClientIP", "None"]);
     check_affinity(spec, errors);
-    check_families(spec, kind, errors);
-    check_addresses(spec, kind, errors);
+    if kind != "ExternalName" {
+        related_addresses(spec, errors);
+    }
+    for (at, ip) in list(&spec["externalIPs"]).iter().enumerate() {
+        super::ip::check_address(&index("spec.externalIPs", at), text(ip), errors);
+    }
     if kind.is_empty() {
         errors.required("spec.type", "");
     } else if !TYPES.contains(&kind) {
@@ -45,7 +60,7 @@ pub(super) fn check(service: &Value, errors: &mut Errors) {
         }
     }
     check_twice(ports, errors);
-    check_load_balancer(spec, kind, errors);
+    check_load_balancer(spec, meta.annotation(SOURCE_RANGES), kind, errors);
     check_traffic(spec, kind, errors);
 }
 
@@ -68,9 +83,19 @@ fn check_affinity(spec: &Value, errors: &mut Errors) {
     }
 }
 
-fn check_families(spec: &Value, kind: &str, errors: &mut Errors) {
-    if kind == "ExternalName" {
-        return;
+/// What of addresses and their families goes together.
+pub(crate) fn related_addresses(spec: &Value, errors: &mut Errors) {
+    let (addresses, path) = (list(&spec["clusterIPs"]), "spec.clusterIPs");
+    match text(&spec["clusterIP"]) {
+        "" if !addresses.is_empty() => {
+            errors.invalid(path, &spec["clusterIPs"], "must be empty when `clusterIP` is not specified");
+        }
+        "" => {}
+        _ if addresses.is_empty() => errors.required(path, ""),
+        first if addresses[0] != first => {
+            errors.invalid(path, &spec["clusterIPs"], "first value must match `clusterIP`");
+        }
+        _ => {}
     }
     let mut seen = BTreeSet::new();
     for (at, family) in list(&spec["ipFamilies"]).iter().enumerate() {
@@ -81,10 +106,42 @@ fn check_families(spec: &Value, kind: &str, errors: &mut Errors) {
     }
     let known = ["PreferDualStack", "RequireDualStack", "SingleStack"];
     errors.known("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], &known);
-    if spec["ipFamilyPolicy"] == "RequireDualStack" {
-        // There is one range of addresses, and so one family.
-        let why = "Cluster is not configured for dual-stack services";
-        errors.invalid("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], why);
+    let mut wrong = Errors::default();
+    for (at, address) in addresses.iter().enumerate() {
+        match text(address) {
+            "None" if at == 0 && addresses.len() > 1 => {
+                wrong.invalid(path, &spec["clusterIPs"], "'None' must be the first and only value");
+            }
+            "None" if at == 0 => {}
+            address => super::ip::check_address(&index(path, at), address, &mut wrong),
+        }
+    }
+    let is_wrong = !wrong.is_empty();
+    errors.append(wrong);
+    if addresses.len() > 2 {
+        errors.invalid(path, &spec["clusterIPs"], "may only hold up to 2 values");
+    }
+    if !is_wrong {
+        check_stacks(spec, addresses, errors);
+    }
+}
+
+/// Addresses that can be read: of each family one, and of the families that are said.
+fn check_stacks(spec: &Value, addresses: &[Value], errors: &mut Errors) {
+    let is_six = |address: &Value| super::ip::read(text(address)).is_some_and(|address| address.is_ipv6());
+    let sixes = addresses.iter().filter(|address| is_six(address)).count();
+    if addresses.len() > 1 && (sixes == 0 || sixes == addresses.len()) {
+        let told = "may specify no more than one IP for each IP family";
+        errors.invalid("spec.clusterIPs", &spec["clusterIPs"], told);
+    }
+    if addresses.first().is_some_and(|first| first == "None") {
+        return;
+    }
+    for (at, (address, family)) in addresses.iter().zip(list(&spec["ipFamilies"])).enumerate() {
+        if (family == "IPv4" && is_six(address)) || (family == "IPv6" && !is_six(address)) {
+            let told = format!("expected an {} value as indicated by `ipFamilies[{at}]`", text(family));
+            errors.invalid(index("spec.clusterIPs", at), address, &told);
+        }
     }
 }
 
@@ -109,8 +166,7 @@ fn check_twice(ports: &[Value], errors: &mut Errors) {
     }
 }
 
-fn check_load_balancer(spec: &Value, kind: &str, errors: &mut Errors) {
-    const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
+fn check_load_balancer(spec: &Value, annotated: Option<&str>, kind: &str, errors: &mut Errors) {
     let (ranges, path) = (list(&spec["loadBalancerSourceRanges"]), "spec.LoadBalancerSourceRanges");
     let balanced = kind == "LoadBalancer";
     if !ranges.is_empty() && !balanced {
@@ -120,13 +176,28 @@ fn check_load_balancer(spec: &Value, kind: &str, errors: &mut Errors) {
         let range = text(range).trim();
         super::ip::check_range(&index(path, at), range, errors);
     }
-    for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
-        if !spec[field].is_null() && !balanced {
-            errors.forbidden(format!("spec.{field}"), ONLY);
+    if let Some(annotated) = annotated.filter(|_| ranges.is_empty()) {
+        let path = key("metadata.annotations", SOURCE_RANGES);
+        if !balanced {
+            errors.forbidden(&path, ONLY);
+        }
+        for range in annotated.trim().split(',').filter(|_| !annotated.trim().is_empty()) {
+            super::ip::check_range(&path, range.trim(), errors);
         }
     }
-    if let Some(class) = spec["loadBalancerClass"].as_str().filter(|_| balanced) {
-        errors.grammar("spec.loadBalancerClass", class, qualified_name(class));
+    if !spec["allocateLoadBalancerNodePorts"].is_null() && !balanced {
+        errors.forbidden("spec.allocateLoadBalancerNodePorts", ONLY);
+    }
+    check_class(spec, errors);
+}
+
+fn check_class(spec: &Value, errors: &mut Errors) {
+    match spec["loadBalancerClass"].as_str() {
+        Some(class) if spec["type"] == "LoadBalancer" => {
+            errors.grammar("spec.loadBalancerClass", class, qualified_name(class));
+        }
+        Some(_) => errors.forbidden("spec.loadBalancerClass", ONLY),
+        None => {}
     }
 }
 
@@ -196,35 +267,48 @@ fn check_ports(ports: &[Value], errors: &mut Errors) {
     }
 }
 
-fn check_addresses(spec: &Value, kind: &str, errors: &mut Errors) {
-    let valid = |ip: &str| ip.parse::<IpAddr>().is_ok();
-    for (at, ip) in list(&spec["clusterIPs"]).iter().enumerate() {
-        let ip = text(ip);
-        if kind != "ExternalName" && !matches!(ip, "" | "None") && !valid(ip) {
-            errors.invalid_text(
-                index("spec.clusterIPs", at),
-                ip,
-                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-            );
+pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
+    let (now, before) = (&new["spec"], &old["spec"]);
+    if now["type"] != "ExternalName" && before["type"] != "ExternalName" {
+        let headless = [now, before].map(|spec| spec["clusterIP"] == "None");
+        if headless != [true, true] {
+            check_change(now, before, ("clusterIPs", "clusterIP"), errors);
+        }
+        if headless == [false, false] {
+            check_change(now, before, ("ipFamilies", "ipFamily"), errors);
         }
     }
-    for (at, ip) in list(&spec["externalIPs"]).iter().enumerate() {
-        let ip = text(ip);
-        if !valid(ip) {
-            errors.invalid_text(
-                index("spec.externalIPs", at),
-                ip,
-                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-            );
-        }
+    let balanced = |spec: &Value| spec["type"] == "LoadBalancer";
+    if balanced(now) && balanced(before) && now["loadBalancerClass"] != before["loadBalancerClass"] {
+        errors.invalid("spec.loadBalancerClass", &now["loadBalancerClass"], "may not change once set");
+    }
+    check_class(now, errors);
+    let checked = |spec: &Value| balanced(spec) && spec["externalTrafficPolicy"] == "Local";
+    if checked(now) && checked(before) && now["healthCheckNodePort"] != before["healthCheckNodePort"] {
+        errors.forbidden("spec.healthCheckNodePort", "field is immutable");
     }
 }
 
-pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
-    let (now, before) = (&new["spec"], &old["spec"]);
-    let has_address = |spec: &Value| spec["type"] != "ExternalName";
-    let given = text(&before["clusterIP"]);
-    if has_address(now) && has_address(before) && !given.is_empty() && now["clusterIP"] != before["clusterIP"] {
-        errors.invalid("spec.clusterIPs[0]", &now["clusterIPs"], "may not change once set");
+/// The first of addresses or families stays; the second may come, and go where only one is wanted.
+fn check_change(now: &Value, before: &Value, (field, one): (&str, &str), errors: &mut Errors) {
+    let path = child("spec", field);
+    let (is, was) = (list(&now[field]), list(&before[field]));
+    // Upstream shows the addresses where the number of families has changed.
+    let shown = if is.len() == was.len() { &now[field] } else { &now["clusterIPs"] };
+    for (at, _) in is.iter().zip(was).enumerate().filter(|(_, (is, was))| is != was) {
+        if is.len() == was.len() || at == 0 {
+            // Of families upstream names the first, whichever it is.
+            let at = if field == "clusterIPs" { at } else { 0 };
+            errors.invalid(index(&path, at), shown, "may not change once set");
+        }
+    }
+    if was.len() > is.len() {
+        if list(&now["clusterIPs"]).is_empty() {
+            errors.invalid(index(&path, 0), &now[field], &format!("primary {one} can not be unset"));
+        }
+        if is.len() == 1 && now["ipFamilyPolicy"] != "SingleStack" {
+            let told = format!("must be set to 'SingleStack' when releasing the secondary {one}");
+            errors.invalid("spec.ipFamilyPolicy", &now["ipFamilyPolicy"], &told);
+        }
     }
 }

@@ -7,6 +7,7 @@ mod nodes;
 mod pod_rarities;
 mod pod_statuses;
 mod pods;
+mod services;
 mod volumes;
 mod workloads;
 

@@ -3,6 +3,7 @@
 pub(super) mod apply;
 mod json;
 mod merge;
+mod shown;
 mod strategic;
 
 use super::Ask;
@@ -11,20 +12,27 @@ use crate::registry::managers::folded;
 use crate::request::Call;
 use crate::schema;
 use axum::body::Body;
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Details, Reason, Status};
 
-/// A patch that was read, with what a strict reader says of it.
+/// A patch that was read.
 pub(super) enum Patch {
     /// RFC 6902.
-    Json(json_patch::Patch, Vec<String>),
+    Json(json_patch::Patch, Said),
     /// RFC 7396.
-    Merge(Value, Vec<String>),
+    Merge(Value, Said),
     /// Kubernetes' own, by merge keys.
-    Strategic(Value, Vec<String>),
+    Strategic(Value, Said),
     /// Server-side apply.
     Apply(apply::Config),
+}
+
+/// The text of a patch, and what a strict reader says of it.
+pub(super) struct Said {
+    bytes: Bytes,
+    strict: Vec<String>,
 }
 
 const JSON: &str = "application/json-patch+json";
@@ -62,12 +70,13 @@ impl Patch {
             return Err(Status::failure(Reason::UnsupportedMediaType, told));
         }
         let bytes = body::read(ask.call, body).await?;
+        let said = |strict: Vec<String>| Said { bytes: bytes.clone(), strict };
         match kind {
-            JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, strict)),
+            JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, said(strict))),
             MERGE => merge::read(&bytes, "error decoding patch: ")
-                .and_then(|(patch, strict)| Ok(Self::Merge(folded(patch)?, strict))),
+                .and_then(|(patch, strict)| Ok(Self::Merge(folded(patch)?, said(strict)))),
             STRATEGIC => {
-                merge::read(&bytes, "").and_then(|(patch, strict)| Ok(Self::Strategic(folded(patch)?, strict)))
+                merge::read(&bytes, "").and_then(|(patch, strict)| Ok(Self::Strategic(folded(patch)?, said(strict))))
             }
             _ => apply::read(&bytes).map(Self::Apply),
         }
@@ -76,14 +85,10 @@ impl Patch {
     /// What the patch makes of an object of this kind, decoded.
     pub(super) fn laid(&self, ask: &Ask<'_>, gvk: &Gvk, current: &Value) -> status::Result<Value> {
         let strict = match self {
-            Self::Json(_, strict) | Self::Merge(_, strict) | Self::Strategic(_, strict) => strict.as_slice(),
+            Self::Json(_, said) | Self::Merge(_, said) | Self::Strategic(_, said) => said.strict.as_slice(),
             Self::Apply(_) => &[],
         };
-        // Upstream tells of a strategic patch itself, and of the others what they made.
-        let shown = || match self {
-            Self::Strategic(patch, _) => schema::go::text(&unfolded(patch.clone())),
-            _ => self.made(gvk, current).map(|made| unfolded(made).to_string()).unwrap_or_default(),
-        };
+        let shown = || self.shown(gvk, current).unwrap_or_default();
         let (custom, mut made) = (ask.custom(gvk), self.made(gvk, current)?);
         // A strategic patch is laid over the type itself, which has no other kind.
         if custom.is_none()
@@ -102,6 +107,25 @@ impl Patch {
             fields.extend(untouched);
         }
         Ok(new)
+    }
+
+    /// What is told of a patch that makes no object of its kind: a strategic patch itself, and of the others what they made.
+    fn shown(&self, gvk: &Gvk, current: &Value) -> Option<String> {
+        let object = || {
+            let (model, object) = (schema::model(), unfolded(current.clone()));
+            let mut out = Vec::new();
+            match model.kind(&gvk.group, &gvk.version, &gvk.kind) {
+                Some(id) => schema::spelling::object(model, id, &object, &mut out),
+                None => schema::spelling::free(&object, &mut out),
+            }
+            String::from_utf8(out).ok()
+        };
+        match self {
+            Self::Strategic(patch, _) => Some(schema::go::text(&unfolded(patch.clone()))),
+            Self::Merge(_, said) => shown::merged(&object()?, &String::from_utf8_lossy(&said.bytes)),
+            Self::Json(patch, said) => shown::patched(&object()?, &patch.0, &String::from_utf8_lossy(&said.bytes)),
+            Self::Apply(_) => None,
+        }
     }
 
     /// Takes out what needs no decoding: the fields of a built-in object that the patch does not name, which were decoded

@@ -2,7 +2,6 @@
 
 use super::{Resource, Subresource, Verbs};
 use crate::registry::conversion;
-use crate::registry::encoding::head;
 use crate::registry::kinds;
 use crate::schema;
 use smol_str::{SmolStr, format_smolstr};
@@ -46,7 +45,6 @@ fn row(api_version: &str, line: &str) -> Resource {
         folder: format_smolstr!("/{group}/{plural}/"),
         type_id: schema::model().kind(&gvk.group, &gvk.version, &gvk.kind),
         api_version: gvk.api_version().into(),
-        head: head(&stored),
         field_names: behaviour.fields.iter().map(|field| SmolStr::new_static(field.name())).collect(),
         behaviour,
         custom: None,

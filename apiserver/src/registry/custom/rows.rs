@@ -4,7 +4,6 @@ use super::names::is;
 use super::{Custom, JsonPath, PLAIN, Scale, WITH_STATUS, columns};
 use crate::registry::catalog::{Resource, Subresource, Verbs};
 use crate::registry::conversion::Conversion;
-use crate::registry::encoding::head;
 use crate::schema::structural::{Patterns, Structural};
 use crate::store::forms::FormId;
 use serde_json::Value;
@@ -155,7 +154,6 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
         type_id: None,
         api_version: gvk.api_version().into(),
         field_names: custom.selected().into(),
-        head: head(&stored),
         behaviour: if has_status { &WITH_STATUS } else { &PLAIN },
         conversion,
         custom: Some(Arc::new(custom)),

@@ -1,6 +1,7 @@
 //! The behaviours of the built-in kinds: one file for each family that has more than the plain one.
 
 mod admission_registration;
+pub(super) mod app_armor;
 mod autoscaling;
 mod batch;
 mod certificates;
@@ -14,6 +15,7 @@ mod endpoints;
 mod event;
 mod extensions;
 mod flowcontrol;
+mod label_keys;
 mod namespace;
 mod networking;
 mod node;
@@ -113,7 +115,9 @@ pub(super) const NOW: &str = "2026-01-01T00:00:00Z";
 pub(super) fn at(part: super::behaviour::Part) -> super::behaviour::Scene<'static> {
     static CALLER: std::sync::LazyLock<crate::authn::Caller> =
         std::sync::LazyLock::new(crate::authn::Caller::anonymous);
-    super::behaviour::Scene { part, subresource: "", caller: &CALLER, now: NOW }
+    // Each test looks at warnings of its own.
+    let warnings = Box::leak(Box::default());
+    super::behaviour::Scene { part, subresource: "", caller: &CALLER, now: NOW, warnings }
 }
 
 #[cfg(test)]

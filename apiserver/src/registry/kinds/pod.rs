@@ -1,6 +1,6 @@
 //! Pods: their first status, their grace, and what fields select them by.
 
-use super::pod_table;
+use super::{app_armor, label_keys, pod_table};
 use crate::registry::behaviour::{Behaviour, Deletion, FieldLabel, Part, Scene};
 use crate::registry::cells::items;
 use crate::registry::warnings;
@@ -62,6 +62,8 @@ fn prepare(pod: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
                     "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
                 }]);
             }
+            label_keys::merge(pod);
+            app_armor::follow_annotations(pod, scene);
         }
         Some(old) if scene.part == Part::Status => {
             if pod["status"]["qosClass"].as_str().unwrap_or_default().is_empty() {

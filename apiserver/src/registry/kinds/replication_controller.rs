@@ -1,7 +1,7 @@
 //! `ReplicationController`s.
 
 use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, NAME, count};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Grammar, NAME, count};
 use crate::registry::cells::{age, label_map, name, number};
 use crate::registry::warnings;
 use serde_json::json;
@@ -9,6 +9,7 @@ use smol_str::format_smolstr;
 
 /// `ReplicationController`s.
 pub(super) static REPLICATION_CONTROLLER: Behaviour = Behaviour {
+    name: Grammar::LongName,
     orphans: true,
     warnings: warnings::replicated,
     fields: &[FieldLabel::Computed("status.replicas", |object| {

@@ -1,13 +1,17 @@
 //! The group `resource.k8s.io`: classes of devices, claims on them, what nodes offer.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Scene, column};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, Grammar, NAME, Scene, column};
 use crate::registry::cells::{age, name, size};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::Meta;
 
 /// `DeviceClass`es.
-pub(super) static DEVICE_CLASS: Behaviour =
-    Behaviour { generation: Generation::Everything, returns_deleted: true, ..Behaviour::PLAIN };
+pub(super) static DEVICE_CLASS: Behaviour = Behaviour {
+    name: Grammar::LongName,
+    generation: Generation::Everything,
+    returns_deleted: true,
+    ..Behaviour::PLAIN
+};
 
 /// `ResourceClaimTemplate`s.
 pub(super) static RESOURCE_CLAIM_TEMPLATE: Behaviour = Behaviour { returns_deleted: true, ..Behaviour::PLAIN };

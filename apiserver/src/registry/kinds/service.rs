@@ -7,6 +7,7 @@ use crate::registry::cells::{age, items, joined, label_map, name};
 use crate::registry::warnings;
 use serde_json::{Value, json};
 use std::time::SystemTime;
+use tinyplane_wire::meta::map_mut;
 
 const COLUMNS: &[Column] = &[
     NAME,
@@ -47,68 +48,79 @@ fn prepare(service: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     if scene.part != Part::Main {
         return;
     }
-    if let Some(old) = old {
-        follow_address(service, old);
-        keep_allocated(service, old);
-        drop_of_old_type(service, old);
+    match old {
+        Some(old) => {
+            keep_allocated(service, old);
+            follow_address(service, old);
+            drop_of_old_type(service, old);
+        }
+        None if !is_empty(&service["spec"]["clusterIP"]) && !has_any(&service["spec"]["clusterIPs"]) => {
+            service["spec"]["clusterIPs"] = json!([service["spec"]["clusterIP"]]);
+        }
+        None => {}
     }
-    if is_external(service) {
-        return;
-    }
-    let spec = &mut service["spec"];
-    if spec["clusterIP"].as_str().is_some_and(|address| !address.is_empty()) && spec["clusterIPs"].is_null() {
-        spec["clusterIPs"] = json!([spec["clusterIP"]]);
-    }
-    if spec["ipFamilies"].is_null() {
-        let of_six = spec["clusterIP"].as_str().is_some_and(|address| address.contains(':'));
-        spec["ipFamilies"] = if of_six { json!(["IPv6"]) } else { json!(["IPv4"]) };
-    }
-    if spec["ipFamilyPolicy"].is_null() {
-        spec["ipFamilyPolicy"] = json!("SingleStack");
-    }
+}
+
+fn is_empty(address: &Value) -> bool {
+    address.as_str().unwrap_or_default().is_empty()
+}
+
+fn has_any(list: &Value) -> bool {
+    list.as_array().is_some_and(|items| !items.is_empty())
 }
 
 /// A client that knows the one address only, and changes it, means the list of them as well.
 fn follow_address(service: &mut Value, old: &Value) {
-    let (now, before) = (&service["spec"]["clusterIP"], &old["spec"]["clusterIP"]);
-    if now == before || service["spec"]["clusterIPs"] != old["spec"]["clusterIPs"] {
-        return;
+    let (now, before) = (service["spec"]["clusterIP"].clone(), &old["spec"]["clusterIP"]);
+    let same = is_empty(&now) == is_empty(before) && (is_empty(&now) || now == *before);
+    let all = |service: &Value| service["spec"]["clusterIPs"].as_array().cloned().unwrap_or_default();
+    if same && all(service).is_empty() && !all(old).is_empty() {
+        service["spec"]["clusterIPs"] = old["spec"]["clusterIPs"].clone();
+    } else if !same && all(service) == all(old) {
+        if is_empty(&now) {
+            map_mut(&mut service["spec"]).remove("clusterIPs");
+        } else {
+            service["spec"]["clusterIPs"] = json!([now]);
+        }
     }
-    service["spec"]["clusterIPs"] = match now.as_str() {
-        None | Some("") => Value::Null,
-        Some(address) => json!([address]),
-    };
 }
 
 /// An update that leaves out what was allocated keeps it.
 fn keep_allocated(service: &mut Value, old: &Value) {
     if !is_external(service) && !is_external(old) {
-        let empty = |value: &Value| value.as_str().unwrap_or_default().is_empty();
-        if empty(&service["spec"]["clusterIP"]) && service["spec"]["clusterIPs"].is_null() {
-            service["spec"]["clusterIP"] = old["spec"]["clusterIP"].clone();
-            service["spec"]["clusterIPs"] = old["spec"]["clusterIPs"].clone();
+        let (had, spec) = (&old["spec"], &mut service["spec"]);
+        if is_empty(&spec["clusterIP"]) && !is_empty(&had["clusterIP"]) {
+            spec["clusterIP"] = had["clusterIP"].clone();
         }
-        for field in ["ipFamilies", "ipFamilyPolicy"] {
-            if service["spec"][field].is_null() && !old["spec"][field].is_null() {
-                service["spec"][field] = old["spec"][field].clone();
-            }
+        if !has_any(&spec["clusterIPs"]) && has_any(&had["clusterIPs"]) {
+            spec["clusterIPs"] = had["clusterIPs"].clone();
         }
     }
     if wants_node_ports(service) && wants_node_ports(old) {
+        // Ports are known by their names; a port on nodes that stays with one of them goes to no other.
+        let number = |port: &Value| port["nodePort"].as_i64().unwrap_or_default();
+        let used: Vec<i64> = items(&service["spec"]["ports"]).map(number).collect();
         for port in service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            let same = |one: &&Value| one["port"] == port["port"] && one["protocol"] == port["protocol"];
-            if port["nodePort"].as_u64().unwrap_or_default() == 0
-                && let Some(known) = items(&old["spec"]["ports"]).find(same)
-                && !known["nodePort"].is_null()
+            let name = |port: &Value| port["name"].as_str().unwrap_or_default().to_owned();
+            let known = items(&old["spec"]["ports"]).filter(|one| name(one) == name(port)).last();
+            if number(port) == 0
+                && let Some(known) = known.map(number).filter(|known| *known != 0 && !used.contains(known))
             {
-                port["nodePort"] = known["nodePort"].clone();
+                port["nodePort"] = json!(known);
             }
         }
+    }
+    if is_checked(service) && is_checked(old) {
         let health = &old["spec"]["healthCheckNodePort"];
-        if service["spec"]["healthCheckNodePort"].is_null() && !health.is_null() {
+        if service["spec"]["healthCheckNodePort"].as_i64().unwrap_or_default() == 0 && !health.is_null() {
             service["spec"]["healthCheckNodePort"] = health.clone();
         }
     }
+}
+
+/// Whether nodes are asked on a port of their own whether they have endpoints.
+fn is_checked(service: &Value) -> bool {
+    service["spec"]["type"] == "LoadBalancer" && service["spec"]["externalTrafficPolicy"] == "Local"
 }
 
 /// What belongs to the type that the service had and was left as it was.
@@ -133,10 +145,9 @@ fn drop_of_old_type(service: &mut Value, old: &Value) {
             || is(service, "NodePort")
             || (is(service, "ClusterIP") && items(&service["spec"]["externalIPs"]).next().is_some())
     };
-    let checked = |service: &Value| is(service, "LoadBalancer") && service["spec"]["externalTrafficPolicy"] == "Local";
     let gone = [
         ("externalTrafficPolicy", reachable(old) && !reachable(service)),
-        ("healthCheckNodePort", checked(old) && !checked(service)),
+        ("healthCheckNodePort", is_checked(old) && !is_checked(service)),
         ("allocateLoadBalancerNodePorts", is(old, "LoadBalancer") && !is(service, "LoadBalancer")),
         ("loadBalancerClass", is(old, "LoadBalancer") && !is(service, "LoadBalancer")),
     ];

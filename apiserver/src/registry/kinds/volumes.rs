@@ -114,8 +114,18 @@ fn begin_claim(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     if scene.part != Part::Main {
         return;
     }
-    let (source, reference) = (new["spec"]["dataSource"].clone(), new["spec"]["dataSourceRef"].clone());
-    let had = old.is_some_and(|old| !old["spec"]["dataSource"].is_null());
+    let has = |field: &str| old.is_some_and(|old| !old["spec"][field].is_null());
+    let source = new["spec"]["dataSource"].clone();
+    let mut reference = new["spec"]["dataSourceRef"].clone();
+    // Sources in other namespaces are behind a gate that is off: only what a claim has already, it keeps.
+    if !has("dataSourceRef")
+        && reference["namespace"].as_str().is_some_and(|namespace| !namespace.is_empty())
+        && let Some(spec) = new["spec"].as_object_mut()
+    {
+        spec.remove("dataSourceRef");
+        reference = Value::Null;
+    }
+    let had = has("dataSource") || has("dataSourceRef");
     if !source.is_null() && reference.is_null() && !had && !is_volume_source(&source) {
         // The older field says nothing else, and is forgotten where it does.
         if let Some(spec) = new["spec"].as_object_mut() {
@@ -202,6 +212,12 @@ mod tests {
         let other = json!({"apiGroup": "a.b", "kind": "Image", "name": "x"});
         assert_eq!(prepared(json!({"dataSourceRef": other})), json!({"dataSource": other, "dataSourceRef": other}));
         assert_eq!(prepared(json!({"dataSource": other})), json!({}));
+        let elsewhere = json!({"apiGroup": "a.b", "kind": "Image", "name": "x", "namespace": "n"});
+        assert_eq!(prepared(json!({"dataSourceRef": elsewhere})), json!({}));
+        let old = json!({"spec": {"dataSourceRef": other}});
+        let mut claim = json!({"spec": {"dataSourceRef": elsewhere}});
+        (PERSISTENT_VOLUME_CLAIM.prepare)(&mut claim, Some(&old), &at(Part::Main));
+        assert_eq!(claim["spec"], json!({"dataSourceRef": elsewhere}));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! writes it. What is answered in any other way is unfolded first.
 
 use crate::codec::depth;
-use crate::registry::encoding;
+use crate::schema::spelling;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
@@ -42,28 +42,35 @@ pub fn unfold(object: &mut Value) {
     }
 }
 
-/// Writes managers as the store keeps them.
-pub fn write(out: &mut Vec<u8>, managers: &Value) {
-    let Some(entries) = managers.as_array() else { return encoding::spell(out, managers) };
+/// What Go declares of an entry, in its order.
+const ENTRY_ORDER: [&str; 7] = ["manager", "operation", "apiVersion", "time", "fieldsType", SET, "subresource"];
+
+/// Writes managers as the store keeps them: an entry's fields in Go's order, or sorted.
+pub fn write(out: &mut Vec<u8>, typed: bool, managers: &Value) {
+    let Some(entries) = managers.as_array() else { return spelling::free(managers, out) };
     out.push(b'[');
     for (at, entry) in entries.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
         let Some(fields) = entry.as_object() else {
-            encoding::spell(out, entry);
+            spelling::free(entry, out);
             continue;
         };
+        let mut fields: Vec<_> = fields.iter().collect();
+        if typed {
+            fields.sort_by_key(|(name, _)| ENTRY_ORDER.iter().position(|known| known == name).unwrap_or(usize::MAX));
+        }
         out.push(b'{');
-        for (nth, (name, value)) in fields.iter().enumerate() {
+        for (nth, (name, value)) in fields.into_iter().enumerate() {
             if nth > 0 {
                 out.push(b',');
             }
-            encoding::text(out, name);
+            spelling::text(name, out);
             out.push(b':');
             match value {
                 Value::String(text) if name == SET => out.extend_from_slice(text.as_bytes()),
-                value => encoding::spell(out, value),
+                value => spelling::free(value, out),
             }
         }
         out.push(b'}');
@@ -176,8 +183,12 @@ mod tests {
         let mut read = read(text.as_bytes()).unwrap();
         assert_eq!(read["metadata"]["managedFields"][0]["fieldsV1"], set);
         let mut written = Vec::new();
-        write(&mut written, &read["metadata"]["managedFields"]);
+        write(&mut written, false, &read["metadata"]["managedFields"]);
         assert_eq!(String::from_utf8(written).unwrap(), format!("[{entry}]"));
+        let mut written = Vec::new();
+        write(&mut written, true, &read["metadata"]["managedFields"]);
+        let ordered = format!(r#"[{{"manager":"m","fieldsType":"FieldsV1","fieldsV1":{set}}}]"#);
+        assert_eq!(String::from_utf8(written).unwrap(), ordered);
         unfold(&mut read);
         assert_eq!(read, serde_json::from_str::<Value>(&text).unwrap());
         fold(&mut read).unwrap();

@@ -33,10 +33,12 @@ pub(super) async fn allocate(
     if service["spec"]["type"] == "ExternalName" || service["spec"]["clusterIP"] == "None" {
         return Ok(());
     }
-    let before = old.map(of).unwrap_or_default();
+    // What a Service has, or has not, it keeps: only one that stood for a name is given an address later.
+    if old.is_some_and(|old| old["spec"]["type"] != "ExternalName") {
+        return Ok(());
+    }
     let wanted = of(service);
     let address = match wanted.first() {
-        Some(address) if before.contains(address) => return Ok(()),
         Some(address) => {
             take_named(registry, service, *address, dry_run).await?;
             *address
@@ -54,15 +56,17 @@ pub(super) async fn allocate(
 
 async fn take_named(registry: &Registry, service: &Value, address: IpAddr, dry_run: bool) -> status::Result<()> {
     let range = registry.settings().service_range;
-    if !range.contains(&address) {
-        return Err(refused(
-            registry,
-            service,
-            address,
-            &format!(
-                "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is {range}"
-            ),
-        ));
+    let (first, size) = hosts(range);
+    // A trial goes by the range alone, as upstream's does.
+    let why = if !dry_run && !range.contains(&address) {
+        "the provided network does not match the current range".to_owned()
+    } else if address < first || address > nth(first, size - 1) {
+        format!("the provided IP ({address}) is not in the valid range. The range of valid IPs is {range}")
+    } else {
+        String::new()
+    };
+    if !why.is_empty() {
+        return Err(refused(registry, service, address, &format!("failed to allocate IP {address}: {why}")));
     }
     if take(registry, service, address, dry_run).await? {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use super::{address::address, claim_spec, containers, fraction, labels, overlap};
 use crate::registry::cells::items;
+use crate::registry::kinds::app_armor;
 use crate::validation::{child, field};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -75,8 +76,13 @@ pub(super) fn holder(holder: &Value, path: &str, out: &mut Vec<String>) {
             let name = container["name"].as_str().unwrap_or_default();
             seccomp(&format!("container.seccomp.security.alpha.kubernetes.io/{name}"), container, out);
             let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
-            let unsaid = |holder: &Value| holder["securityContext"]["appArmorProfile"].is_null();
-            if !path.is_empty() && !annotations[&key].is_null() && unsaid(container) && unsaid(spec) {
+            let profile = |holder: &'_ Value| holder["securityContext"]["appArmorProfile"].clone();
+            let differs = |annotation: &str| {
+                let of_pod = profile(spec);
+                of_pod.is_null() || app_armor::profile(annotation).as_ref() != Some(&of_pod)
+            };
+            // Of those of a pod its author was told when they were made fields.
+            if !path.is_empty() && profile(container).is_null() && annotations[&key].as_str().is_some_and(differs) {
                 let told = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
                 out.push(format!("{}: {told}", annotated(&key)));
             }

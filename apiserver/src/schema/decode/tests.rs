@@ -17,6 +17,13 @@ fn error(kind: (&str, &str, &str), body: &str) -> String {
 }
 
 #[test]
+fn an_empty_list_counts_where_defaulting_would_take_it_for_absent() {
+    let scaler = ("autoscaling", "v2", "HorizontalPodAutoscaler");
+    let body = r#"{"spec":{"behavior":{"scaleUp":{"policies":[]}},"metrics":[]}}"#;
+    assert_eq!(decoded(scaler, body).unwrap().value, json!({"spec": {"behavior": {"scaleUp": {"policies": []}}}}));
+}
+
+#[test]
 fn a_wrong_type_names_the_innermost_struct_and_the_whole_path() {
     for (kind, body, message) in [
         (

@@ -277,7 +277,7 @@ fn says_something(field: &Field, value: &Value) -> bool {
     if value.is_null() {
         return false;
     }
-    if field.pointer || (field.written && !matches!(field.shape, Shape::Scalar(Scalar::IntOrString))) {
+    if field.pointer || field.given || (field.written && !matches!(field.shape, Shape::Scalar(Scalar::IntOrString))) {
         return true;
     }
     match (&field.shape, value) {

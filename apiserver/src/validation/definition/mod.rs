@@ -271,16 +271,26 @@ fn check_selectable(path: &str, version: &Value, patterns: &mut Patterns, errors
     }
 }
 
-/// Versions in which objects may still be stored stay.
+/// Versions in which objects may still be stored stay, and the one in which they are stored now is among them.
 fn check_stored(definition: &Value, errors: &mut Errors) {
-    let versions = list(&definition["spec"]["versions"]);
-    for (at, stored) in list(&definition["status"]["storedVersions"]).iter().enumerate() {
-        if !versions.iter().any(|version| version["name"] == *stored) {
-            let name = text(stored);
+    let (all, path) = (&definition["status"]["storedVersions"], "status.storedVersions");
+    let (versions, stored) = (list(&definition["spec"]["versions"]), list(all));
+    if stored.is_empty() {
+        return errors.invalid(path, &Value::Null, "must have at least one stored version");
+    }
+    let lacks = |version: &&Value| version["storage"] == true && !stored.contains(&version["name"]);
+    for version in versions.iter().filter(lacks) {
+        errors.invalid(path, all, &format!("must have the storage version {}", text(&version["name"])));
+    }
+    for (at, one) in stored.iter().enumerate() {
+        // Of one that is told twice, upstream sees the last.
+        let again = stored[at + 1..].contains(one);
+        if !again && !versions.iter().any(|version| version["name"] == *one) {
+            let name = text(one);
             let why = format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
             );
-            errors.invalid(index("status.storedVersions", at), stored, &why);
+            errors.invalid(index(path, at), one, &why);
         }
     }
 }

@@ -51,6 +51,15 @@ fn names_groups_and_versions_are_judged() {
     assert!(none[0].ends_with("must have exactly one version marked as storage version"), "{none:?}");
     let gone = told(|one| one["status"]["storedVersions"] = json!(["v1alpha1", "v1"]));
     assert!(gone[0].starts_with("status.storedVersions[0]: Invalid value: \"v1alpha1\": missing from spec.versions"));
+    let twice = told(|one| one["status"]["storedVersions"] = json!(["v9", "v1", "v9"]));
+    assert_eq!(twice.len(), 1);
+    assert!(twice[0].starts_with("status.storedVersions[2]: Invalid value: \"v9\": missing from spec.versions"));
+    assert_eq!(
+        told(|one| one["status"]["storedVersions"] = json!([])),
+        ["status.storedVersions: Invalid value: null: must have at least one stored version"]
+    );
+    let gone = told(|one| one["status"]["storedVersions"] = json!(["v2"]));
+    assert_eq!(gone[0], "status.storedVersions: Invalid value: [\"v2\"]: must have the storage version v1");
     let column = told(|one| {
         one["spec"]["versions"][0]["additionalPrinterColumns"] =
             json!([{"name": "A", "type": "text", "jsonPath": ".a"}]);

@@ -40,14 +40,38 @@ fn a_job_has_the_labels_that_are_made_for_it() {
     other["spec"]["template"]["metadata"]["labels"] = json!({"batch.kubernetes.io/controller-uid": "u"});
     other["spec"]["selector"]["matchLabels"]["app"] = json!("x");
     let causes = created(&other);
-    assert_eq!(causes.len(), 8, "{causes:?}");
-    assert!(causes[0].starts_with("spec.template.metadata.labels: Invalid value:"), "{causes:?}");
-    assert_eq!(causes[1], "spec.template.metadata.labels[controller-uid]: Required value: must be 'u'");
-    assert!(causes[7].ends_with("`selector` not auto-generated"), "{causes:?}");
+    let lacks =
+        |label: &str, value: &str| format!("spec.template.metadata.labels[{label}]: Required value: must be '{value}'");
+    assert_eq!(
+        causes[..3],
+        [lacks("controller-uid", "u"), lacks("job-name", "a"), lacks("batch.kubernetes.io/job-name", "a")]
+    );
+    assert!(causes[3].ends_with("`selector` not auto-generated"), "{causes:?}");
+    assert!(causes[4].starts_with("spec.template.metadata.labels: Invalid value:"), "{causes:?}");
+    assert_eq!(causes.len(), 5, "{causes:?}");
     let long = json!({"completionMode": "Indexed", "completions": 11});
     let mut long = job(&long);
     long["metadata"]["name"] = "n".repeat(61).into();
     assert!(created(&long).iter().any(|cause| cause.contains("will not able to create pod")));
+}
+
+#[test]
+fn a_job_keeps_the_labels_that_were_made_for_it() {
+    let mut old = job(&json!({"manualSelector": true}));
+    old["spec"]["template"]["metadata"]["labels"] = json!({"batch.kubernetes.io/controller-uid": "x"});
+    old["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = json!("x");
+    let mut new = old.clone();
+    assert_eq!(updated(&new, &old), NOTHING);
+    new["spec"]["manualSelector"] = json!(false);
+    // It never had the labels with a prefix, which are not missed then.
+    assert_eq!(
+        updated(&new, &old),
+        [
+            "spec.template.metadata.labels[controller-uid]: Required value: must be 'u'",
+            "spec.template.metadata.labels[job-name]: Required value: must be 'a'",
+            "spec.selector: Invalid value: {\"matchLabels\":{\"batch.kubernetes.io/controller-uid\":\"x\"}}: `selector` not auto-generated",
+        ]
+    );
 }
 
 #[test]

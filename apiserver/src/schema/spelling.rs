@@ -1,0 +1,248 @@
+//! Values as `encoding/json` writes Go's structs: fields in the order in which Go declares them, names of maps sorted, and
+//! what HTML gives a meaning escaped.
+
+use super::go;
+use super::model::{Model, Shape, TypeId};
+use serde_json::{Map, Value};
+
+/// Writes a value of a type.
+pub(crate) fn object(model: &Model, id: TypeId, value: &Value, out: &mut Vec<u8>) {
+    of_shape(model, &Shape::Object(id), value, out);
+}
+
+/// Writes a value of a shape.
+pub(crate) fn of_shape(model: &Model, shape: &Shape, value: &Value, out: &mut Vec<u8>) {
+    match (shape, value) {
+        (
+            Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id) | Shape::SchemaOrStrings(id),
+            Value::Object(fields),
+        ) => {
+            let mut open = b'{';
+            for (name, value, shape) in in_order(model, *id, fields) {
+                out.push(open);
+                open = b',';
+                text(name, out);
+                out.push(b':');
+                match shape {
+                    Some(shape) => of_shape(model, shape, value, out),
+                    None => free(value, out),
+                }
+            }
+            close(out, open, b"{}");
+        }
+        (Shape::Map(inner), Value::Object(entries)) => {
+            map(entries, out, |value, out| of_shape(model, inner, value, out));
+        }
+        (Shape::List(inner), Value::Array(items)) => list(items, out, |item, out| of_shape(model, inner, item, out)),
+        (Shape::SchemaOrArray(id), Value::Array(items)) => {
+            list(items, out, |item, out| object(model, *id, item, out));
+        }
+        (_, value) => free(value, out),
+    }
+}
+
+/// The fields of an object as Go declares them, with their shapes; last, by their names, those that its type does not know.
+pub(crate) fn in_order<'v, 'm>(
+    model: &'m Model,
+    id: TypeId,
+    fields: &'v Map<String, Value>,
+) -> impl Iterator<Item = (&'v str, &'v Value, Option<&'m Shape>)> {
+    let one = model.get(id);
+    let mut placed: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| {
+            let field = one.field(name);
+            (field.map_or(u16::MAX, |field| field.place), name.as_str(), value, field.map(|field| &field.shape))
+        })
+        .collect();
+    placed.sort_by_key(|(place, ..)| *place);
+    placed.into_iter().map(|(_, name, value, shape)| (name, value, shape))
+}
+
+/// Writes a value that no type says anything of.
+pub(crate) fn free(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::String(string) => text(string, out),
+        Value::Array(items) => list(items, out, free),
+        Value::Object(entries) => map(entries, out, free),
+        scalar => serde_json::to_writer(out, scalar).expect("a scalar is written to memory"),
+    }
+}
+
+fn list(items: &[Value], out: &mut Vec<u8>, each: impl Fn(&Value, &mut Vec<u8>)) {
+    let mut open = b'[';
+    for item in items {
+        out.push(open);
+        open = b',';
+        each(item, out);
+    }
+    close(out, open, b"[]");
+}
+
+fn map(entries: &Map<String, Value>, out: &mut Vec<u8>, each: impl Fn(&Value, &mut Vec<u8>)) {
+    let mut open = b'{';
+    for (name, value) in entries {
+        out.push(open);
+        open = b',';
+        text(name, out);
+        out.push(b':');
+        each(value, out);
+    }
+    close(out, open, b"{}");
+}
+
+/// Ends what was opened before its first item, or never was.
+fn close(out: &mut Vec<u8>, open: u8, both: &[u8; 2]) {
+    if open == both[0] {
+        out.push(both[0]);
+    }
+    out.push(both[1]);
+}
+
+/// Writes a text; most need no look at each of their letters.
+pub(crate) fn text(text: &str, out: &mut Vec<u8>) {
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        let mut escaped = String::with_capacity(text.len() + 16);
+        go::json_text(text, &mut escaped);
+        out.extend_from_slice(escaped.as_bytes());
+    }
+}
+
+/// Whether a text stands in JSON as it is. 0xE2 begins, among others, the two separators that are escaped.
+fn is_plain(text: &str) -> bool {
+    let escaped = |byte: u8| {
+        (byte < b' ')
+            | (byte == b'"')
+            | (byte == b'\\')
+            | (byte == b'<')
+            | (byte == b'>')
+            | (byte == b'&')
+            | (byte == 0xe2)
+    };
+    !text.bytes().fold(false, |found, byte| found | escaped(byte))
+}
+
+/// JSON on lines of its own, each two spaces deeper than what holds it. `compact` is JSON without spaces.
+pub(crate) fn indented(compact: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(compact.len() * 2);
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut Vec<u8>, depth: usize| {
+        out.push(b'\n');
+        out.extend(std::iter::repeat_n(b' ', 2 * depth));
+    };
+    for (at, &byte) in compact.iter().enumerate() {
+        let neighbour = |step: usize| compact.get(at + step).copied().unwrap_or_default();
+        match byte {
+            _ if quoted => out.push(byte),
+            b'{' | b'[' => {
+                out.push(byte);
+                if !matches!(neighbour(1), b'}' | b']') {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                if !matches!(out.last(), Some(b'{' | b'[')) {
+                    depth = depth.saturating_sub(1);
+                    line(&mut out, depth);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                line(&mut out, depth);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => out.push(byte),
+        }
+        quoted ^= byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+    }
+    out
+}
+
+/// JSON with what HTML gives a meaning escaped, as Go escapes it: outside of texts nothing of it stands.
+pub(crate) fn escaped(json: Vec<u8>) -> Vec<u8> {
+    if !json.iter().any(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2)) {
+        return json;
+    }
+    let text = String::from_utf8_lossy(&json);
+    let mut out = String::with_capacity(json.len() + 64);
+    for one in text.chars() {
+        match one {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(one))),
+            _ => out.push(one),
+        }
+    }
+    out.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema;
+    use serde_json::json;
+
+    fn spelled(kind: (&str, &str, &str), value: &Value) -> String {
+        let model = schema::model();
+        let mut out = Vec::new();
+        object(model, model.kind(kind.0, kind.1, kind.2).unwrap(), value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fields_stand_as_go_declares_them_and_names_of_maps_are_sorted() {
+        let pod = json!({
+            "spec": {
+                "containers": [{"image": "i", "name": "c", "resources": {"requests": {"memory": "1", "cpu": "2"}}}],
+                "initContainers": [], "volumes": [{"emptyDir": {}, "name": "v"}], "unknown": 1, "dnsPolicy": "Default",
+            },
+            "status": {}, "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"labels": {"b": "<", "a": ""}, "name": "n", "managedFields": [{"time": "t", "manager": "m"}]},
+        });
+        assert_eq!(
+            spelled(("", "v1", "Pod"), &pod),
+            concat!(
+                r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"n","labels":{"a":"","b":"\u003c"},"#,
+                r#""managedFields":[{"manager":"m","time":"t"}]},"spec":{"volumes":[{"name":"v","emptyDir":{}}],"#,
+                r#""initContainers":[],"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"1"}}}],"#,
+                r#""dnsPolicy":"Default","unknown":1},"status":{}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_go_embeds_stands_where_it_is_embedded() {
+        let webhooks =
+            json!({"webhooks": [{"name": "n", "rules": [{"resources": [], "scope": "*", "operations": ["*"]}]}]});
+        assert_eq!(
+            spelled(("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration"), &webhooks),
+            r#"{"webhooks":[{"name":"n","rules":[{"operations":["*"],"resources":[],"scope":"*"}]}]}"#
+        );
+    }
+
+    #[test]
+    fn texts_are_escaped_as_go_escapes_them() {
+        let value =
+            json!({"a": "é \u{7f}\u{2028}…<&>", "n": [null, true, -1, 1.5e300, u64::MAX, [], {}, "\u{1}\n\\\""]});
+        let mut out = Vec::new();
+        free(&value, &mut out);
+        let told = String::from_utf8(out).unwrap();
+        assert!(told.starts_with("{\"a\":\"é \u{7f}\\u2028…\\u003c\\u0026\\u003e\","), "{told}");
+        assert!(told.ends_with(r#"[],{},"\u0001\n\\\""]}"#), "{told}");
+        assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), value);
+    }
+
+    #[test]
+    fn lines_are_indented_as_go_indents_them() {
+        let value = json!({"a": [], "b": {}, "c": [1, {"d": "{[,:\\\"]}"}]});
+        let compact = value.to_string();
+        let told = String::from_utf8(indented(compact.as_bytes())).unwrap();
+        assert_eq!(told, serde_json::to_string_pretty(&value).unwrap());
+        assert_eq!(escaped(b"\"<\xe2\x80\xa8\"".to_vec()), b"\"\\u003c\\u2028\"");
+    }
+}
