@@ -12,7 +12,7 @@ use crate::endpoints::health::{Bootstrapped, Health};
 use crate::endpoints::issuer::Issuer;
 use crate::endpoints::pages::Pages;
 use crate::endpoints::{Documents, Endpoints};
-use crate::flow_control::{FlowControl, dangling};
+use crate::flow_control::FlowControl;
 use crate::handlers::Handlers;
 use crate::handlers::connect::ConnectContext;
 use crate::live::{LiveNodes, LiveObjects, RegistryFeed};
@@ -21,7 +21,7 @@ use crate::registry::bootstrap::Own;
 use crate::registry::bootstrap::own_identity::Identity;
 use crate::registry::custom::Definitions;
 use crate::registry::selection::{Descriptions, SharedCatalog};
-use crate::registry::{Registry, Settings, builtin_catalog};
+use crate::registry::{Registry, Settings, builtin_catalog, flow_schemas};
 use crate::reviews::{Reviews, TokenIssuer};
 use crate::server::Server;
 use crate::store::contract::Store;
@@ -98,7 +98,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<R
         tokio::join!(
             registry.expire(&shutdown),
             definitions.follow(&shutdown),
-            dangling::follow(&registry, &shutdown),
+            flow_schemas::follow(&registry, &shutdown),
             registry.stay(&identity, &holder, &shutdown),
             ways.keep(&registry, &shutdown),
             server.serve(Arc::new(tls), chain, shutdown.clone())

@@ -5,7 +5,6 @@
 //! lend and do not use (upstream works that out anew every ten seconds). A list takes as many seats as it weighs (`width`).
 
 mod classify;
-pub mod dangling;
 mod level;
 mod seats;
 mod tell;

@@ -13,6 +13,7 @@ pub mod encoded;
 pub mod encoding;
 mod expiry;
 pub mod failure;
+pub mod flow_schemas;
 mod kinds;
 pub mod list;
 pub mod managers;

@@ -20,7 +20,7 @@ impl Authorizer for Only {
 fn call(headers: &[(&str, &str)]) -> Call {
     let mut request = Request::builder().uri("/api/v1/pods");
     for (name, value) in headers {
-        request = request.header(*name, *value);
+        request = request.header(*name, value.as_bytes());
     }
     Call::parse(&request.body(()).unwrap(), Peer::nobody(), Ticket::new(None)).unwrap()
 }
@@ -44,6 +44,20 @@ fn impersonation_asks_for_everything_it_takes() {
     assert_eq!(acting.caller.extra["scopes"], ["view"]);
     assert_eq!(acting.constraint, "");
     assert!(act(&JANE, admin(), &["impersonate users jane"]).is_err());
+}
+
+#[test]
+fn a_name_beyond_ascii_is_somebody_too() {
+    let beyond = [("impersonate-user", "jörg")];
+    assert!(act(&beyond, admin(), &[]).is_err());
+    assert_eq!(act(&beyond, admin(), &["impersonate users jörg"]).unwrap().caller.name, "jörg");
+    let group = [("impersonate-user", "jane"), ("impersonate-group", "mädchen")];
+    assert!(act(&group, admin(), &["impersonate users jane"]).is_err());
+    assert!(
+        act(&[("impersonate-extra-scopes", "ä")], admin(), &[])
+            .unwrap_err()
+            .contains("without impersonating a user name")
+    );
 }
 
 #[test]

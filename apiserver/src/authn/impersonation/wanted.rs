@@ -1,6 +1,6 @@
 //! As whom a caller wants to act: what the headers say.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use tinyplane_wire::status::{self, Status};
@@ -23,11 +23,8 @@ impl Wanted {
     /// # Errors
     /// A 400 for anything without a user.
     pub(super) fn read(headers: &HeaderMap) -> status::Result<Option<Self>> {
-        let texts = |name: &str| {
-            let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned));
-            values.collect::<Vec<String>>()
-        };
-        let first = |name: &str| texts(name).into_iter().next().unwrap_or_default();
+        let texts = |name: &str| headers.get_all(name).iter().map(text).collect::<Vec<String>>();
+        let first = |name: &str| headers.get(name).map(text).unwrap_or_default();
         let (user, uid) = (first("impersonate-user"), first("impersonate-uid"));
         let wanted = Self { user, uid, groups: texts("impersonate-group"), extra: extra(headers) };
         if !wanted.user.is_empty() {
@@ -60,12 +57,17 @@ impl Wanted {
     }
 }
 
+/// A value beyond ASCII names somebody too: were it passed over, the caller would act as itself.
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
 fn extra(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
     let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers {
-        if let (Some(key), Ok(value)) = (name.as_str().strip_prefix(EXTRA_PREFIX), value.to_str()) {
+        if let Some(key) = name.as_str().strip_prefix(EXTRA_PREFIX) {
             let key = percent_decode_str(key).decode_utf8_lossy().into_owned();
-            extra.entry(key).or_default().push(value.to_owned());
+            extra.entry(key).or_default().push(text(value));
         }
     }
     extra

@@ -25,16 +25,15 @@ pub(super) fn merged(object: &str, patch: &str) -> Option<String> {
 /// What a JSON patch, which can be applied, makes of an object. `sent` is the patch as a text, in which values have their
 /// order.
 pub(super) fn patched(object: &str, operations: &[PatchOperation], sent: &str) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Sent<'a> {
-        #[serde(borrow, default)]
-        value: Option<&'a RawValue>,
-    }
-    let sent: Vec<Sent<'_>> = serde_json::from_str(sent).ok()?;
     let mut root = Node::Closed(object.to_owned());
     root.object()?;
+    // No operations may be written as null, too.
+    if operations.is_empty() {
+        return Some(root.text());
+    }
+    let sent: Vec<BTreeMap<String, &RawValue>> = serde_json::from_str(sent).ok()?;
     for (operation, sent) in operations.iter().zip(sent) {
-        let value = || sent.value.and_then(Node::closed);
+        let value = || sent.get("value").copied().and_then(Node::closed);
         match operation {
             PatchOperation::Add(add) => root.put(&add.path, value(), true)?,
             PatchOperation::Replace(replace) => root.put(&replace.path, value(), false)?,

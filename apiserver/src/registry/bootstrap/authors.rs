@@ -1,8 +1,8 @@
 //! Who manages what the API server makes itself. Upstream has loops of its own for some parts of it, each with a name.
 
-use crate::flow_control::dangling::CONSUMER;
 use crate::registry::Registry;
 use crate::registry::catalog::Resource;
+use crate::registry::flow_schemas::CONSUMER;
 use crate::registry::managers::SERVER;
 use serde_json::{Map, Value, json};
 use tinyplane_wire::meta::{map_mut, metadata_mut};

@@ -1,6 +1,6 @@
 //! The flow schemas and priority levels that every cluster has. `flow_control` goes by them.
 
-use crate::flow_control::dangling::condition;
+use crate::registry::flow_schemas::condition;
 use serde_json::{Value, json};
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";

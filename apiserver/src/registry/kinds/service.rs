@@ -6,6 +6,8 @@ use crate::registry::behaviour::{
 use crate::registry::cells::{age, items, joined, label_map, name};
 use crate::registry::warnings;
 use serde_json::{Value, json};
+use smol_str::SmolStr;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 use tinyplane_wire::meta::map_mut;
 
@@ -99,12 +101,13 @@ fn keep_allocated(service: &mut Value, old: &Value) {
     if wants_node_ports(service) && wants_node_ports(old) {
         // Ports are known by their names; a port on nodes that stays with one of them goes to no other.
         let number = |port: &Value| port["nodePort"].as_i64().unwrap_or_default();
-        let used: Vec<i64> = items(&service["spec"]["ports"]).map(number).collect();
+        let used: HashSet<i64> = items(&service["spec"]["ports"]).map(number).collect();
+        let name = |port: &Value| SmolStr::new(port["name"].as_str().unwrap_or_default());
+        let known: HashMap<SmolStr, i64> =
+            items(&old["spec"]["ports"]).map(|port| (name(port), number(port))).collect();
         for port in service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            let name = |port: &Value| port["name"].as_str().unwrap_or_default().to_owned();
-            let known = items(&old["spec"]["ports"]).filter(|one| name(one) == name(port)).last();
             if number(port) == 0
-                && let Some(known) = known.map(number).filter(|known| *known != 0 && !used.contains(known))
+                && let Some(known) = known.get(&name(port)).filter(|known| **known != 0 && !used.contains(known))
             {
                 port["nodePort"] = json!(known);
             }

@@ -11,7 +11,7 @@ use super::metadata::label_1035;
 use crate::registry::custom::JsonPath;
 use crate::schema::structural::{Patterns, Structural};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use tinyplane_wire::meta::{Meta, dns_subdomain};
 
 /// Most fields that a version may offer to selectors.
@@ -278,15 +278,23 @@ fn check_stored(definition: &Value, errors: &mut Errors) {
     if stored.is_empty() {
         return errors.invalid(path, &Value::Null, "must have at least one stored version");
     }
-    let lacks = |version: &&Value| version["storage"] == true && !stored.contains(&version["name"]);
+    // Both lists are as long as a client pleases.
+    let names: HashSet<&str> = versions.iter().map(|version| text(&version["name"])).collect();
+    // Of one that is told twice, upstream sees the last.
+    let last: HashMap<&str, usize> = stored.iter().enumerate().map(|(at, one)| (text(one), at)).collect();
+    let lacks = |version: &&Value| version["storage"] == true && !last.contains_key(text(&version["name"]));
     for version in versions.iter().filter(lacks) {
+        if errors.is_full() {
+            return;
+        }
         errors.invalid(path, all, &format!("must have the storage version {}", text(&version["name"])));
     }
     for (at, one) in stored.iter().enumerate() {
-        // Of one that is told twice, upstream sees the last.
-        let again = stored[at + 1..].contains(one);
-        if !again && !versions.iter().any(|version| version["name"] == *one) {
-            let name = text(one);
+        let name = text(one);
+        if errors.is_full() {
+            return;
+        }
+        if last.get(name) == Some(&at) && !names.contains(name) {
             let why = format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
             );

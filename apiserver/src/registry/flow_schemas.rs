@@ -34,12 +34,21 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub async fn follow(registry: &Arc<Registry>, shutdown: &Shutdown) {
     let clock = registry.clock().clone();
     let mut written = Written::default();
+    let pause = || async {
+        tokio::select! {
+            () = clock.sleep(LOOK_AGAIN) => false,
+            () = shutdown.cancelled() => true,
+        }
+    };
     loop {
         let watch = |plural: &str| {
             let store = registry.store();
             store.watch(Range::under(&registry.builtin(GROUP, plural).folder), store.revision())
         };
         let (Ok(mut schemas), Ok(mut levels)) = (watch("flowschemas"), watch("prioritylevelconfigurations")) else {
+            if pause().await {
+                return;
+            }
             continue;
         };
         let again = match settle(registry, &mut written).await {
@@ -56,12 +65,16 @@ pub async fn follow(registry: &Arc<Registry>, shutdown: &Shutdown) {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            // Whatever happened, or if the history was lost: all is looked at anew.
-            _ = schemas.next() => {}
-            _ = levels.next() => {}
-            () = again => {}
+        // Whatever happened, all is looked at anew.
+        let heard = tokio::select! {
+            told = schemas.next() => told.is_ok(),
+            told = levels.next() => told.is_ok(),
+            () = again => true,
             () = shutdown.cancelled() => return,
+        };
+        // The history was lost, or the store has ended.
+        if !heard && pause().await {
+            return;
         }
     }
 }
@@ -71,13 +84,18 @@ pub async fn follow(registry: &Arc<Registry>, shutdown: &Shutdown) {
 struct Written(HashMap<String, Vec<Instant>>);
 
 impl Written {
-    /// Takes note of another write, unless there were too many.
-    fn again(&mut self, name: &str) -> bool {
+    /// Forgets what was long ago.
+    fn forget(&mut self) {
         let now = Instant::now();
         self.0.retain(|_, times| {
             times.retain(|time| now.duration_since(*time) < WRITES_PERIOD);
             !times.is_empty()
         });
+    }
+
+    /// Takes note of another write, unless there were too many.
+    fn again(&mut self, name: &str) -> bool {
+        let now = Instant::now();
         let times = self.0.entry(name.to_owned()).or_default();
         let room = times.len() < WRITES_MAX;
         if room {
@@ -91,6 +109,7 @@ impl Written {
 async fn settle(registry: &Registry, written: &mut Written) -> status::Result<bool> {
     let levels = registry.find_all(GROUP, "prioritylevelconfigurations", "")?;
     let levels: HashSet<&str> = levels.iter().map(|level| Meta::of(level).name()).collect();
+    written.forget();
     let mut all = true;
     for schema in registry.find_all(GROUP, "flowschemas", "")? {
         let level = schema["spec"]["priorityLevelConfiguration"]["name"].as_str().unwrap_or_default();
