@@ -269,7 +269,8 @@ mod tests {
         assert_eq!(patched(turned, &object), Err(422));
         let few = (0..100).map(|_| moved("/x/499999", "/x/0")).collect();
         assert_eq!(patched(few, &object), Ok(object));
-        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+        // Seconds, on a machine with nothing else to do; were the list copied each time, the better part of an hour.
+        assert!(began.elapsed().as_secs() < 600, "{:?}", began.elapsed());
     }
 
     #[test]
