@@ -9,9 +9,7 @@ use tinyplane_wire::process::{
     Lifeline, MemberError, Order, Orders, Running, Shutdown, announce, log_to_stderr, raise_descriptor_limit, told,
 };
 
-// As of all subcommands, only the flags of the one that is called are built: each member would hold those of the others.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(super) enum Command {
     /// The API server
     Apiserver(Box<With<tinyplane_apiserver::flags::Flags>>),

@@ -30,9 +30,7 @@ struct Line {
     command: Command,
 }
 
-// Only the flags of the subcommand that is called are built. (A doc comment here would be the words of `--help`.)
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 enum Command {
     /// Start a cluster and stay in the foreground
     Up(up::Arguments),
