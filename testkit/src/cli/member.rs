@@ -1,5 +1,6 @@
 //! The members, each a process of its own: `tinyplane apiserver` and so on.
 
+use super::late::Late;
 use super::{EXIT_FAILED, Failure};
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
@@ -12,17 +13,17 @@ use tinyplane_wire::process::{
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// The API server
-    Apiserver(Box<With<tinyplane_apiserver::flags::Flags>>),
+    Apiserver(Box<Late<With<tinyplane_apiserver::flags::Flags>>>),
     /// The scheduler and the control loops
-    Controllers(With<tinyplane_controllers::flags::Flags>),
+    Controllers(Late<With<tinyplane_controllers::flags::Flags>>),
     /// The kubelet of any number of nodes
-    Kubelet(With<tinyplane_kubelet_stub::flags::Flags>),
+    Kubelet(Late<With<tinyplane_kubelet_stub::flags::Flags>>),
     /// The Konnectivity server
-    KonnectivityServer(With<tinyplane_konnectivity::server::flags::Flags>),
+    KonnectivityServer(Late<With<tinyplane_konnectivity::server::flags::Flags>>),
     /// The Konnectivity agent
-    KonnectivityAgent(With<tinyplane_konnectivity::agent::flags::Flags>),
+    KonnectivityAgent(Late<With<tinyplane_konnectivity::agent::flags::Flags>>),
     /// Relays before other listeners, whose links can be hurt
-    Relay(With<super::relay::Flags>),
+    Relay(Late<With<super::relay::Flags>>),
 }
 
 /// The flags of a member, and those that every member has.
@@ -67,15 +68,15 @@ impl Threads {
 
 pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Apiserver(with) => serve("apiserver", *with, tinyplane_apiserver::start),
-        Command::Controllers(with) => serve("controllers", with, tinyplane_controllers::start),
-        Command::Kubelet(with) => serve("kubelet", with, tinyplane_kubelet_stub::start),
-        Command::Relay(with) => serve("relay", with, super::relay::start),
-        Command::KonnectivityServer(with) => {
+        Command::Apiserver(with) => serve("apiserver", with.0, tinyplane_apiserver::start),
+        Command::Controllers(Late(with)) => serve("controllers", with, tinyplane_controllers::start),
+        Command::Kubelet(Late(with)) => serve("kubelet", with, tinyplane_kubelet_stub::start),
+        Command::Relay(Late(with)) => serve("relay", with, super::relay::start),
+        Command::KonnectivityServer(Late(with)) => {
             let start = tinyplane_konnectivity::server::start;
             serve_draining(("konnectivity-server", Threads::HalfTheCores), with, start, None)
         }
-        Command::KonnectivityAgent(with) => {
+        Command::KonnectivityAgent(Late(with)) => {
             let drain = Shutdown::new();
             let draining = drain.clone();
             let start = move |config, clock, shutdown| {

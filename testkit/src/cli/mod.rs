@@ -3,6 +3,7 @@
 mod control;
 mod fault;
 mod healthcheck;
+mod late;
 mod member;
 mod options;
 mod paths;
@@ -14,6 +15,7 @@ mod up;
 
 use crate::address::LeaseError;
 use clap::{Parser, Subcommand};
+use late::Late;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -33,25 +35,25 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a cluster and stay in the foreground
-    Up(up::Arguments),
+    Up(Late<up::Arguments>),
     /// Start a cluster, run a command against it, stop, and exit as the command did
-    Run(run::Arguments),
+    Run(Late<run::Arguments>),
     /// Kill a member of a running cluster, as kill -9 does
-    Kill(control::Arguments),
+    Kill(Late<control::Arguments>),
     /// Start a member of a running cluster anew
-    Restart(control::Arguments),
+    Restart(Late<control::Arguments>),
     /// Print a member's log
-    Logs(control::LogArguments),
+    Logs(Late<control::LogArguments>),
     /// Change what a running cluster checks on the way to its nodes
-    Secure(control::SecureArguments),
+    Secure(Late<control::SecureArguments>),
     /// Hurt the links of a running cluster that was started with --links, and heal them
-    Fault(fault::Arguments),
+    Fault(Late<fault::Arguments>),
     /// Print which path each request took, in a cluster that was started with --ledger
-    Paths(paths::Arguments),
+    Paths(Late<paths::Arguments>),
     /// Say by the exit code whether a member is well
-    Healthcheck(healthcheck::Arguments),
+    Healthcheck(Late<healthcheck::Arguments>),
     /// Write what the containers of docker-compose.yml are given
-    Sandbox(sandbox::Arguments),
+    Sandbox(Late<sandbox::Arguments>),
     #[command(flatten)]
     Member(Box<member::Command>),
 }
@@ -89,16 +91,16 @@ pub fn main() -> ExitCode {
     let line = Line::parse();
     let outcome = match line.command {
         Command::Member(member) => member::run(*member),
-        Command::Up(arguments) => in_runtime(up::run(arguments)),
-        Command::Run(arguments) => in_runtime(run::run(arguments)),
-        Command::Kill(arguments) => in_runtime(control::ask("kill", arguments)),
-        Command::Restart(arguments) => in_runtime(control::ask("restart", arguments)),
-        Command::Healthcheck(arguments) => in_runtime(healthcheck::run(arguments)),
-        Command::Sandbox(arguments) => sandbox::run(&arguments),
-        Command::Logs(arguments) => in_runtime(control::logs(arguments)),
-        Command::Secure(arguments) => in_runtime(control::secure(arguments)),
-        Command::Fault(arguments) => in_runtime(fault::run(arguments)),
-        Command::Paths(arguments) => in_runtime(paths::run(arguments)),
+        Command::Up(Late(arguments)) => in_runtime(up::run(arguments)),
+        Command::Run(Late(arguments)) => in_runtime(run::run(arguments)),
+        Command::Kill(Late(arguments)) => in_runtime(control::ask("kill", arguments)),
+        Command::Restart(Late(arguments)) => in_runtime(control::ask("restart", arguments)),
+        Command::Healthcheck(Late(arguments)) => in_runtime(healthcheck::run(arguments)),
+        Command::Sandbox(Late(arguments)) => sandbox::run(&arguments),
+        Command::Logs(Late(arguments)) => in_runtime(control::logs(arguments)),
+        Command::Secure(Late(arguments)) => in_runtime(control::secure(arguments)),
+        Command::Fault(Late(arguments)) => in_runtime(fault::run(arguments)),
+        Command::Paths(Late(arguments)) => in_runtime(paths::run(arguments)),
     };
     match outcome {
         Ok(code) => code,
