@@ -1,10 +1,9 @@
 //! What the API does over TLS, on disk. Client and server share the machine: what counts is the server's processor time.
 
-use crate::figures::{processor_time, quantile, resident_mib};
+use crate::figures::{processor_time, program, quantile, resident_mib};
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tinyplane::{Cluster, Member, RunnerChoice, Storage};
@@ -34,8 +33,7 @@ struct Bench {
 }
 
 pub(crate) async fn run() {
-    let binary: PathBuf = env!("CARGO_BIN_EXE_tinyplane").into();
-    let wishes = Cluster::builder().runner(RunnerChoice::ProcessesOf(binary)).storage(Storage::Sled);
+    let wishes = Cluster::builder().runner(RunnerChoice::ProcessesOf(program())).storage(Storage::Sled);
     let cluster = wishes.nodes(0).controllers(false).start().await.expect("a cluster starts");
     let server = cluster.members().iter().find(|view| view.member == Member::Apiserver).and_then(|view| view.pid);
     let open = |_| Client::from_kubeconfig(&cluster.kubeconfig("admin"), None, "bench").expect("a client");

@@ -1,9 +1,15 @@
 //! What benches read of processes, and how they sum up.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Ticks of `/proc` in a second, on every Linux.
 const TICKS: u64 = 100;
+
+/// The program that is measured: what `TINYPLANE_BIN` names (as `./release` builds it), else what was built with the bench.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("TINYPLANE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tinyplane").into()).into()
+}
 
 /// What a process has in memory, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> f64 {

@@ -1,10 +1,9 @@
 //! What a ledger costs: the same requests to a server that keeps one and to one that keeps none, by turns.
 
-use crate::figures::processor_time;
+use crate::figures::{processor_time, program};
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::Instant;
 use tinyplane::{Cluster, Member, RunnerChoice, Storage};
 
@@ -73,8 +72,7 @@ pub(crate) async fn run() {
 
 impl Side {
     async fn start(keeps: bool) -> Self {
-        let binary: PathBuf = env!("CARGO_BIN_EXE_tinyplane").into();
-        let wishes = Cluster::builder().runner(RunnerChoice::ProcessesOf(binary)).storage(Storage::Memory);
+        let wishes = Cluster::builder().runner(RunnerChoice::ProcessesOf(program())).storage(Storage::Memory);
         let cluster = wishes.nodes(0).controllers(false).ledger(keeps).start().await.expect("a cluster starts");
         let server = cluster.members().iter().find(|view| view.member == Member::Apiserver).and_then(|view| view.pid);
         let server = server.expect("the server has a process");

@@ -1,7 +1,6 @@
 //! How soon a cluster is ready and ends, and what it weighs when idle.
 
-use crate::figures::{quantile, resident_mib};
-use std::path::PathBuf;
+use crate::figures::{program, quantile, resident_mib};
 use std::time::{Duration, Instant};
 use tinyplane::{Builder, Cluster, Egress, RunnerChoice, Storage};
 use tinyplane_wire::clock::Clock;
@@ -12,8 +11,7 @@ const RUNS: usize = 9;
 const IDLE: Duration = Duration::from_secs(2);
 
 fn wishes() -> Builder {
-    let binary: PathBuf = env!("CARGO_BIN_EXE_tinyplane").into();
-    Cluster::builder().runner(RunnerChoice::ProcessesOf(binary)).storage(Storage::Sled)
+    Cluster::builder().runner(RunnerChoice::ProcessesOf(program())).storage(Storage::Sled)
 }
 
 pub(crate) async fn run() {

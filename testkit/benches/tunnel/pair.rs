@@ -84,7 +84,7 @@ impl Pair {
         let program = |name: &str| -> (PathBuf, Option<String>) {
             match maker {
                 Maker::Upstream => (upstream.expect("it was looked for").join(format!("proxy-{name}")), None),
-                _ => (env!("CARGO_BIN_EXE_tinyplane").into(), Some(format!("konnectivity-{name}"))),
+                _ => (figures::program(), Some(format!("konnectivity-{name}"))),
             }
         };
         let server = run(program("server"), &server);
