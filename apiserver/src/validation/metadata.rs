@@ -24,10 +24,19 @@ pub fn name(grammar: Grammar, name: &str, is_prefix: bool) -> Vec<String> {
     };
     match grammar {
         Grammar::LongName if is_prefix => Vec::new(),
-        Grammar::Subdomain | Grammar::LongName => dns_subdomain(checked),
+        Grammar::Subdomain => dns_subdomain(checked),
+        // Kinds that upstream checks by declaration count in other words.
+        Grammar::LongName => dns_subdomain(checked).into_iter().map(in_bytes).collect(),
         Grammar::Label => dns_label(checked),
         Grammar::Label1035 => label_1035(checked),
         Grammar::PathSegment => path_segment(name),
+    }
+}
+
+fn in_bytes(complaint: String) -> String {
+    match complaint.strip_suffix("characters") {
+        Some(rest) if rest.starts_with("must be no more than") => format!("{rest}bytes"),
+        _ => complaint,
     }
 }
 
@@ -140,7 +149,7 @@ fn owners(owners: &Value, path: &str, errors: &mut Errors) {
             }
         }
         if version == "v1" && owner["kind"] == "Event" {
-            errors.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner");
+            errors.invalid_as(path, &spelled(owner), "/v1, Kind=Event is disallowed from being an owner");
         }
         if owner["controller"] == true {
             let own = format!("{}/{}", text(&owner["kind"]), text(&owner["name"]));
@@ -150,12 +159,25 @@ fn owners(owners: &Value, path: &str, errors: &mut Errors) {
                     let detail = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {own}"
                     );
-                    errors.invalid(path, owners, &detail);
+                    let all: Vec<String> = list(owners).iter().map(spelled).collect();
+                    errors.invalid_as(path, &format!("[{}]", all.join(",")), &detail);
                 }
             }
         }
     }
 }
+
+/// An owner with its fields in Go's order.
+fn spelled(owner: &Value) -> String {
+    let (model, mut out) = (schema::model(), Vec::new());
+    match model.named(OWNER) {
+        Some(id) => schema::spelling::object(model, id, owner, &mut out),
+        None => schema::spelling::free(owner, &mut out),
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
+const OWNER: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference";
 
 fn finalizers(finalizers: &Value, path: &str, errors: &mut Errors) {
     let names: Vec<&str> = list(finalizers).iter().map(text).collect();
@@ -163,7 +185,7 @@ fn finalizers(finalizers: &Value, path: &str, errors: &mut Errors) {
         errors.grammar(path, name, qualified_name(name));
     }
     if names.contains(&"orphan") && names.contains(&"foregroundDeletion") {
-        errors.invalid(path, finalizers, "finalizer foregroundDeletion and orphan cannot be both set");
+        errors.invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
     }
 }
 

@@ -45,6 +45,15 @@ async fn tables_and_metadata_are_made_of_the_same_objects() {
     assert_eq!(partial["items"][0]["metadata"]["name"], "web");
     assert_eq!(partial["items"][0]["spec"], Value::Null);
     assert_eq!(desk.ask("GET", PODS, &[("accept", "text/html")], "").await.code, 406);
+    let one = ("accept", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io");
+    let told = "you requested PartialObjectMetadata, but the requested object is a list (*core.PodList)";
+    assert_eq!(desk.ask("GET", PODS, &[one], "").await.told(), (406, told));
+    let told = "you requested PartialObjectMetadataList, but the requested object is not a list (*core.Pod)";
+    assert_eq!(desk.ask("GET", &format!("{PODS}/web"), &[accept], "").await.told(), (406, told));
+    let only = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let missing = desk.call("GET", &format!("{PODS}/nope"), &[only], "").await;
+    let text = missing.into_body().collect().await.unwrap().to_bytes();
+    assert!(text.starts_with(b"{\n  \"kind\": \"Status\",") && text.ends_with(b"}"), "{text:?}");
 }
 
 #[tokio::test]
