@@ -163,13 +163,17 @@ impl Handlers {
                 return Err(Status::failure(Reason::MethodNotAllowed, told));
             }
         }
+        if ask.resource.custom.is_some() && !subresource.is_empty() && !verbs.has(ask.call.verb.as_str()) {
+            let gvk = &ask.resource.gvk;
+            return Err(Status::not_supported(&gvk.group, &ask.resource.plural, ask.call.verb.as_str()));
+        }
         let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
         let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;
         let created = ask.call.verb == Verb::Create && subresource.is_empty() && !ask.name.is_empty();
         let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
         if unnamed
             || created
-            || ask.call.method == Method::HEAD
+            || (ask.call.method == Method::HEAD && ask.resource.custom.is_none())
             || !verbs.has(ask.call.verb.as_str())
             || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource))
         {

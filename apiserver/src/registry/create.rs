@@ -59,8 +59,8 @@ impl Registry {
         object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
-        let object =
-            self.begin(resource, namespace, object, intent, |object| self.manage_new(resource, intent.manager, object))?;
+        let object = self
+            .begin(resource, namespace, object, intent, |object| self.manage_new(resource, intent.manager, object))?;
         self.create_named(resource, namespace, object, intent).await
     }
 
@@ -183,11 +183,17 @@ impl Registry {
             }
         }
         let mut causes = errors.into_causes();
-        causes.extend(validation::create(&resource.gvk.group, &resource.gvk.kind, &object));
+        let of_kind = validation::create(&resource.gvk.group, &resource.gvk.kind, &object);
+        if resource.stored.kind == "Event" && !of_kind.is_empty() {
+            // Upstream looks at the metadata of an event last, once nothing else is wrong.
+            causes.clear();
+        }
+        causes.extend(of_kind);
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;
         depth::demand(&object, resource.is_bounded())?;
+        encoding::settle(resource, &mut object);
         let key = resource.key(namespace, &name);
         if intent.dry_run {
             let there = self.store.snapshot().get(&key).cloned();
@@ -274,7 +280,9 @@ pub(super) fn warn(resource: &Resource, new: &Value, old: Option<&Value>, intent
     for text in (resource.behaviour.warnings)(new, old) {
         intent.warnings.add(text);
     }
-    for text in validation::metadata::finalizer_warnings(new, old) {
-        intent.warnings.add(text);
+    if resource.custom.is_some() {
+        for text in validation::metadata::finalizer_warnings(new, old) {
+            intent.warnings.add(text);
+        }
     }
 }

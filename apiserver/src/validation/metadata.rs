@@ -110,6 +110,9 @@ fn check_namespace(namespace: &str, namespaced: bool, path: &str, errors: &mut E
 }
 
 fn check_rest(meta: &Value, path: &str, errors: &mut Errors) {
+    if meta["generation"].as_i64().is_some_and(|generation| generation < 0) {
+        errors.invalid(child(path, "generation"), &meta["generation"], "must be greater than or equal to 0");
+    }
     labels(&meta["labels"], &child(path, "labels"), errors);
     annotations(&meta["annotations"], &child(path, "annotations"), errors);
     owners(&meta["ownerReferences"], &child(path, "ownerReferences"), errors);
@@ -285,7 +288,7 @@ pub(crate) fn check_change(
         _ if WHOLE_ONLY.iter().any(of_kind) => (true, false),
         _ => (WHOLE_AGAIN.iter().any(of_kind), true),
     };
-    let whole = |errors: &mut Errors| check(new, grammar, namespaced, errors);
+    let whole = |grammar: Grammar, errors: &mut Errors| check(new, grammar, namespaced, errors);
     let changed = |errors: &mut Errors| {
         let meta = &new["metadata"];
         check_update(new, old, errors);
@@ -293,13 +296,14 @@ pub(crate) fn check_change(
         annotations(&meta["annotations"], "metadata.annotations", errors);
         owners(&meta["ownerReferences"], "metadata.ownerReferences", errors);
     };
-    whole(errors);
+    // What is there has a name that fits its kind; only as a segment of a path is every name judged anew.
+    whole(Grammar::PathSegment, errors);
     changed(errors);
     if is_changed {
         changed(errors);
     }
     if is_whole {
-        whole(errors);
+        whole(grammar, errors);
     }
 }
 
@@ -332,7 +336,8 @@ pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String
     added
         .filter(odd)
         .map(|name| {
-            format!("metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers")
+            let path = if name.contains('.') { " including a path (/)" } else { "" };
+            format!("metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers")
         })
         .collect()
 }

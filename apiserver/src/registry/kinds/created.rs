@@ -37,6 +37,7 @@ pub(super) static CUSTOM_RESOURCE_DEFINITION: Behaviour = Behaviour {
     unconditional_update: false,
     prepare: super::extensions::note_stored_version,
     deletion: Deletion::Drained(mark_terminating),
+    warnings: crate::registry::warnings::definition,
     columns: COLUMNS,
     cells,
     ..Behaviour::WITH_STATUS
