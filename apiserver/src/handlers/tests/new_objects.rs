@@ -65,8 +65,9 @@ async fn limits_need_no_name_and_events_are_judged_before_theirs() {
     let limits = desk.made("/api/v1/namespaces/default/limitranges", json!({"spec": {"limits": []}})).await;
     assert_eq!(limits["metadata"]["name"].as_str().map(str::len), Some(36));
     let events = "/api/v1/namespaces/default/events";
-    let told = "Event \"\" is invalid: involvedObject.namespace: Invalid value: \"\": does not match event.namespace";
-    assert_eq!(desk.post(events, &json!({})).await.told(), (422, told));
+    let elsewhere = json!({"involvedObject": {"namespace": "b"}});
+    let told = "Event \"\" is invalid: involvedObject.namespace: Invalid value: \"b\": does not match event.namespace";
+    assert_eq!(desk.post(events, &elsewhere).await.told(), (422, told));
     let named = json!({"involvedObject": {"namespace": "default"}});
     let told = "Event \"\" is invalid: metadata.name: Required value: name or generateName is required";
     assert_eq!(desk.post(events, &named).await.told(), (422, told));
