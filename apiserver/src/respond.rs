@@ -27,7 +27,8 @@ pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
         let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known))
     };
-    query.first("pretty").map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    let said = query.first("pretty").filter(|said| !said.is_empty());
+    said.map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
 /// A failure as a response, in these letters; where none of what is wished fits, upstream writes JSON for a person.
@@ -167,5 +168,6 @@ mod tests {
         assert!(wants_pretty(&Query::default(), &agent("curl/8.0")));
         assert!(!wants_pretty(&Query::default(), &agent("kubectl/v1.36")));
         assert!(!wants_pretty(&Query::parse("pretty=0"), &agent("curl/8.0")));
+        assert!(wants_pretty(&Query::parse("pretty="), &agent("curl/8.0")));
     }
 }

@@ -52,8 +52,13 @@ pub fn of(
     json!({
         "kind": "Table", "apiVersion": meta, "metadata": metadata,
         "columnDefinitions": if heading { columns(resource) } else { Value::Null },
-        "rows": rows,
+        "rows": if rows.is_empty() && is_plain(resource) { Value::Null } else { rows.into() },
     })
+}
+
+/// Whether upstream has no printer of its own for the kind: such a Table has no rows at all where there is nothing.
+fn is_plain(resource: &Resource) -> bool {
+    resource.custom.is_none() && resource.behaviour.columns.iter().any(|column| column.name == "Created At")
 }
 
 /// A Table of one `Scale`, as upstream prints it for every kind that has one.

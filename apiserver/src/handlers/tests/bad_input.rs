@@ -131,6 +131,7 @@ async fn queries_that_are_wrong_are_bad_requests() {
     let table = [
         ("labelSelector=a+b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
         ("fieldSelector=spec.foo%3Da", "field label not supported: spec.foo"),
+        ("fieldSelector=spec.foo%3Da,spec.bar%3Db", "field label not supported: spec.bar"),
         ("limit=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
         (
             "continue=e30",

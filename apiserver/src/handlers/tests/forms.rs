@@ -127,6 +127,10 @@ async fn both_versions_of_a_kind_are_served_from_one_object() {
     let seen = desk.get(&format!("{other}/e")).await.value;
     assert_eq!((&seen["apiVersion"], &seen["note"]), (&json!("events.k8s.io/v1"), &json!("hello")));
     let list = desk.get(&format!("{other}?fieldSelector=regarding.name%3Dp")).await.value;
+    let by = |field: &str| format!("{other}?fieldSelector={field}%3Da");
+    assert_eq!(desk.get(&by("reportingController")).await.value["items"], json!([]));
+    let told = "field label not supported: reportingComponent";
+    assert_eq!(desk.get(&by("reportingComponent")).await.told(), (400, told));
     assert_eq!((&list["items"][0]["regarding"]["name"], list["items"].as_array().unwrap().len()), (&json!("p"), 1));
     let patched = desk.patch(&format!("{core}/e"), MERGE, r#"{"message":"bye"}"#).await.value;
     assert_eq!(patched["message"], "bye");
