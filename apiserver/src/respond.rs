@@ -27,12 +27,14 @@ pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
         let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known))
     };
-    query.first("pretty").map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    let said = query.first("pretty").filter(|said| !said.is_empty());
+    said.map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
-/// A failure as a response, in these letters.
+/// A failure as a response, in these letters; where none of what is wished fits, upstream writes JSON for a person.
 #[must_use]
-pub fn failure(status: &Status, media: Media, pretty: bool) -> Response<Body> {
+pub fn failure(status: &Status, media: Option<Media>, pretty: bool) -> Response<Body> {
+    let (media, pretty) = media.map_or((Media::Json, true), |media| (media, pretty));
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let other = (media != Media::Json).then(|| serde_json::to_value(status).unwrap_or_default());
     let other = other.and_then(|other| value(code, &other, media, pretty).ok());
@@ -153,7 +155,7 @@ mod tests {
     async fn a_failure_carries_its_code_and_when_to_ask_again() {
         let details = Details { retry_after_seconds: 3, ..Details::default() };
         let status = Status::failure(Reason::TooManyRequests, "slow down").with_details(details);
-        let response = failure(&status, Media::Json, false);
+        let response = failure(&status, Some(Media::Json), false);
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "3");
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -166,5 +168,6 @@ mod tests {
         assert!(wants_pretty(&Query::default(), &agent("curl/8.0")));
         assert!(!wants_pretty(&Query::default(), &agent("kubectl/v1.36")));
         assert!(!wants_pretty(&Query::parse("pretty=0"), &agent("curl/8.0")));
+        assert!(wants_pretty(&Query::parse("pretty="), &agent("curl/8.0")));
     }
 }

@@ -1,7 +1,7 @@
 //! `Priority`: turns the name of a `PriorityClass` into the number that scheduling goes by.
 
-use super::{Plugin, forbidden, is_new_pod};
-use crate::registry::admit::Question;
+use super::{Plugin, forbidden, is, is_new_pod};
+use crate::registry::admit::{Operation, Question};
 use async_trait::async_trait;
 use serde_json::Value;
 use std::sync::Arc;
@@ -19,10 +19,19 @@ impl Plugin for Priority {
     }
 
     fn concerns(&self, question: &Question<'_>) -> bool {
-        is_new_pod(question)
+        let changes = question.operation == Operation::Update && question.subresource.is_empty();
+        is_new_pod(question) || (changes && is(question, "", "pods"))
     }
 
     async fn mutate(&self, question: &Question<'_>, pod: &mut Value) -> status::Result<()> {
+        if let Some(old) = question.old {
+            for field in ["priority", "preemptionPolicy"] {
+                if pod["spec"][field].is_null() && !old["spec"][field].is_null() {
+                    pod["spec"][field] = old["spec"][field].clone();
+                }
+            }
+            return Ok(());
+        }
         let class = match pod["spec"]["priorityClassName"].as_str() {
             None | Some("") => default_class(question)?,
             Some(name) => match question.registry.find(GROUP, "priorityclasses", "", name)? {
@@ -44,9 +53,14 @@ impl Plugin for Priority {
             pod["spec"]["priorityClassName"] = Meta::of(class).name().into();
         }
         pod["spec"]["priority"] = number.into();
-        if pod["spec"]["preemptionPolicy"].is_null() {
-            pod["spec"]["preemptionPolicy"] = policy.unwrap_or("PreemptLowerPriority").into();
+        let policy = policy.unwrap_or("PreemptLowerPriority");
+        if let Some(given) = pod["spec"]["preemptionPolicy"].as_str().filter(|given| *given != policy) {
+            let why = format!(
+                "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
+            );
+            return Err(forbidden(question, &why));
         }
+        pod["spec"]["preemptionPolicy"] = policy.into();
         Ok(())
     }
 }

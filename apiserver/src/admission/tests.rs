@@ -101,6 +101,19 @@ async fn defaults_of_the_cluster_are_filled_in() {
 }
 
 #[tokio::test]
+async fn an_update_may_leave_a_priority_out_and_nobody_chooses_to_preempt() {
+    let place = Place::with(&[]).await;
+    place.make("", "pods", pod("a")).await.unwrap();
+    let mut changed =
+        place.change(("", "pods", "a"), "", |pod| drop(pod["spec"].as_object_mut().unwrap().remove("priority"))).await;
+    assert_eq!(changed.as_mut().unwrap()["spec"]["priority"], json!(0));
+    let mut wished = pod("b");
+    wished["spec"]["preemptionPolicy"] = json!("Never");
+    let refused = place.make("", "pods", wished).await.unwrap_err();
+    assert!(refused.message.contains("the string value of PreemptionPolicy (Never) must not be provided"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_pod_follows_its_runtime_class() {
     let place = Place::with(&[]).await;
     let class = json!({

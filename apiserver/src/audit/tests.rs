@@ -160,7 +160,7 @@ async fn a_failure_and_a_long_answer_are_logged_when_they_end() {
     let watch = pending.finish(Response::new(Body::from("frames")), true).await;
     let (gone, uri) = call("GET", "/api/v1/namespaces/kube-system/pods/p");
     let pending = log.begin(&gone, &uri, &jane()).unwrap().unwrap();
-    let response = crate::respond::failure(&Status::not_found("", "pods", "p"), Media::Json, false);
+    let response = crate::respond::failure(&Status::not_found("", "pods", "p"), Some(Media::Json), false);
     pending.finish(response, false).await;
     drop(watch);
     drop(log);

@@ -42,6 +42,8 @@ pub struct Accept {
     pub media: Media,
     /// The group and version of a Table, or of metadata.
     pub meta: &'static str,
+    /// Whether it is the metadata of a list that was named.
+    pub of_list: bool,
 }
 
 /// What an endpoint can do.
@@ -53,6 +55,27 @@ pub struct Offer {
     pub forms: bool,
     /// It is the aggregated document of discovery, and nothing else.
     pub discovery: bool,
+}
+
+impl Accept {
+    /// The objects themselves, in these letters.
+    const fn objects(media: Media) -> Self {
+        Self { form: Form::Object, media, meta: META_V1, of_list: false }
+    }
+
+    /// Insists that metadata was named as what it is: of an object, or of a list.
+    ///
+    /// # Errors
+    /// 406 with what Go calls the object that there is.
+    pub fn demand_shape(self, is_list: bool, go_type: impl FnOnce() -> String) -> status::Result<()> {
+        if self.form != Form::Metadata || self.of_list == is_list {
+            return Ok(());
+        }
+        let (named, is) = if is_list { ("", "is a list") } else { ("List", "is not a list") };
+        let told =
+            format!("you requested PartialObjectMetadata{named}, but the requested object {is} (*{})", go_type());
+        Err(Status::failure(Reason::NotAcceptable, told))
+    }
 }
 
 impl Offer {
@@ -140,10 +163,10 @@ pub fn of_page(headers: &HeaderMap, kind: &str) -> status::Result<Page> {
     })
 }
 
-/// The letters for a failure: JSON where nothing else is wished that can be.
+/// The letters for a failure; `None` where it can't be written as is wished, for a Table alone say.
 #[must_use]
-pub fn of_failure(accept: Option<&HeaderValue>) -> Media {
-    best(line(accept), Offer::PLAIN).map_or(Media::Json, |accept| accept.media)
+pub fn of_failure(accept: Option<&HeaderValue>) -> Option<Media> {
+    best(line(accept), Offer::PLAIN).map(|accept| accept.media)
 }
 
 /// Insists that `Accept` names something that a built-in path has: before parameters and weights are looked at.
@@ -185,7 +208,7 @@ fn not_acceptable(plain: &str, suffix: &str, offer: Offer) -> Box<Status> {
 
 fn best(line: &str, offer: Offer) -> Option<Accept> {
     if line.is_empty() {
-        return Some(Accept { form: Form::Object, media: Media::Json, meta: META_V1 });
+        return Some(Accept::objects(Media::Json));
     }
     let clauses = clauses(line);
     let rejects = |media: &Media| {
@@ -288,24 +311,25 @@ impl<'a> Clause<'a> {
         let (kind, group, version) = (named("as"), named("g"), named("v"));
         if offer.discovery {
             let wished = (kind, group, version) == (Some("APIGroupDiscoveryList"), Some(DISCOVERY_GROUP), Some("v2"));
-            return wished.then_some(Accept { form: Form::Object, media, meta: META_V1 });
+            return wished.then_some(Accept::objects(media));
         }
         if (kind, group, version) == (None, None, None) {
             let written = media != Media::Protobuf || offer.protobuf;
-            return written.then_some(Accept { form: Form::Object, media, meta: META_V1 });
+            return written.then_some(Accept::objects(media));
         }
         let meta = match (group, version) {
             (Some("meta.k8s.io"), Some("v1")) => META_V1,
             (Some("meta.k8s.io"), Some("v1beta1")) => META_V1BETA1,
             _ => return None,
         };
-        let form = match kind? {
+        let kind = kind?;
+        let form = match kind {
             // A Table has no message.
             "Table" if media != Media::Protobuf => Form::Table,
             "PartialObjectMetadata" | "PartialObjectMetadataList" => Form::Metadata,
             _ => return None,
         };
-        offer.forms.then_some(Accept { form, media, meta })
+        offer.forms.then_some(Accept { form, media, meta, of_list: kind.ends_with("List") })
     }
 }
 
@@ -367,7 +391,8 @@ mod tests {
         assert_eq!(best(both, custom).map(|accept| accept.media), Some(Media::Json));
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
         let failure = of_failure(Some(&HeaderValue::from_static(table)));
-        assert_eq!((best(table, Offer::PLAIN), failure), (None, Media::Json));
+        assert_eq!((best(table, Offer::PLAIN), failure), (None, None));
+        assert_eq!(of_failure(Some(&HeaderValue::from_static("application/yaml"))), Some(Media::Yaml));
         let stream = headers("application/vnd.kubernetes.protobuf;stream=watch");
         assert_eq!(of_watch(&stream, Offer::BUILTIN).unwrap().media, Media::Protobuf);
         let told = of_watch(&headers("application/yaml"), Offer::BUILTIN).unwrap_err();

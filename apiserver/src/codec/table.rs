@@ -1,8 +1,9 @@
 //! `Table`: objects as rows of cells, as kubectl prints them.
 
 use super::partial;
+use crate::registry::behaviour::{AGE, Column, NAME, column};
 use crate::registry::catalog::Resource;
-use crate::registry::encoding;
+use crate::registry::{cells, encoding};
 use crate::request::Call;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -51,21 +52,55 @@ pub fn of(
     json!({
         "kind": "Table", "apiVersion": meta, "metadata": metadata,
         "columnDefinitions": if heading { columns(resource) } else { Value::Null },
-        "rows": rows,
+        "rows": if rows.is_empty() && is_plain(resource) { Value::Null } else { rows.into() },
     })
 }
 
+/// Whether upstream has no printer of its own for the kind: such a Table has no rows at all where there is nothing.
+fn is_plain(resource: &Resource) -> bool {
+    resource.custom.is_none() && resource.behaviour.columns.iter().any(|column| column.name == "Created At")
+}
+
+/// A Table of one `Scale`, as upstream prints it for every kind that has one.
+#[must_use]
+pub fn of_scale(scale: &Value, include: Include, (meta, now): (&str, SystemTime)) -> Value {
+    let replicas = |part: &str| json!(scale[part]["replicas"].as_i64().unwrap_or_default());
+    let cells = [cells::name(scale), replicas("spec"), replicas("status"), cells::age(scale, now)];
+    let object = match include {
+        Include::Nothing => Value::Null,
+        Include::Metadata => partial::of(meta, scale),
+        Include::Object => scale.clone(),
+    };
+    json!({
+        "kind": "Table", "apiVersion": meta,
+        "metadata": {"resourceVersion": scale["metadata"]["resourceVersion"]},
+        "columnDefinitions": told(SCALE),
+        "rows": [{"cells": cells, "object": object}],
+    })
+}
+
+const SCALE: &[Column] = &[
+    NAME,
+    Column { kind: "integer", ..column("Desired", "How many there are to be.") },
+    Column { kind: "integer", ..column("Available", "How many there are.") },
+    AGE,
+];
+
 fn columns(resource: &Resource) -> Value {
-    if let Some(custom) = &resource.custom {
-        return custom.columns();
+    match &resource.custom {
+        Some(custom) => custom.columns(),
+        None => told(resource.behaviour.columns),
     }
-    let one = |column: &crate::registry::behaviour::Column| {
+}
+
+fn told(columns: &[Column]) -> Value {
+    let one = |column: &Column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format,
             "description": column.description, "priority": column.priority,
         })
     };
-    resource.behaviour.columns.iter().map(one).collect()
+    columns.iter().map(one).collect()
 }
 
 fn row(resource: &Resource, object: &Value, include: Include, (meta, now): (&str, SystemTime)) -> Value {

@@ -167,7 +167,7 @@ mod tests {
         let paths = ["/", "/api/v1", "/livez/ping", "/metrics"];
         let response = match pages.serve(&call, || paths.map(str::to_owned).to_vec()) {
             Ok(response) => response.unwrap(),
-            Err(status) => respond::failure(&status, Media::Json, false),
+            Err(status) => respond::failure(&status, Some(Media::Json), false),
         };
         let (code, kind) = (response.status().as_u16(), response.headers()["content-type"].clone());
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -19,6 +19,7 @@ impl Handlers {
     /// An object as an answer.
     pub(super) fn answer(&self, ask: &Ask<'_>, code: StatusCode, object: &Object) -> status::Result<Response<Body>> {
         let accept = ask.accept()?;
+        accept.demand_shape(false, || ask.go_type(""))?;
         let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
         match accept.form {
             Form::Object => {}

@@ -21,6 +21,7 @@ use tinyplane_wire::status::{self, Status};
 impl Handlers {
     pub(super) fn list(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
         let accept = ask.accept()?;
+        accept.demand_shape(true, || ask.go_type("List"))?;
         let page = self.registry.list(&ask.resource, &selection(ask)?, &options::list(&ask.call.query)?)?;
         let gvk = &ask.resource.gvk;
         self.metrics.lists.count(&gvk.group, &ask.resource.plural, page.entries.len());

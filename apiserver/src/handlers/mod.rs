@@ -37,7 +37,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use bytes::Bytes;
 use connect::ConnectContext;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
@@ -93,14 +93,16 @@ impl Serve for Handlers {
         if path.group.is_empty() && connect::serves(&path.resource, subresource) {
             return connect::serve(&self.connect, call, request).await;
         }
-        let ask = Ask {
+        let mut ask = Ask {
             call: &call,
             path,
             namespace: if resource.namespaced { path.namespace.as_deref().unwrap_or_default() } else { "" },
             name: path.name.as_deref().unwrap_or_default(),
             resource,
-            options: WriteOptions::of(&call)?,
+            options: WriteOptions::plain(&call),
         };
+        self.route(&ask, subresource)?;
+        ask.options = WriteOptions::of(&call)?;
         if call.verb == Verb::Watch && wants_websocket(request.headers()) {
             let upgrade = hyper::upgrade::on(&mut request);
             let stream = self.dispatch(&ask, subresource, Body::empty()).await?;
@@ -140,7 +142,8 @@ impl Handlers {
         rows.peek().is_some() && rows.all(|row| row.custom.is_some())
     }
 
-    async fn dispatch(&self, ask: &Ask<'_>, subresource: &str, body: Body) -> status::Result<Response<Body>> {
+    /// What upstream judges before a handler is asked: method, letters; and there it is told that a kind is deprecated.
+    fn route(&self, ask: &Ask<'_>, subresource: &str) -> status::Result<()> {
         let verbs = if subresource.is_empty() {
             ask.resource.verbs
         } else {
@@ -152,18 +155,17 @@ impl Handlers {
                 (None, None) => return Err(crate::registry::no_such_resource()),
             }
         };
-        if let Some(told) = ask.resource.deprecation() {
-            ask.call.warnings.add(told.to_owned());
-            let gvk = &ask.resource.gvk;
-            let labels = [gvk.group.as_str(), gvk.version.as_str(), ask.resource.plural.as_str(), subresource];
-            self.metrics.deprecated.series(&labels.map(str::to_owned));
-        }
         if let Some(custom) = &ask.resource.custom {
+            self.tell_deprecation(ask, subresource);
             self.demand_conversion(ask, custom)?;
             if custom.terminating && ask.call.verb == Verb::Create {
                 let told = "create not allowed while custom resource definition is terminating";
                 return Err(Status::failure(Reason::MethodNotAllowed, told));
             }
+        }
+        if ask.resource.custom.is_some() && !subresource.is_empty() && !verbs.has(ask.call.verb.as_str()) {
+            let gvk = &ask.resource.gvk;
+            return Err(Status::not_supported(&gvk.group, &ask.resource.plural, ask.call.verb.as_str()));
         }
         let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
         let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;
@@ -171,15 +173,33 @@ impl Handlers {
         let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
         if unnamed
             || created
+            || (ask.call.method == Method::HEAD && ask.resource.custom.is_none())
             || !verbs.has(ask.call.verb.as_str())
             || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource))
         {
             return Err(Status::method_not_allowed());
         }
         if ask.resource.custom.is_none() {
+            if ask.call.verb == Verb::Patch {
+                patch::demand_known(ask.call)?;
+            }
             let watched = subresource.is_empty() && matches!(ask.call.verb, Verb::List | Verb::Watch);
             accept::demand_known(&ask.call.headers, watched)?;
+            self.tell_deprecation(ask, subresource);
         }
+        Ok(())
+    }
+
+    fn tell_deprecation(&self, ask: &Ask<'_>, subresource: &str) {
+        if let Some(told) = ask.resource.deprecation() {
+            ask.call.warnings.add(told.to_owned());
+            let gvk = &ask.resource.gvk;
+            let labels = [gvk.group.as_str(), gvk.version.as_str(), ask.resource.plural.as_str(), subresource];
+            self.metrics.deprecated.series(&labels.map(str::to_owned));
+        }
+    }
+
+    async fn dispatch(&self, ask: &Ask<'_>, subresource: &str, body: Body) -> status::Result<Response<Body>> {
         if !subresource.is_empty() {
             return self.subresource(ask, subresource, body).await;
         }
@@ -245,6 +265,16 @@ impl Ask<'_> {
             accept::of_watch(&self.call.headers, offer)
         } else {
             accept::of(&self.call.headers, offer)
+        }
+    }
+
+    /// What Go calls an object of this kind, or a list of them: upstream holds it without a version.
+    fn go_type(&self, suffix: &str) -> String {
+        let (group, kind) = (&self.resource.stored.group, &self.resource.stored.kind);
+        match &self.resource.custom {
+            Some(_) => format!("unstructured.Unstructured{suffix}"),
+            None if group.is_empty() => format!("core.{kind}{suffix}"),
+            None => format!("{}.{kind}{suffix}", group.split('.').next().unwrap_or_default()),
         }
     }
 

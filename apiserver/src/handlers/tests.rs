@@ -6,6 +6,7 @@ mod bounds;
 mod every_way;
 mod forms;
 mod hostile;
+mod new_objects;
 mod options;
 mod parts;
 mod protobuf;

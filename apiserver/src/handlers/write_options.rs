@@ -71,7 +71,8 @@ impl WriteOptions {
         if causes.is_empty() { Ok(Self::plain(call)) } else { Err(Status::invalid("meta.k8s.io", kind, "", causes)) }
     }
 
-    fn plain(call: &Call) -> Self {
+    /// The options of a call, unjudged.
+    pub(super) fn plain(call: &Call) -> Self {
         let query = &call.query;
         let said = query.text("fieldManager");
         Self {

@@ -170,6 +170,8 @@ pub struct Behaviour {
     pub created_with_status: bool,
     /// What it owns is kept when it is deleted, unless its author says something else.
     pub orphans: bool,
+    /// Nothing is ever owned by it, so that nothing is said of that when it is deleted.
+    pub owns_nothing: bool,
     /// What is told who deletes it and says nothing of what it owns.
     pub orphans_warning: Option<&'static str>,
     /// Metadata that counts for the generation as the spec does.
@@ -206,6 +208,7 @@ impl Behaviour {
         stays: |_| None,
         created_with_status: false,
         orphans: false,
+        owns_nothing: false,
         orphans_warning: None,
         counted_metadata: &[],
         status_resets: &[],

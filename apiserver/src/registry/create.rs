@@ -59,8 +59,8 @@ impl Registry {
         object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
-        let object =
-            self.begin(resource, namespace, object, |object| self.manage_new(resource, intent.manager, object))?;
+        let object = self
+            .begin(resource, namespace, object, intent, |object| self.manage_new(resource, intent.manager, object))?;
         self.create_named(resource, namespace, object, intent).await
     }
 
@@ -74,7 +74,7 @@ impl Registry {
         if !target.manages {
             return self.create(target.resource, target.namespace, object, intent).await;
         }
-        let object = self.begin(target.resource, target.namespace, object, |_| {})?;
+        let object = self.begin(target.resource, target.namespace, object, intent, |_| {})?;
         self.create_named(target.resource, target.namespace, object, intent).await
     }
 
@@ -108,9 +108,11 @@ impl Registry {
         resource: &Resource,
         namespace: &str,
         mut object: Value,
+        intent: &Intent<'_>,
         manage: impl FnOnce(&mut Value),
     ) -> status::Result<Value> {
-        if !Meta::of(&object).resource_version().is_empty() {
+        // It is upstream's storage that minds, which a dry run does not reach.
+        if !Meta::of(&object).resource_version().is_empty() && !intent.dry_run {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::failure(Reason::Unknown, message));
         }
@@ -120,6 +122,7 @@ impl Registry {
         {
             fields.remove("status");
         }
+        metadata::wipe(&mut object);
         default(resource, &mut object);
         manage(&mut object);
         metadata::begin(&mut object, namespace, &self.clock);
@@ -167,6 +170,8 @@ impl Registry {
         let scene =
             Scene { part: Part::Main, subresource: "", caller: intent.caller, now: &now, warnings: intent.warnings };
         (resource.behaviour.prepare)(&mut object, None, &scene);
+        // A limit range without a name is given one there.
+        let name = Meta::of(&object).name().to_owned();
         let allocated = services::allocate(self, resource, &mut object, None, intent.dry_run).await?;
         let mut errors = validation::Errors::default();
         validation::metadata::check(&object, resource.behaviour.name, resource.namespaced, &mut errors);
@@ -178,15 +183,26 @@ impl Registry {
             }
         }
         let mut causes = errors.into_causes();
-        causes.extend(validation::create(&resource.gvk.group, &resource.gvk.kind, &object));
+        let of_kind = validation::create(&resource.gvk.group, &resource.gvk.kind, &object);
+        if resource.stored.kind == "Event" && !of_kind.is_empty() {
+            // Upstream looks at the metadata of an event last, once nothing else is wrong.
+            causes.clear();
+        }
+        causes.extend(of_kind);
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;
         depth::demand(&object, resource.is_bounded())?;
+        encoding::settle(resource, &mut object);
+        let key = resource.key(namespace, &name);
         if intent.dry_run {
-            return Ok(Object::of(object));
+            let there = self.store.snapshot().get(&key).cloned();
+            return match there {
+                Some(current) => Err(self.refused(resource, namespace, &name, &CommitError::Exists { current })),
+                None => Ok(Object::of(object)),
+            };
         }
-        let write = Write::create(resource.key(namespace, &name), encoding::body(resource, &object));
+        let write = Write::create(key, encoding::body(resource, &object));
         let committed = self.store.commit(self.guarded(resource, namespace, write)).await;
         let committed = committed.map_err(|error| self.refused(resource, namespace, &name, &error))?;
         allocated.keep();
@@ -264,7 +280,9 @@ pub(super) fn warn(resource: &Resource, new: &Value, old: Option<&Value>, intent
     for text in (resource.behaviour.warnings)(new, old) {
         intent.warnings.add(text);
     }
-    for text in validation::metadata::finalizer_warnings(new, old) {
-        intent.warnings.add(text);
+    if resource.custom.is_some() {
+        for text in validation::metadata::finalizer_warnings(new, old) {
+            intent.warnings.add(text);
+        }
     }
 }

@@ -98,7 +98,7 @@ impl Registry {
         for entry in snapshot.range(&selection.range, None).filter(|entry| selection.selects(resource, entry)) {
             let (namespace, name) = names_in(resource, &entry.key);
             match self.delete(resource, namespace, name, options, intent).await {
-                Ok(one) => deleted.push(one.object),
+                Ok(_) => deleted.push(Object::Stored(Arc::clone(entry))),
                 Err(status) if status.reason == Reason::NotFound => {}
                 Err(status) => return Err(status),
             }
@@ -169,7 +169,8 @@ impl Registry {
     /// The object marked for deletion; `None` when it is marked already and nothing more follows from this request.
     fn marked(&self, resource: &Resource, old: &Value, options: &Options) -> status::Result<Option<Value>> {
         let mut new = old.clone();
-        let changed = set_finalizers(&mut new, options.propagation, resource.behaviour.orphans);
+        let owned = if resource.behaviour.owns_nothing { Some(Propagation::Background) } else { options.propagation };
+        let changed = set_finalizers(&mut new, owned, resource.behaviour.orphans);
         let was_deleting = Meta::of(old).is_deleting();
         if matches!(resource.behaviour.deletion, Deletion::Emptied) {
             return self.marked_namespace(resource, old, new, changed);
@@ -250,7 +251,14 @@ impl Options {
     /// # Errors
     /// 409, with what differs.
     pub(crate) fn admit(&self, resource: &Resource, name: &str, object: &Value) -> status::Result<()> {
+        let emptied = matches!(resource.behaviour.deletion, Deletion::Emptied);
         let conflict = |what: &str, wanted: &str, found: &str, since: &str| {
+            if emptied {
+                // What goes in two steps is judged before the store is asked, in other words.
+                let why =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+                return Err(Status::conflict(&resource.gvk.group, &resource.plural, name, &why));
+            }
             let why = format!(
                 "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {since}"
             );

@@ -24,6 +24,19 @@ pub fn head(gvk: &Gvk) -> Bytes {
     format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", gvk.kind, gvk.api_version()).into()
 }
 
+/// Groups whose objects upstream stores as JSON, in which an empty list is one.
+const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+
+/// An object of the stored version as upstream's store gives it back.
+pub fn settle(resource: &Resource, object: &mut Value) {
+    let gvk = &resource.stored;
+    let model = schema::model();
+    let is_json = resource.custom.is_some() || STORED_AS_JSON.contains(&gvk.group.as_str());
+    if let Some(id) = model.kind(&gvk.group, &gvk.version, &gvk.kind).filter(|_| !is_json) {
+        schema::default::forget_empty(model, id, object);
+    }
+}
+
 /// An object of the stored version, ready to be committed.
 #[must_use]
 pub fn body(resource: &Resource, object: &Value) -> Body {

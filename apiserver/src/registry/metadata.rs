@@ -28,12 +28,17 @@ pub fn made_up_name(base: &str) -> String {
     format!("{}{}", &base[..base.floor_char_boundary(room)], suffix())
 }
 
+/// Takes out of a new object what its author can't say: before anybody comes to own it.
+pub(super) fn wipe(object: &mut Value) {
+    let metadata = metadata_mut(object);
+    for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        metadata.remove(field);
+    }
+}
+
 /// What the server writes into every new object, whatever its author wrote there.
 pub(super) fn begin(object: &mut Value, namespace: &str, clock: &Clock) {
     let metadata = metadata_mut(object);
-    for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
-        metadata.remove(field);
-    }
     if !namespace.is_empty() {
         metadata.insert("namespace".into(), namespace.into());
     }
@@ -67,7 +72,6 @@ pub(super) fn single_owners(object: &mut Value) -> Vec<String> {
 pub(super) fn carry_over(new: &mut Value, old: &Value) {
     let before = &old["metadata"];
     let metadata = metadata_mut(new);
-    metadata.remove("selfLink");
     set_or_remove(metadata, "creationTimestamp", &before["creationTimestamp"]);
     set_or_remove(metadata, "generation", &before["generation"]);
     for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {

@@ -69,12 +69,17 @@ impl Selection {
         let labels = LabelSelector::parse(labels).map_err(|error| Status::bad_request(told(&error.to_string())))?;
         let mut fields = FieldSelector::parse(fields).map_err(|error| Status::bad_request(error.to_string()))?;
         for term in &mut fields.terms {
-            if resource.gvk.group == "events.k8s.io" && term.field.starts_with("involvedObject.") {
+            let old = term.field.starts_with("involvedObject.")
+                || ["source", "reportingComponent"].contains(&term.field.as_str());
+            if resource.gvk.group == "events.k8s.io" && old {
                 return Err(Status::bad_request(format!("field label not supported: {}", term.field)));
             }
             if let Some(rest) = term.field.strip_prefix("regarding.").filter(|_| resource.gvk.group == "events.k8s.io")
             {
                 term.field = smol_str::format_smolstr!("involvedObject.{rest}");
+            }
+            if resource.gvk.group == "events.k8s.io" && term.field == "reportingController" {
+                term.field = "reportingComponent".into();
             }
             offered(resource, &term.field)?;
         }
@@ -123,8 +128,10 @@ fn is_segment(text: &str) -> bool {
 fn offered(resource: &Resource, name: &str) -> status::Result<()> {
     let offered = resource.behaviour.fields;
     let custom = resource.custom.as_ref().is_some_and(|custom| custom.offered().iter().any(|field| field == name));
+    // Kinds that say themselves what they offer have a namespace only where they lie in one.
+    let placed = resource.namespaced || offered.is_empty();
     if name == "metadata.name"
-        || name == "metadata.namespace"
+        || (name == "metadata.namespace" && placed)
         || custom
         || offered.iter().any(|field| field.name() == name)
     {
@@ -132,6 +139,8 @@ fn offered(resource: &Resource, name: &str) -> status::Result<()> {
     }
     Err(Status::bad_request(if offered.is_empty() && !declares(resource) {
         format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    } else if resource.stored.kind == "Job" && resource.stored.group == "batch" {
+        format!("field label {name:?} not supported for Job")
     } else {
         format!("field label not supported: {name}")
     }))

@@ -138,6 +138,7 @@ impl Registry {
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
         depth::demand(&new, resource.is_bounded())?;
+        encoding::settle(resource, &mut new);
         if intent.dry_run {
             return Ok(Attempt::Done(Object::of(new)));
         }
@@ -214,7 +215,7 @@ impl Registry {
         if !uid.is_empty() && uid != known && target.replaces {
             let why = format!(
                 "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {known}",
-                resource.key(target.namespace, target.name)
+                upstream_key(target)
             );
             return Err(Status::conflict(&resource.gvk.group, &resource.plural, target.name, &why));
         }
@@ -250,6 +251,26 @@ impl Registry {
         let resource = target.resource;
         Status::conflict(&resource.gvk.group, &resource.plural, target.name, failure::MODIFIED)
     }
+}
+
+/// Where upstream keeps an object: not by its group, where that is its own, and by some names of old.
+fn upstream_key(target: &Target<'_>) -> String {
+    let resource = target.resource;
+    let (group, plural) = (resource.stored.group.as_str(), resource.plural.as_str());
+    let own = resource.custom.is_some() || ["apiextensions.k8s.io", "apiregistration.k8s.io"].contains(&group);
+    let folder = match (group, plural) {
+        ("", "replicationcontrollers") => "controllers",
+        ("", "endpoints") => "services/endpoints",
+        ("", "services") => "services/specs",
+        ("", "nodes") => "minions",
+        ("networking.k8s.io", "ingresses") => "ingress",
+        _ => plural,
+    };
+    let mut key = if own { format!("/{group}/{folder}/") } else { format!("/{folder}/") };
+    if resource.namespaced {
+        key.extend([target.namespace, "/"]);
+    }
+    key + target.name
 }
 
 enum Attempt {

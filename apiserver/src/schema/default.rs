@@ -51,6 +51,44 @@ fn below(model: &Model, shape: &Shape, value: &mut Value) {
     }
 }
 
+/// Takes lists and maps that are empty for absent, where Go writes them all the same: as upstream's store does, which holds
+/// objects in protobuf, and protobuf knows no empty list.
+pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {
+    let one = model.get(id);
+    let Value::Object(object) = object else { return };
+    if !one.fills {
+        return;
+    }
+    for index in &one.filled {
+        let field = &one.fields[usize::from(*index)];
+        if matches!(field.shape, Shape::List(_) | Shape::Map(_))
+            && let Some(value) = object.get_mut(field.name.as_str())
+            && is_empty(value)
+        {
+            *value = Value::Null;
+        }
+    }
+    for (name, value) in object.iter_mut().filter(|(_, value)| value.is_object() || value.is_array()) {
+        match (one.field(name).map(|field| &field.shape), value) {
+            (Some(Shape::Object(id)), value) => forget_empty(model, *id, value),
+            (Some(Shape::List(item)), Value::Array(items)) => {
+                if let Shape::Object(id) = **item {
+                    items.iter_mut().for_each(|item| forget_empty(model, id, item));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    }
+}
+
 /// Whether a marker gives the field a value that Go would write.
 pub(super) fn defaulted(field: &Field) -> bool {
     let zero = || !field.pointer && field.default.as_ref() == Some(&empty(&field.shape, false));

@@ -65,8 +65,21 @@ pub(crate) fn free(value: &Value, out: &mut Vec<u8>) {
         Value::String(string) => text(string, out),
         Value::Array(items) => list(items, out, free),
         Value::Object(entries) => map(entries, out, free),
+        Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or_default(), out),
         scalar => serde_json::to_writer(out, scalar).expect("a scalar is written to memory"),
     }
+}
+
+/// Writes a number with a fraction as Go does: without one where it is whole, with an exponent where it is very large or
+/// very small.
+fn float(number: f64, out: &mut Vec<u8>) {
+    let size = number.abs();
+    if size == 0.0 || (1e-6..1e21).contains(&size) {
+        return out.extend_from_slice(number.to_string().as_bytes());
+    }
+    let text = format!("{number:e}");
+    let text = if size < 1.0 { text } else { text.replace('e', "e+") };
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn list(items: &[Value], out: &mut Vec<u8>, each: impl Fn(&Value, &mut Vec<u8>)) {
@@ -192,6 +205,14 @@ mod tests {
         let mut out = Vec::new();
         object(model, model.kind(kind.0, kind.1, kind.2).unwrap(), value, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_written_as_go_writes_them() {
+        let mut out = Vec::new();
+        free(&json!([2.0, 1.5, -0.25, 1e20, 1e21, 1.5e-7, 0.000_001, 7, -3, 0.0]), &mut out);
+        let told = "[2,1.5,-0.25,100000000000000000000,1e+21,1.5e-7,0.000001,7,-3,0]";
+        assert_eq!(String::from_utf8(out).unwrap(), told);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::field::{Errors, child, text};
 use super::metadata::label_1035;
 use serde_json::Value;
-use tinyplane_wire::meta::{Meta, dns_subdomain};
+use tinyplane_wire::meta::{Meta, dns_subdomain, path_segment};
 
 const GROUP_PRIORITY_MAX: i64 = 20_000;
 const VERSION_PRIORITY_MAX: i64 = 1_000;
@@ -12,8 +12,13 @@ pub(super) fn check(object: &Value, errors: &mut Errors) {
     let spec = &object["spec"];
     let (group, version) = (text(&spec["group"]), text(&spec["version"]));
     let (name, wanted) = (Meta::of(object).name(), format!("{version}.{group}"));
-    if name != wanted {
-        let why = format!("must be `spec.version+\".\"+spec.group`: {wanted:?}");
+    let why = format!("must be `spec.version+\".\"+spec.group`: {wanted:?}");
+    let is_wrong = |name: &str| !name.is_empty() && name != wanted && path_segment(name).is_empty();
+    let prefix = text(&object["metadata"]["generateName"]);
+    if is_wrong(prefix) {
+        errors.invalid_text("metadata.generateName", prefix, &why);
+    }
+    if is_wrong(name) {
         errors.invalid_text("metadata.name", name, &why);
     }
     if group.is_empty() && version != "v1" {

@@ -131,6 +131,11 @@ pub(super) fn check_field(reference: &Value, known: &[&str], path: &str, errors:
     if field.is_empty() {
         return errors.required(child(path, "fieldPath"), "");
     }
+    let version = text(&reference["apiVersion"]);
+    if !matches!(version, "" | "v1") {
+        let told = format!("error converting fieldPath: unsupported pod version: {version}");
+        return errors.invalid_text(child(path, "fieldPath"), field, &told);
+    }
     let subscripted = field.strip_suffix("']").and_then(|field| field.split_once("['"));
     // An old name of the same.
     let field = if field == "spec.host" { "spec.nodeName" } else { field };

@@ -141,21 +141,21 @@ impl Errors {
     }
 
     pub(crate) fn unsupported(&mut self, path: impl Into<String>, value: &str, known: &[&str]) {
-        let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
+        let known: Vec<String> = known.iter().map(|k| go::quote(k)).collect();
         let told = format!("Unsupported value: \"{value}\": supported values: {}", known.join(", "));
         self.push("FieldValueNotSupported", path, told);
     }
 
     /// A value that is none of a set, as upstream prints both.
     pub(crate) fn unsupported_value(&mut self, path: impl Into<String>, value: &Value, known: &[String]) {
-        let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
+        let known: Vec<String> = known.iter().map(|k| go::quote(k)).collect();
         let told = format!("Unsupported value: {}: supported values: {}", shown(value), known.join(", "));
         self.push("FieldValueNotSupported", path, told);
     }
 
     /// A value that is none of a set, where Go shows it in another way than JSON has it.
     pub(crate) fn unsupported_as(&mut self, path: impl Into<String>, shown: &str, known: &[&str]) {
-        let known: Vec<String> = known.iter().map(|k| format!("\"{k}\"")).collect();
+        let known: Vec<String> = known.iter().map(|k| go::quote(k)).collect();
         let told = format!("Unsupported value: {shown}: supported values: {}", known.join(", "));
         self.push("FieldValueNotSupported", path, told);
     }
@@ -206,7 +206,11 @@ impl Errors {
     }
 
     pub(crate) fn too_long(&mut self, path: impl Into<String>, most: usize) {
-        self.push("FieldValueTooLong", path, format!("Too long: may not be more than {most} bytes"));
+        self.push(
+            "FieldValueTooLong",
+            path,
+            format!("Too long: may not be more than {most} byte{}", if most == 1 { "" } else { "s" }),
+        );
     }
 
     /// One of a set of words; an empty one is required.

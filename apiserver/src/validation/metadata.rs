@@ -24,10 +24,19 @@ pub fn name(grammar: Grammar, name: &str, is_prefix: bool) -> Vec<String> {
     };
     match grammar {
         Grammar::LongName if is_prefix => Vec::new(),
-        Grammar::Subdomain | Grammar::LongName => dns_subdomain(checked),
+        Grammar::Subdomain => dns_subdomain(checked),
+        // Kinds that upstream checks by declaration count in other words.
+        Grammar::LongName => dns_subdomain(checked).into_iter().map(in_bytes).collect(),
         Grammar::Label => dns_label(checked),
         Grammar::Label1035 => label_1035(checked),
         Grammar::PathSegment => path_segment(name),
+    }
+}
+
+fn in_bytes(complaint: String) -> String {
+    match complaint.strip_suffix("characters") {
+        Some(rest) if rest.starts_with("must be no more than") => format!("{rest}bytes"),
+        _ => complaint,
     }
 }
 
@@ -101,6 +110,9 @@ fn check_namespace(namespace: &str, namespaced: bool, path: &str, errors: &mut E
 }
 
 fn check_rest(meta: &Value, path: &str, errors: &mut Errors) {
+    if meta["generation"].as_i64().is_some_and(|generation| generation < 0) {
+        errors.invalid(child(path, "generation"), &meta["generation"], "must be greater than or equal to 0");
+    }
     labels(&meta["labels"], &child(path, "labels"), errors);
     annotations(&meta["annotations"], &child(path, "annotations"), errors);
     owners(&meta["ownerReferences"], &child(path, "ownerReferences"), errors);
@@ -140,7 +152,7 @@ fn owners(owners: &Value, path: &str, errors: &mut Errors) {
             }
         }
         if version == "v1" && owner["kind"] == "Event" {
-            errors.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner");
+            errors.invalid_as(path, &spelled(owner), "/v1, Kind=Event is disallowed from being an owner");
         }
         if owner["controller"] == true {
             let own = format!("{}/{}", text(&owner["kind"]), text(&owner["name"]));
@@ -150,12 +162,25 @@ fn owners(owners: &Value, path: &str, errors: &mut Errors) {
                     let detail = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {own}"
                     );
-                    errors.invalid(path, owners, &detail);
+                    let all: Vec<String> = list(owners).iter().map(spelled).collect();
+                    errors.invalid_as(path, &format!("[{}]", all.join(",")), &detail);
                 }
             }
         }
     }
 }
+
+/// An owner with its fields in Go's order.
+fn spelled(owner: &Value) -> String {
+    let (model, mut out) = (schema::model(), Vec::new());
+    match model.named(OWNER) {
+        Some(id) => schema::spelling::object(model, id, owner, &mut out),
+        None => schema::spelling::free(owner, &mut out),
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
+const OWNER: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference";
 
 fn finalizers(finalizers: &Value, path: &str, errors: &mut Errors) {
     let names: Vec<&str> = list(finalizers).iter().map(text).collect();
@@ -163,7 +188,7 @@ fn finalizers(finalizers: &Value, path: &str, errors: &mut Errors) {
         errors.grammar(path, name, qualified_name(name));
     }
     if names.contains(&"orphan") && names.contains(&"foregroundDeletion") {
-        errors.invalid(path, finalizers, "finalizer foregroundDeletion and orphan cannot be both set");
+        errors.invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
     }
 }
 
@@ -263,7 +288,7 @@ pub(crate) fn check_change(
         _ if WHOLE_ONLY.iter().any(of_kind) => (true, false),
         _ => (WHOLE_AGAIN.iter().any(of_kind), true),
     };
-    let whole = |errors: &mut Errors| check(new, grammar, namespaced, errors);
+    let whole = |grammar: Grammar, errors: &mut Errors| check(new, grammar, namespaced, errors);
     let changed = |errors: &mut Errors| {
         let meta = &new["metadata"];
         check_update(new, old, errors);
@@ -271,13 +296,14 @@ pub(crate) fn check_change(
         annotations(&meta["annotations"], "metadata.annotations", errors);
         owners(&meta["ownerReferences"], "metadata.ownerReferences", errors);
     };
-    whole(errors);
+    // What is there has a name that fits its kind; only as a segment of a path is every name judged anew.
+    whole(Grammar::PathSegment, errors);
     changed(errors);
     if is_changed {
         changed(errors);
     }
     if is_whole {
-        whole(errors);
+        whole(grammar, errors);
     }
 }
 
@@ -310,7 +336,8 @@ pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String
     added
         .filter(odd)
         .map(|name| {
-            format!("metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers")
+            let path = if name.contains('.') { " including a path (/)" } else { "" };
+            format!("metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers")
         })
         .collect()
 }

@@ -313,6 +313,10 @@ pub(super) fn check_tolerations(tolerations: &Value, path: &str, errors: &mut Er
                 errors.invalid_text(child(&path, "operator"), value, told);
             }
             "Exists" => {}
+            // Known, and not to be had by default: upstream names them none the less.
+            other @ ("Lt" | "Gt") => {
+                errors.unsupported(child(&path, "operator"), other, &["Equal", "Exists", "Lt", "Gt"]);
+            }
             other => errors.unsupported(child(&path, "operator"), other, &["Equal", "Exists"]),
         }
         let effect = text(&toleration["effect"]);

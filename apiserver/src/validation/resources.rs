@@ -124,17 +124,16 @@ fn check_amount((name, names): (&str, CheckName), amount: Quantity, shown: &str,
 /// What is wrong with the name of something that containers use.
 pub(super) fn check_name(name: &str, path: &str, errors: &mut Errors) {
     let complaints = qualified_name(name);
-    if !complaints.is_empty() {
-        return errors.grammar(path, name, complaints);
-    }
+    let fits = complaints.is_empty();
+    errors.grammar(path, name, complaints);
     if name.contains('/') {
-        if !is_native(name) && name.starts_with("requests.") {
+        if fits && !is_native(name) && name.starts_with("requests.") {
             errors.invalid_text(path, name, "doesn't follow extended resource name standard");
         }
         return;
     }
     if !is_of_containers(name) {
-        if !is_standard(name) {
+        if fits && !is_standard(name) {
             errors.invalid_text(path, name, NOT_STANDARD);
         }
         errors.invalid_text(path, name, "must be a standard resource for containers");

@@ -359,7 +359,10 @@ impl FieldSelector {
     /// When a term has no operator.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         let mut terms = Vec::new();
-        for term in split_unescaped(text) {
+        // Sorted, as upstream does it: of several that are wrong the first in that order is told.
+        let mut parts = split_unescaped(text);
+        parts.sort_unstable();
+        for term in parts {
             if term.is_empty() {
                 continue;
             }

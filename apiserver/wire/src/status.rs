@@ -237,6 +237,14 @@ impl Status {
             .with_details(Details::default())
     }
 
+    /// 405, of a verb that a resource does not have: `create is not supported on resources of kind "pods"`.
+    #[must_use]
+    pub fn not_supported(group: &str, resource: &str, verb: &str) -> Box<Self> {
+        let what = qualified(group, resource);
+        let message = format!("{verb} is not supported on resources of kind \"{what}\"");
+        Self::failure(Reason::MethodNotAllowed, message).with_details(about(group, resource, ""))
+    }
+
     /// 404: `pods "web" not found`.
     #[must_use]
     pub fn not_found(group: &str, resource: &str, name: &str) -> Box<Self> {

@@ -7,7 +7,7 @@ use crate::schema::go::json_word;
 use json_patch::jsonptr::Pointer;
 use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
-use tinyplane_wire::status::{self, Reason, Status};
+use tinyplane_wire::status::{self, Details, Reason, Status};
 
 /// Most operations of one patch, as upstream has it.
 const OPERATIONS_MAX: usize = 10_000;
@@ -212,6 +212,7 @@ fn lacks(path: &Pointer, object: &Value) -> bool {
 /// Upstream tells not why an operation fails.
 fn rejected() -> Box<Status> {
     Status::failure(Reason::Invalid, "the server rejected our request due to an error in our request")
+        .with_details(Details::default())
 }
 
 /// What is no patch, or no operation.

@@ -1,8 +1,11 @@
 //! `scale`: how many replicas of whatever has replicas, as `autoscaling/v1` `Scale`.
 
-use super::super::answer::value;
+use super::super::answer::write;
 use super::super::write::{Other, View};
 use super::super::{Ask, Handlers};
+use crate::codec::accept::Form;
+use crate::codec::partial;
+use crate::codec::table::{self, Include};
 use crate::registry::behaviour::Part;
 use crate::registry::custom::Scale;
 use crate::registry::encoding;
@@ -23,11 +26,25 @@ impl Handlers {
             let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
             let object = encoding::serve(&ask.resource, encoding::parse(&entry)?);
             let catalog = self.registry.catalog();
-            return value(ask, StatusCode::OK, &shown(&object, &Versions::of(&catalog, &ask.resource)));
+            return self.scale_of(ask, &shown(&object, &Versions::of(&catalog, &ask.resource)));
         }
         let gvk = Gvk::new("autoscaling", "v1", "Scale");
         let other = Some(Other { show: of, answer: shown, put });
         self.write(ask, body, &View { subresource: "scale", part: Part::Other, gvk: &gvk, other, take: None }).await
+    }
+
+    /// A scale in the form that the client wants.
+    fn scale_of(&self, ask: &Ask<'_>, scale: &Value) -> status::Result<Response<Body>> {
+        let accept = ask.accept()?;
+        accept.demand_shape(false, || "autoscaling.Scale".to_owned())?;
+        match accept.form {
+            Form::Table if ask.resource.custom.is_none() => {
+                let now = (accept.meta, self.registry.clock().now());
+                write(ask, StatusCode::OK, accept.media, &table::of_scale(scale, Include::of(ask.call)?, now))
+            }
+            Form::Metadata => write(ask, StatusCode::OK, accept.media, &partial::of(accept.meta, scale)),
+            Form::Object | Form::Table => write(ask, StatusCode::OK, accept.media, scale),
+        }
     }
 }
 

@@ -112,6 +112,17 @@ async fn who_asks_for_a_deprecated_kind_is_told() {
     assert_eq!(desk.get("/api/v1/namespaces/default/endpoints").await.code, 200);
     let told = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
     assert_eq!(desk.warnings(), [format!("299 - \"{told}\"")]);
+    // Whoever is refused by a handler is told too, and nobody who gets no further than the path.
+    for (method, uri, kind, warned) in [
+        ("POST", "/api/v1/namespaces/default/endpoints?dryRun=Some", JSON, true),
+        ("PUT", "/api/v1/namespaces/default/endpoints", JSON, false),
+        ("PATCH", "/api/v1/namespaces/default/endpoints/a", JSON, false),
+    ] {
+        let desk = Desk::new().await;
+        assert!(desk.ask(method, uri, &[("content-type", kind)], "{}").await.code > 400);
+        assert_eq!(!desk.warnings().is_empty(), warned, "{method}");
+    }
+    assert_eq!(desk.ask("HEAD", PODS, &[], "").await.code, 405);
 }
 
 #[tokio::test]
@@ -120,6 +131,7 @@ async fn queries_that_are_wrong_are_bad_requests() {
     let table = [
         ("labelSelector=a+b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
         ("fieldSelector=spec.foo%3Da", "field label not supported: spec.foo"),
+        ("fieldSelector=spec.foo%3Da,spec.bar%3Db", "field label not supported: spec.bar"),
         ("limit=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
         (
             "continue=e30",

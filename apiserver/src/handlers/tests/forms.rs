@@ -45,6 +45,15 @@ async fn tables_and_metadata_are_made_of_the_same_objects() {
     assert_eq!(partial["items"][0]["metadata"]["name"], "web");
     assert_eq!(partial["items"][0]["spec"], Value::Null);
     assert_eq!(desk.ask("GET", PODS, &[("accept", "text/html")], "").await.code, 406);
+    let one = ("accept", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io");
+    let told = "you requested PartialObjectMetadata, but the requested object is a list (*core.PodList)";
+    assert_eq!(desk.ask("GET", PODS, &[one], "").await.told(), (406, told));
+    let told = "you requested PartialObjectMetadataList, but the requested object is not a list (*core.Pod)";
+    assert_eq!(desk.ask("GET", &format!("{PODS}/web"), &[accept], "").await.told(), (406, told));
+    let only = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let missing = desk.call("GET", &format!("{PODS}/nope"), &[only], "").await;
+    let text = missing.into_body().collect().await.unwrap().to_bytes();
+    assert!(text.starts_with(b"{\n  \"kind\": \"Status\",") && text.ends_with(b"}"), "{text:?}");
 }
 
 #[tokio::test]
@@ -118,6 +127,10 @@ async fn both_versions_of_a_kind_are_served_from_one_object() {
     let seen = desk.get(&format!("{other}/e")).await.value;
     assert_eq!((&seen["apiVersion"], &seen["note"]), (&json!("events.k8s.io/v1"), &json!("hello")));
     let list = desk.get(&format!("{other}?fieldSelector=regarding.name%3Dp")).await.value;
+    let by = |field: &str| format!("{other}?fieldSelector={field}%3Da");
+    assert_eq!(desk.get(&by("reportingController")).await.value["items"], json!([]));
+    let told = "field label not supported: reportingComponent";
+    assert_eq!(desk.get(&by("reportingComponent")).await.told(), (400, told));
     assert_eq!((&list["items"][0]["regarding"]["name"], list["items"].as_array().unwrap().len()), (&json!("p"), 1));
     let patched = desk.patch(&format!("{core}/e"), MERGE, r#"{"message":"bye"}"#).await.value;
     assert_eq!(patched["message"], "bye");

@@ -126,6 +126,11 @@ async fn a_scale_is_read_written_and_checked() {
     let mut scale = desk.get(&uri).await.value;
     assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(2)));
     assert_eq!(scale["status"]["selector"], "app=d");
+    let table = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let table = desk.ask("GET", &uri, &[table], "").await.value;
+    let names: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["Name", "Desired", "Available", "Age"]);
+    assert_eq!(table["rows"][0]["cells"].as_array().unwrap()[..3], [json!("d"), json!(2), json!(0)]);
     scale["spec"]["replicas"] = json!(4);
     let put = desk.ask("PUT", &uri, &[("content-type", JSON)], &scale.to_string()).await;
     assert_eq!((put.code, &put.value["spec"]["replicas"]), (200, &json!(4)));

@@ -54,7 +54,9 @@ pub struct Custom {
 /// Without a status of its own, everything beside metadata counts.
 static PLAIN: Behaviour =
     Behaviour { generation: Generation::Everything, unconditional_update: false, ..Behaviour::PLAIN };
-static WITH_STATUS: Behaviour = Behaviour { unconditional_update: false, ..Behaviour::WITH_STATUS };
+/// Whoever writes the status of a custom resource changes nothing of its metadata.
+static WITH_STATUS: Behaviour =
+    Behaviour { unconditional_update: false, status_resets: &[&["metadata"]], ..Behaviour::WITH_STATUS };
 
 impl Custom {
     /// The fields that selectors may ask for, in any version.

@@ -37,6 +37,7 @@ pub(super) static EVENT: Behaviour = Behaviour {
         FieldLabel::Path("type"),
     ],
     create_on_update: true,
+    owns_nothing: true,
     columns: COLUMNS,
     cells,
     ..Behaviour::PLAIN

@@ -1,6 +1,6 @@
 //! Persistent volumes and the claims on them.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, NAME, Part, Scene, column, wide};
+use crate::registry::behaviour::{AGE, Behaviour, Generation, NAME, Part, Scene, column, wide};
 use crate::registry::cells::{age, items, name, quantity};
 use crate::registry::warnings;
 use serde_json::{Value, json};
@@ -17,7 +17,6 @@ pub(super) static PERSISTENT_VOLUME: Behaviour = Behaviour {
     returns_deleted: true,
     generation: Generation::None,
     // Upstream lets selectors say `name` by mistake, and keeps to it.
-    fields: &[FieldLabel::Computed("name", |object| Meta::of(object).name().into())],
     prepare: begin_volume,
     warnings: warnings::volume,
     columns: &[

@@ -127,7 +127,10 @@ fn template_generation(set: &mut Map<String, Value>) {
 fn namespace_label(namespace: &mut Map<String, Value>) {
     let Some(metadata) = object(namespace, "metadata") else { return };
     let name = text(metadata, "name").to_owned();
-    if let (false, Some(labels)) = (name.is_empty(), entry(metadata, "labels")) {
+    if name.is_empty() {
+        return;
+    }
+    if let Some(labels) = entry(metadata, "labels") {
         labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
     }
 }

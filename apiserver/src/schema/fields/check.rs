@@ -103,7 +103,8 @@ fn scalar_fault(scalar: Scalar, value: &Value) -> Option<String> {
     match (scalar, value) {
         (Scalar::String | Scalar::Bytes, Value::String(_))
         | (Scalar::Bool, Value::Bool(_))
-        | (Scalar::Int32 | Scalar::Int64 | Scalar::Double, Value::Number(_)) => None,
+        | (Scalar::Int32 | Scalar::Int64 | Scalar::Double, Value::Number(_))
+        | (Scalar::Raw, _) => None,
         (Scalar::String | Scalar::Bytes, other) => {
             Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::syntax(other)))
         }

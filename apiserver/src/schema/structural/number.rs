@@ -49,7 +49,10 @@ fn in_range(format: &str, number: &Number) -> bool {
     match (format, number.as_i64()) {
         ("int32", value) => value.is_some_and(|value| i32::try_from(value).is_ok()),
         (_, Some(_)) => true,
-        (_, None) => !number.is_u64() && number.as_f64().is_some_and(|value| value.abs() < BEYOND_INT64),
+        (_, None) => {
+            let fits = |value: f64| value.abs() < BEYOND_INT64 && value.fract() == 0.0;
+            !number.is_u64() && number.as_f64().is_some_and(fits)
+        }
     }
 }
 

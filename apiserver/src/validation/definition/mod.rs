@@ -24,8 +24,13 @@ const COLUMN_FORMATS: &str = "byte,date,date-time,double,float,int32,int64,passw
 pub(super) fn check(definition: &Value, errors: &mut Errors) {
     let spec = &definition["spec"];
     let wanted = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
-    if Meta::of(definition).name() != wanted {
-        errors.invalid_text("metadata.name", Meta::of(definition).name(), "must be spec.names.plural+\".\"+spec.group");
+    let told = "must be spec.names.plural+\".\"+spec.group";
+    let (name, prefix) = (Meta::of(definition).name(), text(&definition["metadata"]["generateName"]));
+    if !prefix.is_empty() && prefix != wanted {
+        errors.invalid_text("metadata.generateName", prefix, told);
+    }
+    if !name.is_empty() && name != wanted {
+        errors.invalid_text("metadata.name", name, told);
     }
     check_group(text(&spec["group"]), errors);
     errors.one_of("spec.scope", &spec["scope"], &["Cluster", "Namespaced"]);
