@@ -10,6 +10,7 @@ use tinyplane_wire::status::{self, Status};
 
 use crate::codec::accept::Media;
 use crate::codec::protobuf::encode;
+use crate::codec::yaml;
 use crate::request::Query;
 use crate::schema::{self, spelling};
 
@@ -51,7 +52,7 @@ pub fn failure(status: &Status, media: Media, pretty: bool) -> Response<Body> {
 pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> status::Result<Response<Body>> {
     let bytes = match media {
         Media::Json => return Ok(spelled_json(code, spelled(value), pretty)),
-        Media::Yaml => serde_saphyr::to_string(value).map_err(Status::internal)?.into_bytes(),
+        Media::Yaml => yaml::write(value).map_err(Status::internal)?.into_bytes(),
         Media::Protobuf => encode::encode(schema::model(), value)
             .ok_or_else(|| Status::internal(format!("an answer has no message: {}", value["kind"])))?,
     };

@@ -10,3 +10,4 @@ pub mod partial;
 pub mod pieces;
 pub mod protobuf;
 pub mod table;
+pub mod yaml;

@@ -178,7 +178,12 @@ impl Registry {
             }
         }
         let mut causes = errors.into_causes();
-        causes.extend(validation::create(&resource.gvk.group, &resource.gvk.kind, &object));
+        causes.extend(validation::create(
+            &resource.gvk.group,
+            &resource.gvk.kind,
+            &object,
+            intent.admission.cluster_net(),
+        ));
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;

@@ -4,6 +4,7 @@ mod conversion;
 mod lists;
 mod rules;
 mod schema;
+mod shown;
 mod structural;
 
 use super::field::{Errors, index, list, text};
@@ -35,7 +36,7 @@ pub(super) fn check(definition: &Value, errors: &mut Errors) {
         errors.invalid("spec.preserveUnknownFields", &json!(true), why);
     }
     let mut versions = Versions::of(list(&spec["versions"]));
-    check_versions(&mut versions, errors);
+    check_versions(&mut versions, &spec["versions"], errors);
     for field in ["plural", "singular", "kind", "listKind"] {
         errors.needed(format!("spec.names.{field}"), &spec["names"][field], "");
     }
@@ -114,9 +115,8 @@ impl<'v> Versions<'v> {
     }
 }
 
-fn check_versions(versions: &mut Versions, errors: &mut Errors) {
+fn check_versions(versions: &mut Versions, written: &Value, errors: &mut Errors) {
     let all = versions.all;
-    let shown = || Value::from(all.to_vec());
     for (at, version) in all.iter().enumerate() {
         if version["schema"]["openAPIV3Schema"].is_null() {
             errors.required(format!("spec.versions[{at}].schema.openAPIV3Schema"), "");
@@ -135,10 +135,12 @@ fn check_versions(versions: &mut Versions, errors: &mut Errors) {
     }
     let names: HashSet<&str> = all.iter().map(|version| text(&version["name"])).collect();
     if names.len() < all.len() {
-        errors.invalid("spec.versions", &shown(), "must contain unique version names");
+        let shown = shown::versions(written, &versions.common);
+        errors.invalid_as("spec.versions", &shown, "must contain unique version names");
     }
     if all.iter().filter(|version| version["storage"] == true).count() != 1 {
-        errors.invalid("spec.versions", &shown(), "must have exactly one version marked as storage version");
+        let shown = shown::versions(written, &versions.common);
+        errors.invalid_as("spec.versions", &shown, "must have exactly one version marked as storage version");
     }
 }
 
