@@ -10,7 +10,7 @@ use tinyplane_wire::status::{self, Status};
 
 use crate::codec::accept::Media;
 use crate::codec::protobuf::encode;
-use crate::codec::yaml;
+use crate::codec::{spelled, yaml};
 use crate::request::Query;
 use crate::schema::{self, spelling};
 
@@ -62,13 +62,8 @@ pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> sta
 /// A value as Go writes it: in the order of the type of its kind, where it has one.
 #[must_use]
 pub fn spelled(value: &Value) -> Vec<u8> {
-    let said = value["apiVersion"].as_str().unwrap_or("v1");
-    let (group, version) = said.split_once('/').unwrap_or(("", said));
-    let (model, mut out) = (schema::model(), Vec::new());
-    match model.kind(group, version, value["kind"].as_str().unwrap_or_default()) {
-        Some(id) => spelling::object(model, id, value, &mut out),
-        None => spelling::free(value, &mut out),
-    }
+    let mut out = Vec::new();
+    spelled::write(value, &mut out);
     out
 }
 

@@ -310,7 +310,8 @@ fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode:
     Ok(decoded)
 }
 
-const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+/// What all objects have.
+pub(crate) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// 422 for a patch: upstream names neither kind nor object.
 pub(crate) fn bad_patch(shown: &str, why: &str) -> Box<Status> {

@@ -28,9 +28,10 @@ pub fn json(bytes: &[u8]) -> serde_json::Result<(Value, Vec<String>)> {
 pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), Unreadable> {
     // JSON is YAML, and what most clients send.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
-        && let Ok((value, doubles)) = json(bytes)
+        && let Ok((mut value, doubles)) = json(bytes)
         && doubles.is_empty()
     {
+        yaml::numbers(&mut value);
         return Ok((value, None));
     }
     let read = yaml::read(bytes)?;

@@ -47,7 +47,14 @@ impl Pages {
             "/statusz" => "Statusz",
             _ => return Ok(None),
         };
-        let page = accept::of_page(&call.headers, kind)?;
+        let page = match accept::of_page(&call.headers, kind) {
+            Ok(page) => page,
+            // What can be told in no wished form is told as upstream writes it where it negotiates nothing.
+            Err(refused) if accept::of_page_failure(&call.headers).is_none() => {
+                return Ok(Some(respond::failure(&refused, Media::Json, true)));
+            }
+            Err(refused) => return Err(refused),
+        };
         let folders = || folders(&paths());
         let (media, version) = match page {
             Page::Text => {

@@ -48,5 +48,19 @@ pub fn read(bytes: &[u8]) -> Result<Read, Unreadable> {
     })
 }
 
+/// Makes the numbers of a JSON text what they are in YAML: whole ones have no fraction.
+pub fn numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(scalar::number) {
+                *number = whole;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(numbers),
+        Value::Object(fields) => fields.values_mut().for_each(numbers),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests;

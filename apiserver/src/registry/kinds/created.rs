@@ -28,6 +28,7 @@ pub(super) static CUSTOM_RESOURCE_DEFINITION: Behaviour = Behaviour {
     generation: Generation::Spec,
     unconditional_update: false,
     prepare: super::extensions::note_stored_version,
+    warnings: crate::registry::warnings::definition,
     deletion: Deletion::Drained(mark_terminating),
     columns: COLUMNS,
     cells,

@@ -3,6 +3,7 @@
 mod address;
 mod cluster;
 mod containers;
+mod definition;
 mod labels;
 mod overlap;
 mod pod;
@@ -11,6 +12,7 @@ mod volumes;
 mod workload;
 
 pub(super) use cluster::{driver, node, quota, runtime_class, secret, service_account, static_name};
+pub(super) use definition::definition;
 pub(super) use pod::pod;
 pub(super) use service::{endpoints, network_policy, service, slice};
 pub(super) use volumes::{claim, storage_capacity, storage_class, volume};

@@ -37,6 +37,7 @@ fn discovered(list: &Value) -> GroupVersion {
             kind: text(row, "kind"),
             namespaced: row["namespaced"] == true,
             verbs: strings(&row["verbs"]),
+            returns_deleted: false,
             subresources: Vec::new(),
             custom: None,
         };
@@ -186,6 +187,7 @@ fn the_index_names_each_document_by_its_hash() {
             kind: "Deployment".to_owned(),
             namespaced: true,
             verbs: vec!["get".to_owned(), "patch".to_owned()],
+            returns_deleted: false,
             subresources: Vec::new(),
             custom: None,
         }],

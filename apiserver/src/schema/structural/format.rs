@@ -35,7 +35,7 @@ const OF_TEXT: [&str; 26] = [
 ];
 
 /// Whether a format means something for values of this kind.
-pub(super) fn is_known(kind: &str, format: &str) -> bool {
+pub(crate) fn is_known(kind: &str, format: &str) -> bool {
     match kind {
         "" | "string" => OF_TEXT.contains(&format.replace('-', "").as_str()),
         "integer" => matches!(format, "int32" | "int64"),

@@ -28,6 +28,15 @@ pub(super) fn versions(all: &Value, common: &[&str]) -> String {
     }
 }
 
+/// A schema.
+pub(super) fn schema(schema: &Value) -> String {
+    let mut left = SCHEMAS_MAX;
+    match (Spelling { left: &mut left }).schema(schema, 0) {
+        Some(spelled) => internal::shown("JSONSchemaProps", &spelled),
+        None => field::shown(schema),
+    }
+}
+
 /// Writes out where JSON has one of several shapes.
 struct Spelling<'a> {
     left: &'a mut usize,
