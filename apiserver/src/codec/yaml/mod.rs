@@ -48,6 +48,11 @@ pub fn read(bytes: &[u8]) -> Result<Read, Unreadable> {
     })
 }
 
+/// Whether YAML allows a letter.
+fn is_allowed(letter: char) -> bool {
+    matches!(letter, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
+}
+
 /// Makes the numbers of a JSON text what they are in YAML: whole ones have no fraction.
 pub fn numbers(value: &mut Value) {
     match value {

@@ -54,7 +54,7 @@ pub(super) fn resolve(text: &str, tag: Option<&str>, implicit: bool) -> Result<P
 
 /// Whether a text means itself without quotation marks.
 pub(super) fn is_text(text: &str) -> bool {
-    matches!(meaning(text), Plain::Text(_)) && text != "<<" && !is_timestamp(text) && !is_base_sixty(text)
+    matches!(meaning(text), Plain::Text(_)) && !is_timestamp(text) && !is_base_sixty(text)
 }
 
 fn meaning(text: &str) -> Plain {
@@ -68,7 +68,7 @@ fn meaning(text: &str) -> Plain {
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some(Plain::Float(f64::INFINITY)),
         "-.inf" | "-.Inf" | "-.INF" => Some(Plain::Float(f64::NEG_INFINITY)),
         _ => match text.bytes().next() {
-            Some(b'.') => float(text),
+            Some(b'.') => separated(text).as_deref().and_then(float),
             Some(b'+' | b'-' | b'0'..=b'9') => {
                 let digits = text.replace('_', "");
                 integer(&digits).or_else(|| float(&digits))
@@ -77,6 +77,13 @@ fn meaning(text: &str) -> Plain {
         },
     };
     known.unwrap_or_else(|| Plain::Text(text.to_owned()))
+}
+
+/// A number without the strokes that separate its digits, if they do nothing else.
+fn separated(text: &str) -> Option<String> {
+    let digit = |at: Option<usize>| at.and_then(|at| text.as_bytes().get(at)).is_some_and(u8::is_ascii_digit);
+    let fits = text.match_indices('_').all(|(at, _)| digit(at.checked_sub(1)) && digit(at.checked_add(1)));
+    fits.then(|| text.replace('_', ""))
 }
 
 fn integer(text: &str) -> Option<Plain> {

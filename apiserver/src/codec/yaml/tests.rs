@@ -59,8 +59,8 @@ fn keys_become_texts_and_maps_are_merged() {
 
 #[test]
 fn keys_that_stand_twice_are_told_with_their_lines() {
-    let found = read(b"a: 1\nb:\n  1: 2\n  1: 3\na:\n  4\n\"1\": x\n1: y\n").unwrap();
-    assert_eq!(found.value, json!({"a": 4, "b": {"1": 3}, "1": "y"}));
+    let found = read(b"a: 1\nb:\n  1: 2\n  1: 3\na:\n  4\n\"1\": x\n1: z\n").unwrap();
+    assert_eq!(found.value, json!({"a": 4, "b": {"1": 3}, "1": "z"}));
     let told = "yaml: unmarshal errors:\n  line 4: key 1 already set in map\n  line 6: key \"a\" already set in map";
     assert_eq!(found.strict().as_deref(), Some(told));
     assert_eq!(read(b"a: 1").unwrap().strict(), None);
@@ -70,11 +70,11 @@ fn keys_that_stand_twice_are_told_with_their_lines() {
 fn mistakes_are_told_and_placed_as_in_go() {
     for (text, told) in [
         ("a: b: c", "yaml: mapping values are not allowed in this context"),
-        ("a:\n  b: c\n d: e", "yaml: line 3: did not find expected key"),
+        ("a:\n  b: c\n d: e", "yaml: line 2: did not find expected key"),
         ("a:\n\tb: c", "yaml: line 2: found character that cannot start any token"),
         ("a: *x", "yaml: unknown anchor 'x' referenced"),
         ("a: &a [*a]", "yaml: anchor 'a' value contains itself"),
-        ("a: {b: c\n", "yaml: line 2: did not find expected ',' or '}'"),
+        ("a: {b: c\n", "yaml: line 1: did not find expected ',' or '}'"),
         ("a: \"\\q\"", "yaml: found unknown escape character"),
         ("a: \u{1}", "yaml: control characters are not allowed"),
         ("%odd\n", "yaml: found unknown directive name"),
@@ -92,6 +92,38 @@ fn mistakes_are_told_and_placed_as_in_go() {
 }
 
 #[test]
+fn a_block_at_the_end_has_the_end_that_was_written() {
+    assert_eq!(value("a: |\n  b"), json!({"a": "b"}));
+    assert_eq!(value("a: |\n  b\n"), json!({"a": "b\n"}));
+    assert_eq!(value("a: |+\n  b"), json!({"a": "b"}));
+    assert_eq!(value("a: >\n  b\n  c"), json!({"a": "b c"}));
+    assert_eq!(value("a: |\n  b\n "), json!({"a": "b\n"}));
+    assert_eq!(value("a: |\n  b\n#c"), json!({"a": "b\n"}));
+}
+
+#[test]
+fn texts_have_letters_of_unicode() {
+    let wide: Vec<u8> = "\u{feff}a: é".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(read(&wide).unwrap().value, json!({"a": "é"}));
+    let refused = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
+    assert_eq!(refused(b"a: \xff"), "yaml: invalid leading UTF-8 octet");
+    assert_eq!(refused(b"a: \xc3b"), "yaml: invalid trailing UTF-8 octet");
+    assert_eq!(refused(b"a: \xc3"), "yaml: incomplete UTF-8 octet sequence");
+    assert_eq!(refused(&wide[..wide.len() - 1]), "yaml: incomplete UTF-16 character");
+    assert_eq!(write(&json!({"a": "\u{7f}"})).unwrap_err().to_string(), "yaml: control characters are not allowed");
+    assert_eq!(write(&json!({"a": "\u{1f600}"})).unwrap(), "a: \"\\U0001F600\"\n");
+}
+
+#[test]
+fn keys_whose_order_goes_in_circles_are_written_all_the_same() {
+    let circle: serde_json::Map<_, _> = (0..64)
+        .flat_map(|at| [format!("0{at}"), format!("0b{at}"), format!("{at}_0")])
+        .map(|key| (key, Value::Null))
+        .collect();
+    assert_eq!(write(&Value::Object(circle.clone())).unwrap().lines().count(), circle.len());
+}
+
+#[test]
 fn what_grows_by_aliases_or_in_depth_has_an_end() {
     let level = |at: u32| format!("a{at}: &a{at} [{}]\n", vec![format!("*a{}", at - 1); 9].join(","));
     let bomb = (1..12).fold("a0: &a0 [x]\n".to_owned(), |text, at| text + &level(at));
@@ -103,12 +135,11 @@ fn what_grows_by_aliases_or_in_depth_has_an_end() {
 
 #[test]
 fn texts_are_quoted_where_they_would_mean_something_else() {
-    for text in
-        ["y", "No", "~", "null", "1", "0x1", "1e3", ".5", ".inf", "2001-01-01", "2001-1-2T3:4:5Z", "12:30", "", "<<"]
+    for text in ["y", "No", "~", "null", "1", "0x1", "1e3", ".5", ".inf", "2001-01-01", "2001-1-2T3:4:5Z", "12:30", ""]
     {
         assert_eq!(write(&json!({ text: text })).unwrap(), format!("{text:?}: {text:?}\n"));
     }
-    for text in ["yy", "1.2.3", "2001-13-01", "2001-01-01T", "-x", "a b", "12:60", "é", "1__a"] {
+    for text in ["yy", "1.2.3", "2001-13-01", "2001-01-01T", "-x", "a b", "12:60", "é", "1__a", "<<"] {
         assert_eq!(write(&json!({ text: text })).unwrap(), format!("{text}: {text}\n"));
     }
     assert_eq!(write(&json!({"a": "b: c", "d": " e", "f": "#g"})).unwrap(), "a: 'b: c'\nd: ' e'\nf: '#g'\n");

@@ -13,11 +13,48 @@ pub fn write(value: &Value) -> Result<String, Unreadable> {
     let mut out = Vec::new();
     let mut writer = Writer { emitter: Emitter::new() };
     writer.emitter.set_output_string(&mut out);
-    writer.emitter.set_unicode(true);
+    let mut found = Letters::default();
+    found.look(value);
+    if found.forbidden {
+        return Err(Unreadable("yaml: control characters are not allowed".to_owned()));
+    }
+    // Upstream's library escapes letters beyond the basic plane; where others stand beside them, both can't be had.
+    writer.emitter.set_unicode(!found.astral || found.beyond_ascii);
     let failed = |error: libyaml_safer::Error| Unreadable(format!("yaml: {}", error.problem()));
     writer.all(value).map_err(failed)?;
     drop(writer);
     String::from_utf8(out).map_err(|error| Unreadable(error.to_string()))
+}
+
+/// Which letters stand in a value.
+#[derive(Default)]
+struct Letters {
+    forbidden: bool,
+    astral: bool,
+    beyond_ascii: bool,
+}
+
+impl Letters {
+    fn look(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(items) => items.iter().for_each(|item| self.look(item)),
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                self.text(name);
+                self.look(value);
+            }),
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        for letter in text.chars() {
+            // JSON, by way of which upstream comes here, escapes those below.
+            self.forbidden |= letter >= ' ' && !super::is_allowed(letter);
+            self.astral |= letter > '\u{ffff}';
+            self.beyond_ascii |= ('\u{80}'..='\u{ffff}').contains(&letter);
+        }
+    }
 }
 
 struct Writer<'w> {
@@ -54,8 +91,7 @@ impl Writer<'_> {
                 self.emitter.emit(Event::sequence_end())
             }
             Value::Object(fields) => {
-                let mut fields: Vec<_> = fields.iter().collect();
-                fields.sort_unstable_by(|(one, _), (other, _)| natural(one, other));
+                let fields = sorted(fields.iter().collect());
                 self.emitter.emit(Event::mapping_start(None, None, true, MappingStyle::Block))?;
                 for (name, value) in fields {
                     self.text(name)?;
@@ -80,6 +116,24 @@ impl Writer<'_> {
     fn scalar(&mut self, text: &str, style: ScalarStyle) -> libyaml_safer::Result<()> {
         self.emitter.emit(Event::scalar(None, None, text, true, true, style))
     }
+}
+
+/// Entries by the natural order of their keys. That is no order of the whole where numbers begin with a nought: the sorts at
+/// hand would refuse it.
+fn sorted<'v>(mut entries: Vec<(&'v String, &'v Value)>) -> Vec<(&'v String, &'v Value)> {
+    if entries.len() < 2 {
+        return entries;
+    }
+    let right = sorted(entries.split_off(entries.len() / 2));
+    let (left, mut merged) = (sorted(entries), Vec::new());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some((one, _)), Some((other, _))) = (left.peek(), right.peek()) {
+        let next = if natural(other, one) == Ordering::Less { right.next() } else { left.next() };
+        merged.extend(next);
+    }
+    merged.extend(left);
+    merged.extend(right);
+    merged
 }
 
 /// The order of keys: numbers within them count as numbers, and letters come after what is none.

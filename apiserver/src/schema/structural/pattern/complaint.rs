@@ -171,11 +171,16 @@ impl<'t> Scan<'t> {
             let Some(low) = self.next() else { return Err(("missing closing ]", whole)) };
             match low {
                 ']' if !first => return Ok(()),
-                '\\' => {
-                    if self.next().is_none() {
-                        return Err(("trailing backslash at end of expression", ""));
+                '\\' => match self.next() {
+                    None => return Err(("trailing backslash at end of expression", "")),
+                    Some('1'..='7') if self.rest().starts_with(|c: char| ('0'..='7').contains(&c)) => {}
+                    Some(sign)
+                        if !sign.is_ascii() || sign.is_ascii_alphanumeric() && !"aDdfnpPrsStvwWx0".contains(sign) =>
+                    {
+                        return Err(("invalid escape sequence", &self.text[start..self.at]));
                     }
-                }
+                    Some(_) => {}
+                },
                 '[' if self.rest().starts_with(':') => {
                     if let Some(end) = self.rest().find(":]") {
                         self.at += end + 2;
