@@ -75,6 +75,7 @@ fn mistakes_are_told_and_placed_as_in_go() {
         ("a: *x", "yaml: unknown anchor 'x' referenced"),
         ("a: &a [*a]", "yaml: anchor 'a' value contains itself"),
         ("a: {b: c\n", "yaml: line 1: did not find expected ',' or '}'"),
+        ("{\"a\":\"b\"c\":1}", "yaml: did not find expected ',' or '}'"),
         ("a: \"\\q\"", "yaml: found unknown escape character"),
         ("a: \u{1}", "yaml: control characters are not allowed"),
         ("%odd\n", "yaml: found unknown directive name"),

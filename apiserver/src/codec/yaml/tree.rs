@@ -180,14 +180,19 @@ impl Reader<'_> {
 /// In a text that was ended here, a line more has been read where the end itself is the mistake.
 fn told(error: &Error, is_ended: bool) -> String {
     let line = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
+    // Go's library has no such rule, and stumbles over what comes of it: as a rule where a map of JSON lacks a mark.
+    let told = match error.problem() {
+        "found unexpected ':'" => "did not find expected ',' or '}'",
+        problem => problem,
+    };
     let beyond = u64::from(is_ended && error.problem() == "found unexpected end of stream");
     let line = match (line(error.problem_mark()).saturating_sub(beyond), line(error.context_mark())) {
         (0, context) => context,
-        (problem, _) if error.kind() == ErrorKind::Scanner => problem + 1,
+        (problem, _) if error.kind() == ErrorKind::Scanner && told == error.problem() => problem + 1,
         (problem, _) => problem,
     };
     match line {
-        0 => error.problem().to_owned(),
-        line => format!("line {line}: {}", error.problem()),
+        0 => told.to_owned(),
+        line => format!("line {line}: {told}"),
     }
 }
