@@ -38,18 +38,18 @@ mod tests {
     use super::definition;
     use serde_json::{Value, json};
 
-    fn of(schema: Value) -> Value {
+    fn of(schema: &Value) -> Value {
         json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}})
     }
 
     #[test]
     fn formats_that_nobody_knows_are_told_once_and_when_they_come() {
         let known = of(
-            json!({"properties": {"a": {"type": "string", "format": "date-time"}, "b": {"type": "integer", "format": "int32"}}}),
+            &json!({"properties": {"a": {"type": "string", "format": "date-time"}, "b": {"type": "integer", "format": "int32"}}}),
         );
         assert_eq!(definition(&known, None), [] as [String; 0]);
         let odd = of(
-            json!({"properties": {"a": {"type": "string", "format": "odd"}, "b": {"items": {"type": "integer", "format": "int8"}},
+            &json!({"properties": {"a": {"type": "string", "format": "odd"}, "b": {"items": {"type": "integer", "format": "int8"}},
             "c": {"anyOf": [{"format": "odd"}]}}}),
         );
         let told = ["unrecognized format \"int8\"", "unrecognized format \"odd\""];
