@@ -198,6 +198,9 @@ mod tests {
         assert_eq!((code, &flags["flags"]["secure-port"]), (200, &json!("6443")));
         assert_eq!((&flags["kind"], &flags["apiVersion"]), (&json!("Flagz"), &json!("config.k8s.io/v1beta1")));
         assert_eq!(ask("/flagz", "application/json").await.0, 406);
+        let (code, kind, told) = ask("/flagz", "application/vnd.kubernetes.protobuf").await;
+        assert_eq!((code, kind.to_str().unwrap()), (406, "application/json"));
+        assert!(told.starts_with("{\n  \"kind\": \"Status\","), "{told}");
         assert_eq!(ask("/statusz", "application/json;as=Flagz;g=config.k8s.io;v=v1beta1").await.0, 406);
     }
 
