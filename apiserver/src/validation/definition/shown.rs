@@ -6,7 +6,7 @@ use crate::validation::field;
 use crate::validation::internal;
 use serde_json::{Value, json};
 
-/// Most schemas that are printed: Go writes each of them with all its fields, twenty times what was sent.
+/// Most versions and schemas that are printed: Go writes each of them with all its fields, twenty times what was sent.
 const SCHEMAS_MAX: usize = 4096;
 
 /// The versions, without the parts that are kept at the top.
@@ -14,6 +14,7 @@ pub(super) fn versions(all: &Value, common: &[&str]) -> String {
     let Value::Array(versions) = all else { return "null".to_owned() };
     let mut left = SCHEMAS_MAX;
     let spelled = versions.iter().map(|version| {
+        left = left.checked_sub(1)?;
         let mut spelled = version.clone();
         let fields = spelled.as_object_mut()?;
         common.iter().for_each(|part| drop(fields.remove(*part)));
@@ -124,6 +125,9 @@ mod tests {
 
     #[test]
     fn what_would_grow_too_large_is_shown_as_it_was_sent() {
+        let versions_of = |count: usize| Value::Array(vec![json!({"name": "v1"}); count]);
+        assert!(versions(&versions_of(SCHEMAS_MAX), &[]).contains("\"Name\""));
+        assert_eq!(versions(&versions_of(SCHEMAS_MAX + 1), &[]), versions_of(SCHEMAS_MAX + 1).to_string());
         let many: serde_json::Map<_, _> = (0..SCHEMAS_MAX).map(|at| (at.to_string(), json!({}))).collect();
         let all = json!([{"schema": {"openAPIV3Schema": {"properties": many}}}]);
         assert_eq!(versions(&all, &[]), all.to_string());
