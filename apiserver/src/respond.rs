@@ -10,6 +10,7 @@ use tinyplane_wire::status::{self, Status};
 
 use crate::codec::accept::Media;
 use crate::codec::protobuf::encode;
+use crate::codec::{spelled, yaml};
 use crate::request::Query;
 use crate::schema::{self, spelling};
 
@@ -53,7 +54,7 @@ pub fn failure(status: &Status, media: Option<Media>, pretty: bool) -> Response<
 pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> status::Result<Response<Body>> {
     let bytes = match media {
         Media::Json => return Ok(spelled_json(code, spelled(value), pretty)),
-        Media::Yaml => serde_saphyr::to_string(value).map_err(Status::internal)?.into_bytes(),
+        Media::Yaml => yaml::write(value).map_err(Status::internal)?.into_bytes(),
         Media::Protobuf => encode::encode(schema::model(), value)
             .ok_or_else(|| Status::internal(format!("an answer has no message: {}", value["kind"])))?,
     };
@@ -63,13 +64,8 @@ pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> sta
 /// A value as Go writes it: in the order of the type of its kind, where it has one.
 #[must_use]
 pub fn spelled(value: &Value) -> Vec<u8> {
-    let said = value["apiVersion"].as_str().unwrap_or("v1");
-    let (group, version) = said.split_once('/').unwrap_or(("", said));
-    let (model, mut out) = (schema::model(), Vec::new());
-    match model.kind(group, version, value["kind"].as_str().unwrap_or_default()) {
-        Some(id) => spelling::object(model, id, value, &mut out),
-        None => spelling::free(value, &mut out),
-    }
+    let mut out = Vec::new();
+    spelled::write(value, &mut out);
     out
 }
 

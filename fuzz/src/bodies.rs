@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use tinyplane_apiserver::codec::body::{Validation, as_json, decode};
+use tinyplane_apiserver::codec::body::{Sent, Validation, as_json, decode};
 use tinyplane_apiserver::codec::protobuf::{self, encode};
 use tinyplane_apiserver::request::Warnings;
 use tinyplane_apiserver::schema;
@@ -24,12 +24,12 @@ pub(crate) fn run(bytes: &[u8]) {
     let (api_version, kind) = KINDS[usize::from(*kind) % KINDS.len()];
     let gvk = Gvk::parse(api_version, kind);
     let form = FORMS[usize::from(*form) % FORMS.len()];
-    let Ok(json) = as_json(form, Bytes::copy_from_slice(body), Some(&gvk)) else { return };
+    let Ok(sent) = as_json(form, Bytes::copy_from_slice(body), Some(&gvk)) else { return };
     let warnings = Warnings::default();
-    let Ok(object) = decode(&gvk, None, &json, Validation::Warn, &warnings) else { return };
+    let Ok(object) = decode(&gvk, None, &sent, Validation::Warn, &warnings) else { return };
     assert!(object.is_object(), "{object}");
     let text = object.to_string();
-    let again = decode(&gvk, None, text.as_bytes(), Validation::Strict, &Warnings::default());
+    let again = decode(&gvk, None, &Sent::json(text.into()), Validation::Strict, &Warnings::default());
     assert_eq!(again.expect("what was taken once is taken again"), object);
     // Through protobuf nothing changes any more once what Go holds by value stands there.
     let through = |object: &Value| {

@@ -18,6 +18,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kubernetes/pkg/apis/apps"
 	"k8s.io/kubernetes/pkg/apis/batch"
@@ -65,6 +67,7 @@ var roots = [][2]any{
 	{storage.VolumeAttachmentSpec{}, storagev1.VolumeAttachmentSpec{}},
 	{storage.TokenRequest{}, storagev1.TokenRequest{}},
 	{rbac.RoleRef{}, rbacv1.RoleRef{}},
+	{apiextensions.CustomResourceDefinitionVersion{}, apiextensionsv1.CustomResourceDefinitionVersion{}},
 }
 
 // Fields by the names of their types.
@@ -122,6 +125,8 @@ func shape(of, versioned reflect.Type) string {
 		return "json"
 	}
 	switch kind := of.Kind(); kind {
+	case reflect.Interface:
+		return "json"
 	case reflect.Pointer:
 		if like := element(kind); like != nil {
 			return "*" + shape(of.Elem(), like)
@@ -176,7 +181,7 @@ func fields(of reflect.Type, likes map[string]reflect.StructField) (all []string
 		}
 		json := lowered(field.Name)
 		like, isThere := likes[field.Name]
-		if isThere {
+		if isThere && like.Tag.Get("json") != "" {
 			json, _, _ = strings.Cut(like.Tag.Get("json"), ",")
 		}
 		word := name

@@ -8,7 +8,6 @@ mod certificates;
 mod choice;
 mod default_ingress_class;
 mod default_toleration_seconds;
-mod endpoint_addresses;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
@@ -72,6 +71,7 @@ pub struct Means {
 /// The plugins that are on, in order.
 pub struct Plugins {
     plugins: Vec<(Box<dyn Plugin>, Arc<PluginSeries>)>,
+    cluster_net: ClusterNet,
     metrics: Arc<Metrics>,
 }
 
@@ -85,14 +85,14 @@ impl Plugins {
     /// What upstream has on by default, as far as it is here, changed by the choice.
     #[must_use]
     pub fn new(means: Means) -> Self {
-        let mut plugins: Vec<Box<dyn Plugin>> =
+        let plugins: Vec<Box<dyn Plugin>> =
             means.choice.names().filter_map(|name| plugin(name, &means.authorizer, &means.metrics)).collect();
-        plugins.push(Box::new(endpoint_addresses::EndpointAddresses { cluster_net: means.cluster_net }));
         let counted = |plugin: Box<dyn Plugin>| {
             let series = means.metrics.admission.plugin(plugin.name());
             (plugin, series)
         };
-        Self { plugins: plugins.into_iter().map(counted).collect(), metrics: means.metrics }
+        let plugins = plugins.into_iter().map(counted).collect();
+        Self { plugins, cluster_net: means.cluster_net, metrics: means.metrics }
     }
 }
 
@@ -149,6 +149,10 @@ impl Admission for Plugins {
         }
         watch.tell(&self.metrics, false);
         Ok(())
+    }
+
+    fn cluster_net(&self) -> Option<&ClusterNet> {
+        Some(&self.cluster_net)
     }
 }
 

@@ -336,7 +336,7 @@ fn decoded(content_type: &str, bytes: Bytes) -> Option<Value> {
         "application/vnd.kubernetes.protobuf" => media,
         _ => "application/json",
     };
-    serde_json::from_slice(&body::as_json(known, bytes, None).ok()?).ok()
+    serde_json::from_slice(&body::as_json(known, bytes, None).ok()?.json).ok()
 }
 
 fn decoded_answer(headers: &HeaderMap, bytes: &Bytes) -> Option<Value> {

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::status::{self, Status};
 
+/// What is told whom a token is not read of.
+const EXTRA_SPACE: &str =
+    "the provided Authorization header contains extra space before the bearer token, and is ignored";
 /// The subprotocol in which a browser sends a token, since it can't set headers on a WebSocket.
 const WEBSOCKET_TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
 
@@ -55,6 +58,9 @@ impl Authenticator {
             Some(Ok(Some(caller))) => return Ok(caller),
             Some(Err(reason)) => wrong = Some(reason),
             Some(Ok(None)) | None => {}
+        }
+        if has_extra_space(&call.headers) {
+            call.warnings.add(EXTRA_SPACE.to_owned());
         }
         if let Some(token) = bearer(&call.headers) {
             if let Some(caller) = self.listed(&token) {
@@ -106,7 +112,8 @@ impl Authenticator {
 
 /// The bearer token of a request: of its `Authorization`, or of a WebSocket's subprotocols.
 fn bearer(headers: &HeaderMap) -> Option<String> {
-    if let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) {
+    // What is no text is a bad token, and not none.
+    if let Some(value) = headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes())) {
         let mut words = value.trim().split(' ');
         let is_bearer = words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
         return words.next().filter(|token| is_bearer && !token.is_empty()).map(str::to_owned);
@@ -114,6 +121,13 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     let encoded = subprotocols(headers).find_map(|name| name.strip_prefix(WEBSOCKET_TOKEN).map(str::to_owned))?;
     let token = URL_SAFE_NO_PAD.decode(encoded).ok()?;
     String::from_utf8(token).ok().filter(|token| !token.is_empty())
+}
+
+/// Whether a token stands behind more than one space, where nobody looks for it.
+fn has_extra_space(headers: &HeaderMap) -> bool {
+    let value = headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let words: Vec<&str> = value.as_deref().unwrap_or_default().trim().splitn(3, ' ').collect();
+    matches!(words[..], [scheme, "", _] if scheme.eq_ignore_ascii_case("bearer"))
 }
 
 fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {

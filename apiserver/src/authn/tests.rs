@@ -3,7 +3,7 @@
 use super::*;
 use crate::audit::Ticket;
 use crate::request::Call;
-use http::Request;
+use http::{HeaderValue, Request};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -89,6 +89,17 @@ fn without_a_credential_a_caller_is_anonymous_or_nobody() {
     assert!(authenticator.caller(&call(&[("authorization", "Bearer wrong")], Peer::nobody())).is_err());
     authenticator.anonymous = false;
     assert_eq!(authenticator.caller(&call(&[], Peer::nobody())).unwrap_err().code, 401);
+}
+
+#[test]
+fn a_token_that_is_no_text_is_a_bad_one_and_one_behind_two_spaces_is_none() {
+    let authenticator = Authenticator { anonymous: true, ..Authenticator::default() };
+    let mut odd = call(&[], Peer::nobody());
+    odd.headers.insert("authorization", HeaderValue::from_bytes(b"Bearer \xc3\xa9\xff").unwrap());
+    assert_eq!(authenticator.caller(&odd).unwrap_err().code, 401);
+    let spaced = call(&[("authorization", "Bearer  secret")], Peer::nobody());
+    assert_eq!(*authenticator.caller(&spaced).unwrap(), Caller::anonymous());
+    assert!(spaced.warnings.header_values()[0].contains("extra space before the bearer token"));
 }
 
 fn claims(now: i64) -> Claims {

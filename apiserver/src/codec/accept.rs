@@ -163,6 +163,13 @@ pub fn of_page(headers: &HeaderMap, kind: &str) -> status::Result<Page> {
     })
 }
 
+/// The letters for a page's failure, where some are wished that pages have.
+#[must_use]
+pub fn of_page_failure(headers: &HeaderMap) -> Option<Media> {
+    let wished = best(line(headers.get(ACCEPT)), Offer::PLAIN).map(|accept| accept.media);
+    wished.filter(|media| *media != Media::Protobuf)
+}
+
 /// The letters for a failure; `None` where it can't be written as is wished, for a Table alone say.
 #[must_use]
 pub fn of_failure(accept: Option<&HeaderValue>) -> Option<Media> {

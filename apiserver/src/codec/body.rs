@@ -1,7 +1,7 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
 use super::{mismatch, protobuf};
-use crate::codec::{depth, doubles};
+use crate::codec::{depth, doubles, yaml};
 use crate::registry::custom::Custom;
 use crate::registry::managers::folded;
 use crate::request::{Call, Warnings};
@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use std::io::Read;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
-use tinyplane_wire::yaml;
 
 /// Most bytes of a body, as upstream has it.
 pub const BODY_BYTES_MAX: usize = 3 << 20;
@@ -83,25 +82,56 @@ impl Validation {
     }
 }
 
+/// A body as JSON, beside what was sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The body as JSON.
+    pub json: Bytes,
+    /// The body as it came.
+    original: Bytes,
+    /// What a strict reader of YAML says of it.
+    strict: Option<String>,
+}
+
+impl Sent {
+    /// A body that is JSON.
+    #[must_use]
+    pub fn json(bytes: Bytes) -> Self {
+        Self { json: bytes.clone(), original: bytes, strict: None }
+    }
+
+    /// Whether nothing was sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.original.is_empty()
+    }
+
+    /// What was decoded, with what a strict reader of YAML says.
+    fn judged(&self, mut decoded: decode::Decoded) -> decode::Decoded {
+        decoded.unknown.splice(0..0, self.strict.clone());
+        decoded
+    }
+}
+
 /// A body as JSON, whatever it was sent as. Where it can't be read, a kind says what it was to be.
 ///
 /// # Errors
 /// 415 for an unknown content type, 400 for YAML and protobuf that can't be read.
-pub fn as_json(content_type: &str, bytes: Bytes, wanted: Option<&Gvk>) -> status::Result<Bytes> {
+pub fn as_json(content_type: &str, bytes: Bytes, wanted: Option<&Gvk>) -> status::Result<Sent> {
     let unreadable = |why: String| match wanted {
         Some(gvk) => unrecognized(gvk, &bytes, &why),
         None => Status::bad_request(why),
     };
     match content_type.split(';').next().unwrap_or_default().trim() {
-        "" | "application/json" => Ok(bytes),
+        "" | "application/json" => Ok(Sent::json(bytes)),
         "application/yaml" => {
-            let value: Value = yaml::read(&bytes).map_err(|error| unreadable(error.as_go()))?;
-            Ok(value.to_string().into())
+            let read = yaml::read(&bytes).map_err(|error| unreadable(error.to_string()))?;
+            Ok(Sent { json: read.value.to_string().into(), strict: read.strict(), original: bytes })
         }
         "application/vnd.kubernetes.protobuf" if bytes.is_empty() => Err(unreadable("empty data".into())),
         "application/vnd.kubernetes.protobuf" => {
             let value = protobuf::decode(schema::model(), &bytes).map_err(|error| unreadable(error.to_string()))?;
-            Ok(value.to_string().into())
+            Ok(Sent { json: value.to_string().into(), original: bytes, strict: None })
         }
         _ => Err(Status::failure(
             Reason::UnsupportedMediaType,
@@ -137,13 +167,15 @@ struct TypeMeta {
 pub fn decode(
     gvk: &Gvk,
     custom: Option<&Custom>,
-    json: &[u8],
+    sent: &Sent,
     validation: Validation,
     warnings: &Warnings,
 ) -> status::Result<Value> {
+    let json: &[u8] = &sent.json;
+    let unrecognized = |why: &str| unrecognized(gvk, &sent.original, why);
     if let Some(letter) = depth::beyond_go(json) {
         let why = format!("invalid character '{letter}' exceeded max depth");
-        return Err(unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}")));
+        return Err(unrecognized(&format!("couldn't get version/kind; json parse error: {why}")));
     }
     // As a rule a body is what it is to be. Only of one that is not, it matters what is told of it first.
     if custom.is_none()
@@ -151,25 +183,25 @@ pub fn decode(
         && let Ok(decoded) = decode::object(schema::model(), id, json)
         && is_said_to_be(gvk, &decoded.value)
     {
-        return settle(gvk, decoded, validation, warnings);
+        return settle(gvk, sent.judged(decoded), validation, warnings);
     }
     let said = serde_json::from_slice::<TypeMeta>(json);
     // An array would pass for its fields in their order.
     if (said.is_err() || !json.trim_ascii_start().starts_with(b"{"))
         && let Some(why) = serde_json::from_slice(json).ok().and_then(|body| mismatch::unreadable(&body))
     {
-        return Err(unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}")));
+        return Err(unrecognized(&format!("couldn't get version/kind; json parse error: {why}")));
     }
     let said = said.unwrap_or_default();
     let (version, kind) = (said.api_version.unwrap_or_default(), said.kind.unwrap_or_default());
     if version.matches('/').count() > 1 {
-        return Err(unrecognized(gvk, json, &format!("unexpected GroupVersion string: {version}")));
+        return Err(unrecognized(&format!("unexpected GroupVersion string: {version}")));
     }
     let expected = gvk.api_version();
     // What has no type of Go's says itself what it is.
     if custom.is_some() && kind.is_empty() && json.trim_ascii_start().starts_with(b"{") {
-        let text = String::from_utf8_lossy(json);
-        return Err(unrecognized(gvk, json, &format!("Object 'Kind' is missing in '{text}'")));
+        let text = String::from_utf8_lossy(&sent.original);
+        return Err(unrecognized(&format!("Object 'Kind' is missing in '{text}'")));
     }
     if custom.is_some() && version.is_empty() && !kind.is_empty() {
         let told = format!("the API version in the data () does not match the expected API version ({expected})");
@@ -188,23 +220,21 @@ pub fn decode(
     if let Some(custom) = custom {
         let (mut value, doubles) = doubles::json(json).map_err(|error| {
             let why = decode::not_json(json, &error);
-            unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}"))
+            unrecognized(&format!("couldn't get version/kind; json parse error: {why}"))
         })?;
         folded::fold(&mut value)?;
         let doubles = doubles.iter().map(|path| format!("duplicate field {path:?}")).collect();
         let decoded = fit(custom, value, doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
-        return settle(gvk, decoded, validation, warnings);
+        return settle(gvk, sent.judged(decoded), validation, warnings);
     }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
         return serde_json::from_slice(json).map_err(|error| cannot_be_handled(gvk, &error.to_string()));
     };
     let decoded = decode::object(schema::model(), id, json).map_err(|error| match error {
-        DecodeError::Syntax(why) => {
-            unrecognized(gvk, json, &format!("couldn't get version/kind; json parse error: {why}"))
-        }
+        DecodeError::Syntax(why) => unrecognized(&format!("couldn't get version/kind; json parse error: {why}")),
         DecodeError::Type(why) => cannot_be_handled(gvk, &why),
     })?;
-    settle(gvk, decoded, validation, warnings)
+    settle(gvk, sent.judged(decoded), validation, warnings)
 }
 
 /// The same for a value that a patch made. `shown` says what is told of a patch that makes no such object, `strict` what
@@ -280,7 +310,8 @@ fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode:
     Ok(decoded)
 }
 
-const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+/// What all objects have.
+pub(crate) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// 422 for a patch: upstream names neither kind nor object.
 pub(crate) fn bad_patch(shown: &str, why: &str) -> Box<Status> {
@@ -295,7 +326,11 @@ pub(crate) fn bad_patch(shown: &str, why: &str) -> Box<Status> {
 fn settle(gvk: &Gvk, decoded: decode::Decoded, validation: Validation, warnings: &Warnings) -> status::Result<Value> {
     match validation {
         Validation::Ignore => {}
-        Validation::Warn => decoded.unknown.iter().for_each(|told| warnings.add(told.clone())),
+        Validation::Warn => {
+            // Of YAML each line is a warning of its own.
+            let told = decoded.unknown.iter().map(|told| told.strip_prefix(yaml::STRICT).unwrap_or(told));
+            told.flat_map(str::lines).for_each(|line| warnings.add(line.trim().to_owned()));
+        }
         Validation::Strict => {
             if let Some(told) = decoded.strict_error() {
                 return Err(cannot_be_handled(gvk, &told));

@@ -1,10 +1,10 @@
 //! JSON and YAML whose keys may stand there twice: the last one counts, and each is told.
 
+use super::yaml::{self, Unreadable};
 use crate::schema::decode::TOLD_BYTES_MAX;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
-use tinyplane_wire::yaml::{self, YamlError};
 
 /// No more double keys than this are told.
 const TOLD_MAX: usize = 100;
@@ -25,21 +25,18 @@ pub fn json(bytes: &[u8]) -> serde_json::Result<(Value, Vec<String>)> {
 ///
 /// # Errors
 /// It is no YAML.
-pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), YamlError> {
+pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), Unreadable> {
     // JSON is YAML, and what most clients send.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
-        && let Ok((value, doubles)) = json(bytes)
+        && let Ok((mut value, doubles)) = json(bytes)
         && doubles.is_empty()
     {
+        yaml::numbers(&mut value);
         return Ok((value, None));
     }
-    match yaml::read(bytes) {
-        Ok(value) => Ok((value, None)),
-        Err(strict) => {
-            let value = yaml::read_leniently(bytes)?;
-            Ok((value, Some(format!("error converting YAML to JSON: yaml: {strict}"))))
-        }
-    }
+    let read = yaml::read(bytes)?;
+    let strict = read.strict().map(|told| format!("error converting YAML to JSON: {told}"));
+    Ok((read.value, strict))
 }
 
 #[derive(Default)]

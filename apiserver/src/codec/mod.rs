@@ -9,4 +9,6 @@ pub(crate) mod mismatch;
 pub mod partial;
 pub mod pieces;
 pub mod protobuf;
+pub mod spelled;
 pub mod table;
+pub mod yaml;

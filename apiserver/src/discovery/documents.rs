@@ -2,6 +2,7 @@
 
 use crate::codec::accept::Media;
 use crate::codec::protobuf::encode;
+use crate::codec::yaml;
 use crate::registry::catalog::{Catalog, Resource, Verbs};
 use crate::schema::model;
 use base64::Engine;
@@ -44,7 +45,7 @@ impl Document {
         let value: Value = serde_json::from_slice(&self.json).map_err(Status::internal)?;
         let written = match media {
             Media::Protobuf => encode::encode(model(), &value).ok_or_else(|| Status::internal("no such message"))?,
-            _ => serde_saphyr::to_string(&value).map_err(Status::internal)?.into_bytes(),
+            _ => yaml::write(&value).map_err(Status::internal)?.into_bytes(),
         };
         Ok(self.others[at].get_or_init(|| written.into()).clone())
     }

@@ -60,12 +60,11 @@ impl Endpoints {
         if !matches!(call.verb, Verb::Get | Verb::Head) && !of_any_method && self.exists(path) {
             return Err(Status::method_not_allowed());
         }
-        let pretty = respond::wants_pretty(&call.query, &call.headers);
         match path {
             "/" => Ok(respond::json(StatusCode::OK, &json!({"paths": self.paths()}), true)),
             "/version" | "/version/" => {
                 accept::demand_json(&call.headers)?;
-                Ok(respond::json(StatusCode::OK, &version::info(), pretty))
+                Ok(respond::spelled_json(StatusCode::OK, version::spelled(), true))
             }
             "/metrics" | "/metrics/" => Ok(self.figures()),
             _ if is_api(path) => {
@@ -74,7 +73,7 @@ impl Endpoints {
             }
             _ => match path.strip_prefix("/openapi/") {
                 Some(rest) => {
-                    let found = self.openapi.serve(&self.catalog, rest, call).await?;
+                    let found = self.openapi.serve(&self.catalog, rest, call, self.pages.clock.now()).await?;
                     Ok(found.unwrap_or_else(respond::page_not_found))
                 }
                 None => Ok(self

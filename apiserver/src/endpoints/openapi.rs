@@ -9,11 +9,17 @@ use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, IF_NONE_MATCH, LOCATION, VARY};
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION, VARY,
+};
 use http::{HeaderValue, Response, StatusCode};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use time::macros::format_description;
+use tinyplane_wire::clock::utc;
 use tinyplane_wire::status::{self, Status};
 
 /// What clients ask for in `/openapi/v2` before JSON.
@@ -33,6 +39,9 @@ const V3_MEDIA: [&str; 3] = [
 /// What the index of v3 is called.
 const V3_INDEX: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+/// How long who names a document's hash may keep it: a year.
+const KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The documents of the catalog that was last asked for.
 #[derive(Default)]
 pub struct Documents(ArcSwapOption<Built>);
@@ -40,6 +49,7 @@ pub struct Documents(ArcSwapOption<Built>);
 struct Built {
     of: Arc<Catalog>,
     openapi: OpenApi,
+    since: SystemTime,
     /// By content type and path: what was asked for compressed, compressed once.
     compressed: Mutex<HashMap<String, Bytes>>,
 }
@@ -54,10 +64,14 @@ impl Documents {
         catalog: &ArcSwap<Catalog>,
         path: &str,
         call: &Call,
+        now: SystemTime,
     ) -> status::Result<Option<Response<Body>>> {
-        let built = self.built(catalog.load_full());
+        let built = self.built(catalog.load_full(), now);
+        let since = built.since;
         let wants_protobuf = V2_MEDIA[1..].iter().any(|media| call.header("accept").contains(media));
-        let gzip = call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
+        // Upstream compresses documents of v2 alone.
+        let gzip =
+            path == "v2" && call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
         let path = path.to_owned();
         let is_index = path == "v3";
         let below = path.strip_prefix("v3/").is_some();
@@ -78,13 +92,27 @@ impl Documents {
             return Ok(below.then(|| empty(StatusCode::NOT_FOUND)));
         };
         let media = if below { &V3_MEDIA[..] } else { &V2_MEDIA[..] };
+        let vary: &[&str] = match (is_index, below) {
+            (true, _) => &[],
+            (false, true) => &["Accept"],
+            (false, false) => &["Accept-Encoding", "Accept"],
+        };
+        let varied = |mut response: Response<Body>| {
+            let headers = response.headers_mut();
+            for name in vary {
+                headers.append(VARY, HeaderValue::from_static(name));
+            }
+            response
+        };
         if !is_index && !accepts(call.header("accept"), media) {
-            return Ok(Some(empty(StatusCode::NOT_ACCEPTABLE)));
+            return Ok(Some(varied(empty(StatusCode::NOT_ACCEPTABLE))));
         }
         let etag = format!("\"{}\"", document.hash);
         let hash = call.query.text("hash");
         if below && !hash.is_empty() && hash != document.hash {
-            let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+            let mut response = varied(empty(StatusCode::MOVED_PERMANENTLY));
+            response.headers_mut().insert(CONTENT_TYPE, respond::JSON);
+            response.headers_mut().insert(ETAG, HeaderValue::from_str(&etag).map_err(Status::internal)?);
             let right = format!("{}?hash={}", call.path, document.hash);
             response.headers_mut().insert(LOCATION, HeaderValue::from_str(&right).map_err(Status::internal)?);
             return Ok(Some(response));
@@ -99,33 +127,45 @@ impl Documents {
             (false, Some(bytes)) => respond::bytes_of(StatusCode::OK, content_type, bytes.clone()),
             (false, None) => respond::bytes_of(StatusCode::OK, content_type, document.bytes),
         };
+        response = varied(response);
         let headers = response.headers_mut();
         if compressed.is_some() && !known {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        if !known {
+            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            headers.insert(LAST_MODIFIED, http_date(if is_index { now } else { since })?);
+        }
         if is_index {
             return Ok(Some(response));
         }
         if below && hash == document.hash {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+            headers.insert(EXPIRES, http_date(now + KEPT)?);
         }
-        headers.append(VARY, HeaderValue::from_static("Accept"));
         if let Ok(etag) = HeaderValue::from_str(&etag) {
             headers.insert(ETAG, etag);
         }
         Ok(Some(response))
     }
 
-    fn built(&self, catalog: Arc<Catalog>) -> Arc<Built> {
+    fn built(&self, catalog: Arc<Catalog>, now: SystemTime) -> Arc<Built> {
         if let Some(built) = self.0.load_full().filter(|built| Arc::ptr_eq(&built.of, &catalog)) {
             return built;
         }
         let openapi = OpenApi::new(crate::schema::model(), group_versions(&catalog));
-        let built = Arc::new(Built { of: catalog, openapi, compressed: Mutex::default() });
+        let built = Arc::new(Built { of: catalog, openapi, since: now, compressed: Mutex::default() });
         self.0.store(Some(Arc::clone(&built)));
         built
     }
+}
+
+/// A time as headers have it.
+fn http_date(at: SystemTime) -> status::Result<HeaderValue> {
+    let format =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    let text = utc(at).format(format).map_err(Status::internal)?;
+    HeaderValue::from_str(&text).map_err(Status::internal)
 }
 
 /// Whether a client takes one of these media types.
@@ -185,6 +225,7 @@ fn group_versions(catalog: &Catalog) -> Vec<GroupVersion> {
             kind: row.gvk.kind.to_string(),
             namespaced: row.namespaced,
             verbs: words(row.verbs),
+            returns_deleted: row.behaviour.returns_deleted,
             subresources: subresources.collect(),
             custom: row.custom.as_ref().map(|custom| Custom {
                 schema: custom.published.clone(),
@@ -208,7 +249,11 @@ mod tests {
         let call = Call::parse(&request, Peer::nobody(), Ticket::new(None)).unwrap();
         let catalog = ArcSwap::from_pointee(Catalog::builtin());
         let path = call.path.strip_prefix("/openapi/").unwrap().to_owned();
-        documents.serve(&catalog, &path, &call).await.unwrap().unwrap_or_else(respond::page_not_found)
+        documents
+            .serve(&catalog, &path, &call, SystemTime::UNIX_EPOCH)
+            .await
+            .unwrap()
+            .unwrap_or_else(respond::page_not_found)
     }
 
     #[tokio::test]
@@ -224,6 +269,12 @@ mod tests {
             (kept.status().as_u16(), &kept.headers()["cache-control"]),
             (200, &"public, immutable".parse().unwrap())
         );
+        assert_eq!(kept.headers()["expires"], "Fri, 01 Jan 1971 00:00:00 GMT");
+        for (answer, code) in [(ask(&documents, one, "text/html").await, 406), (moved, 301), (kept, 200)] {
+            assert_eq!((answer.status().as_u16(), &answer.headers()["vary"]), (code, &"Accept".parse().unwrap()));
+        }
+        let index = ask(&documents, "/openapi/v3", "").await;
+        assert_eq!((&index.headers()["accept-ranges"], index.headers().get("vary")), (&"bytes".parse().unwrap(), None));
         assert!(!ask(&documents, one, "").await.headers().contains_key("cache-control"));
         assert!(!ask(&documents, "/openapi/v3", "").await.headers().contains_key("etag"));
     }

@@ -47,7 +47,14 @@ impl Pages {
             "/statusz" => "Statusz",
             _ => return Ok(None),
         };
-        let page = accept::of_page(&call.headers, kind)?;
+        let page = match accept::of_page(&call.headers, kind) {
+            Ok(page) => page,
+            // What can be told in no wished form is told as upstream writes it where it negotiates nothing.
+            Err(refused) if accept::of_page_failure(&call.headers).is_none() => {
+                return Ok(Some(respond::failure(&refused, None, true)));
+            }
+            Err(refused) => return Err(refused),
+        };
         let folders = || folders(&paths());
         let (media, version) = match page {
             Page::Text => {
@@ -191,6 +198,9 @@ mod tests {
         assert_eq!((code, &flags["flags"]["secure-port"]), (200, &json!("6443")));
         assert_eq!((&flags["kind"], &flags["apiVersion"]), (&json!("Flagz"), &json!("config.k8s.io/v1beta1")));
         assert_eq!(ask("/flagz", "application/json").await.0, 406);
+        let (code, kind, told) = ask("/flagz", "application/vnd.kubernetes.protobuf").await;
+        assert_eq!((code, kind.to_str().unwrap()), (406, "application/json"));
+        assert!(told.starts_with("{\n  \"kind\": \"Status\","), "{told}");
         assert_eq!(ask("/statusz", "application/json;as=Flagz;g=config.k8s.io;v=v1beta1").await.0, 406);
     }
 

@@ -53,8 +53,8 @@ impl Handlers {
 
 /// The options in the body, or where it is empty those in the query.
 async fn options(ask: &Ask<'_>, body: Body) -> status::Result<Asked> {
-    let json = ask.json(body, None).await?;
-    let given: Value = if json.is_empty() { in_query(ask)? } else { read(&json)? };
+    let sent = ask.sent(body, None).await?;
+    let given: Value = if sent.is_empty() { in_query(ask)? } else { read(&sent.json)? };
     let options = Options::read(&given)?;
     if let Some(told) = ask.resource.behaviour.orphans_warning.filter(|_| options.propagation.is_none()) {
         ask.call.warnings.add(told.to_owned());

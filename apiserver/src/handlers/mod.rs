@@ -20,7 +20,7 @@ mod write_options;
 use crate::authz::{Permitted, escalation};
 use crate::chain::Serve;
 use crate::codec::accept::{self, Accept, Offer};
-use crate::codec::body;
+use crate::codec::body::{self, Sent};
 use crate::codec::gzip;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -35,7 +35,6 @@ use crate::respond;
 use crate::reviews::{Reviews, TokenIssuer};
 use async_trait::async_trait;
 use axum::body::Body;
-use bytes::Bytes;
 use connect::ConnectContext;
 use http::{Method, Request, Response};
 use serde_json::Value;
@@ -280,8 +279,8 @@ impl Ask<'_> {
 
     /// The body as an object of a kind.
     async fn object(&self, gvk: &Gvk, body: Body) -> status::Result<Value> {
-        let json = self.json(body, Some(gvk)).await?;
-        body::decode(gvk, self.custom(gvk), &json, self.options.validation, &self.call.warnings)
+        let sent = self.sent(body, Some(gvk)).await?;
+        body::decode(gvk, self.custom(gvk), &sent, self.options.validation, &self.call.warnings)
     }
 
     /// What is known of the kind beyond a built-in one, where it is the row's own.
@@ -290,7 +289,7 @@ impl Ask<'_> {
     }
 
     /// The body as JSON; a kind says what it is to be.
-    async fn json(&self, body: Body, wanted: Option<&Gvk>) -> status::Result<Bytes> {
+    async fn sent(&self, body: Body, wanted: Option<&Gvk>) -> status::Result<Sent> {
         body::as_json(self.call.header("content-type"), body::read(self.call, body).await?, wanted)
     }
 

@@ -161,7 +161,7 @@ impl Frames {
                 }
             },
             Seen::Bookmark { revision, ends_initial } => {
-                let mut metadata = json!({"resourceVersion": revision.0.to_string(), "creationTimestamp": null});
+                let mut metadata = json!({"resourceVersion": revision.0.to_string()});
                 if *ends_initial {
                     metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
                 }

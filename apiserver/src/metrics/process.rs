@@ -65,9 +65,14 @@ impl Source for Process {
         let info = version::info();
         let label = |name: &str| info[name].as_str().unwrap_or_default().to_owned();
         let labels = [
+            ("build_date", label("buildDate")),
+            ("compiler", label("compiler")),
+            ("git_commit", label("gitCommit")),
+            ("git_tree_state", label("gitTreeState")),
+            ("git_version", label("gitVersion")),
+            ("go_version", label("goVersion")),
             ("major", label("major")),
             ("minor", label("minor")),
-            ("git_version", label("gitVersion")),
             ("platform", label("platform")),
         ];
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();

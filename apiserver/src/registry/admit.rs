@@ -6,6 +6,7 @@ use crate::authn::Caller;
 use crate::request::Warnings;
 use async_trait::async_trait;
 use serde_json::Value;
+use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::status;
 
 /// What is being done.
@@ -55,6 +56,9 @@ pub trait Admission: Send + Sync {
     /// # Errors
     /// The write is refused.
     async fn validate(&self, question: &Question<'_>, object: &Value) -> status::Result<()>;
+
+    /// The part of the loopback network in which endpoints may lie: this cluster's own. All of it, where there is none.
+    fn cluster_net(&self) -> Option<&ClusterNet>;
 }
 
 /// On whose behalf a write is made, and how.
@@ -84,5 +88,9 @@ impl Admission for Unasked {
 
     async fn validate(&self, _: &Question<'_>, _: &Value) -> status::Result<()> {
         Ok(())
+    }
+
+    fn cluster_net(&self) -> Option<&ClusterNet> {
+        None
     }
 }

@@ -13,6 +13,7 @@ use crate::validation;
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::meta::{Meta, metadata_mut};
+use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::status::{self, Cause, Reason, Status};
 
 /// How often a change is tried on ever newer objects before its caller is told of the conflict. Upstream tries until the
@@ -131,7 +132,7 @@ impl Registry {
             metadata::count(resource.behaviour, &mut new, Some(&old));
         }
         let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
-        self.check(target, &new, &old)?;
+        self.check(target, intent.admission.cluster_net(), &new, &old)?;
         if target.part == Part::Main {
             warn(resource, &new, Some(&old), intent);
         }
@@ -224,7 +225,7 @@ impl Registry {
         Ok(bound)
     }
 
-    fn check(&self, target: &Target<'_>, new: &Value, old: &Value) -> status::Result<()> {
+    fn check(&self, target: &Target<'_>, net: Option<&ClusterNet>, new: &Value, old: &Value) -> status::Result<()> {
         let resource = target.resource;
         let mut errors = validation::Errors::default();
         let (group, kind) = (&resource.gvk.group, &resource.gvk.kind);
@@ -241,7 +242,7 @@ impl Registry {
         }
         let mut causes = errors.into_causes();
         causes.extend(match target.part {
-            Part::Main => validation::update(group, kind, new, old),
+            Part::Main => validation::update(group, kind, new, old, net),
             Part::Status | Part::Other => validation::update_part(group, kind, target.subresource, new, old),
         });
         valid(resource, target.name, causes)

@@ -38,6 +38,8 @@ pub struct Resource {
     pub namespaced: bool,
     /// What can be done with it, in the words of discovery.
     pub verbs: Vec<String>,
+    /// Whether who deletes one of it is answered the object.
+    pub returns_deleted: bool,
     /// What hangs below one of it.
     pub subresources: Vec<Subresource>,
     /// What the author of a custom resource wrote; `None` for what is in the model.
@@ -172,9 +174,13 @@ impl OpenApi {
 fn document(model: &Model, group_version: &GroupVersion) -> Value {
     let paths = operations::paths(model, group_version);
     let schemas = schemas::reachable(model, group_version, &paths);
+    let info = match group_version.resources.iter().any(|resource| resource.custom.is_some()) {
+        true => json!({"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}),
+        false => json!({"title": "Kubernetes", "version": "1.36"}),
+    };
     json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.36"},
+        "info": info,
         "paths": paths,
         "components": {
             "schemas": schemas,

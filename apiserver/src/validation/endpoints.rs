@@ -1,4 +1,4 @@
-//! Endpoints and `EndpointSlice`s. Which addresses they may tell of depends on the cluster: see [`addresses`].
+//! Endpoints and `EndpointSlice`s. Which addresses they may tell of depends on the cluster.
 
 use super::field::{Errors, child, index, list, text};
 use super::{ip, pod};
@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use tinyplane_wire::meta::{dns_label, dns_subdomain, label_value, qualified_name};
 use tinyplane_wire::net::ClusterNet;
-use tinyplane_wire::status::Cause;
 
 /// Most endpoints of one slice.
 const ENDPOINTS_MAX: usize = 1000;
@@ -21,7 +20,7 @@ const TOPOLOGY_LABELS_MAX: usize = 16;
 const HINTS_MAX: usize = 8;
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
-pub(super) fn check(endpoints: &Value, errors: &mut Errors) {
+pub(super) fn check(endpoints: &Value, net: Option<&ClusterNet>, errors: &mut Errors) {
     for (at, subset) in list(&endpoints["subsets"]).iter().enumerate() {
         let path = index("subsets", at);
         let fields = ["addresses", "notReadyAddresses"];
@@ -31,7 +30,7 @@ pub(super) fn check(endpoints: &Value, errors: &mut Errors) {
         for field in fields {
             for (at, address) in list(&subset[field]).iter().enumerate() {
                 let path = index(&child(&path, field), at);
-                check_address(address, &path, errors);
+                check_address(address, &path, net, errors);
             }
         }
         let ports = list(&subset["ports"]);
@@ -51,7 +50,7 @@ pub(super) fn check(endpoints: &Value, errors: &mut Errors) {
     }
 }
 
-fn check_address(address: &Value, path: &str, errors: &mut Errors) {
+fn check_address(address: &Value, path: &str, net: Option<&ClusterNet>, errors: &mut Errors) {
     let (ip, host) = (text(&address["ip"]), text(&address["hostname"]));
     errors.address(child(path, "ip"), ip);
     if !host.is_empty() {
@@ -63,9 +62,10 @@ fn check_address(address: &Value, path: &str, errors: &mut Errors) {
     if ip::read(ip).is_none() {
         errors.invalid_text(child(path, "ip"), ip, "must be a valid IP address");
     }
+    check_special(&child(path, "ip"), ip, net, errors);
 }
 
-pub(super) fn check_slice(slice: &Value, errors: &mut Errors) {
+pub(super) fn check_slice(slice: &Value, net: Option<&ClusterNet>, errors: &mut Errors) {
     let family = text(&slice["addressType"]);
     errors.one_of("addressType", &slice["addressType"], &["FQDN", "IPv4", "IPv6"]);
     check_ports(list(&slice["ports"]), errors);
@@ -74,7 +74,7 @@ pub(super) fn check_slice(slice: &Value, errors: &mut Errors) {
         return errors.too_many("endpoints", endpoints.len(), ENDPOINTS_MAX);
     }
     for (at, endpoint) in endpoints.iter().enumerate() {
-        check_endpoint(endpoint, family, &index("endpoints", at), errors);
+        check_endpoint(endpoint, (family, net), &index("endpoints", at), errors);
     }
 }
 
@@ -101,7 +101,7 @@ fn check_ports(ports: &[Value], errors: &mut Errors) {
     }
 }
 
-fn check_endpoint(endpoint: &Value, family: &str, path: &str, errors: &mut Errors) {
+fn check_endpoint(endpoint: &Value, kind: (&str, Option<&ClusterNet>), path: &str, errors: &mut Errors) {
     let (addresses, addresses_path) = (list(&endpoint["addresses"]), child(path, "addresses"));
     if addresses.is_empty() {
         errors.required(&addresses_path, "must contain at least 1 address");
@@ -109,7 +109,7 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, errors: &mut Error
         errors.too_many(&addresses_path, addresses.len(), ADDRESSES_MAX);
     }
     for (at, address) in addresses.iter().enumerate() {
-        check_of_family(text(address), family, &addresses_path, at, errors);
+        check_of_family(text(address), kind, (&addresses_path, at), errors);
     }
     if let Some(node) = endpoint["nodeName"].as_str() {
         errors.grammar(child(path, "nodeName"), node, dns_subdomain(node));
@@ -127,22 +127,32 @@ fn check_endpoint(endpoint: &Value, family: &str, path: &str, errors: &mut Error
 }
 
 /// One address of an endpoint, of the family that the slice is for.
-fn check_of_family(address: &str, family: &str, addresses: &str, at: usize, errors: &mut Errors) {
+fn check_of_family(
+    address: &str,
+    (family, net): (&str, Option<&ClusterNet>),
+    (addresses, at): (&str, usize),
+    errors: &mut Errors,
+) {
     let path = index(addresses, at);
     let mut found = Errors::default();
     match family {
         "IPv4" => {
             found.address(&path, address);
-            if found.is_empty() && ip::read(address).is_some_and(|ip| ip.is_ipv6()) {
-                found.invalid_text(addresses, address, "must be an IPv4 address");
+            if found.is_empty() {
+                if ip::read(address).is_some_and(|ip| ip.is_ipv6()) {
+                    found.invalid_text(addresses, address, "must be an IPv4 address");
+                }
+                check_special(&path, address, net, &mut found);
             }
         }
         "IPv6" => match ip::canonical_complaint(address) {
             Some(told) => found.invalid_text(path, address, &told),
-            None if ip::read(address).is_some_and(|ip| ip.is_ipv4()) => {
-                found.invalid_text(addresses, address, "must be an IPv6 address");
+            None => {
+                if ip::read(address).is_some_and(|ip| ip.is_ipv4()) {
+                    found.invalid_text(addresses, address, "must be an IPv6 address");
+                }
+                check_special(&path, address, net, &mut found);
             }
-            None => {}
         },
         "FQDN" => check_domain(address, &path, &mut found),
         _ => {}
@@ -187,38 +197,13 @@ pub(super) fn check_slice_update(new: &Value, old: &Value, errors: &mut Errors) 
     errors.immutable_as("addressType", "", &new["addressType"], &old["addressType"]);
 }
 
-/// The addresses that no endpoint may have, in upstream's words: those that mean another machine on every machine.
-/// Nodes, pods and Services of a cluster that lives on the loopback network are excepted. `object` is an Endpoints,
-/// an `EndpointSlice` or a Service; what is no address at all is told by [`super::create`].
-#[must_use]
-pub fn addresses(object: &Value, net: &ClusterNet) -> Vec<Cause> {
-    let mut errors = Errors::default();
-    let mut judge = |path: String, address: &Value| {
-        if let Ok(ip) = text(address).parse::<IpAddr>()
-            && !net.excepts(ip)
-        {
-            check_special(ip, path, text(address), &mut errors);
-        }
-    };
-    for (at, subset) in list(&object["subsets"]).iter().enumerate() {
-        for field in ["addresses", "notReadyAddresses"] {
-            for (inner, address) in list(&subset[field]).iter().enumerate() {
-                judge(format!("subsets[{at}].{field}[{inner}].ip"), &address["ip"]);
-            }
-        }
+/// An address that no endpoint may have, as it means another machine on every machine. Nodes, pods and Services of a
+/// cluster that lives on the loopback network are excepted.
+pub(super) fn check_special(path: &str, address: &str, net: Option<&ClusterNet>, errors: &mut Errors) {
+    let (Some(net), Some(ip)) = (net, ip::read(address).map(|ip| ip.to_canonical())) else { return };
+    if net.excepts(ip) {
+        return;
     }
-    for (at, address) in list(&object["spec"]["externalIPs"]).iter().enumerate() {
-        judge(format!("spec.externalIPs[{at}]"), address);
-    }
-    for (at, endpoint) in list(&object["endpoints"]).iter().enumerate() {
-        for (inner, address) in list(&endpoint["addresses"]).iter().enumerate() {
-            judge(format!("endpoints[{at}].addresses[{inner}]"), address);
-        }
-    }
-    errors.into_causes()
-}
-
-fn check_special(ip: IpAddr, path: String, address: &str, errors: &mut Errors) {
     let (local, local_multicast) = match ip {
         IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
         IpAddr::V6(ip) => (ip.is_unicast_link_local(), ip.segments()[0] & 0xff0f == 0xff02),

@@ -17,7 +17,7 @@ mod definition;
 mod device_parts;
 mod device_slice;
 mod devices;
-pub mod endpoints;
+mod endpoints;
 mod environment;
 mod event;
 pub(crate) mod field;
@@ -55,20 +55,22 @@ mod windows;
 mod workload;
 
 pub use field::Errors;
-pub(crate) use field::{child, index};
+pub(crate) use field::{child, index, same};
 pub(crate) use internal::is_empty;
 pub(crate) use service::related_addresses;
 
 use serde_json::Value;
+use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::status::Cause;
 
-/// What is wrong with an object of this kind that is about to be created. Metadata is checked elsewhere.
+/// What is wrong with an object of this kind that is about to be created. Metadata is checked elsewhere. Of addresses that
+/// mean another machine on every machine, endpoints may have those of this net; all, where none is told.
 #[must_use]
-pub fn create(group: &str, kind: &str, object: &Value) -> Vec<Cause> {
+pub fn create(group: &str, kind: &str, object: &Value, net: Option<&ClusterNet>) -> Vec<Cause> {
     let mut errors = Errors::default();
     metadata::check_finalizer_names(group, kind, object, &mut errors);
     let mut found = Errors::default();
-    check(group, kind, object, &mut found);
+    check(group, kind, object, net, &mut found);
     if (group, kind) == ("batch", "Job") {
         batch::check_whole_job(object, None, found, &mut errors);
         return errors.into_causes();
@@ -116,9 +118,9 @@ pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old:
     errors.into_causes()
 }
 
-/// What is wrong with a change of an object of this kind.
+/// What is wrong with a change of an object of this kind. For the net see [`create`].
 #[must_use]
-pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
+pub fn update(group: &str, kind: &str, new: &Value, old: &Value, net: Option<&ClusterNet>) -> Vec<Cause> {
     let mut errors = Errors::default();
     metadata::check_finalizer_names(group, kind, new, &mut errors);
     if (group, kind) == ("", "Pod") && new["spec"] == old["spec"] {
@@ -133,11 +135,11 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<Cause> {
         | ("networking.k8s.io", "IngressClass")
         | ("storage.k8s.io", "VolumeAttributesClass") => {
             check_change(group, kind, new, old, &mut errors);
-            check(group, kind, new, &mut errors);
+            check(group, kind, new, net, &mut errors);
         }
         _ => {
             let mut found = Errors::default();
-            check(group, kind, new, &mut found);
+            check(group, kind, new, net, &mut found);
             // Upstream looks at these as at new ones, and again at what changes.
             match (group, kind) {
                 ("", "PersistentVolume") => errors.append(found.clone()),
@@ -201,11 +203,11 @@ fn check_change(group: &str, kind: &str, new: &Value, old: &Value, errors: &mut 
     }
 }
 
-fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
+fn check(group: &str, kind: &str, object: &Value, net: Option<&ClusterNet>, errors: &mut Errors) {
     match (group, kind) {
         ("", "Pod") => pod::check(object, errors),
         ("", "PodTemplate") => pod::check_template(&object["template"], "template", errors),
-        ("", "Service") => service::check(object, errors),
+        ("", "Service") => service::check(object, net, errors),
         ("", "ConfigMap") => config::check_config_map(object, errors),
         ("", "Secret") => config::check_secret(object, errors),
         ("", "ReplicationController") => workload::check_replication_controller(object, errors),
@@ -220,7 +222,7 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_binding(kind, object, errors);
         }
-        ("", "Endpoints") => endpoints::check(object, errors),
+        ("", "Endpoints") => endpoints::check(object, net, errors),
         ("" | "events.k8s.io", "Event") => event::check(group, object, errors),
         ("", "LimitRange") => policy::check_limit_range(object, errors),
         ("", "Namespace") => cluster::check_namespace(object, errors),
@@ -239,7 +241,7 @@ fn check(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
         ("certificates.k8s.io", "CertificateSigningRequest") => certificates::check(object, errors),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check(object, errors),
         ("coordination.k8s.io", "Lease") => cluster::check_lease(object, errors),
-        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice(object, errors),
+        ("discovery.k8s.io", "EndpointSlice") => endpoints::check_slice(object, net, errors),
         ("apiregistration.k8s.io", "APIService") => api_service::check(object, errors),
         ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow_control::check_schema(object, errors),
         ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => flow_control::check_level(object, errors),

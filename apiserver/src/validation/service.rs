@@ -6,6 +6,7 @@ use super::pod;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, qualified_name};
+use tinyplane_wire::net::ClusterNet;
 
 /// Longest time that a client is sent to the same endpoint.
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
@@ -17,7 +18,7 @@ const TOPOLOGY: [&str; 2] = ["service.kubernetes.io/topology-mode", "service.kub
 /// Where ranges may stand that the field does not say.
 const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
-pub(super) fn check(service: &Value, errors: &mut Errors) {
+pub(super) fn check(service: &Value, net: Option<&ClusterNet>, errors: &mut Errors) {
     let (spec, meta) = (&service["spec"], Meta::of(service));
     if let [Some(mode), Some(hints)] = TOPOLOGY.map(|name| meta.annotation(name))
         && mode != hints
@@ -47,7 +48,12 @@ pub(super) fn check(service: &Value, errors: &mut Errors) {
         related_addresses(spec, errors);
     }
     for (at, ip) in list(&spec["externalIPs"]).iter().enumerate() {
-        super::ip::check_address(&index("spec.externalIPs", at), text(ip), errors);
+        let (path, mut found) = (index("spec.externalIPs", at), Errors::default());
+        super::ip::check_address(&path, text(ip), &mut found);
+        if found.is_empty() {
+            super::endpoints::check_special(&path, text(ip), net, &mut found);
+        }
+        errors.append(found);
     }
     if kind.is_empty() {
         errors.required("spec.type", "");

@@ -24,7 +24,7 @@ fn container(name: &str) -> Value {
 
 /// Causes as `field | reason | message`.
 fn causes(kind: &str, object: &Value) -> Vec<String> {
-    create("", kind, object).iter().map(|c| format!("{} | {} | {}", c.field, c.reason, c.message)).collect()
+    create("", kind, object, None).iter().map(|c| format!("{} | {} | {}", c.field, c.reason, c.message)).collect()
 }
 
 /// A container with these fields as well.
@@ -47,17 +47,17 @@ fn pod(spec: &Value) -> Value {
 
 #[test]
 fn a_pod_that_is_right_has_no_cause_against_it() {
-    assert_eq!(told(&create("", "Pod", &pod(&json!({})))), [] as [String; 0]);
+    assert_eq!(told(&create("", "Pod", &pod(&json!({})), None)), [] as [String; 0]);
 }
 
 #[test]
 fn a_pod_without_containers_or_with_two_of_one_name_is_refused() {
-    assert_eq!(told(&create("", "Pod", &pod(&json!({"containers": []})))), ["spec.containers: Required value"]);
+    assert_eq!(told(&create("", "Pod", &pod(&json!({"containers": []})), None)), ["spec.containers: Required value"]);
     let twice = pod(&json!({"containers": [container("a"), container("a")]}));
-    assert_eq!(told(&create("", "Pod", &twice)), ["spec.containers[1].name: Duplicate value: \"a\""]);
+    assert_eq!(told(&create("", "Pod", &twice, None)), ["spec.containers[1].name: Duplicate value: \"a\""]);
     let odd = pod(&json!({"restartPolicy": "Sometimes"}));
     assert_eq!(
-        told(&create("", "Pod", &odd)),
+        told(&create("", "Pod", &odd, None)),
         [
             "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\""
         ]
@@ -69,7 +69,7 @@ fn a_mount_needs_its_volume() {
     let mut one = container("a");
     one["volumeMounts"] = json!([{"name": "gone", "mountPath": "/x"}]);
     assert_eq!(
-        told(&create("", "Pod", &pod(&json!({"containers": [one]})))),
+        told(&create("", "Pod", &pod(&json!({"containers": [one]})), None)),
         ["spec.containers[0].volumeMounts[0].name: Not found: \"gone\""]
     );
 }
@@ -80,9 +80,9 @@ fn of_a_pod_little_more_than_its_images_may_change() {
     let mut new = old.clone();
     new["spec"]["containers"][0]["image"] = "nginx:2".into();
     new["spec"]["tolerations"] = json!([{"key": "a", "operator": "Exists"}]);
-    assert_eq!(told(&update("", "Pod", &new, &old)), [] as [String; 0]);
+    assert_eq!(told(&update("", "Pod", &new, &old, None)), [] as [String; 0]);
     new["spec"]["hostNetwork"] = true.into();
-    let causes = update("", "Pod", &new, &old);
+    let causes = update("", "Pod", &new, &old, None);
     assert_eq!((causes.len(), causes[0].field.as_str(), causes[0].reason.as_str()), (1, "spec", "FieldValueForbidden"));
 }
 
@@ -94,12 +94,12 @@ fn a_selector_has_to_match_its_template_and_stays() {
         json!({"spec": {"selector": {"matchLabels": {"app": selector}}, "template": template, "strategy": {"type": "Recreate"}}})
     };
     assert_eq!(
-        told(&create("apps", "Deployment", &deployment("web", "api"))),
+        told(&create("apps", "Deployment", &deployment("web", "api"), None)),
         [
             "spec.template.metadata.labels: Invalid value: {\"app\":\"api\"}: `selector` does not match template `labels`"
         ]
     );
-    let changed = update("apps", "Deployment", &deployment("api", "api"), &deployment("web", "web"));
+    let changed = update("apps", "Deployment", &deployment("api", "api"), &deployment("web", "web"), None);
     assert_eq!(
         told(&changed),
         ["spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"api\"}}: field is immutable"]
@@ -108,20 +108,20 @@ fn a_selector_has_to_match_its_template_and_stays() {
 
 #[test]
 fn keys_of_config_maps_follow_their_grammar_and_immutable_ones_stay() {
-    let causes = create("", "ConfigMap", &json!({"data": {"a b": "x", "..": "y"}}));
+    let causes = create("", "ConfigMap", &json!({"data": {"a b": "x", "..": "y"}}), None);
     assert_eq!(causes.len(), 2, "{causes:?}");
     let old = json!({"immutable": true, "data": {"a": "b"}});
-    let causes = update("", "ConfigMap", &json!({"immutable": true, "data": {"a": "c"}}), &old);
+    let causes = update("", "ConfigMap", &json!({"immutable": true, "data": {"a": "c"}}), &old, None);
     assert_eq!(told(&causes), ["data: Forbidden: field is immutable when `immutable` is set"]);
 }
 
 #[test]
 fn a_service_needs_ports_with_names_and_keeps_its_address() {
     let service = |ports: Value| json!({"spec": {"type": "ClusterIP", "sessionAffinity": "None", "ports": ports}});
-    assert_eq!(told(&create("", "Service", &service(json!([])))), ["spec.ports: Required value"]);
+    assert_eq!(told(&create("", "Service", &service(json!([])), None)), ["spec.ports: Required value"]);
     let two = service(json!([{"port": 80, "protocol": "TCP"}, {"port": 70_000, "protocol": "TCP", "name": "b"}]));
     assert_eq!(
-        told(&create("", "Service", &two)),
+        told(&create("", "Service", &two, None)),
         [
             "spec.ports[0].name: Required value",
             "spec.ports[1].port: Invalid value: 70000: must be between 1 and 65535, inclusive"

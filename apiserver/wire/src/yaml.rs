@@ -8,20 +8,6 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 #[error("{0}")]
 pub struct YamlError(String);
 
-impl YamlError {
-    /// As Go's library begins and places it: the line before the words, counted from nothing, and none of a first line.
-    #[must_use]
-    pub fn as_go(&self) -> String {
-        let (told, place) = self.0.split_once(" at line ").unwrap_or((&self.0, ""));
-        let told = told.rsplit(", ").next().unwrap_or(told);
-        let line = place.split(',').next().and_then(|line| line.parse::<u32>().ok()).unwrap_or_default();
-        match line {
-            0 | 1 => format!("yaml: {told}"),
-            line => format!("yaml: line {}: {told}", line - 1),
-        }
-    }
-}
-
 /// Reads a text in which no key stands twice.
 ///
 /// # Errors
@@ -62,12 +48,5 @@ mod tests {
             let told = read::<Pairs>(wrong.as_bytes()).unwrap_err().to_string();
             assert!(!told.contains('\n') && !told.contains("hunter2") && !told.is_empty(), "{told}");
         }
-    }
-
-    #[test]
-    fn an_error_is_placed_as_go_places_it() {
-        let told = |text: &str| read::<serde_json::Value>(text.as_bytes()).unwrap_err().as_go();
-        assert_eq!(told("a: b: c"), "yaml: mapping values are not allowed in this context");
-        assert_eq!(told("a:\n  b: c\n d: e"), "yaml: line 2: did not find expected key");
     }
 }

@@ -17,7 +17,7 @@ pub(in crate::handlers) struct Config {
 /// Reads what is applied.
 pub(super) fn read(bytes: &[u8]) -> status::Result<Config> {
     let (object, strict) = doubles::yaml(bytes).map_err(|error| {
-        let told = format!("error decoding YAML: error converting YAML to JSON: {}", error.as_go());
+        let told = format!("error decoding YAML: error converting YAML to JSON: {error}");
         Status::bad_request(told)
     })?;
     if object.is_object() {

@@ -246,3 +246,27 @@ async fn an_empty_policy_of_deletion_is_none_that_is_known() {
     let refused = desk.ask("DELETE", &format!("{MAPS}/b?propagationPolicy="), &[], "").await;
     assert_eq!(refused.code, 422, "{}", refused.value);
 }
+
+#[tokio::test]
+async fn a_service_that_changes_its_type_loses_what_the_old_one_gave_it() {
+    let desk = Desk::new().await;
+    let services = "/api/v1/namespaces/default/services";
+    let patched = async |patch: Value| {
+        let merge = [("content-type", "application/merge-patch+json")];
+        let changed = desk.ask("PATCH", &format!("{services}/s"), &merge, &patch.to_string()).await;
+        assert_eq!(changed.code, 200, "{}", changed.value);
+        changed.value["spec"].clone()
+    };
+    let ports = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81}]);
+    let spec = json!({"type": "NodePort", "ports": ports});
+    desk.made(services, json!({"metadata": {"name": "s"}, "spec": spec})).await;
+    let plain = patched(json!({"spec": {"type": "ClusterIP"}})).await;
+    assert!(plain["ports"].as_array().unwrap().iter().all(|port| port["nodePort"].is_null()), "{plain}");
+    assert_eq!(plain["externalTrafficPolicy"], Value::Null);
+    let external = patched(json!({"spec": {"type": "ExternalName", "externalName": "a.example.com"}})).await;
+    for gone in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+        assert_eq!(external[gone], Value::Null, "{gone}");
+    }
+    let back = patched(json!({"spec": {"type": "ClusterIP", "externalName": null}})).await;
+    assert_eq!((&back["internalTrafficPolicy"], back["clusterIP"].is_string()), (&json!("Cluster"), true));
+}

@@ -12,6 +12,7 @@ use crate::request::Warnings;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tinyplane_wire::identity::subject::sha256;
+use tinyplane_wire::meta::label_value;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Reason};
 use uuid::Uuid;
@@ -48,7 +49,8 @@ impl Identity {
 
     fn lease(&self, holder: &str, now: &str) -> Value {
         let mut labels = json!({"apiserver.kubernetes.io/identity": SERVER});
-        if !self.hostname.is_empty() {
+        // A machine may be called what no label may say: a lease without the label is better than none.
+        if !self.hostname.is_empty() && label_value(&self.hostname).is_empty() {
             labels["kubernetes.io/hostname"] = self.hostname.as_str().into();
         }
         json!({
@@ -142,6 +144,19 @@ mod tests {
         assert_eq!(base32(b"foobar"), "mzxw6ytboi");
         let identity = Identity { hostname: "vm".into(), address: String::new(), client_authority: String::new() };
         assert_eq!(identity.name(), "apiserver-wlv32tlttr4jl3gtroqexyxapa");
+    }
+
+    #[test]
+    fn a_machine_whose_name_is_no_label_has_a_lease_without_one() {
+        let labels = |hostname: &str| {
+            let identity =
+                Identity { hostname: hostname.into(), address: String::new(), client_authority: String::new() };
+            identity.lease("x", "now")["metadata"]["labels"]["kubernetes.io/hostname"].clone()
+        };
+        assert_eq!(labels("vm-1"), "vm-1");
+        for odd in ["my machine", "-vm", &"a".repeat(64)] {
+            assert_eq!(labels(odd), Value::Null, "{odd}");
+        }
     }
 
     #[tokio::test]

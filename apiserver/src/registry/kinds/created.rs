@@ -36,8 +36,8 @@ pub(super) static CUSTOM_RESOURCE_DEFINITION: Behaviour = Behaviour {
     generation: Generation::Spec,
     unconditional_update: false,
     prepare: super::extensions::note_stored_version,
-    deletion: Deletion::Drained(mark_terminating),
     warnings: crate::registry::warnings::definition,
+    deletion: Deletion::Drained(mark_terminating),
     columns: COLUMNS,
     cells,
     ..Behaviour::WITH_STATUS

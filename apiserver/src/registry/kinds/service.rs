@@ -5,6 +5,7 @@ use crate::registry::behaviour::{
 };
 use crate::registry::cells::{age, items, joined, label_map, name};
 use crate::registry::warnings;
+use crate::validation::same;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
@@ -49,6 +50,12 @@ fn wants_node_ports(service: &Value) -> bool {
 fn prepare(service: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     if scene.part != Part::Main {
         return;
+    }
+    // Upstream keeps it, and shows it to nobody.
+    if is_external(service)
+        && ["Cluster", "Local"].iter().any(|known| service["spec"]["internalTrafficPolicy"] == *known)
+    {
+        map_mut(&mut service["spec"]).remove("internalTrafficPolicy");
     }
     match old {
         Some(old) => {
@@ -128,19 +135,21 @@ fn is_checked(service: &Value) -> bool {
 
 /// What belongs to the type that the service had and was left as it was.
 fn drop_of_old_type(service: &mut Value, old: &Value) {
-    if is_external(service) && !is_external(old) && service["spec"]["clusterIP"] == old["spec"]["clusterIP"] {
-        let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return };
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            spec.remove(field);
-        }
-    }
-    if wants_node_ports(old) && !wants_node_ports(service) {
-        for port in service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            let known = items(&old["spec"]["ports"]).any(|one| one["nodePort"] == port["nodePort"]);
-            if let Some(port) = port.as_object_mut().filter(|_| known) {
-                port.remove("nodePort");
+    let field = |service: &Value, name: &str| service["spec"][name].clone();
+    let is_same =
+        |service: &Value, names: &[&str]| names.iter().all(|name| same(&field(service, name), &field(old, name)));
+    if is_external(service) && !is_external(old) {
+        for fields in [&["clusterIP", "clusterIPs"][..], &["ipFamilies"], &["ipFamilyPolicy"]] {
+            if is_same(service, fields) {
+                let spec = map_mut(&mut service["spec"]);
+                fields.iter().for_each(|field| drop(spec.remove(*field)));
             }
         }
+    }
+    // Of ports of which one is new, all stay, and are refused together.
+    if may_have_node_ports(old) && !may_have_node_ports(service) && node_ports(service).is_subset(&node_ports(old)) {
+        let ports = service.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
+        ports.into_iter().flatten().filter_map(Value::as_object_mut).for_each(|port| drop(port.remove("nodePort")));
     }
     let is = |service: &Value, kind: &str| service["spec"]["type"] == kind;
     let reachable = |service: &Value| {
@@ -154,12 +163,23 @@ fn drop_of_old_type(service: &mut Value, old: &Value) {
         ("allocateLoadBalancerNodePorts", is(old, "LoadBalancer") && !is(service, "LoadBalancer")),
         ("loadBalancerClass", is(old, "LoadBalancer") && !is(service, "LoadBalancer")),
     ];
-    let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return };
     for (field, _) in gone.into_iter().filter(|(_, gone)| *gone) {
-        if spec.get(field) == old["spec"].get(field) {
-            spec.remove(field);
+        if is_same(service, &[field]) {
+            map_mut(&mut service["spec"]).remove(field);
         }
     }
+    if !is(service, "LoadBalancer") && service["status"]["loadBalancer"]["ingress"].is_array() {
+        service["status"]["loadBalancer"] = json!({});
+    }
+}
+
+fn may_have_node_ports(service: &Value) -> bool {
+    matches!(service["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer"))
+}
+
+fn node_ports(service: &Value) -> HashSet<i64> {
+    let all = items(&service["spec"]["ports"]).filter_map(|port| port["nodePort"].as_i64());
+    all.filter(|port| *port != 0).collect()
 }
 
 fn cells(service: &Value, now: SystemTime) -> Vec<Value> {

@@ -201,6 +201,7 @@ mod tests {
             kind: "Book".into(),
             namespaced: true,
             verbs: Vec::new(),
+            returns_deleted: false,
             subresources: Vec::new(),
             custom: Some(custom),
         };

@@ -7,6 +7,14 @@ use serde_json::{Map, Value, json};
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// In which letters built-in objects come and go.
+const TYPED: &[&str] = &[JSON, YAML, PROTOBUF];
+/// The same of objects that have no Go type.
+const UNTYPED: &[&str] = &[JSON, YAML];
+/// What a list of built-in objects may be asked for as: it may be watched as well.
+const LISTED: &[&str] =
+    &[JSON, YAML, PROTOBUF, "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 const LIST: &[(&str, &str)] = &[
     ("allowWatchBookmarks", "boolean"),
     ("continue", "string"),
@@ -16,6 +24,7 @@ const LIST: &[(&str, &str)] = &[
     ("resourceVersion", "string"),
     ("resourceVersionMatch", "string"),
     ("sendInitialEvents", "boolean"),
+    ("shardSelector", "string"),
     ("timeoutSeconds", "integer"),
     ("watch", "boolean"),
 ];
@@ -23,6 +32,7 @@ const WRITE: &[(&str, &str)] = &[("dryRun", "string"), ("fieldManager", "string"
 const DELETE: &[(&str, &str)] = &[
     ("dryRun", "string"),
     ("gracePeriodSeconds", "integer"),
+    ("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"),
     ("orphanDependents", "boolean"),
     ("propagationPolicy", "string"),
 ];
@@ -71,7 +81,7 @@ pub(super) fn paths(model: &Model, group_version: &GroupVersion) -> Value {
     let operation = json!({
         "tags": [tag(group_version)],
         "operationId": format!("get{}APIResources", camel(group_version)),
-        "responses": {"200": answer(&list, &[JSON, YAML]), "401": {"description": "Unauthorized"}},
+        "responses": {"200": answer(&list, if has_custom(group_version) { UNTYPED } else { TYPED }), "401": {"description": "Unauthorized"}},
     });
     paths.insert(base.clone(), json!({"get": operation}));
     for resource in &group_version.resources {
@@ -89,6 +99,15 @@ pub(super) fn paths(model: &Model, group_version: &GroupVersion) -> Value {
         add(&mut paths, format!("{home}{plural}/{{name}}"), subject.item());
         if resource.namespaced {
             add(&mut paths, format!("{base}{plural}"), subject.everywhere());
+        }
+        if resource.custom.is_none() && subject.can("watch") {
+            let home = home.replacen(&base, &format!("{base}watch/"), 1);
+            add(&mut paths, format!("{home}{plural}"), subject.watch("watchlist", "List"));
+            add(&mut paths, format!("{home}{plural}/{{name}}"), subject.watch("watch", ""));
+            if resource.namespaced {
+                let across = Subject { namespaced: false, ..subject };
+                add(&mut paths, format!("{base}watch/{plural}"), across.watch("watchlist", "ListForAllNamespaces"));
+            }
         }
         for subresource in &resource.subresources {
             let (group, version, kind) = &subresource.kind;
@@ -127,8 +146,33 @@ fn add(paths: &mut Map<String, Value>, path: String, operations: Map<String, Val
         parameters.push(parameter("pretty", "string"));
     }
     let mut item = operations;
+    parameters.extend(shared(&mut item));
+    parameters.sort_by(|one, other| one["name"].as_str().cmp(&other["name"].as_str()));
     item.insert("parameters".to_owned(), parameters.into());
     paths.insert(path, Value::Object(item));
+}
+
+/// Takes the parameters that all operations of a path have out of them.
+fn shared(operations: &mut Map<String, Value>) -> Vec<Value> {
+    let of = |operation: &Value| operation["parameters"].as_array().cloned().unwrap_or_default();
+    let mut common = operations.values().next().map(of).unwrap_or_default();
+    for operation in operations.values().skip(1) {
+        let known = of(operation);
+        common.retain(|parameter| known.contains(parameter));
+    }
+    for operation in operations.values_mut() {
+        let left: Vec<Value> = of(operation).into_iter().filter(|one| !common.contains(one)).collect();
+        if !left.is_empty() {
+            operation["parameters"] = left.into();
+        } else if let Some(operation) = operation.as_object_mut() {
+            operation.remove("parameters");
+        }
+    }
+    common
+}
+
+fn has_custom(group_version: &GroupVersion) -> bool {
+    group_version.resources.iter().any(|resource| resource.custom.is_some())
 }
 
 impl Subject<'_> {
@@ -147,11 +191,16 @@ impl Subject<'_> {
             operations.insert("post".to_owned(), self.create());
         }
         if self.can("deletecollection") {
-            let parameters: Vec<(&str, &str)> = [DELETE, &LIST[1..LIST.len() - 1]].concat();
-            let body = json!({"content": {"*/*": {"schema": reference(&format!("{META}.DeleteOptions"))}}});
+            let mut parameters: Vec<(&str, &str)> = [DELETE, &LIST[1..LIST.len() - 1]].concat();
+            parameters.sort_unstable();
+            let mut body = Some(self.body(&format!("{META}.DeleteOptions"), false));
+            // Of a custom resource nobody says how its objects are deleted together.
+            if self.resource.custom.is_some() {
+                (parameters, body) = (LIST.to_vec(), None);
+            }
             let status = format!("{META}.Status");
             let operation = self.operation("deletecollection", "delete", "Collection", "", &parameters);
-            let operation = with(operation, Some(body), &[("200", &status, &[JSON, YAML])]);
+            let operation = with(operation, body, &[("200", &status, self.media())]);
             operations.insert("delete".to_owned(), operation);
         }
         operations
@@ -170,11 +219,16 @@ impl Subject<'_> {
         let schema = self.schema.unwrap_or_default();
         if self.can("get") {
             let is_log = self.subresource.is_some_and(|subresource| subresource.name == "log");
-            let operation = self.operation("get", "read", "", "", if is_log { LOG } else { &[] });
+            let parameters = match self.resource.custom {
+                _ if is_log => LOG,
+                Some(_) => &[("resourceVersion", "string")],
+                None => &[],
+            };
+            let operation = self.operation("get", "read", "", "", parameters);
             let operation = if is_log {
-                text(operation, &["text/plain", JSON, YAML])
+                text(operation, &["text/plain", JSON, YAML, PROTOBUF])
             } else {
-                with(operation, None, &[("200", schema, &[JSON, YAML])])
+                with(operation, None, &[("200", schema, self.media())])
             };
             operations.insert("get".to_owned(), operation);
         }
@@ -183,8 +237,8 @@ impl Subject<'_> {
         }
         if self.can("update") {
             let operation = self.operation("put", "replace", "", "", WRITE);
-            let answers: &[Answer<'_>] = &[("200", schema, &[JSON, YAML]), ("201", schema, &[JSON, YAML])];
-            operations.insert("put".to_owned(), with(operation, Some(body(schema)), answers));
+            let answers: &[Answer<'_>] = &[("200", schema, self.media()), ("201", schema, self.media())];
+            operations.insert("put".to_owned(), with(operation, Some(self.body(schema, true)), answers));
         }
         if self.can("patch") {
             let parameters = [WRITE, &[("force", "boolean")]].concat();
@@ -194,15 +248,17 @@ impl Subject<'_> {
             let patches = PATCH_TYPES.len() - usize::from(self.resource.custom.is_some());
             let content: Map<String, Value> =
                 PATCH_TYPES[..patches].iter().map(|media| ((*media).to_owned(), json!({"schema": patch}))).collect();
-            let answers: &[Answer<'_>] = &[("200", schema, &[JSON, YAML]), ("201", schema, &[JSON, YAML])];
+            let answers: &[Answer<'_>] = &[("200", schema, self.media()), ("201", schema, self.media())];
+            let answers = &answers[..answers.len() - usize::from(self.resource.custom.is_some())];
             let body = json!({"content": content, "required": true});
             operations.insert("patch".to_owned(), with(operation, Some(body), answers));
         }
         if self.can("delete") {
             let operation = self.operation("delete", "delete", "", "", DELETE);
             let status = format!("{META}.Status");
-            let body = json!({"content": {"*/*": {"schema": reference(&format!("{META}.DeleteOptions"))}}});
-            let answers: &[Answer<'_>] = &[("200", &status, &[JSON, YAML]), ("202", &status, &[JSON, YAML])];
+            let body = self.body(&format!("{META}.DeleteOptions"), false);
+            let answered = if self.resource.returns_deleted { schema } else { &status };
+            let answers: &[Answer<'_>] = &[("200", answered, self.media()), ("202", answered, self.media())];
             operations.insert("delete".to_owned(), with(operation, Some(body), answers));
         }
         operations
@@ -239,15 +295,36 @@ impl Subject<'_> {
             None => format!("{}List", self.schema.unwrap_or_default()),
         };
         let operation = self.operation("list", "list", "", suffix, LIST);
-        with(operation, None, &[("200", &schema, &[JSON, "application/json;stream=watch", YAML])])
+        let media = if self.resource.custom.is_some() { UNTYPED } else { LISTED };
+        with(operation, None, &[("200", &schema, media)])
+    }
+
+    /// A watch by a path of its own, as it was done before lists could be watched.
+    fn watch(&self, action: &str, suffix: &str) -> Map<String, Value> {
+        let operation = self.operation(action, "watch", "", suffix, LIST);
+        let event = format!("{META}.WatchEvent");
+        [("get".to_owned(), with(operation, None, &[("200", &event, LISTED)]))].into_iter().collect()
+    }
+
+    /// In which letters objects come.
+    fn media(&self) -> &'static [&'static str] {
+        if self.resource.custom.is_some() { UNTYPED } else { TYPED }
+    }
+
+    /// What is sent.
+    fn body(&self, schema: &str, required: bool) -> Value {
+        let media = if self.resource.custom.is_some() { UNTYPED } else { &["*/*"] };
+        let content: Map<String, Value> =
+            media.iter().map(|media| ((*media).to_owned(), json!({"schema": reference(schema)}))).collect();
+        if required { json!({"content": content, "required": true}) } else { json!({"content": content}) }
     }
 
     fn create(&self) -> Value {
         let schema = self.schema.unwrap_or_default();
         let operation = self.operation("post", "create", "", "", WRITE);
         let answers: &[Answer<'_>] =
-            &[("200", schema, &[JSON, YAML]), ("201", schema, &[JSON, YAML]), ("202", schema, &[JSON, YAML])];
-        with(operation, Some(body(schema)), answers)
+            &[("200", schema, self.media()), ("201", schema, self.media()), ("202", schema, self.media())];
+        with(operation, Some(self.body(schema, true)), answers)
     }
 
     /// An operation without body and answers. Its id is `verb`, the group version, `infix`, what it is about, `suffix`.
@@ -307,10 +384,6 @@ fn answer(schema: &str, media: &[&str]) -> Value {
     let content: Map<String, Value> =
         media.iter().map(|media| ((*media).to_owned(), json!({"schema": reference(schema)}))).collect();
     json!({"description": "OK", "content": content})
-}
-
-fn body(schema: &str) -> Value {
-    json!({"content": {"*/*": {"schema": reference(schema)}}, "required": true})
 }
 
 fn parameter(name: &str, kind: &str) -> Value {

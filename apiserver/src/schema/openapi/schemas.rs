@@ -62,8 +62,9 @@ fn object(model: &Model, one: &Type, group_version: &GroupVersion) -> Value {
             .collect::<Map<_, _>>()
             .into();
     }
-    let required: Vec<&str> =
-        one.fields.iter().filter(|field| field.required).map(|field| field.name.as_str()).collect();
+    let mut required: Vec<&Field> = one.fields.iter().filter(|field| field.required).collect();
+    required.sort_by_key(|field| field.place);
+    let required: Vec<&str> = required.iter().map(|field| field.name.as_str()).collect();
     if !required.is_empty() {
         schema["required"] = required.into();
     }
@@ -88,6 +89,10 @@ fn object(model: &Model, one: &Type, group_version: &GroupVersion) -> Value {
 
 fn property(model: &Model, field: &Field) -> Value {
     let mut schema = shape(model, &field.shape);
+    // Upstream describes its fields, beside which no reference may stand alone.
+    if schema.get("$ref").is_some() {
+        schema = json!({"allOf": [schema]});
+    }
     if let Some(default) = &field.default {
         put(&mut schema, "default", default.clone());
     } else if let Some(zero) = zero(&field.shape).filter(|_| !field.pointer) {
@@ -138,12 +143,21 @@ fn shape(model: &Model, shape: &Shape) -> Value {
     match shape {
         Shape::Scalar(scalar) => self::scalar(*scalar),
         Shape::Object(id) => reference(&name(model, *id)),
-        Shape::List(item) => json!({"type": "array", "items": self::shape(model, item)}),
-        Shape::Map(value) => json!({"type": "object", "additionalProperties": self::shape(model, value)}),
+        Shape::List(item) => json!({"type": "array", "items": item_of(model, item)}),
+        Shape::Map(value) => json!({"type": "object", "additionalProperties": item_of(model, value)}),
         Shape::SchemaOrArray(_) => reference(&format!("{EXTENSIONS}.JSONSchemaPropsOrArray")),
         Shape::SchemaOrBool(_) => reference(&format!("{EXTENSIONS}.JSONSchemaPropsOrBool")),
         Shape::SchemaOrStrings(_) => reference(&format!("{EXTENSIONS}.JSONSchemaPropsOrStringArray")),
     }
+}
+
+/// What a list or a map holds: Go holds it by value, so that something stands there where nothing is said.
+fn item_of(model: &Model, item: &Shape) -> Value {
+    let mut schema = shape(model, item);
+    if let Some(zero) = zero(item) {
+        put(&mut schema, "default", zero);
+    }
+    schema
 }
 
 fn name(model: &Model, id: TypeId) -> String {

@@ -3,6 +3,25 @@
 use super::gnostic;
 use serde_json::{Map, Value, json};
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// In which order media types are told of what comes.
+const PRODUCED: [&str; 6] = [
+    "text/plain",
+    "application/json",
+    "application/yaml",
+    PROTOBUF,
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+];
+/// The same of what goes.
+const CONSUMED: [&str; 6] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+    "application/json",
+    "application/yaml",
+];
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 
 /// A document of v2, in both of its forms.
@@ -125,14 +144,19 @@ fn parameters(list: Value) -> Vec<Value> {
 
 fn operation(mut operation: Value) -> Value {
     let mut parameters = parameters(operation["parameters"].take());
-    let mut consumes = Value::Null;
+    let mut consumes = Vec::new();
     if let Value::Object(mut body) = operation["requestBody"].take() {
         let required = body.get("required") == Some(&Value::Bool(true));
         let content = body.remove("content").unwrap_or_default();
         let (media, schema) = content_of(content);
-        parameters.push(json!({"name": "body", "in": "body", "required": required, "schema": schema}));
-        consumes = media.into();
+        let mut body = json!({"name": "body", "in": "body", "schema": schema});
+        if required {
+            body["required"] = true.into();
+        }
+        parameters.push(body);
+        consumes = in_order(media, &CONSUMED);
     }
+    parameters.sort_by(|one, other| one["name"].as_str().cmp(&other["name"].as_str()));
     let mut produces: Vec<String> = Vec::new();
     let mut responses = Map::new();
     if let Value::Object(found) = operation["responses"].take() {
@@ -148,14 +172,29 @@ fn operation(mut operation: Value) -> Value {
     }
     let Value::Object(mut out) = operation else { return operation };
     out.remove("requestBody");
-    out.insert("parameters".to_owned(), parameters.into());
+    match parameters.is_empty() {
+        true => drop(out.remove("parameters")),
+        false => drop(out.insert("parameters".to_owned(), parameters.into())),
+    }
+    let produces = in_order(produces, &PRODUCED);
+    if consumes.is_empty() {
+        // Of a group's index and of custom resources upstream says that they take what they give.
+        let gives_what_it_takes =
+            !out.contains_key("x-kubernetes-action") || !produces.iter().any(|one| one == PROTOBUF);
+        let connects = out.get("x-kubernetes-action").is_some_and(|action| action == "connect");
+        consumes = if gives_what_it_takes && !connects { produces.clone() } else { vec!["*/*".to_owned()] };
+    }
+    out.insert("consumes".to_owned(), consumes.into());
     out.insert("responses".to_owned(), responses.into());
     out.insert("produces".to_owned(), produces.into());
     out.insert("schemes".to_owned(), json!(["https"]));
-    if !consumes.is_null() {
-        out.insert("consumes".to_owned(), consumes);
-    }
     out.into()
+}
+
+/// Media types in upstream's order; last, those that it does not know.
+fn in_order(mut media: Vec<String>, order: &[&str]) -> Vec<String> {
+    media.sort_by_key(|one| order.iter().position(|known| known == one).unwrap_or(order.len()));
+    media
 }
 
 /// The media types of a body, and its schema, which is the same in all of them.

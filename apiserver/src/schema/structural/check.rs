@@ -49,14 +49,14 @@ impl Found {
 impl Structural {
     /// What is wrong with a new object.
     pub fn check(&self, object: &Value, errors: &mut Errors) {
-        tell(validate(&self.root, object, None, ""), errors);
+        tell(validate(&self.root, object, None, ""), "", errors);
         embedded(&self.root, object, "", errors);
         self.check_lists(object, errors);
     }
 
     /// What is wrong with a changed object, and was not so before.
     pub fn check_update(&self, new: &Value, old: &Value, errors: &mut Errors) {
-        tell(validate(&self.root, new, Some(old), ""), errors);
+        tell(validate(&self.root, new, Some(old), ""), "", errors);
         embedded(&self.root, new, "", errors);
         let (mut now, mut before) = (Errors::default(), Errors::default());
         self.check_lists(new, &mut now);
@@ -81,7 +81,7 @@ fn defaults(node: &Node, path: &str, meta: bool, errors: &mut Errors) {
         if !meta && !node.knows(default) {
             errors.invalid(&path, default, "must not have unknown fields");
         }
-        tell(validate(node, default, None, &path), errors);
+        tell(validate(node, default, None, ""), &path, errors);
     }
     if let Some(items) = &node.items {
         defaults(items, &format!("{path}.items"), meta, errors);
@@ -91,10 +91,16 @@ fn defaults(node: &Node, path: &str, meta: bool, errors: &mut Errors) {
     }
 }
 
-fn tell(found: Found, errors: &mut Errors) {
+/// Tells what was found in a value that stands at `home`, which messages do not name.
+fn tell(found: Found, home: &str, errors: &mut Errors) {
     for Fault { path, what } in found.faults {
-        // Of the root, upstream prints the pointer that it does not have.
-        let path = if path.is_empty() { "<nil>".to_owned() } else { path };
+        let path = match (home, path.as_str()) {
+            // Of the root, upstream prints the pointer that it does not have.
+            ("", "") => "<nil>".to_owned(),
+            ("", _) => path,
+            (home, "") => home.to_owned(),
+            (home, path) => format!("{home}.{path}"),
+        };
         match what {
             What::Required => errors.required(path, ""),
             What::Choice(value, choices) => errors.unsupported_value(path, &value, &choices),
@@ -102,7 +108,8 @@ fn tell(found: Found, errors: &mut Errors) {
             What::TooMany(count, most) => errors.too_many(path, count, most),
             What::Type(value, why) => errors.type_invalid(path, &value, &why),
             What::Invalid(value, why) => errors.invalid(path, &value, &why),
-            What::Composite(why) => errors.invalid("<nil>", &"".into(), &why),
+            What::Composite(why) if home.is_empty() => errors.invalid("<nil>", &"".into(), &why),
+            What::Composite(why) => errors.invalid(path, &"".into(), &why),
         }
     }
 }
@@ -169,7 +176,7 @@ fn types(node: &Node, value: &Value, path: &str, found: &mut Found) {
         found.matches += 1;
         return;
     }
-    let whole = value.as_f64().is_some_and(|number| number.fract() == 0.0);
+    let whole = value.as_f64().is_some_and(number::is_whole);
     let fits = wanted.contains(&kind)
         || (kind == "number" && whole && wanted.contains(&"integer"))
         || (kind == "integer" && wanted.contains(&"number"));

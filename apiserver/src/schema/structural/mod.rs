@@ -15,7 +15,7 @@ mod prune;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use format::is_known as knows_format;
+pub(crate) use format::is_known as is_known_format;
 pub use model::Modelled;
 
 use super::model::{ListType, MapType};

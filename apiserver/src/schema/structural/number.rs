@@ -45,15 +45,17 @@ pub(super) fn faults(limits: &Limits, kind: &str, number: &Number, path: &str) -
 
 /// Whether a whole number fits its format.
 fn in_range(format: &str, number: &Number) -> bool {
-    const BEYOND_INT64: f64 = 9_223_372_036_854_775_808.0;
     match (format, number.as_i64()) {
         ("int32", value) => value.is_some_and(|value| i32::try_from(value).is_ok()),
         (_, Some(_)) => true,
-        (_, None) => {
-            let fits = |value: f64| value.abs() < BEYOND_INT64 && value.fract() == 0.0;
-            !number.is_u64() && number.as_f64().is_some_and(fits)
-        }
+        (_, None) => !number.is_u64() && number.as_f64().is_some_and(is_whole),
     }
+}
+
+/// Whether a number with a fraction or an exponent is a whole one, of those that JSON's readers agree on.
+pub(super) fn is_whole(value: f64) -> bool {
+    const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
+    value.fract() == 0.0 && value.abs() <= WHOLE_MAX
 }
 
 fn is_multiple(value: f64, factor: f64) -> bool {

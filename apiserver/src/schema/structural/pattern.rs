@@ -3,6 +3,8 @@
 //! Both are of one family. What differs is put into the crate's words before it compiles: Go's `\w`, `\d`, `\s` and `\b` know
 //! ASCII only, its classes know no sets of sets, a `-` may stand anywhere in a class, and a `{` that counts nothing is text.
 
+mod complaint;
+
 use regex::{Error, Regex, RegexBuilder};
 use std::collections::HashMap;
 use std::iter::Peekable;
@@ -58,6 +60,9 @@ impl Patterns {
 
 /// Compiles an expression, and tells how many bytes that was worth.
 fn compile(text: &str) -> (Result<Regex, String>, usize) {
+    if let Some(why) = complaint::complaint(text) {
+        return (Err(why), 0);
+    }
     let translated = translated(text);
     let within = |bytes| RegexBuilder::new(&translated).size_limit(bytes).dfa_size_limit(SEARCH_BYTES_MAX).build();
     let mut last = (String::new(), 0);

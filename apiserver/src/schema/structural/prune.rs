@@ -1,6 +1,8 @@
 //! Takes away what the schema does not know.
 
 use super::{Additional, Node, Structural};
+use crate::codec::body::OBJECT_META;
+use crate::schema::{self, decode};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -36,6 +38,9 @@ impl Walk {
             Value::Object(fields) => fields.retain(|name, value| {
                 let Some(node) = node else { return keep || self.unknown(name) };
                 if node.is_meta(name) {
+                    if name == "metadata" && !self.path.is_empty() {
+                        self.metadata(value);
+                    }
                     return true;
                 }
                 let below = match (node.properties.get(name.as_str()), &node.additional) {
@@ -58,6 +63,17 @@ impl Walk {
             }
             _ => {}
         }
+    }
+
+    /// The metadata of an object within the object is metadata: what is no field of it goes.
+    fn metadata(&mut self, value: &mut Value) {
+        let model = schema::model();
+        let Some(read) = model.named(OBJECT_META).and_then(|id| decode::value(model, id, value.clone()).ok()) else {
+            return;
+        };
+        let told = read.unknown.iter().filter_map(|told| told.strip_prefix("unknown field \"")?.strip_suffix('"'));
+        self.gone.extend(told.map(|name| format!("{}.metadata.{name}", self.path)));
+        *value = read.value;
     }
 
     fn below(&mut self, name: &str, walk: impl FnOnce(&mut Self)) {

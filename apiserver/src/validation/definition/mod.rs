@@ -4,11 +4,12 @@ mod conversion;
 mod lists;
 mod rules;
 mod schema;
+mod shown;
 mod structural;
 
 use super::field::{Errors, index, list, text};
 use super::metadata::label_1035;
-use crate::registry::custom::JsonPath;
+use crate::schema::go;
 use crate::schema::structural::{Patterns, Structural};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -40,7 +41,7 @@ pub(super) fn check(definition: &Value, errors: &mut Errors) {
         errors.invalid("spec.preserveUnknownFields", &json!(true), why);
     }
     let mut versions = Versions::of(list(&spec["versions"]));
-    check_versions(&mut versions, errors);
+    check_versions(&mut versions, &spec["versions"], errors);
     for field in ["plural", "singular", "kind", "listKind"] {
         errors.needed(format!("spec.names.{field}"), &spec["names"][field], "");
     }
@@ -119,9 +120,8 @@ impl<'v> Versions<'v> {
     }
 }
 
-fn check_versions(versions: &mut Versions, errors: &mut Errors) {
+fn check_versions(versions: &mut Versions, written: &Value, errors: &mut Errors) {
     let all = versions.all;
-    let shown = || Value::from(all.to_vec());
     for (at, version) in all.iter().enumerate() {
         if version["schema"]["openAPIV3Schema"].is_null() {
             errors.required(format!("spec.versions[{at}].schema.openAPIV3Schema"), "");
@@ -140,28 +140,33 @@ fn check_versions(versions: &mut Versions, errors: &mut Errors) {
     }
     let names: HashSet<&str> = all.iter().map(|version| text(&version["name"])).collect();
     if names.len() < all.len() {
-        errors.invalid("spec.versions", &shown(), "must contain unique version names");
+        let shown = shown::versions(written, &versions.common);
+        errors.invalid_as("spec.versions", &shown, "must contain unique version names");
     }
     if all.iter().filter(|version| version["storage"] == true).count() != 1 {
-        errors.invalid("spec.versions", &shown(), "must have exactly one version marked as storage version");
+        let shown = shown::versions(written, &versions.common);
+        errors.invalid_as("spec.versions", &shown, "must have exactly one version marked as storage version");
     }
 }
 
 fn check_deprecation(version: &Value, path: &str, errors: &mut Errors) {
     let written = &version["deprecationWarning"];
     let Some(warning) = written.as_str() else { return };
+    // Go writes what it has a pointer to as JSON.
+    let mut shown = String::new();
+    go::json(written, &mut shown);
     if version["deprecated"] != true {
-        return errors.invalid(path, written, "can only be set for deprecated versions");
+        return errors.invalid_as(path, &shown, "can only be set for deprecated versions");
     }
     if warning.len() > WARNING_BYTES_MAX {
-        errors.invalid(path, written, "must be <= 256 characters long");
+        errors.invalid_as(path, &shown, "must be <= 256 characters long");
     }
     if warning.is_empty() {
-        errors.invalid(path, written, "must not be an empty string");
+        errors.invalid_as(path, &shown, "must not be an empty string");
     }
     if let Some((at, _)) = warning.char_indices().find(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' ')) {
         let why = "must only contain printable UTF-8 characters; non-printable character found at index";
-        errors.invalid(path, written, &format!("{why} {at}"));
+        errors.invalid_as(path, &shown, &format!("{why} {at}"));
     }
 }
 
@@ -251,29 +256,47 @@ fn check_selectable(path: &str, version: &Value, patterns: &mut Patterns, errors
             errors.required(path, "");
             continue;
         }
-        let parsed = JsonPath::parse(written);
-        match parsed.as_ref().and_then(JsonPath::names) {
-            None => errors.invalid_text(path, written, "is an invalid path: does not point to a valid field"),
-            Some(names) if names.first() == Some(&"metadata") => {
+        match referred(&structural, written) {
+            Err(why) => errors.invalid_text(path, written, &format!("is an invalid path: {why}")),
+            Ok((names, _)) if names.first() == Some(&"metadata") => {
                 errors.invalid_text(path, written, "must not point to fields in metadata");
             }
-            Some(names) => match structural.kind_at(&names) {
-                None => errors.invalid_text(path, written, "is an invalid path: does not point to a valid field"),
-                Some("string" | "boolean" | "integer") if fields[..at].iter().any(|one| one == field) => {
-                    errors.duplicate(path, &field["jsonPath"]);
-                }
-                Some("string" | "boolean" | "integer") => {}
-                Some(_) => errors.invalid_text(
-                    path,
-                    written,
-                    "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
-                ),
-            },
+            Ok((_, "string" | "boolean" | "integer")) if fields[..at].iter().any(|one| one == field) => {
+                errors.duplicate(path, &field["jsonPath"]);
+            }
+            Ok((_, "string" | "boolean" | "integer")) => {}
+            Ok(_) => errors.invalid_text(
+                path,
+                written,
+                "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+            ),
         }
     }
     if fields.len() > SELECTABLE_MAX {
         errors.too_many(path, fields.len(), SELECTABLE_MAX);
     }
+}
+
+/// The names of a path of dots, and the type of the field to which it leads.
+fn referred<'p, 's>(structural: &'s Structural, path: &'p str) -> Result<(Vec<&'p str>, &'s str), String> {
+    let (mut names, mut rest) = (Vec::new(), path);
+    let mut kind = "object";
+    let token = |rest: &mut &'p str| {
+        let end = rest.find(['.', '[', ']']).map_or(rest.len(), |at| at.max(1));
+        let (token, left) = rest.split_at(end);
+        *rest = left;
+        token
+    };
+    while !rest.is_empty() {
+        match token(&mut rest) {
+            "." if rest.is_empty() => return Err("unexpected end of JSON path".to_owned()),
+            "." => names.push(token(&mut rest)),
+            "[" => return Err("array notation is not allowed".to_owned()),
+            other => return Err(format!("expected [ or . but got: {other}")),
+        }
+        kind = structural.kind_at(&names).ok_or("does not refer to a valid field")?;
+    }
+    Ok((names, kind))
 }
 
 /// Versions in which objects may still be stored stay, and the one in which they are stored now is among them.

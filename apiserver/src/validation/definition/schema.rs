@@ -1,7 +1,7 @@
 //! The schema of a version: what `OpenAPI` allows and definitions do not.
 
 use super::structural::Place;
-use super::{lists, rules, structural};
+use super::{lists, rules, shown, structural};
 use crate::schema::structural::{Patterns, Structural};
 use crate::validation::field::{Errors, child, index, key, list, text};
 use serde_json::Value;
@@ -38,7 +38,8 @@ const AT_ROOT: [(&str, &str); 22] = [
 ];
 
 /// What is wrong with a version's schema. With a status of its own, that is checked by what stands in its properties alone.
-pub(super) fn check(path: &str, schema: &Value, has_status: bool, patterns: &mut Patterns, errors: &mut Errors) {
+pub(super) fn check(path: &str, schema: &Value, has_status: bool, patterns: &mut Patterns, all: &mut Errors) {
+    let errors = &mut Errors::default();
     if has_status {
         check_root(path, schema, errors);
     }
@@ -53,6 +54,11 @@ pub(super) fn check(path: &str, schema: &Value, has_status: bool, patterns: &mut
         errors.append(found);
     }
     standard(path, schema, &Inside::default(), 0, errors);
+    // Of what else keeps a schema from being a structural one, each is told already.
+    if errors.is_empty() && !can_be_structural(schema, 0) {
+        errors.invalid_text(path, "", "OpenAPIV3Schema 'schema' is not supported");
+    }
+    all.append(std::mem::take(errors));
 }
 
 /// Whether a value is as good as none where Go keeps it by value.
@@ -78,7 +84,7 @@ fn check_root(path: &str, schema: &Value, errors: &mut Errors) {
             "only [{}] fields are allowed at the root of the schema if the status subresource is enabled",
             names.join(" ")
         );
-        errors.invalid(path, schema, &why);
+        errors.invalid_as(path, &shown::schema(schema), &why);
     }
 }
 

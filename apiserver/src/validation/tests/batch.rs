@@ -26,11 +26,11 @@ fn job(spec: &Value) -> Value {
 }
 
 fn created(job: &Value) -> Vec<String> {
-    told(&create("batch", "Job", job))
+    told(&create("batch", "Job", job, None))
 }
 
 fn updated(new: &Value, old: &Value) -> Vec<String> {
-    told(&update("batch", "Job", new, old))
+    told(&update("batch", "Job", new, old, None))
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_cron_job_makes_the_selectors_of_its_jobs() {
         let mut spec = json!({"template": template});
         more.as_object().into_iter().flatten().for_each(|(field, value)| spec[field] = value.clone());
         let spec = json!({"schedule": "* * * * *", "timeZone": zone, "concurrencyPolicy": "Allow", "jobTemplate": {"spec": spec}});
-        told(&create("batch", "CronJob", &json!({"metadata": {"name": "a"}, "spec": spec})))
+        told(&create("batch", "CronJob", &json!({"metadata": {"name": "a"}, "spec": spec}), None))
     };
     assert_eq!(cron("Europe/Berlin", json!({})), NOTHING);
     assert_eq!(

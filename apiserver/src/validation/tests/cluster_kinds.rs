@@ -1,6 +1,6 @@
 //! Mistakes in what clusters are run with, and what their authors are told.
 
-use super::super::{create, endpoints, update};
+use super::super::{create, update};
 use base64::Engine;
 use serde_json::{Value, json};
 use tinyplane_wire::net::ClusterNet;
@@ -13,11 +13,11 @@ fn told(causes: &[Cause]) -> Vec<String> {
 }
 
 fn created(group: &str, kind: &str, object: &Value) -> Vec<String> {
-    told(&create(group, kind, object))
+    told(&create(group, kind, object, None))
 }
 
 fn updated(group: &str, kind: &str, new: &Value, old: &Value) -> Vec<String> {
-    told(&update(group, kind, new, old))
+    told(&update(group, kind, new, old, None))
 }
 
 #[test]
@@ -236,19 +236,33 @@ fn endpoints_are_addresses_that_others_can_reach() {
     );
 
     let net: ClusterNet = r#"{"controlPlane":"127.9.0.0/24","pods":"127.9.1.0/24"}"#.parse().unwrap();
-    let refused = |object: &Value| told(&endpoints::addresses(object, &net));
-    assert_eq!(refused(&slice("IPv4", "127.9.1.7")), NOTHING);
+    let refused = |group, kind, object: &Value| told(&create(group, kind, object, Some(&net)));
+    assert_eq!(refused("discovery.k8s.io", "EndpointSlice", &slice("IPv4", "127.9.1.7")), NOTHING);
     assert_eq!(
-        refused(&slice("IPv4", "127.9.0.7")),
+        refused("discovery.k8s.io", "EndpointSlice", &slice("IPv4", "127.9.0.7")),
         [
             "endpoints[0].addresses[0]: Invalid value: \"127.9.0.7\": may not be in the loopback range (127.0.0.0/8, ::1/128)"
         ]
     );
-    let old = json!({"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "notReadyAddresses": [{"ip": "169.254.0.1"}]}]});
+    let port = json!({"port": 80, "protocol": "TCP"});
+    let old = json!({"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "notReadyAddresses": [{"ip": "169.254.0.01"}], "ports": [port]}]});
     assert_eq!(
-        refused(&old),
+        refused("", "Endpoints", &old),
         [
-            "subsets[0].notReadyAddresses[0].ip: Invalid value: \"169.254.0.1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+            "subsets[0].notReadyAddresses[0].ip: Invalid value: \"169.254.0.01\": must not have leading 0s",
+            "subsets[0].notReadyAddresses[0].ip: Invalid value: \"169.254.0.01\": may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+        ]
+    );
+    let service = json!({"spec": {
+        "type": "Odd", "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}], "sessionAffinity": "None",
+        "externalIPs": ["127.0.0.1", "127.0.0.01", "127.9.1.1"],
+    }});
+    assert_eq!(
+        refused("", "Service", &service)[..3],
+        [
+            "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
+            "spec.externalIPs[1]: Invalid value: \"127.0.0.01\": must not have leading 0s",
+            "spec.type: Unsupported value: \"Odd\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"",
         ]
     );
 }

@@ -21,7 +21,7 @@ fn exactly() -> Value {
 
 #[test]
 fn a_request_is_for_one_thing_or_for_alternatives() {
-    let of = |requests: Value| told(&create(GROUP, "ResourceClaim", &claim(&json!({"requests": requests}))));
+    let of = |requests: Value| told(&create(GROUP, "ResourceClaim", &claim(&json!({"requests": requests})), None));
     assert_eq!(of(json!([request(&exactly())])), NOTHING);
     assert_eq!(
         of(json!([{"name": "r"}, {"name": "r", "exactly": exactly(), "firstAvailable": [exactly()]}])),
@@ -59,7 +59,7 @@ fn settings_and_constraints_are_of_requests_of_the_claim() {
     let reference =
         "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
     assert_eq!(
-        told(&create(GROUP, "ResourceClaim", &claim(&devices))),
+        told(&create(GROUP, "ResourceClaim", &claim(&devices), None)),
         [
             format!("spec.devices.constraints[0].requests[1]: Invalid value: \"r/b\": {reference}"),
             "spec.devices.constraints[1].matchAttribute: Invalid value: \"y\": a fully qualified name must be a domain and a name separated by a slash".into(),
@@ -75,7 +75,7 @@ fn what_was_asked_for_stays_and_is_shown_as_go_shows_it() {
     let old = claim(&json!({"requests": [request(&exactly())]}));
     let new = claim(&json!({}));
     assert_eq!(
-        told(&update(GROUP, "ResourceClaim", &new, &old)),
+        told(&update(GROUP, "ResourceClaim", &new, &old, None)),
         [
             "spec: Invalid value: {\"Devices\":{\"Requests\":null,\"Constraints\":null,\"Config\":null}}: field is immutable"
         ]
@@ -121,7 +121,7 @@ fn slice(fields: &Value) -> Value {
 
 #[test]
 fn a_slice_says_in_one_way_which_nodes_have_its_devices() {
-    let of = |fields: Value| told(&create(GROUP, "ResourceSlice", &slice(&fields)));
+    let of = |fields: Value| told(&create(GROUP, "ResourceSlice", &slice(&fields), None));
     assert_eq!(of(json!({"devices": [{"name": "d"}]})), NOTHING);
     assert_eq!(
         of(json!({"nodeName": null})),
@@ -145,7 +145,7 @@ fn a_slice_says_in_one_way_which_nodes_have_its_devices() {
     );
     let old = slice(&json!({}));
     assert_eq!(
-        told(&update(GROUP, "ResourceSlice", &slice(&json!({"nodeName": "m"})), &old)),
+        told(&update(GROUP, "ResourceSlice", &slice(&json!({"nodeName": "m"})), &old, None)),
         ["spec.nodeName: Invalid value: \"m\": field is immutable"]
     );
 }
@@ -153,7 +153,7 @@ fn a_slice_says_in_one_way_which_nodes_have_its_devices() {
 #[test]
 fn a_device_has_properties_taints_and_policies() {
     let of = |device: Value| {
-        let told = told(&create(GROUP, "ResourceSlice", &slice(&json!({"devices": [device]}))));
+        let told = told(&create(GROUP, "ResourceSlice", &slice(&json!({"devices": [device]})), None));
         told.into_iter().map(|one| one.replace("spec.devices[0]", "d")).collect::<Vec<_>>()
     };
     let right = json!({"name": "d", "attributes": {"x.io/a": {"version": "1.2.3-a.1+b"}, "b": {"int": 1}}});

@@ -10,7 +10,7 @@ const NOTHING: [&str; 0] = [];
 
 #[test]
 fn a_node_has_whole_amounts_and_ranges_of_its_own() {
-    let of = |node: Value| told(&create("", "Node", &node));
+    let of = |node: Value| told(&create("", "Node", &node, None));
     assert_eq!(
         of(json!({"spec": {"podCIDRs": ["10.0.0.0/24", "fd00::/64"]}, "status": {"capacity": {"pods": "1"}}})),
         NOTHING
@@ -59,17 +59,17 @@ fn a_binding_keeps_its_role() {
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "n"}],
         })
     };
-    assert_eq!(told(&create(GROUP, "ClusterRoleBinding", &binding("a", "b"))), NOTHING);
-    let odd = told(&create(GROUP, "ClusterRoleBinding", &binding("a", "B")));
+    assert_eq!(told(&create(GROUP, "ClusterRoleBinding", &binding("a", "b"), None)), NOTHING);
+    let odd = told(&create(GROUP, "ClusterRoleBinding", &binding("a", "B"), None));
     assert!(odd[0].starts_with("subjects[0].name: Invalid value: \"B\": a lowercase RFC 1123 subdomain"), "{odd:?}");
     assert_eq!(
-        told(&update(GROUP, "RoleBinding", &binding("b", "b"), &binding("a", "b"))),
+        told(&update(GROUP, "RoleBinding", &binding("b", "b"), &binding("a", "b"), None)),
         [
             "roleRef: Invalid value: {\"APIGroup\":\"rbac.authorization.k8s.io\",\"Kind\":\"ClusterRole\",\"Name\":\"b\"}: cannot change roleRef"
         ]
     );
     assert_eq!(
-        told(&create(GROUP, "ClusterRole", &json!({"aggregationRule": {}}))),
+        told(&create(GROUP, "ClusterRole", &json!({"aggregationRule": {}}), None)),
         [
             "aggregationRule.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if aggregationRule is non-nil"
         ]
@@ -122,7 +122,7 @@ fn verdicts_on_a_request_come_at_their_own_place() {
 #[test]
 fn hints_and_names_of_endpoints_follow_their_grammars() {
     let of = |kind: &str, endpoint: Value| {
-        told(&create("discovery.k8s.io", "EndpointSlice", &json!({"addressType": kind, "endpoints": [endpoint]})))
+        told(&create("discovery.k8s.io", "EndpointSlice", &json!({"addressType": kind, "endpoints": [endpoint]}), None))
     };
     assert_eq!(of("FQDN", json!({"addresses": ["a.example.com."]})), NOTHING);
     assert_eq!(
@@ -138,7 +138,7 @@ fn hints_and_names_of_endpoints_follow_their_grammars() {
 
 #[test]
 fn secrets_of_known_kinds_hold_what_they_need() {
-    let of = |kind: &str, data: Value| told(&create("", "Secret", &json!({"type": kind, "data": data})));
+    let of = |kind: &str, data: Value| told(&create("", "Secret", &json!({"type": kind, "data": data}), None));
     assert_eq!(of("kubernetes.io/basic-auth", json!({"username": ""})), NOTHING);
     assert_eq!(of("kubernetes.io/basic-auth", json!({})).len(), 2);
     assert_eq!(of("kubernetes.io/ssh-auth", json!({"ssh-privatekey": ""})), ["data[ssh-privatekey]: Required value"]);
@@ -155,11 +155,11 @@ fn secrets_of_known_kinds_hold_what_they_need() {
 fn runtime_classes_and_leases_are_whole() {
     let toleration = json!({"key": "a", "operator": "Exists"});
     let class = json!({"handler": "", "scheduling": {"tolerations": [toleration, toleration]}});
-    let causes = told(&create("node.k8s.io", "RuntimeClass", &class));
+    let causes = told(&create("node.k8s.io", "RuntimeClass", &class, None));
     assert_eq!(causes[0], "handler: Required value");
     assert!(causes[1].starts_with("scheduling.tolerations[1]: Duplicate value: {\"Key\":\"a\""), "{causes:?}");
     assert_eq!(
-        told(&create("coordination.k8s.io", "Lease", &json!({"spec": {"strategy": "Mine"}}))),
+        told(&create("coordination.k8s.io", "Lease", &json!({"spec": {"strategy": "Mine"}}), None)),
         ["spec.strategy.strategy: Unsupported value: \"Mine\": supported values: \"OldestEmulationVersion\""]
     );
 }

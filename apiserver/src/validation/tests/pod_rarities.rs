@@ -124,7 +124,7 @@ fn a_pod_that_waits_at_a_gate_may_go_to_fewer_places() {
         }
         pod(&spec)
     };
-    let of = |new: Value, old: Value| told(&update("", "Pod", &gated(new), &gated(old)));
+    let of = |new: Value, old: Value| told(&update("", "Pod", &gated(new), &gated(old), None));
     assert_eq!(of(json!({"nodeSelector": {"x": "1", "y": "2"}}), json!({})), [""; 0]);
     assert_eq!(
         of(json!({"nodeSelector": {"y": "2"}}), json!({})),

@@ -73,20 +73,20 @@ fn annotations_of_static_pods_and_profiles_are_looked_at_and_stay() {
     };
     let mirror = "kubernetes.io/config.mirror";
     assert_eq!(
-        told(&create("", "Pod", &annotated(mirror, "x"))),
+        told(&create("", "Pod", &annotated(mirror, "x"), None)),
         [
             "metadata.annotations[kubernetes.io/config.mirror]: Invalid value: \"x\": must set spec.nodeName if mirror pod annotation is set"
         ]
     );
     assert_eq!(
-        told(&create("", "Pod", &annotated("controller.kubernetes.io/pod-deletion-cost", "+1"))),
+        told(&create("", "Pod", &annotated("controller.kubernetes.io/pod-deletion-cost", "+1"), None)),
         [
             "metadata.annotations[controller.kubernetes.io/pod-deletion-cost]: Invalid value: \"+1\": must be a 32bit integer"
         ]
     );
     let profile = "container.apparmor.security.beta.kubernetes.io/b";
     assert_eq!(
-        told(&update("", "Pod", &annotated(profile, "odd"), &pod(&json!({})))),
+        told(&update("", "Pod", &annotated(profile, "odd"), &pod(&json!({})), None)),
         [
             "metadata.annotations[container.apparmor.security.beta.kubernetes.io/b]: Invalid value: \"b\": container not found",
             "metadata.annotations[container.apparmor.security.beta.kubernetes.io/b]: Invalid value: \"odd\": invalid AppArmor profile name: \"odd\"",

@@ -358,7 +358,7 @@ fn tolerations_of_a_pod_may_be_added_and_gates_taken_away() {
     new["spec"]["tolerations"] = json!([]);
     new["spec"]["schedulingGates"] = json!([{"name": "h"}]);
     assert_eq!(
-        told(&update("", "Pod", &new, &old)),
+        told(&update("", "Pod", &new, &old, None)),
         [
             "spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds",
             "spec.schedulingGates[0].name: Forbidden: only deletion is allowed, but found new scheduling gate 'h'",

@@ -16,7 +16,7 @@ fn service(fields: &Value) -> Value {
 
 #[test]
 fn addresses_of_a_service_go_with_each_other_and_with_its_families() {
-    let of = |fields: Value| told(&create("", "Service", &service(&fields)));
+    let of = |fields: Value| told(&create("", "Service", &service(&fields), None));
     for (fields, expected) in [
         (json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"]}), &[][..]),
         (json!({"clusterIP": "10.0.0.1"}), &["spec.clusterIPs: Required value"]),
@@ -53,7 +53,7 @@ fn addresses_of_a_service_go_with_each_other_and_with_its_families() {
         json!({"service.beta.kubernetes.io/load-balancer-source-ranges": "10.0.0.0/8, x"});
     let path = "metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]";
     assert_eq!(
-        told(&create("", "Service", &annotated)),
+        told(&create("", "Service", &annotated, None)),
         [
             format!("{path}: Forbidden: may only be used when `type` is 'LoadBalancer'"),
             format!("{path}: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"),
@@ -67,7 +67,7 @@ fn what_a_service_was_given_stays() {
         service(&json!({"clusterIP": address, "clusterIPs": [address], "ipFamilies": [family]}))
     };
     let old = one("10.0.0.1", "IPv4");
-    let of = |new: &Value, old: &Value| told(&update("", "Service", new, old));
+    let of = |new: &Value, old: &Value| told(&update("", "Service", new, old, None));
     assert_eq!(of(&old, &old), [""; 0]);
     assert_eq!(
         of(&one("fd00::1", "IPv6"), &old),

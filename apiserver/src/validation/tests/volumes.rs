@@ -15,7 +15,7 @@ fn volume(fields: &Value) -> Value {
 }
 
 fn created(fields: &Value) -> Vec<String> {
-    told(&create("", "PersistentVolume", &volume(fields)))
+    told(&create("", "PersistentVolume", &volume(fields), None))
 }
 
 #[test]
@@ -60,9 +60,9 @@ fn where_a_volume_lies_stays() {
     let old = volume(&json!({"csi": {"driver": "d", "volumeHandle": "h"}}));
     let secret = json!({"name": "s", "namespace": "n"});
     let new = volume(&json!({"csi": {"driver": "d", "volumeHandle": "h", "controllerExpandSecretRef": secret}}));
-    assert_eq!(told(&update("", "PersistentVolume", &new, &old)), NOTHING);
+    assert_eq!(told(&update("", "PersistentVolume", &new, &old, None)), NOTHING);
     let new = volume(&json!({"csi": {"driver": "d", "volumeHandle": "i"}, "volumeMode": "Block"}));
-    let causes = told(&update("", "PersistentVolume", &new, &old));
+    let causes = told(&update("", "PersistentVolume", &new, &old, None));
     assert_eq!(
         causes[0],
         concat!(
@@ -85,7 +85,7 @@ fn claim(fields: &Value) -> Value {
 
 #[test]
 fn what_a_claim_is_filled_from_is_said_once() {
-    let of = |fields: &Value| told(&create("", "PersistentVolumeClaim", &claim(fields)));
+    let of = |fields: &Value| told(&create("", "PersistentVolumeClaim", &claim(fields), None));
     let source = json!({"kind": "PersistentVolumeClaim", "name": "a"});
     assert_eq!(of(&json!({"dataSource": source, "dataSourceRef": source})), NOTHING);
     assert_eq!(
@@ -105,14 +105,14 @@ fn what_a_claim_is_filled_from_is_said_once() {
 #[test]
 fn an_unbound_claim_keeps_its_class_of_attributes() {
     let (old, new) = (claim(&json!({})), claim(&json!({"volumeAttributesClassName": "gold"})));
-    assert_eq!(told(&update("", "PersistentVolumeClaim", &new, &old)).len(), 1);
+    assert_eq!(told(&update("", "PersistentVolumeClaim", &new, &old, None)).len(), 1);
     let bound = |mut claim: Value| {
         claim["status"] = json!({"phase": "Bound", "currentVolumeAttributesClassName": "silver"});
         claim
     };
-    assert_eq!(told(&update("", "PersistentVolumeClaim", &bound(new.clone()), &bound(old.clone()))), NOTHING);
+    assert_eq!(told(&update("", "PersistentVolumeClaim", &bound(new.clone()), &bound(old.clone()), None)), NOTHING);
     assert_eq!(
-        told(&update("", "PersistentVolumeClaim", &bound(old.clone()), &bound(new))),
+        told(&update("", "PersistentVolumeClaim", &bound(old.clone()), &bound(new), None)),
         [
             "spec.volumeAttributesClassName: Forbidden: update to nil is forbidden when status.currentVolumeAttributesClassName is not nil"
         ]
@@ -129,7 +129,7 @@ fn an_unbound_claim_keeps_its_class_of_attributes() {
 
 #[test]
 fn drivers_say_what_they_can_and_keep_to_it() {
-    let of = |kind: &str, object: &Value| told(&create("storage.k8s.io", kind, object));
+    let of = |kind: &str, object: &Value| told(&create("storage.k8s.io", kind, object, None));
     let spec =
         json!({"attachRequired": true, "podInfoOnMount": false, "storageCapacity": false, "seLinuxMount": false});
     let driver = json!({"spec": spec});
@@ -139,16 +139,16 @@ fn drivers_say_what_they_can_and_keep_to_it() {
     changed["spec"]["attachRequired"] = json!(false);
     changed["spec"]["tokenRequests"] = json!([{"audience": ""}, {"audience": "", "expirationSeconds": 1}]);
     assert_eq!(
-        told(&update("storage.k8s.io", "CSIDriver", &changed, &driver)),
+        told(&update("storage.k8s.io", "CSIDriver", &changed, &driver, None)),
         [
             "spec.tokenRequests[1].audience: Duplicate value: \"\"",
             "spec.attachedRequired: Invalid value: false: field is immutable"
         ]
     );
     let node = |id: &str, count: i64| json!({"spec": {"drivers": [{"name": "d", "nodeID": id, "allocatable": {"count": count}}]}});
-    assert_eq!(told(&update("storage.k8s.io", "CSINode", &node("a", 2), &node("a", 1))), NOTHING);
+    assert_eq!(told(&update("storage.k8s.io", "CSINode", &node("a", 2), &node("a", 1), None)), NOTHING);
     assert_eq!(
-        told(&update("storage.k8s.io", "CSINode", &node("b", -1), &node("a", 1))),
+        told(&update("storage.k8s.io", "CSINode", &node("b", -1), &node("a", 1), None)),
         [
             "spec.drivers[0].allocatable.count: Invalid value: -1: must be greater than or equal to 0",
             "spec.drivers: Invalid value: {\"Name\":\"d\",\"NodeID\":\"b\",\"TopologyKeys\":null,\"Allocatable\":null}: field is immutable"
@@ -170,7 +170,7 @@ fn topologies_of_a_class_differ() {
     let term = |values: Value| json!({"matchLabelExpressions": [{"key": "zone", "values": values}]});
     let class = json!({"provisioner": "a/b", "volumeBindingMode": "Immediate", "allowedTopologies": [term(json!(["a", "b"])), term(json!(["b", "a"])), term(json!([]))]});
     assert_eq!(
-        told(&create("storage.k8s.io", "StorageClass", &class)),
+        told(&create("storage.k8s.io", "StorageClass", &class, None)),
         [
             "allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\"",
             "allowedTopologies[2].matchLabelExpressions[0].values: Required value"

@@ -37,7 +37,7 @@ fn set(fields: &Value) -> Value {
 }
 
 fn deployment(fields: &Value) -> Vec<String> {
-    told(&create("apps", "Deployment", &workload("strategy", fields)))
+    told(&create("apps", "Deployment", &workload("strategy", fields), None))
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_deployment_rolls_within_bounds() {
 
 #[test]
 fn a_daemon_set_has_either_surge_or_absence() {
-    let of = |fields: &Value| told(&create("apps", "DaemonSet", &workload("updateStrategy", fields)));
+    let of = |fields: &Value| told(&create("apps", "DaemonSet", &workload("updateStrategy", fields), None));
     let rolling = |unavailable: Value, surge: Value| json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}}});
     assert_eq!(of(&json!({})), NOTHING);
     assert_eq!(
@@ -133,7 +133,7 @@ fn a_stateful_sets_claims_are_volumes_of_its_pods() {
             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
         }],
     });
-    let of = |fields: &Value| told(&create("apps", "StatefulSet", &set(fields)));
+    let of = |fields: &Value| told(&create("apps", "StatefulSet", &set(fields), None));
     assert_eq!(of(&mounted), NOTHING);
     let mut odd = mounted.clone();
     odd["volumeClaimTemplates"][0]["spec"] = json!({});
@@ -144,7 +144,7 @@ fn a_stateful_sets_claims_are_volumes_of_its_pods() {
             "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value"
         ]
     );
-    assert_eq!(told(&update("apps", "StatefulSet", &set(&odd), &set(&odd))), NOTHING);
+    assert_eq!(told(&update("apps", "StatefulSet", &set(&odd), &set(&odd), None)), NOTHING);
     assert_eq!(
         of(&json!({"updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}, "serviceName": "A"}))
             .len(),
@@ -165,8 +165,8 @@ fn a_stateful_sets_claims_are_volumes_of_its_pods() {
 fn of_a_stateful_set_names_and_claims_stay() {
     let old = set(&json!({}));
     let grown = set(&json!({"replicas": 3, "minReadySeconds": 1, "volumeClaimTemplates": []}));
-    assert_eq!(told(&update("apps", "StatefulSet", &grown, &old)), NOTHING);
-    let renamed = update("apps", "StatefulSet", &set(&json!({"serviceName": "other"})), &old);
+    assert_eq!(told(&update("apps", "StatefulSet", &grown, &old, None)), NOTHING);
+    let renamed = update("apps", "StatefulSet", &set(&json!({"serviceName": "other"})), &old, None);
     assert!(told(&renamed)[0].starts_with("spec: Forbidden: updates to statefulset spec"), "{renamed:?}");
 }
 
@@ -174,7 +174,7 @@ fn of_a_stateful_set_names_and_claims_stay() {
 fn a_replication_controller_is_checked_as_its_followers_are() {
     let of = |fields: &Value| {
         let object = json!({"spec": {"replicas": 1, "selector": {"app": "web"}, "template": template(&json!({}))}});
-        told(&create("", "ReplicationController", &with(object, fields)))
+        told(&create("", "ReplicationController", &with(object, fields), None))
     };
     assert_eq!(of(&json!({})), NOTHING);
     assert_eq!(of(&json!({"selector": {}, "replicas": null})).len(), 2);
@@ -188,12 +188,12 @@ fn a_replication_controller_is_checked_as_its_followers_are() {
 
 #[test]
 fn revisions_keep_their_data() {
-    let of = |object: Value| told(&create("apps", "ControllerRevision", &object));
+    let of = |object: Value| told(&create("apps", "ControllerRevision", &object, None));
     assert_eq!(of(json!({"revision": 1, "data": {"spec": {}}})), NOTHING);
     assert_eq!(of(json!({"revision": 1})), ["data: Required value: data is mandatory"]);
     assert_eq!(of(json!({"revision": 1, "data": [1]})), ["data: Required value: data must be a valid JSON object"]);
     let (old, new) = (json!({"data": {"a": 1}}), json!({"data": {"a": 2}}));
-    let changed = told(&update("apps", "ControllerRevision", &new, &old));
+    let changed = told(&update("apps", "ControllerRevision", &new, &old, None));
     assert_eq!(changed, ["data: Invalid value: {\"a\":2}: field is immutable"]);
 }
 

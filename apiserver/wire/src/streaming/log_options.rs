@@ -26,6 +26,8 @@ pub struct PodLogOptions {
     pub limit_bytes: Option<i64>,
     /// The API server need not verify the kubelet's certificate.
     pub insecure_skip_tls_verify_backend: bool,
+    /// One of the container's streams is asked for, which is a feature that is off.
+    pub names_stream: bool,
 }
 
 impl PodLogOptions {
@@ -42,6 +44,7 @@ impl PodLogOptions {
                 "previous" => options.previous = decode_bool(value),
                 "timestamps" => options.timestamps = decode_bool(value),
                 "insecureSkipTLSVerifyBackend" => options.insecure_skip_tls_verify_backend = decode_bool(value),
+                "stream" => options.names_stream = true,
                 "sinceSeconds" => options.since_seconds = decode_int(value)?,
                 "tailLines" => options.tail_lines = decode_int(value)?,
                 "limitBytes" => options.limit_bytes = decode_int(value)?,
@@ -73,10 +76,18 @@ impl PodLogOptions {
             (Some(_), Some(_)) => causes.push(Cause {
                 reason: "FieldValueForbidden".into(),
                 message: "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified".into(),
-                field: String::new(),
+                // A path of one step without a name.
+                field: "[]".into(),
             }),
             (Some(seconds), None) if seconds < 1 => invalid("sinceSeconds", seconds, "must be greater than 0"),
             _ => {}
+        }
+        if self.names_stream {
+            causes.push(Cause {
+                reason: "FieldValueForbidden".into(),
+                message: "Forbidden: may not be specified".into(),
+                field: "stream".into(),
+            });
         }
         causes
     }
@@ -110,9 +121,6 @@ fn decode_bool(value: &str) -> bool {
 }
 
 fn decode_int(value: &str) -> Result<Option<i64>, String> {
-    if value.is_empty() {
-        return Ok(None);
-    }
     value.parse().map(Some).map_err(|error: std::num::ParseIntError| {
         let why = match error.kind() {
             std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => "value out of range",
@@ -148,7 +156,10 @@ mod tests {
     fn what_is_wrong_is_told_in_upstreams_words() {
         let unread = PodLogOptions::decode([("tailLines", "abc")]).unwrap_err();
         assert_eq!(unread, "strconv.ParseInt: parsing \"abc\": invalid syntax");
-        let options = PodLogOptions::decode([("tailLines", "-1"), ("limitBytes", "0"), ("sinceSeconds", "0")]).unwrap();
+        let unread = PodLogOptions::decode([("limitBytes", "")]).unwrap_err();
+        assert_eq!(unread, "strconv.ParseInt: parsing \"\": invalid syntax");
+        let query = [("tailLines", "-1"), ("limitBytes", "0"), ("sinceSeconds", "0"), ("stream", "")];
+        let options = PodLogOptions::decode(query).unwrap();
         let told: Vec<String> = options.validate().iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
         assert_eq!(
             told,
@@ -156,6 +167,7 @@ mod tests {
                 "tailLines: Invalid value: -1: must be greater than or equal to 0",
                 "limitBytes: Invalid value: 0: must be greater than 0",
                 "sinceSeconds: Invalid value: 0: must be greater than 0",
+                "stream: Forbidden: may not be specified",
             ]
         );
     }

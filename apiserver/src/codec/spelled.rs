@@ -1,0 +1,127 @@
+//! Values as Go writes them, in the order of their types: kinds of an API, and what is of none, Tables and bare metadata.
+
+use super::body::OBJECT_META;
+use crate::schema::model::Model;
+use crate::schema::{self, spelling};
+use serde_json::Value;
+
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+
+/// Writes a value by its kind, where it has one that is known.
+pub fn write(value: &Value, out: &mut Vec<u8>) {
+    let said = value["apiVersion"].as_str().unwrap_or("v1");
+    let (group, version) = said.split_once('/').unwrap_or(("", said));
+    let (model, kind) = (schema::model(), value["kind"].as_str().unwrap_or_default());
+    match (model.kind(group, version, kind), kind) {
+        (Some(id), _) => spelling::object(model, id, value, out),
+        (None, "Table") if group == "meta.k8s.io" => table(model, value, out),
+        (None, "PartialObjectMetadataList") if group == "meta.k8s.io" => {
+            let fields: [(&str, &Write<'_>); 4] = [
+                KIND,
+                API_VERSION,
+                ("metadata", &|it, out| of_type(model, LIST_META, it, out)),
+                ("items", &|it, out| list(it, out, &write)),
+            ];
+            object(value, &fields, out);
+        }
+        (None, "PartialObjectMetadata") if group == "meta.k8s.io" => {
+            object(value, &[KIND, API_VERSION, ("metadata", &|it, out| of_type(model, OBJECT_META, it, out))], out);
+        }
+        (None, _) => spelling::free(value, out),
+    }
+}
+
+type Write<'a> = dyn Fn(&Value, &mut Vec<u8>) + 'a;
+
+const KIND: (&str, &Write<'static>) = ("kind", &spelling::free);
+const API_VERSION: (&str, &Write<'static>) = ("apiVersion", &spelling::free);
+
+fn table(model: &Model, value: &Value, out: &mut Vec<u8>) {
+    let free = |name: &'static str| -> (&'static str, &Write<'static>) { (name, &spelling::free) };
+    let column = ["name", "type", "format", "description", "priority"].map(free);
+    let row: [(&str, &Write<'_>); 3] = [free("cells"), free("conditions"), ("object", &write)];
+    let fields: [(&str, &Write<'_>); 5] = [
+        KIND,
+        API_VERSION,
+        ("metadata", &|it, out| of_type(model, LIST_META, it, out)),
+        ("columnDefinitions", &|it, out| list(it, out, &|it, out| object(it, &column, out))),
+        ("rows", &|it, out| list(it, out, &|it, out| object(it, &row, out))),
+    ];
+    object(value, &fields, out);
+}
+
+fn of_type(model: &Model, name: &str, value: &Value, out: &mut Vec<u8>) {
+    match model.named(name) {
+        Some(id) => spelling::object(model, id, value, out),
+        None => spelling::free(value, out),
+    }
+}
+
+/// Writes the fields of an object that are there.
+fn object(value: &Value, fields: &[(&str, &Write<'_>)], out: &mut Vec<u8>) {
+    let mut open = b'{';
+    for (name, write) in fields {
+        let Some(value) = value.get(name) else { continue };
+        out.push(open);
+        open = b',';
+        spelling::text(name, out);
+        out.push(b':');
+        write(value, out);
+    }
+    if open == b'{' {
+        out.push(b'{');
+    }
+    out.push(b'}');
+}
+
+/// Writes a list, or null where there is none.
+fn list(value: &Value, out: &mut Vec<u8>, each: &Write<'_>) {
+    let Value::Array(items) = value else { return spelling::free(value, out) };
+    out.push(b'[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        each(item, out);
+    }
+    out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write;
+    use serde_json::{Value, json};
+
+    fn spelled(value: &Value) -> String {
+        let mut out = Vec::new();
+        write(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn tables_have_gos_order() {
+        let metadata = json!({"name": "a", "labels": {"b": "c"}, "annotations": {"d": "<"}});
+        let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+        let table = json!({
+            "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"continue": "x", "resourceVersion": "1"},
+            "columnDefinitions": [{"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0}],
+            "rows": [{"cells": ["a", 1], "object": partial}, {"cells": [], "object": null}],
+        });
+        let inner = r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","labels":{"b":"c"},"annotations":{"d":"\u003c"}}}"#;
+        assert_eq!(spelled(&partial), inner);
+        assert_eq!(
+            spelled(&table),
+            format!(
+                r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{{"resourceVersion":"1","continue":"x"}},"columnDefinitions":[{{"name":"Name","type":"string","format":"name","description":"","priority":0}}],"rows":[{{"cells":["a",1],"object":{inner}}},{{"cells":[],"object":null}}]}}"#
+            )
+        );
+        let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "items": [partial]});
+        assert_eq!(
+            spelled(&list),
+            format!(
+                r#"{{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{{}},"items":[{inner}]}}"#
+            )
+        );
+        assert_eq!(spelled(&json!({"kind": "Odd", "apiVersion": "a/v1"})), r#"{"apiVersion":"a/v1","kind":"Odd"}"#);
+    }
+}
