@@ -3,6 +3,7 @@
 
 mod decode;
 mod scalar;
+mod tags;
 mod tree;
 mod write;
 

@@ -159,3 +159,13 @@ fn values_are_written_as_go_writes_them() {
     assert!(written.lines().count() > 1 && written.lines().all(|line| line.len() <= 88), "{written}");
     assert_eq!(read(written.as_bytes()).unwrap().value["a"], long);
 }
+
+#[test]
+fn tags_before_commas_are_refused_as_go_does_and_what_only_looks_like_one_is_read() {
+    assert_eq!(refused("[!,a]"), "yaml: did not find expected whitespace or line break");
+    assert_eq!(refused("a: b\nc: [x, &y !!str,z]"), "yaml: line 2: did not find expected whitespace or line break");
+    assert_eq!(refused("{!<a,b>,c: d}"), "yaml: did not find expected whitespace or line break");
+    assert_eq!(value("[\"!,a\", hey!,b, !!str 1]"), json!(["!,a", "hey!", "b", "1"]));
+    assert_eq!(value("a: hey!,b # !,\nb: |\n  !,x"), json!({"a": "hey!,b", "b": "!,x"}));
+    assert_eq!(value("[!<tag:yaml.org,2002:str> 1, !!str 2 ,3]"), json!(["1", "2", 3]));
+}

@@ -2,7 +2,6 @@
 
 use libyaml_safer::{Error, ErrorKind, Event, EventData, Parser, ScalarStyle};
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::Utf8Error;
 
 /// Most levels of a document. Upstream reads 10,000; no object here may have more than a fraction of these.
@@ -44,9 +43,8 @@ impl Tree {
         if is_ended {
             text.push('\n');
         }
-        // For a tag before a comma the parser has a panic, and no way to know beforehand that it stands there.
-        let read = catch_unwind(AssertUnwindSafe(|| Self::of(&text, last, is_ended)));
-        read.unwrap_or_else(|_| Err("unknown problem parsing YAML content".to_owned()))
+        super::tags::refuse_before_commas(&text, is_ended)?;
+        Self::of(&text, last, is_ended)
     }
 
     fn of(text: &str, last: String, is_ended: bool) -> Result<Option<Self>, String> {
@@ -178,7 +176,7 @@ impl Reader<'_> {
 
 /// What is wrong, and where: lines are counted from nothing, but for those of the scanner, and a first one is not told.
 /// In a text that was ended here, a line more has been read where the end itself is the mistake.
-fn told(error: &Error, is_ended: bool) -> String {
+pub(super) fn told(error: &Error, is_ended: bool) -> String {
     let line = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
     // Go's library has no such rule, and stumbles over what comes of it: as a rule where a map of JSON lacks a mark.
     let told = match error.problem() {
