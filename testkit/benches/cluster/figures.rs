@@ -11,15 +11,16 @@ pub(crate) fn program() -> PathBuf {
     std::env::var_os("TINYPLANE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tinyplane").into()).into()
 }
 
-/// What a process has in memory, in MiB.
+/// What a process has in memory, in MiB. The kernel's quick counters are off by a MiB and more; this adds the pages up.
 pub(crate) fn resident_mib(pid: u32) -> f64 {
-    status_mib(pid, "VmRSS")
+    mib(pid, "smaps_rollup", "Rss")
 }
 
-/// A field of `/proc/PID/status` in MiB: `VmRSS`, `RssAnon`, or `VmHWM`, which is the most there ever was of the first.
-pub(crate) fn status_mib(pid: u32, field: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+/// A field of a process's file below `/proc`, in MiB: `Rss` or `Anonymous` of `smaps_rollup`, or `VmHWM` of `status`, which is the
+/// most that there ever was by the quick counters.
+pub(crate) fn mib(pid: u32, file: &str, field: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let kib: u32 = line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or_default();
     f64::from(kib) / 1024.0
 }

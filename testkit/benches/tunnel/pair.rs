@@ -116,12 +116,12 @@ impl Pair {
 
     /// Resident and anonymous MiB of server and agent.
     pub(crate) fn memory(&self) -> [[f64; 2]; 2] {
-        self.pids().map(|pid| [figures::resident_mib(pid), figures::status_mib(pid, "RssAnon")])
+        self.pids().map(|pid| [figures::resident_mib(pid), figures::mib(pid, "smaps_rollup", "Anonymous")])
     }
 
     /// The most that has been resident, and what is anonymous now.
     pub(crate) fn largest(&self) -> [[f64; 2]; 2] {
-        self.pids().map(|pid| [figures::status_mib(pid, "VmHWM"), figures::status_mib(pid, "RssAnon")])
+        self.pids().map(|pid| [figures::mib(pid, "status", "VmHWM"), figures::mib(pid, "smaps_rollup", "Anonymous")])
     }
 }
 
