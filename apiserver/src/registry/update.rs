@@ -143,6 +143,8 @@ impl Registry {
         if intent.dry_run {
             return Ok(Attempt::Done(Object::of(new)));
         }
+        // Upstream's store takes a link out, and so behind what a dry run sees.
+        metadata_mut(&mut new).remove("selfLink");
         let body = encoding::body(resource, &new);
         let goes = is_to_go(resource, &new);
         if entry.holds(&body) && !goes {

@@ -3,6 +3,7 @@
 use super::Read;
 use super::scalar::{self, Plain};
 use super::tree::{Kind, LEVELS_MAX, Node, Tree};
+use crate::codec::body::BODY_BYTES_MAX;
 use crate::schema::go;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -16,6 +17,9 @@ const NODES_MIN: usize = 1_000;
 /// From how many nodes on the share of those that aliases stand for falls, and where it has fallen.
 const NODES_FEW: usize = 400_000;
 const NODES_MANY: usize = 4_000_000;
+
+/// Most bytes of texts that aliases stand for: as many as a body may have. Go's aliases share a text, ours are copies.
+const ALIASED_BYTES_MAX: usize = BODY_BYTES_MAX;
 
 /// Why there is no value.
 pub(super) enum Refusal {
@@ -45,6 +49,7 @@ struct Decoder<'t> {
     followed: Vec<usize>,
     nodes: usize,
     aliased: usize,
+    aliased_bytes: usize,
 }
 
 /// The keys of a map that are no texts, by how they are written as texts.
@@ -53,7 +58,7 @@ type Odd = HashMap<String, &'static str>;
 impl<'t> Decoder<'t> {
     fn of(tree: &'t Tree) -> Self {
         let (doubles, followed) = (Vec::new(), Vec::new());
-        Self { tree, doubles, no_key: None, no_number: None, followed, nodes: 0, aliased: 0 }
+        Self { tree, doubles, no_key: None, no_number: None, followed, nodes: 0, aliased: 0, aliased_bytes: 0 }
     }
 
     fn value(&mut self, at: usize, depth: usize) -> Result<Value, String> {
@@ -64,7 +69,7 @@ impl<'t> Decoder<'t> {
         match &self.tree.node(at).kind {
             Kind::Alias { name, of } => self.follow(at, name, |decoder| decoder.value(*of, depth + 1)),
             Kind::Scalar { value, tag, implicit } => {
-                let plain = scalar::resolve(value, tag.as_deref(), *implicit)?;
+                let plain = self.resolve(value, tag.as_deref(), *implicit)?;
                 Ok(self.of_plain(plain))
             }
             Kind::Sequence(all) => all.iter().map(|at| self.value(*at, depth + 1)).collect::<Result<_, _>>(),
@@ -74,6 +79,16 @@ impl<'t> Decoder<'t> {
                 Ok(Value::Object(fields))
             }
         }
+    }
+
+    fn resolve(&mut self, value: &str, tag: Option<&str>, implicit: bool) -> Result<Plain, String> {
+        if !self.followed.is_empty() {
+            self.aliased_bytes += value.len();
+            if self.aliased_bytes > ALIASED_BYTES_MAX {
+                return Err("document contains excessive aliasing".to_owned());
+            }
+        }
+        scalar::resolve(value, tag, implicit)
     }
 
     fn of_plain(&mut self, plain: Plain) -> Value {
@@ -135,15 +150,16 @@ impl<'t> Decoder<'t> {
     }
 
     fn is_no_key(&mut self, (kind, shown): (&str, &str), value: &Value) {
-        let value = scalar::go_syntax(value, true);
-        self.no_key.get_or_insert_with(|| format!("unsupported map key of type: {kind}, key: {shown}, value: {value}"));
+        self.no_key.get_or_insert_with(|| {
+            format!("unsupported map key of type: {kind}, key: {shown}, value: {}", scalar::go_syntax(value, true))
+        });
     }
 
     /// A key. A map or a list is none.
     fn key(&mut self, at: usize, depth: usize) -> Result<Plain, String> {
         self.count()?;
         match &self.tree.node(at).kind {
-            Kind::Scalar { value, tag, implicit } => scalar::resolve(value, tag.as_deref(), *implicit),
+            Kind::Scalar { value, tag, implicit } => self.resolve(value, tag.as_deref(), *implicit),
             Kind::Alias { name, of } if depth <= LEVELS_MAX => {
                 self.follow(at, name, |decoder| decoder.key(*of, depth + 1))
             }

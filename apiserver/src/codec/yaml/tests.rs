@@ -161,11 +161,40 @@ fn values_are_written_as_go_writes_them() {
 }
 
 #[test]
-fn tags_before_commas_are_refused_as_go_does_and_what_only_looks_like_one_is_read() {
-    assert_eq!(refused("[!,a]"), "yaml: did not find expected whitespace or line break");
-    assert_eq!(refused("a: b\nc: [x, &y !!str,z]"), "yaml: line 2: did not find expected whitespace or line break");
-    assert_eq!(refused("{!<a,b>,c: d}"), "yaml: did not find expected whitespace or line break");
+fn tags_before_commas_are_refused_as_go_does() {
+    let told = "did not find expected whitespace or line break";
+    for text in ["[!,a]", "[\u{e9},!,a]", "\u{feff}[!,a]", "{!<a,b>,c: d}", "a: !x,b"] {
+        assert_eq!(refused(text), format!("yaml: {told}"), "{text}");
+    }
+    for text in ["a: b\nc: [x, &y !!str,z]", "[a]\n[!,b]"] {
+        assert_eq!(refused(text), format!("yaml: line 2: {told}"), "{text}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_tag_before_a_comma_is_read() {
     assert_eq!(value("[\"!,a\", hey!,b, !!str 1]"), json!(["!,a", "hey!", "b", "1"]));
     assert_eq!(value("a: hey!,b # !,\nb: |\n  !,x"), json!({"a": "hey!,b", "b": "!,x"}));
     assert_eq!(value("[!<tag:yaml.org,2002:str> 1, !!str 2 ,3]"), json!(["1", "2", 3]));
+    assert_eq!(value("[!!str 'x!', z, !!str hey!,b]"), json!(["x!", "z", "hey!", "b"]));
+    assert_eq!(value("a: b!:,c"), json!({"a": "b!:,c"}));
+    assert_eq!(value("'k!,': 1"), json!({"k!,": 1}));
+}
+
+#[test]
+fn a_text_may_begin_with_any_letter() {
+    assert_eq!(value("\u{ff41}: b"), json!({"\u{ff41}": "b"}));
+    assert_eq!(value("\u{feff}a: |\n  x"), json!({"a": "x"}));
+}
+
+#[test]
+fn bombs_are_refused_by_their_levels_and_by_their_bytes() {
+    let deep = format!("[\"!,\",{}", "[".repeat(1 << 20));
+    assert!(refused(&deep).contains("exceeded max depth"), "{}", refused(&deep));
+    let long = "x".repeat(1 << 20);
+    assert_eq!(value(&format!("{{a: &a {long}, b: [*a, *a]}}"))["b"][1], json!(long));
+    let bomb = format!("{{a: &a {long}, b: [{}]}}", "*a,".repeat(1 << 10));
+    assert_eq!(refused(&bomb), "yaml: document contains excessive aliasing");
+    let keys = format!("{{a: &a {long}, b: {{{}}}}}", "? *a : 1,".repeat(1 << 10));
+    assert_eq!(refused(&keys), "yaml: document contains excessive aliasing");
 }

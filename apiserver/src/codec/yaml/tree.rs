@@ -1,6 +1,7 @@
 //! The nodes of a document, by the order in which they stand in its text.
 
-use libyaml_safer::{Error, ErrorKind, Event, EventData, Parser, ScalarStyle};
+use super::tags;
+use libyaml_safer::{Encoding, Error, ErrorKind, Event, EventData, Parser, ScalarStyle};
 use std::collections::HashMap;
 use std::str::Utf8Error;
 
@@ -36,22 +37,29 @@ pub(super) struct Tree(Vec<Node>);
 impl Tree {
     /// The first document of a text, if there is one. What follows it is not looked at.
     pub(super) fn read(bytes: &[u8]) -> Result<Option<Self>, String> {
-        let mut text = letters(bytes)?;
+        let text = letters(bytes)?;
+        // A mark of the order of bytes is none of the letters that places are counted in.
+        let mut text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         // The parser does not expect an end within a line. A text of several lines that ends there has no line's end then.
         let last = text.rsplit(['\n', '\r']).next().unwrap_or_default().to_owned();
         let is_ended = !text.ends_with(['\n', '\r']);
         if is_ended {
             text.push('\n');
         }
-        super::tags::refuse_before_commas(&text, is_ended)?;
-        Self::of(&text, last, is_ended)
+        match tags::marked(&text) {
+            Some(_) if text.contains(tags::MARK) => Err("control characters are not allowed".to_owned()),
+            Some(marked) => Self::of(&marked, (last, is_ended), true),
+            None => Self::of(&text, (last, is_ended), false),
+        }
     }
 
-    fn of(text: &str, last: String, is_ended: bool) -> Result<Option<Self>, String> {
+    fn of(text: &str, (last, is_ended): (String, bool), is_marked: bool) -> Result<Option<Self>, String> {
         let mut parser = Parser::new();
         parser.set_input(text.as_bytes());
+        // Otherwise a first letter whose first byte is that of a mark of their order would be taken for one.
+        parser.set_encoding(Encoding::Utf8);
         let (nodes, anchors, end) = (Vec::new(), HashMap::new(), text.len() as u64);
-        let mut reader = Reader { parser, nodes, anchors, last, end, is_ended };
+        let mut reader = Reader { parser, nodes, anchors, last, end, is_ended, is_marked };
         loop {
             match reader.next()?.data {
                 EventData::StreamEnd => return Ok(None),
@@ -104,6 +112,8 @@ struct Reader<'r> {
     /// Where the text ends, and whether its last line was ended here.
     end: u64,
     is_ended: bool,
+    /// Whether tags were marked, and so perhaps scalars.
+    is_marked: bool,
 }
 
 impl Reader<'_> {
@@ -133,6 +143,9 @@ impl Reader<'_> {
                 self.nodes.push(Node { line, kind: Kind::Alias { name: anchor.into(), of } });
             }
             EventData::Scalar { anchor, tag, mut value, plain_implicit: implicit, style, .. } => {
+                if self.is_marked {
+                    value.retain(|letter| letter != tags::MARK);
+                }
                 let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 if is_block && event.end_mark.index >= self.end && self.was_ended(&value) {
                     value.pop();
@@ -176,7 +189,7 @@ impl Reader<'_> {
 
 /// What is wrong, and where: lines are counted from nothing, but for those of the scanner, and a first one is not told.
 /// In a text that was ended here, a line more has been read where the end itself is the mistake.
-pub(super) fn told(error: &Error, is_ended: bool) -> String {
+fn told(error: &Error, is_ended: bool) -> String {
     let line = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
     // Go's library has no such rule, and stumbles over what comes of it: as a rule where a map of JSON lacks a mark.
     let told = match error.problem() {

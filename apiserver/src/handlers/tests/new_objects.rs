@@ -102,3 +102,14 @@ async fn a_collection_that_is_deleted_is_answered_as_it_was() {
     assert_eq!(answer["items"][0]["metadata"], made["metadata"]);
     assert!(desk.get(&format!("{MAPS}/a")).await.value["metadata"]["deletionTimestamp"].is_string());
 }
+
+#[tokio::test]
+async fn a_link_to_itself_is_never_stored() {
+    let desk = Desk::new().await;
+    let uri = format!("{MAPS}/linked");
+    let made = desk.post(MAPS, &json!({"metadata": {"name": "linked"}})).await;
+    let mut linked = made.value.clone();
+    linked["metadata"]["selfLink"] = "/somewhere".into();
+    let put = desk.ask("PUT", &uri, &[("content-type", JSON)], linked.to_string()).await;
+    assert_eq!((put.code, &put.value["metadata"]), (200, &made.value["metadata"]), "nothing that is kept was changed");
+}

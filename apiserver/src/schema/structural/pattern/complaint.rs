@@ -87,10 +87,19 @@ impl<'t> Scan<'t> {
 
     /// Reads `n}`, `n,}` or `n,m}` and says whether Go counts so far; anything else is text.
     fn count(&mut self) -> Option<bool> {
-        let (inner, _) = self.rest().split_once('}')?;
-        let (least, most) = inner
-            .split_once(',')
-            .map_or((inner, Some(inner)), |(least, most)| (least, (!most.is_empty()).then_some(most)));
+        // Digits alone are looked at: the end of what is no count may be far, and asked for at each of its signs.
+        let rest = self.rest();
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let one = digits(rest);
+        let (two, end) = match rest[one..].strip_prefix(',') {
+            Some(more) => (Some(&more[..digits(more)]), one + 1 + digits(more)),
+            None => (None, one),
+        };
+        if !rest[end..].starts_with('}') {
+            return None;
+        }
+        let least = &rest[..one];
+        let most = two.map_or(Some(least), |most| (!most.is_empty()).then_some(most));
         let is_number = |text: &str| {
             !text.is_empty()
                 && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -99,7 +108,7 @@ impl<'t> Scan<'t> {
         if !is_number(least) || !most.is_none_or(is_number) {
             return None;
         }
-        self.at += inner.len() + 1;
+        self.at += end + 1;
         let number = |text: &str| text.parse::<u32>().unwrap_or(u32::MAX);
         let (least, most) = (number(least), most.map(number));
         Some(least <= REPEATED_MAX && most.is_none_or(|most| most <= REPEATED_MAX && least <= most))
@@ -182,8 +191,10 @@ impl<'t> Scan<'t> {
                     Some(_) => {}
                 },
                 '[' if self.rest().starts_with(':') => {
-                    if let Some(end) = self.rest().find(":]") {
-                        self.at += end + 2;
+                    let is_name = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'^';
+                    let letters = self.rest()[1..].bytes().take_while(is_name).count();
+                    if self.rest()[1 + letters..].starts_with(":]") {
+                        self.at += letters + 3;
                     }
                 }
                 _ => {
