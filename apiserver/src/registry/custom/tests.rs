@@ -177,6 +177,30 @@ async fn only_what_lies_in_a_namespace_is_selected_by_it() {
 }
 
 #[tokio::test]
+async fn a_status_changes_no_metadata() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    define(&world, definition("foos.g.example.com", &names("foos", "Foo"), &json!([version("v1", true)]))).await;
+    definitions.bring_up_to_date().await.unwrap();
+    for (name, before) in [("a", Some("old-")), ("b", None)] {
+        let mut one = json!({"metadata": {"name": name}, "spec": {}});
+        if let Some(before) = before {
+            one["metadata"]["generateName"] = before.into();
+        }
+        world.create("g.example.com", "foos", one).await.unwrap();
+        let change = |one: &mut Value| {
+            one["metadata"]["generateName"] = "new-".into();
+            one["metadata"]["labels"] = json!({"a": "b"});
+            one["status"] = json!({"ready": 1});
+        };
+        let changed = world.change(("g.example.com", "foos", name), Part::Status, change).await.unwrap();
+        assert_eq!(changed["status"]["ready"], 1);
+        let metadata = &changed["metadata"];
+        assert_eq!((metadata["generateName"].as_str(), metadata.get("labels")), (before, None), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn names_belong_to_whoever_came_first() {
     let world = World::new().await;
     let mut definitions = Definitions::new(world.registry.clone());
