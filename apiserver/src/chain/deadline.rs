@@ -15,8 +15,9 @@ pub(super) fn of(call: &Call, allowed: Duration) -> status::Result<Duration> {
         return Ok(allowed);
     }
     let wrong = |why: String| Status::bad_request(format!("invalid timeout specified in the request URL - {why}"));
-    // What is less than nothing is as good as nothing said.
-    match parse_duration(text.strip_prefix('-').unwrap_or(text)) {
+    // What is less than nothing is as good as nothing said. A duration has one sign at most.
+    let unsigned = text.strip_prefix('-').filter(|rest| !rest.starts_with('+'));
+    match parse_duration(unsigned.unwrap_or(text)) {
         Some(asked) if asked.is_zero() || text.starts_with('-') => Ok(allowed),
         Some(asked) => Ok(asked.min(allowed)),
         None => Err(wrong(format!("time: invalid duration {text:?}"))),

@@ -254,6 +254,9 @@ async fn discovery_is_aggregated_for_those_who_ask() {
 async fn a_caller_may_ask_for_less_time() {
     let (code, _) = ask(&chain(), "GET", "/version?timeout=-5ms", "admin").await;
     assert_eq!(code, 200, "less than nothing is as good as nothing said");
+    let (code, body) = ask(&chain(), "GET", "/version?timeout=-%2B5s", "admin").await;
+    let told = "invalid timeout specified in the request URL - time: invalid duration \"-+5s\"";
+    assert_eq!((code, serde_json::from_str::<Value>(&body).unwrap()["message"].as_str().unwrap()), (400, told));
     let (code, body) = ask(&chain(), "GET", "/api/v1/nodes/late?timeout=5ms", "admin").await;
     assert_eq!((code, serde_json::from_str::<Value>(&body).unwrap()["reason"].as_str().unwrap()), (504, "Timeout"));
 }

@@ -1,33 +1,28 @@
 //! Values as Go writes them, in the order of their types: kinds of an API, and what is of none, Tables and bare metadata.
 
 use super::body::OBJECT_META;
-use crate::schema::model::Model;
-use crate::schema::{self, spelling};
+use crate::schema::{self, TypeId, spelling};
 use serde_json::Value;
+use std::sync::LazyLock;
 
+/// The group of what is of no API.
+const GROUP: &str = "meta.k8s.io";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+// Found by their names once, and not for every row of a table.
+static OBJECT_META_ID: LazyLock<Option<TypeId>> = LazyLock::new(|| schema::model().named(OBJECT_META));
+static LIST_META_ID: LazyLock<Option<TypeId>> = LazyLock::new(|| schema::model().named(LIST_META));
 
 /// Writes a value by its kind, where it has one that is known.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
     let said = value["apiVersion"].as_str().unwrap_or("v1");
     let (group, version) = said.split_once('/').unwrap_or(("", said));
-    let (model, kind) = (schema::model(), value["kind"].as_str().unwrap_or_default());
-    match (model.kind(group, version, kind), kind) {
-        (Some(id), _) => spelling::object(model, id, value, out),
-        (None, "Table") if group == "meta.k8s.io" => table(model, value, out),
-        (None, "PartialObjectMetadataList") if group == "meta.k8s.io" => {
-            let fields: [(&str, &Write<'_>); 4] = [
-                KIND,
-                API_VERSION,
-                ("metadata", &|it, out| of_type(model, LIST_META, it, out)),
-                ("items", &|it, out| list(it, out, &write)),
-            ];
-            object(value, &fields, out);
+    match (group, value["kind"].as_str().unwrap_or_default()) {
+        (GROUP, "Table") => table(value, out),
+        (GROUP, "PartialObjectMetadataList") => {
+            object(value, &[KIND, API_VERSION, LIST_METADATA, ("items", &|it, out| list(it, out, &write))], out);
         }
-        (None, "PartialObjectMetadata") if group == "meta.k8s.io" => {
-            object(value, &[KIND, API_VERSION, ("metadata", &|it, out| of_type(model, OBJECT_META, it, out))], out);
-        }
-        (None, _) => spelling::free(value, out),
+        (GROUP, "PartialObjectMetadata") => object(value, &[KIND, API_VERSION, METADATA], out),
+        (_, kind) => of_type(schema::model().kind(group, version, kind), value, out),
     }
 }
 
@@ -35,24 +30,26 @@ type Write<'a> = dyn Fn(&Value, &mut Vec<u8>) + 'a;
 
 const KIND: (&str, &Write<'static>) = ("kind", &spelling::free);
 const API_VERSION: (&str, &Write<'static>) = ("apiVersion", &spelling::free);
+const METADATA: (&str, &Write<'static>) = ("metadata", &|it, out| of_type(*OBJECT_META_ID, it, out));
+const LIST_METADATA: (&str, &Write<'static>) = ("metadata", &|it, out| of_type(*LIST_META_ID, it, out));
 
-fn table(model: &Model, value: &Value, out: &mut Vec<u8>) {
+fn table(value: &Value, out: &mut Vec<u8>) {
     let free = |name: &'static str| -> (&'static str, &Write<'static>) { (name, &spelling::free) };
     let column = ["name", "type", "format", "description", "priority"].map(free);
     let row: [(&str, &Write<'_>); 3] = [free("cells"), free("conditions"), ("object", &write)];
     let fields: [(&str, &Write<'_>); 5] = [
         KIND,
         API_VERSION,
-        ("metadata", &|it, out| of_type(model, LIST_META, it, out)),
+        LIST_METADATA,
         ("columnDefinitions", &|it, out| list(it, out, &|it, out| object(it, &column, out))),
         ("rows", &|it, out| list(it, out, &|it, out| object(it, &row, out))),
     ];
     object(value, &fields, out);
 }
 
-fn of_type(model: &Model, name: &str, value: &Value, out: &mut Vec<u8>) {
-    match model.named(name) {
-        Some(id) => spelling::object(model, id, value, out),
+fn of_type(id: Option<TypeId>, value: &Value, out: &mut Vec<u8>) {
+    match id {
+        Some(id) => spelling::object(schema::model(), id, value, out),
         None => spelling::free(value, out),
     }
 }

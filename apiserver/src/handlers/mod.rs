@@ -92,7 +92,7 @@ impl Serve for Handlers {
         if path.group.is_empty() && connect::serves(&path.resource, subresource) {
             return connect::serve(&self.connect, call, request).await;
         }
-        let mut ask = Ask {
+        let ask = Ask {
             call: &call,
             path,
             namespace: if resource.namespaced { path.namespace.as_deref().unwrap_or_default() } else { "" },
@@ -101,7 +101,7 @@ impl Serve for Handlers {
             options: WriteOptions::plain(&call),
         };
         self.route(&ask, subresource)?;
-        ask.options = WriteOptions::of(&call)?;
+        WriteOptions::judge(&call)?;
         if call.verb == Verb::Watch && wants_websocket(request.headers()) {
             let upgrade = hyper::upgrade::on(&mut request);
             let stream = self.dispatch(&ask, subresource, Body::empty()).await?;

@@ -26,17 +26,17 @@ pub(super) struct WriteOptions {
 }
 
 impl WriteOptions {
-    /// Reads the options of a call. Those of a read are not judged.
+    /// Insists that the options of a write are right. Those of a read are not judged.
     ///
     /// # Errors
     /// 422, with all that is wrong.
-    pub(super) fn of(call: &Call) -> status::Result<Self> {
+    pub(super) fn judge(call: &Call) -> status::Result<()> {
         let kind = match call.verb {
             Verb::Create => "CreateOptions",
             Verb::Update => "UpdateOptions",
             Verb::Patch => "PatchOptions",
             Verb::Delete | Verb::DeleteCollection => "DeleteOptions",
-            _ => return Ok(Self::plain(call)),
+            _ => return Ok(()),
         };
         let mut causes = Vec::new();
         let query = &call.query;
@@ -68,10 +68,10 @@ impl WriteOptions {
                 format!("Unsupported value: {validation:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
             causes.push(cause("FieldValueNotSupported", &told, "fieldValidation"));
         }
-        if causes.is_empty() { Ok(Self::plain(call)) } else { Err(Status::invalid("meta.k8s.io", kind, "", causes)) }
+        if causes.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", kind, "", causes)) }
     }
 
-    /// The options of a call, unjudged.
+    /// Reads the options of a call, unjudged.
     pub(super) fn plain(call: &Call) -> Self {
         let query = &call.query;
         let said = query.text("fieldManager");

@@ -39,6 +39,8 @@ pub struct Resource {
     pub folder: SmolStr,
     /// The type of its objects, in the model of the built-in types.
     pub type_id: Option<TypeId>,
+    /// The same of the stored version.
+    pub stored_type_id: Option<TypeId>,
     /// The `apiVersion` of its objects.
     pub api_version: SmolStr,
     /// The fields that selectors may ask for beside name and namespace.

@@ -3,7 +3,7 @@
 use super::catalog::Resource;
 use super::managers::folded;
 use super::selection;
-use crate::schema::{self, Shape, spelling};
+use crate::schema::{self, Shape, TypeId, spelling};
 use crate::store::contract::Body;
 use crate::store::entry::Entry;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -29,30 +29,28 @@ const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.
 
 /// An object of the stored version as upstream's store gives it back.
 pub fn settle(resource: &Resource, object: &mut Value) {
-    let gvk = &resource.stored;
-    let model = schema::model();
-    let is_json = resource.custom.is_some() || STORED_AS_JSON.contains(&gvk.group.as_str());
-    if let Some(id) = model.kind(&gvk.group, &gvk.version, &gvk.kind).filter(|_| !is_json) {
-        schema::default::forget_empty(model, id, object);
+    let is_json = STORED_AS_JSON.contains(&resource.stored.group.as_str());
+    if let Some(id) = resource.stored_type_id.filter(|_| !is_json) {
+        schema::default::forget_empty(schema::model(), id, object);
     }
 }
 
 /// An object of the stored version, ready to be committed.
 #[must_use]
 pub fn body(resource: &Resource, object: &Value) -> Body {
-    let (bytes, splice) = write(&resource.stored, object, "");
+    let (bytes, splice) = write(&resource.stored, resource.stored_type_id, object, "");
     Body { bytes: bytes.into(), splice: Some(splice), attributes: Arc::new(selection::attributes(resource, object)) }
 }
 
 /// An object's bytes with this resource version, and where that stands. Upstream holds a built-in object in a struct, and a
 /// custom one in a map, whose names it sorts.
-fn write(gvk: &Gvk, object: &Value, resource_version: &str) -> (Vec<u8>, usize) {
+fn write(gvk: &Gvk, id: Option<TypeId>, object: &Value, resource_version: &str) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(BYTES_EXPECTED);
     let empty = Map::new();
     let fields = object.as_object().unwrap_or(&empty);
     let model = schema::model();
     let mut splice = 0;
-    match model.kind(&gvk.group, &gvk.version, &gvk.kind) {
+    match id {
         Some(id) => {
             out.extend_from_slice(&head(gvk));
             splice = metadata(&mut out, true, &object["metadata"], resource_version);
@@ -213,19 +211,19 @@ pub fn served_bytes(resource: &Resource, entry: &Entry) -> status::Result<Bytes>
         None => Ok(entry.bytes()),
         Some(conversion) => entry.form(conversion.form, |entry| {
             let object = serve(resource, parse(entry)?);
-            Ok(value_bytes(&resource.gvk, &object))
+            Ok(value_bytes(resource, &object))
         }),
     }
 }
 
-/// The bytes of a value of this kind, with the resource version that it has.
+/// The bytes of a value of the version that a row serves, with the resource version that it has.
 #[must_use]
-pub fn value_bytes(gvk: &Gvk, object: &Value) -> Bytes {
+pub fn value_bytes(resource: &Resource, object: &Value) -> Bytes {
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     if version.is_empty() {
         return serde_json::to_vec(object).unwrap_or_default().into();
     }
-    write(gvk, object, version).0.into()
+    write(&resource.gvk, resource.type_id, object, version).0.into()
 }
 
 /// A stored object's bytes with another resource version: what a watcher is told of an object that left its selection.
@@ -236,7 +234,7 @@ pub fn bytes_at(resource: &Resource, entry: &Entry, revision: u64) -> status::Re
     if resource.conversion.is_some() {
         let mut object = serve(resource, parse(entry)?);
         object["metadata"]["resourceVersion"] = revision.to_string().into();
-        return Ok(value_bytes(&resource.gvk, &object));
+        return Ok(value_bytes(resource, &object));
     }
     let (before, after) = entry.around_revision();
     let mut bytes = BytesMut::with_capacity(before.len() + after.len() + 20);

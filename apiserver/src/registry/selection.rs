@@ -128,8 +128,9 @@ fn is_segment(text: &str) -> bool {
 fn offered(resource: &Resource, name: &str) -> status::Result<()> {
     let offered = resource.behaviour.fields;
     let custom = resource.custom.as_ref().is_some_and(|custom| custom.offered().iter().any(|field| field == name));
-    // Kinds that say themselves what they offer have a namespace only where they lie in one.
-    let placed = resource.namespaced || offered.is_empty();
+    // Built-in kinds that leave it to upstream's default what they offer have a namespace even where they lie in none.
+    let is_by_default = offered.is_empty() && resource.custom.is_none();
+    let placed = resource.namespaced || is_by_default;
     if name == "metadata.name"
         || (name == "metadata.namespace" && placed)
         || custom
@@ -137,18 +138,13 @@ fn offered(resource: &Resource, name: &str) -> status::Result<()> {
     {
         return Ok(());
     }
-    Err(Status::bad_request(if offered.is_empty() && !declares(resource) {
+    Err(Status::bad_request(if is_by_default {
         format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     } else if resource.stored.kind == "Job" && resource.stored.group == "batch" {
         format!("field label {name:?} not supported for Job")
     } else {
         format!("field label not supported: {name}")
     }))
-}
-
-/// Whether a custom kind declares fields for selectors.
-fn declares(resource: &Resource) -> bool {
-    resource.custom.as_ref().is_some_and(|custom| !custom.offered().is_empty())
 }
 
 /// What is wrong with a label selector, in upstream's frame.

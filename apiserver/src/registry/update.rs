@@ -293,6 +293,10 @@ fn restrict(target: &Target<'_>, new: &mut Value, old: &Value) {
         Part::Main if target.resource.behaviour.has_status => put(new, "status"),
         Part::Status => {
             target.resource.behaviour.status_resets.iter().for_each(|path| keep_metadata(new, old, path));
+            // Of a custom object upstream takes nothing but the status and its managers over into the old one.
+            if target.resource.custom.is_some() {
+                keep_metadata(new, old, &["metadata", "generateName"]);
+            }
             let fields = new.as_object().into_iter().chain(old.as_object()).flat_map(|fields| fields.keys().cloned());
             let others = fields.filter(|field| !["metadata", "status", "kind", "apiVersion"].contains(&field.as_str()));
             others.collect::<Vec<_>>().iter().for_each(|field| put(new, field));

@@ -56,9 +56,6 @@ fn below(model: &Model, shape: &Shape, value: &mut Value) {
 pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {
     let one = model.get(id);
     let Value::Object(object) = object else { return };
-    if !one.fills {
-        return;
-    }
     for index in &one.filled {
         let field = &one.fields[usize::from(*index)];
         if matches!(field.shape, Shape::List(_) | Shape::Map(_))
@@ -68,10 +65,12 @@ pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {
             *value = Value::Null;
         }
     }
-    for (name, value) in object.iter_mut().filter(|(_, value)| value.is_object() || value.is_array()) {
-        match (one.field(name).map(|field| &field.shape), value) {
-            (Some(Shape::Object(id)), value) => forget_empty(model, *id, value),
-            (Some(Shape::List(item)), Value::Array(items)) => {
+    // The type has few such fields, and knows them; to look up every field of the object would take longer.
+    for index in &one.filling {
+        let field = &one.fields[usize::from(*index)];
+        match (&field.shape, object.get_mut(field.name.as_str())) {
+            (Shape::Object(id), Some(value)) => forget_empty(model, *id, value),
+            (Shape::List(item), Some(Value::Array(items))) => {
                 if let Shape::Object(id) = **item {
                     items.iter_mut().for_each(|item| forget_empty(model, id, item));
                 }

@@ -191,6 +191,8 @@ pub struct Type {
     pub(super) rules: Box<[Rule]>,
     /// The fields that defaulting writes where they are absent.
     pub(super) filled: Box<[u16]>,
+    /// The fields at or below whose structs something is to be filled, where they hold one or a list of them.
+    pub(super) filling: Box<[u16]>,
     /// Something at or below it has a default, or is written when empty.
     pub(super) fills: bool,
     /// No value of it is deeper than its fields say, the sets of managers aside.

@@ -126,6 +126,7 @@ fn build(one: &Pending, aliases: &HashMap<(&str, &str), TypeId>) -> Result<Type,
         open: false,
         rules: Box::default(),
         filled: Box::default(),
+        filling: Box::default(),
         fills: false,
         bounded: false,
     })
@@ -332,6 +333,7 @@ fn add_lists(model: &mut Model, pending: &[Pending], aliases: &HashMap<(&str, &s
             open: false,
             rules: Box::default(),
             filled: Box::default(),
+            filling: Box::default(),
             fills: false,
             bounded: false,
         };
@@ -362,8 +364,25 @@ fn mark_fills(model: &mut Model) {
             changed |= fills;
         }
         if !changed {
-            return;
+            break;
         }
+    }
+    for index in 0..model.types.len() {
+        let fields = (0..).zip(&model.types[index].fields);
+        let filling = fields.filter(|(_, field)| held(&field.shape).is_some_and(|id| model.get(id).fills));
+        model.types[index].filling = filling.map(|(index, _)| index).collect();
+    }
+}
+
+/// The struct that a shape is, or is a list of.
+fn held(shape: &Shape) -> Option<TypeId> {
+    match shape {
+        Shape::Object(id) => Some(*id),
+        Shape::List(item) => match **item {
+            Shape::Object(id) => Some(id),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -44,6 +44,7 @@ fn row(api_version: &str, line: &str) -> Resource {
         verbs: Verbs::of_letters(verbs),
         folder: format_smolstr!("/{group}/{plural}/"),
         type_id: schema::model().kind(&gvk.group, &gvk.version, &gvk.kind),
+        stored_type_id: schema::model().kind(&stored.group, &stored.version, &stored.kind),
         api_version: gvk.api_version().into(),
         field_names: behaviour.fields.iter().map(|field| SmolStr::new_static(field.name())).collect(),
         behaviour,

@@ -152,6 +152,7 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
         subresources: status.into_iter().chain(scale).collect(),
         folder: format_smolstr!("/{group}/{}/", text(&names["plural"])),
         type_id: None,
+        stored_type_id: None,
         api_version: gvk.api_version().into(),
         field_names: custom.selected().into(),
         behaviour: if has_status { &WITH_STATUS } else { &PLAIN },

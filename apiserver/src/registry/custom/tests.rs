@@ -7,6 +7,7 @@ use crate::registry::admit::{Intent, Unasked};
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
 use crate::registry::delete::Options;
+use crate::registry::selection::Selection;
 use crate::registry::tests::World;
 use crate::request::Warnings;
 use crate::validation::Errors;
@@ -148,6 +149,55 @@ async fn old_objects_are_read_by_the_schema_of_today_and_watches_of_yesterday_en
     assert_eq!(spec, json!({"color": "red"}));
     definitions.bring_up_to_date().await.unwrap();
     assert!(!after.custom.as_ref().unwrap().gone.is_cancelled());
+}
+
+#[tokio::test]
+async fn only_what_lies_in_a_namespace_is_selected_by_it() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    let mut cluster = definition("bars.g.example.com", &names("bars", "Bar"), &json!([version("v1", true)]));
+    cluster["spec"]["scope"] = "Cluster".into();
+    define(&world, definition("foos.g.example.com", &names("foos", "Foo"), &json!([version("v1", true)]))).await;
+    define(&world, cluster).await;
+    definitions.bring_up_to_date().await.unwrap();
+    let told = |plural: &str, fields: &str| {
+        let row = world.registry.resource(&Gvr::new("g.example.com", "v1", plural)).unwrap();
+        Selection::parse(&row, "", "", fields).err().map(|refused| (refused.code, refused.message.to_string()))
+    };
+    let refused = |field: &str| Some((400, format!("field label not supported: {field}")));
+    for (plural, fields, expected) in [
+        ("foos", "metadata.namespace=a", None),
+        ("bars", "metadata.namespace=a", refused("metadata.namespace")),
+        ("bars", "metadata.name=a", None),
+        ("foos", "spec.size=3", refused("spec.size")),
+        ("bars", "spec.size=3", refused("spec.size")),
+    ] {
+        assert_eq!(told(plural, fields), expected, "{plural} by {fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_changes_no_metadata() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    define(&world, definition("foos.g.example.com", &names("foos", "Foo"), &json!([version("v1", true)]))).await;
+    definitions.bring_up_to_date().await.unwrap();
+    for (name, before) in [("a", Some("old-")), ("b", None)] {
+        let mut one = json!({"metadata": {"name": name}, "spec": {}});
+        if let Some(before) = before {
+            one["metadata"]["generateName"] = before.into();
+        }
+        world.create("g.example.com", "foos", one).await.unwrap();
+        let change = |one: &mut Value| {
+            one["metadata"]["generateName"] = "new-".into();
+            one["metadata"]["labels"] = json!({"a": "b"});
+            one["status"] = json!({"ready": 1});
+        };
+        let changed = world.change(("g.example.com", "foos", name), Part::Status, change).await.unwrap();
+        assert_eq!(changed["status"]["ready"], 1);
+        let metadata = &changed["metadata"];
+        assert_eq!((metadata["generateName"].as_str(), metadata.get("labels")), (before, None), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,6 @@ const ACCESS_MODES: [(&str, &str); 4] =
 pub(super) static PERSISTENT_VOLUME: Behaviour = Behaviour {
     returns_deleted: true,
     generation: Generation::None,
-    // Upstream lets selectors say `name` by mistake, and keeps to it.
     prepare: begin_volume,
     warnings: warnings::volume,
     columns: &[

@@ -197,6 +197,27 @@ fn what_go_writes_when_empty_is_written() {
 }
 
 #[test]
+fn what_is_empty_and_written_all_the_same_is_forgotten_wherever_it_stands() {
+    let table = [
+        (
+            ("discovery.k8s.io", "v1", "EndpointSlice"),
+            json!({"endpoints": [{"addresses": []}, {"addresses": ["10.0.0.1"]}], "ports": []}),
+            json!({"endpoints": [{"addresses": null}, {"addresses": ["10.0.0.1"]}], "ports": null}),
+        ),
+        (
+            ("apps", "v1", "Deployment"),
+            json!({"spec": {"template": {"spec": {"containers": [], "nodeSelector": {}}}}}),
+            json!({"spec": {"template": {"spec": {"containers": null, "nodeSelector": {}}}}}),
+        ),
+        (("", "v1", "ConfigMap"), json!({"data": {}}), json!({"data": {}})),
+    ];
+    for (kind, mut object, expected) in table {
+        default::forget_empty(model(), model().kind(kind.0, kind.1, kind.2).unwrap(), &mut object);
+        assert_eq!(object, expected, "{}", kind.2);
+    }
+}
+
+#[test]
 fn webhooks_claims_and_definitions_are_completed() {
     let hook = defaulted(
         ("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration"),

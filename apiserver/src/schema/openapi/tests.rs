@@ -217,6 +217,63 @@ fn the_index_names_each_document_by_its_hash() {
     assert_ne!(other.index().hash, one.index().hash, "another document has another hash");
 }
 
+/// A document of one core kind of which everything can be done that is done with one object.
+fn document_of(plural: &str, kind: &str, returns_deleted: bool) -> Value {
+    let resource = Resource {
+        plural: plural.to_owned(),
+        kind: kind.to_owned(),
+        namespaced: true,
+        verbs: vec!["get".to_owned(), "delete".to_owned()],
+        returns_deleted,
+        subresources: Vec::new(),
+        custom: None,
+    };
+    document(model(), &GroupVersion { group: String::new(), version: "v1".to_owned(), resources: vec![resource] })
+}
+
+#[test]
+fn what_lists_and_maps_hold_by_value_has_a_default() {
+    let document = document_of("pods", "Pod", false);
+    let schemas = &document["components"]["schemas"];
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let container = "io.k8s.api.core.v1.Container";
+    for (name, field, word, expected) in [
+        ("io.k8s.api.core.v1.PodSpec", "containers", "items", json!({"allOf": [reference(container)], "default": {}})),
+        (container, "args", "items", json!({"type": "string", "default": ""})),
+        (
+            "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+            "labels",
+            "additionalProperties",
+            json!({"type": "string", "default": ""}),
+        ),
+        // What Go writes as it likes has none.
+        (
+            "io.k8s.api.core.v1.ResourceRequirements",
+            "limits",
+            "additionalProperties",
+            reference("io.k8s.apimachinery.pkg.api.resource.Quantity"),
+        ),
+    ] {
+        assert_eq!(schemas[name]["properties"][field][word], expected, "{name}.{field}");
+    }
+}
+
+#[test]
+fn who_deletes_is_answered_the_object_or_a_status() {
+    for (plural, kind, returns_deleted, answered) in [
+        ("pods", "Pod", true, "io.k8s.api.core.v1.Pod"),
+        ("secrets", "Secret", false, "io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
+    ] {
+        let document = document_of(plural, kind, returns_deleted);
+        let path = format!("/api/v1/namespaces/{{namespace}}/{plural}/{{name}}");
+        let responses = &document["paths"][path]["delete"]["responses"];
+        let schema = json!({"$ref": format!("#/components/schemas/{answered}")});
+        for code in ["200", "202"] {
+            assert_eq!(responses[code]["content"]["application/json"]["schema"], schema, "{code} of {plural}");
+        }
+    }
+}
+
 #[test]
 fn every_definition_of_v2_is_a_real_servers() {
     let Some(folder) = reference_folder() else { return };

@@ -63,6 +63,7 @@ impl Maker {
             open: node.preserve_unknown,
             rules: Box::default(),
             filled: Box::default(),
+            filling: Box::default(),
             fills: false,
             bounded: false,
         })
@@ -112,7 +113,13 @@ impl Maker {
             return *known;
         }
         let original = from.get(id).clone();
-        let here = self.add(Type { embeds: Box::default(), rules: Box::default(), filled: Box::default(), ..original });
+        let here = self.add(Type {
+            embeds: Box::default(),
+            rules: Box::default(),
+            filled: Box::default(),
+            filling: Box::default(),
+            ..original
+        });
         self.copied.insert(id, here);
         let mut fields = self.model.types[here.0 as usize].fields.to_vec();
         fields.iter_mut().for_each(|field| field.shape = self.copy_shape(from, &field.shape));

@@ -46,7 +46,8 @@ pub(super) fn check(path: &str, schema: &Value, has_status: bool, patterns: &mut
     if schema["nullable"] == true {
         errors.forbidden(format!("{path}.nullable"), "nullable cannot be true at the root");
     }
-    if can_be_structural(schema, 0) {
+    let may_be_structural = can_be_structural(schema, 0);
+    if may_be_structural {
         let found = structural::check(path, schema, patterns);
         if found.is_empty() {
             Structural::compile_with(Some(schema), patterns).check_defaults(path, errors);
@@ -55,7 +56,7 @@ pub(super) fn check(path: &str, schema: &Value, has_status: bool, patterns: &mut
     }
     standard(path, schema, &Inside::default(), 0, errors);
     // Of what else keeps a schema from being a structural one, each is told already.
-    if errors.is_empty() && !can_be_structural(schema, 0) {
+    if errors.is_empty() && !may_be_structural {
         errors.invalid_text(path, "", "OpenAPIV3Schema 'schema' is not supported");
     }
     all.append(std::mem::take(errors));
