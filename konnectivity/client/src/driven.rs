@@ -73,7 +73,9 @@ async fn drive(connection: Connection<Box<dyn Stream>, Bytes>, mut closed: Unbou
             Some(_) = settling.join_next() => {}
         }
     }
-    let both = async { tokio::join!(connection, settling.join_all()) };
+    // One by one: a task that ended with its runtime is no reason to panic.
+    let settled = async { while settling.join_next().await.is_some() {} };
+    let both = async { tokio::join!(connection, settled) };
     if tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), both).await.is_err() {
         tracing::debug!("the end of a tunnel's connection was not answered in time");
     }

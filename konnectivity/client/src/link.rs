@@ -22,14 +22,18 @@ const FRAME_BYTES_MAX: u32 = 64 * 1024;
 /// Bytes of one stream that wait to be written to the socket.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// The same at a server, whose one connection to an agent carries all streams: there each waits for the others.
+const SHARED_SEND_BUFFER_BYTES: usize = 32 * 1024;
+
 /// Bytes of one message's metadata.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
 /// Streams that were reset and are remembered, so that frames under way to them are known to be late.
 const RESET_STREAMS_MAX: usize = 1024;
 
-/// Bytes of one read of a socket.
-pub const READ_BYTES: usize = 32 * 1024;
+/// Bytes of one read of a socket. With the heads of a packet and a frame they are a block of 32 KiB, two of them one of 64: the
+/// allocator's next size is a quarter larger.
+pub const READ_BYTES: usize = 32 * 1024 - 64;
 
 /// Bytes that are read ahead of the TLS between server and agent, which by itself asks its socket for 4 KiB at a time.
 pub const READ_AHEAD_BYTES: usize = 32 * 1024;
@@ -59,7 +63,7 @@ pub fn server(beside: usize) -> h2::server::Builder {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
-        .max_send_buffer_size(SEND_BUFFER_BYTES)
+        .max_send_buffer_size(SHARED_SEND_BUFFER_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
         .max_concurrent_reset_streams(RESET_STREAMS_MAX)
         .max_pending_accept_reset_streams(RESET_STREAMS_MAX)

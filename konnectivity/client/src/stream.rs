@@ -205,11 +205,16 @@ pub fn poll_bytes(frames: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Result<
     }
 }
 
-/// Waits until a stream's window has room. One piece may then be sent whole: what exceeds the window waits in the
+/// Waits until a stream's window has any room. One piece may then be sent whole: what exceeds the window waits in the
 /// stream, and no further piece is sent before it has gone.
 pub fn poll_window(frames: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-    frames.reserve_capacity(1);
-    while frames.capacity() == 0 {
+    poll_room(frames, 1, cx)
+}
+
+/// Waits until a stream's window has room for so many bytes, which must be fewer than the peer's windows have.
+pub fn poll_room(frames: &mut SendStream<Bytes>, bytes: usize, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+    frames.reserve_capacity(bytes);
+    while frames.capacity() < bytes {
         match ready!(frames.poll_capacity(cx)) {
             Some(capacity) => drop(capacity?),
             None => return Poll::Ready(Err(h2::Error::from(h2::Reason::STREAM_CLOSED))),

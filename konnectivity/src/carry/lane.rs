@@ -13,7 +13,8 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tinyplane_konnectivity_client::stream::{poll_bytes, poll_window};
+use tinyplane_konnectivity_client::link::READ_BYTES;
+use tinyplane_konnectivity_client::stream::{poll_bytes, poll_room};
 
 /// How the connection ended: `closed`, or `reset` with the reason.
 const END: HeaderName = HeaderName::from_static("tinyplane-end");
@@ -102,7 +103,9 @@ pub(crate) struct LaneWriter {
 
 impl LaneWriter {
     pub(crate) async fn send(&mut self, bytes: Bytes) -> Result<(), Refused> {
-        poll_fn(|cx| poll_window(&mut self.to.stream(), cx)).await.map_err(|_| Refused)?;
+        // For all of a read, or else a window with a few bytes left would let one more of them wait here.
+        let room = bytes.len().min(READ_BYTES);
+        poll_fn(|cx| poll_room(&mut self.to.stream(), room, cx)).await.map_err(|_| Refused)?;
         self.to.stream().send_data(bytes, false).map_err(|_| Refused)
     }
 
