@@ -5,6 +5,7 @@ use super::patch::Patch;
 use super::{Ask, Handlers};
 use crate::codec::body;
 use crate::registry::behaviour::Part;
+use crate::registry::create;
 use crate::registry::managers::{self, Versions, Writer};
 use crate::registry::update::Target;
 use crate::registry::{encoding, no_such_resource};
@@ -155,6 +156,7 @@ impl Handlers {
             (None, Some(take), Some(old)) => {
                 // An author owns all that was changed, also what is not taken: upstream looks at it before that.
                 if !matches!(sent, Sent::Patch(Patch::Apply(_))) {
+                    create::default(&ask.resource, &mut new);
                     managers::record(&writer, Some(old), &mut new);
                 }
                 let mut taken = take(view.subresource, old, &new);

@@ -294,6 +294,8 @@ async fn the_server_and_bindings_leave_managers_alone() {
     let held = desk.patch(&format!("{PODS}/p/ephemeralcontainers?fieldManager=e"), STRATEGIC, more).await;
     let fields = owned(&held.value, "e", "Update", Some("ephemeralcontainers"));
     assert_eq!(fields["f:metadata"]["f:labels"]["f:a"], json!({}), "{}", held.value);
+    let container = &fields["f:spec"]["f:ephemeralContainers"]["k:{\"name\":\"e\"}"];
+    assert_eq!(container["f:imagePullPolicy"], json!({}), "what is completed is owned as well");
     assert_eq!(held.value["metadata"]["labels"], bound["metadata"]["labels"]);
     let foreign = r#"{"metadata":{"uid":"u"}}"#;
     let told = desk.patch(&format!("{PODS}/p/ephemeralcontainers"), STRATEGIC, foreign).await;
