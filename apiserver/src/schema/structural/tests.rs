@@ -50,7 +50,10 @@ fn objects_within_an_object_say_what_they_are_and_their_metadata_are_read() {
         let mut object = json!({"metadata": {"name": 5}, "spec": {"template": template}});
         let mut metadata = |metadata: &mut Value| match metadata["name"].as_i64() {
             Some(_) => Err("no".to_owned()),
-            None => Ok(metadata["read"] = true.into()),
+            None => {
+                metadata["read"] = true.into();
+                Ok(())
+            }
         };
         structural.read_embedded(&mut object, &mut metadata).map(|()| object["spec"]["template"].take())
     };
