@@ -6,9 +6,9 @@ use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status::{self, Reason, Status};
 
-use crate::codec::accept::Media;
+use crate::codec::accept::{self, Media};
 use crate::codec::protobuf::encode;
 use crate::codec::{spelled, yaml};
 use crate::request::Query;
@@ -21,7 +21,7 @@ pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-
 /// What upstream adds to what browsers may not guess at.
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// Whether JSON is to be written for a person: by `pretty`, or because a browser or curl asks.
+/// Whether JSON is to be written for a person: by `pretty` in the path or in `Accept`, or because a browser or curl asks.
 #[must_use]
 pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
     let by_agent = || {
@@ -29,7 +29,8 @@ pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
         ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known))
     };
     let said = query.first("pretty").filter(|said| !said.is_empty());
-    said.map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    let told = || said.map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"));
+    accept::wishes_pretty(headers) || told()
 }
 
 /// A failure as a response, in these letters; where none of what is wished fits, upstream writes JSON for a person.
@@ -54,7 +55,9 @@ pub fn failure(status: &Status, media: Option<Media>, pretty: bool) -> Response<
 pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> status::Result<Response<Body>> {
     let bytes = match media {
         Media::Json => return Ok(spelled_json(code, spelled(value), pretty)),
-        Media::Yaml => yaml::write(value).map_err(Status::internal)?.into_bytes(),
+        Media::Yaml => {
+            yaml::write(value).map_err(|error| Status::failure(Reason::Unknown, error.to_string()))?.into_bytes()
+        }
         Media::Protobuf => encode::encode(schema::model(), value)
             .ok_or_else(|| Status::internal(format!("an answer has no message: {}", value["kind"])))?,
     };

@@ -31,6 +31,9 @@ pub enum Media {
 /// The group and version of Tables and of lone metadata.
 pub const META_V1: &str = "meta.k8s.io/v1";
 const META_V1BETA1: &str = "meta.k8s.io/v1beta1";
+const PLAIN: &str = "application/json, application/yaml";
+/// What Go calls an object of a custom kind.
+pub const UNSTRUCTURED: &str = "unstructured.Unstructured";
 const DISCOVERY_GROUP: &str = "apidiscovery.k8s.io";
 
 /// What a client accepts, its best wish that can be met.
@@ -71,9 +74,13 @@ impl Accept {
         if self.form != Form::Metadata || self.of_list == is_list {
             return Ok(());
         }
+        let go_type = go_type();
+        if !is_list && go_type == UNSTRUCTURED {
+            // Of what it knows no type of upstream finds out too late.
+            return Err(Status::failure(Reason::Unknown, "content is not a list"));
+        }
         let (named, is) = if is_list { ("", "is a list") } else { ("List", "is not a list") };
-        let told =
-            format!("you requested PartialObjectMetadata{named}, but the requested object {is} (*{})", go_type());
+        let told = format!("you requested PartialObjectMetadata{named}, but the requested object {is} (*{go_type})");
         Err(Status::failure(Reason::NotAcceptable, told))
     }
 }
@@ -112,8 +119,7 @@ impl Media {
 /// # Errors
 /// 406 where no wish can be met.
 pub fn of(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
-    best(line(headers.get(ACCEPT)), offer)
-        .ok_or_else(|| not_acceptable("application/json, application/yaml", "", offer))
+    best(line(headers.get(ACCEPT)), offer).ok_or_else(|| not_acceptable(PLAIN, ""))
 }
 
 /// The same for a watch, which YAML has no frames for.
@@ -121,8 +127,11 @@ pub fn of(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
 /// # Errors
 /// 406 where no wish can be met.
 pub fn of_watch(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
-    let accept = best(line(headers.get(ACCEPT)), offer).filter(|accept| accept.media != Media::Yaml);
-    accept.ok_or_else(|| not_acceptable("application/json;stream=watch", ";stream=watch", offer))
+    match best(line(headers.get(ACCEPT)), offer) {
+        Some(accept) if accept.media != Media::Yaml => Ok(accept),
+        Some(_) => Err(not_acceptable("application/json;stream=watch", ";stream=watch")),
+        None => Err(not_acceptable(PLAIN, "")),
+    }
 }
 
 /// The letters of the aggregated document of discovery, where a client wishes it; `None` for the plain documents. What is
@@ -131,6 +140,15 @@ pub fn of_watch(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
 pub fn of_discovery(headers: &HeaderMap) -> Option<Media> {
     let line = Some(line(headers.get(ACCEPT))).filter(|line| !line.is_empty());
     best(line?, Offer::DISCOVERY).map(|accept| accept.media)
+}
+
+/// Whether the wish for JSON asks for lines of its own, as `pretty=1` in the path does.
+#[must_use]
+pub fn wishes_pretty(headers: &HeaderMap) -> bool {
+    let line = line(headers.get(ACCEPT));
+    let pretty = |clause: &Clause<'_>| clause.covers(Media::Json) && clause.named("pretty") == Some("1");
+    // Nearly nobody says it, and everybody is asked.
+    line.contains("pretty") && clauses(line).iter().any(pretty)
 }
 
 /// What a page for people is wished as.
@@ -208,34 +226,28 @@ fn line(accept: Option<&HeaderValue>) -> &str {
     accept.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn not_acceptable(plain: &str, suffix: &str, offer: Offer) -> Box<Status> {
-    let more = if offer.protobuf { format!(", {}{suffix}", encode::MEDIA_TYPE) } else { String::new() };
-    Status::failure(Reason::NotAcceptable, format!("only the following media types are accepted: {plain}{more}"))
+/// What there is: of custom resources as well upstream names protobuf, in which only their metadata can be written.
+fn not_acceptable(plain: &str, suffix: &str) -> Box<Status> {
+    let protobuf = encode::MEDIA_TYPE;
+    let told = format!("only the following media types are accepted: {plain}, {protobuf}{suffix}");
+    Status::failure(Reason::NotAcceptable, told)
 }
 
 fn best(line: &str, offer: Offer) -> Option<Accept> {
     if line.is_empty() {
         return Some(Accept::objects(Media::Json));
     }
+    // A weight of nothing does not forbid here: it only comes last.
     let clauses = clauses(line);
-    let rejects = |media: &Media| {
-        let matching = clauses.iter().filter(|clause| clause.covers(*media));
-        // Clauses stand in the order of their weight, so that of equally exact ones the heaviest counts.
-        let exact = matching.reduce(|best, clause| if clause.wildcards() < best.wildcards() { clause } else { best });
-        exact.is_some_and(|clause| clause.weight <= 0.0)
-    };
-    let offered: Vec<Media> = Media::ALL.into_iter().filter(|media| !rejects(media)).collect();
-    let wishes = clauses.iter().filter(|clause| clause.weight > 0.0);
-    wishes
-        .flat_map(|clause| offered.iter().map(move |media| (clause, *media)))
-        .find_map(|(clause, media)| if clause.covers(media) { clause.answer(media, offer) } else { None })
+    let wishes = clauses.iter().flat_map(|clause| Media::ALL.map(|media| (clause, media)));
+    wishes.filter(|(clause, media)| clause.covers(*media)).find_map(|(clause, media)| clause.answer(media, offer))
 }
 
 /// One wish.
 struct Clause<'a> {
     major: &'a str,
     minor: &'a str,
-    weight: f64,
+    weight: f32,
     parameters: Vec<(&'a str, &'a str)>,
 }
 
@@ -243,7 +255,7 @@ struct Clause<'a> {
 /// lists, by insertion, that says what comes of it.
 fn clauses(line: &str) -> Vec<Clause<'_>> {
     let mut sorted: Vec<Clause<'_>> = Vec::new();
-    for clause in line.split(',').map(Clause::parse) {
+    for clause in line.split(',').filter_map(Clause::parse) {
         let at = sorted.iter().rposition(|known| !clause.precedes(known)).map_or(0, |at| at + 1);
         sorted.insert(at, clause);
     }
@@ -251,30 +263,34 @@ fn clauses(line: &str) -> Vec<Clause<'_>> {
 }
 
 impl<'a> Clause<'a> {
-    fn parse(text: &'a str) -> Self {
+    /// `None` for what is no media range: it is passed over, as are parameters without a value, or with two.
+    fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.trim_matches(' ').split(';');
         let range = parts.next().unwrap_or_default();
         let (major, minor) = range.split_once('/').unwrap_or((range, ""));
-        let (major, minor) = (major.trim_matches(' '), minor.trim_matches(' '));
-        let minor = if major == "*" && minor.is_empty() { "*" } else { minor };
+        let major = major.trim_matches(' ');
+        let minor = match minor.strip_suffix('/').unwrap_or(minor) {
+            "" if major == "*" => "*",
+            "" => return None,
+            minor if minor.contains('/') => return None,
+            minor => minor.trim_matches(' '),
+        };
         let mut clause = Self { major, minor, weight: 1.0, parameters: Vec::new() };
-        for (name, value) in parts.filter_map(|part| part.trim_matches(' ').split_once('=')) {
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            let value = value.strip_suffix('=').unwrap_or(value);
             match name.trim_matches(' ') {
+                _ if value.is_empty() || value.contains('=') => {}
                 "q" => clause.weight = value.parse().unwrap_or_default(),
                 name => clause.parameters.push((name, value.trim_matches(' '))),
             }
         }
-        clause
+        Some(clause)
     }
 
     fn precedes(&self, other: &Self) -> bool {
         self.weight.partial_cmp(&other.weight) == Some(Ordering::Greater)
             || (self.major != "*" && other.major == "*")
             || (self.minor != "*" && other.minor == "*")
-    }
-
-    fn wildcards(&self) -> usize {
-        usize::from(self.major == "*") + usize::from(self.minor == "*")
     }
 
     fn covers(&self, media: Media) -> bool {
@@ -312,7 +328,8 @@ impl<'a> Clause<'a> {
             Some("watch") if media != Media::Yaml => {}
             Some(_) => return None,
         }
-        if !matches!(named("sv"), None | Some("" | "v1")) {
+        // What is no resource has no version of its server's own.
+        if !matches!((named("sv"), offer.forms), (None | Some(""), _) | (Some("v1"), true)) {
             return None;
         }
         let (kind, group, version) = (named("as"), named("g"), named("v"));
@@ -372,8 +389,21 @@ mod tests {
     fn weights_count_and_exact_wishes_come_before_wildcards() {
         assert_eq!(wished("application/json;q=0.5,application/yaml;q=0.9"), Some((Form::Object, Media::Yaml)));
         assert_eq!(wished("*/*,application/yaml"), Some((Form::Object, Media::Yaml)));
-        assert_eq!(wished("application/json;q=0,*/*"), Some((Form::Object, Media::Yaml)));
+        assert_eq!(wished("application/json;q=0,*/*"), Some((Form::Object, Media::Json)));
+        assert_eq!(wished("application/json;q=0,application/yaml;q=0"), Some((Form::Object, Media::Json)));
         assert_eq!(wished("text/html,*/*;q=0.1"), Some((Form::Object, Media::Json)));
+    }
+
+    #[test]
+    fn what_can_t_be_read_is_passed_over() {
+        assert_eq!((wished("application"), wished(","), wished("application/json/x")), (None, None, None));
+        assert_eq!(wished("application/json;as="), Some((Form::Object, Media::Json)));
+        assert_eq!(wished("application/json;as=Table=;v=v1;g=meta.k8s.io"), Some((Form::Table, Media::Json)));
+        assert_eq!(wished("application/json;sv=v1"), Some((Form::Object, Media::Json)));
+        assert_eq!(best("application/json;sv=v1", Offer::PLAIN), None);
+        let pretty =
+            |line: &'static str| wishes_pretty(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(line))]));
+        assert!(pretty("application/json;pretty=1") && !pretty("application/json;pretty=true"));
     }
 
     #[test]

@@ -290,6 +290,16 @@ pub fn complete(gvk: &Gvk, custom: Option<&Custom>, value: Value) -> Result<Valu
     Ok(value)
 }
 
+/// Reads the metadata of an object within a custom resource. What they don't know is left to who prunes and tells it.
+fn embedded_metadata(metadata: &mut Value) -> Result<(), String> {
+    let model = schema::model();
+    let id = model.named(OBJECT_META).ok_or("there is no metadata")?;
+    if metadata.is_null() {
+        *metadata = Value::Object(serde_json::Map::new());
+    }
+    decode::value(model, id, metadata.clone()).map(drop).map_err(|error| error.to_string())
+}
+
 /// An object of a custom resource: its metadata as every kind has it, and without the fields that its schema does not
 /// know. Whether its values fit is asked later, as upstream has it.
 fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode::Decoded, String> {
@@ -305,6 +315,7 @@ fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode:
         let below = |told: String| told.replacen("field \"", "field \"metadata.", 1);
         decoded.unknown.extend(read.unknown.into_iter().map(below));
     }
+    custom.structural.read_embedded(&mut value, &mut embedded_metadata)?;
     decoded.unknown.extend(custom.structural.prune(&mut value));
     decoded.value = value;
     Ok(decoded)

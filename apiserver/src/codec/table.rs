@@ -61,9 +61,18 @@ fn is_plain(resource: &Resource) -> bool {
     resource.custom.is_none() && resource.behaviour.columns.iter().any(|column| column.name == "Created At")
 }
 
-/// A Table of one `Scale`, as upstream prints it for every kind that has one.
+/// What a Table of one object tells of it: the resource version, unless the object was never stored.
 #[must_use]
-pub fn of_scale(scale: &Value, include: Include, (meta, now): (&str, SystemTime)) -> Value {
+pub fn metadata_of(object: &Value) -> Value {
+    match &object["metadata"]["resourceVersion"] {
+        Value::Null => json!({}),
+        version => json!({"resourceVersion": version}),
+    }
+}
+
+/// A Table of one `Scale`, as upstream prints it for every kind that has one: of custom ones by columns of another maker.
+#[must_use]
+pub fn of_scale(resource: &Resource, scale: &Value, include: Include, (meta, now): (&str, SystemTime)) -> Value {
     let replicas = |part: &str| json!(scale[part]["replicas"].as_i64().unwrap_or_default());
     let cells = [cells::name(scale), replicas("spec"), replicas("status"), cells::age(scale, now)];
     let object = match include {
@@ -73,18 +82,16 @@ pub fn of_scale(scale: &Value, include: Include, (meta, now): (&str, SystemTime)
     };
     json!({
         "kind": "Table", "apiVersion": meta,
-        "metadata": {"resourceVersion": scale["metadata"]["resourceVersion"]},
-        "columnDefinitions": told(SCALE),
+        "metadata": metadata_of(scale),
+        "columnDefinitions": told(if resource.custom.is_some() { CUSTOM_SCALE } else { SCALE }),
         "rows": [{"cells": cells, "object": object}],
     })
 }
 
-const SCALE: &[Column] = &[
-    NAME,
-    Column { kind: "integer", ..column("Desired", "How many there are to be.") },
-    Column { kind: "integer", ..column("Available", "How many there are.") },
-    AGE,
-];
+const DESIRED: Column = Column { kind: "integer", ..column("Desired", "How many there are to be.") };
+const AVAILABLE: Column = Column { kind: "integer", ..column("Available", "How many there are.") };
+const SCALE: &[Column] = &[Column { format: "", ..NAME }, DESIRED, AVAILABLE, AGE];
+const CUSTOM_SCALE: &[Column] = &[NAME, DESIRED, AVAILABLE, Column { kind: "date", ..AGE }];
 
 fn columns(resource: &Resource) -> Value {
     match &resource.custom {

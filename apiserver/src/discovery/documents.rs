@@ -2,7 +2,7 @@
 
 use crate::codec::accept::Media;
 use crate::codec::protobuf::encode;
-use crate::codec::yaml;
+use crate::codec::{spelled, yaml};
 use crate::registry::catalog::{Catalog, Resource, Verbs};
 use crate::schema::model;
 use base64::Engine;
@@ -26,7 +26,8 @@ pub(super) struct Document {
 
 impl Document {
     fn of(value: &Value) -> Self {
-        let mut json = value.to_string().into_bytes();
+        let mut json = Vec::new();
+        spelled::write(value, &mut json);
         json.push(b'\n');
         let hash = hexadecimal(&sha256(&json)).to_uppercase();
         Self { hash, json: json.into(), others: Default::default() }

@@ -61,8 +61,10 @@ impl Discovery {
         {
             return aggregate(aggregated, media, call).map(Some);
         }
-        if !is_of_groups(&call.path) {
-            accept::demand_known(&call.headers, false)?;
+        match accept::demand_known(&call.headers, false) {
+            // Groups that definitions brought have upstream's router less.
+            Err(status) if !is_of_groups(path) && !is_of_definitions(catalog, path) => return Err(status),
+            _ => {}
         }
         let media = accept::of(&call.headers, Offer::PLAIN)?.media;
         let pretty = respond::wants_pretty(&call.query, &call.headers);
@@ -82,6 +84,13 @@ impl Discovery {
 pub fn is_of_groups(path: &str) -> bool {
     let below = path.strip_prefix("/apis").filter(|below| below.is_empty() || below.starts_with('/'));
     below.is_some_and(|below| !below.trim_matches('/').contains('/'))
+}
+
+/// Whether a path is that of a group version in which all that is served is custom.
+fn is_of_definitions(catalog: &Catalog, path: &str) -> bool {
+    let Some(group_version) = path.strip_prefix("/apis/") else { return false };
+    let mut rows = catalog.rows().filter(|row| row.api_version == group_version).peekable();
+    rows.peek().is_some() && rows.all(|row| row.custom.is_some())
 }
 
 /// The aggregated document, for clients that know it already as well.

@@ -12,7 +12,7 @@ use crate::respond;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tinyplane_wire::status;
 
 impl Handlers {
@@ -25,7 +25,7 @@ impl Handlers {
             Form::Object => {}
             Form::Table => {
                 let value = object.value()?;
-                let metadata = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
+                let metadata = table::metadata_of(&value);
                 let now = (accept.meta, self.registry.clock().now());
                 let table = table::of(&ask.resource, &metadata, &[value], Include::of(ask.call)?, true, now);
                 return write(ask, code, accept.media, &table);

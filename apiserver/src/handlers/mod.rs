@@ -33,6 +33,7 @@ use crate::registry::selection::Selection;
 use crate::request::{Call, ResourcePath, Verb};
 use crate::respond;
 use crate::reviews::{Reviews, TokenIssuer};
+use crate::schema::go;
 use async_trait::async_trait;
 use axum::body::Body;
 use connect::ConnectContext;
@@ -40,7 +41,7 @@ use http::{Method, Request, Response};
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
-use tinyplane_wire::meta::Meta;
+use tinyplane_wire::meta::{Meta, path_segment};
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Reason, Status};
 use tinyplane_wire::streaming::handshake::wants_websocket;
@@ -101,6 +102,12 @@ impl Serve for Handlers {
             options: WriteOptions::plain(&call),
         };
         self.route(&ask, subresource)?;
+        ask.accept()?;
+        let odd = path_segment(ask.name).join(";");
+        if !ask.name.is_empty() && !odd.is_empty() {
+            let named = go::quote(ask.name);
+            return Err(Status::bad_request(format!("Name parameter invalid: {named}: {odd}")));
+        }
         WriteOptions::judge(&call)?;
         if call.verb == Verb::Watch && wants_websocket(request.headers()) {
             let upgrade = hyper::upgrade::on(&mut request);
@@ -271,7 +278,7 @@ impl Ask<'_> {
     fn go_type(&self, suffix: &str) -> String {
         let (group, kind) = (&self.resource.stored.group, &self.resource.stored.kind);
         match &self.resource.custom {
-            Some(_) => format!("unstructured.Unstructured{suffix}"),
+            Some(_) => format!("{}{suffix}", accept::UNSTRUCTURED),
             None if group.is_empty() => format!("core.{kind}{suffix}"),
             None => format!("{}.{kind}{suffix}", group.split('.').next().unwrap_or_default()),
         }

@@ -9,6 +9,7 @@ use crate::codec::table::{self, Include};
 use crate::registry::catalog::Resource;
 use crate::registry::watch::{Seen, Told, Watch, all};
 use crate::registry::{encoded, encoding};
+use crate::schema::fields::{Place, zero};
 use crate::store::forms::FormId;
 use crate::{respond, schema};
 use axum::body::Body;
@@ -166,7 +167,12 @@ impl Frames {
                     metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
                 }
                 let (kind, version) = (resource.stored.kind.as_str(), resource.stored.api_version());
-                Ok(self.shaped(json!({"kind": kind, "apiVersion": version, "metadata": metadata})))
+                // Go holds an object of the kind of which nothing else is said, and writes what it writes in any case.
+                let mut object = zero(Place::root(schema::model(), resource.stored_type_id));
+                object["kind"] = kind.into();
+                object["apiVersion"] = version.into();
+                object["metadata"] = metadata;
+                Ok(self.shaped(object))
             }
             Seen::Failed(status) => Ok(self.failure(status)),
         }

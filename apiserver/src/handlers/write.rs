@@ -5,11 +5,12 @@ use super::patch::Patch;
 use super::{Ask, Handlers};
 use crate::codec::body;
 use crate::registry::behaviour::Part;
+use crate::registry::create;
 use crate::registry::managers::{self, Versions, Writer};
 use crate::registry::update::Target;
 use crate::registry::{encoding, no_such_resource};
 use crate::request::Verb;
-use crate::schema::fields::Filter;
+use crate::schema::fields::Set;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -77,7 +78,7 @@ impl Handlers {
             part: view.part,
             replaces: matches!(sent, Sent::Whole(_)),
             creates: applies,
-            manages: applies || view.other.is_some(),
+            manages: applies || view.other.is_some() || view.take.is_some(),
         };
         let intent = self.intent(ask);
         let filter = match view.other {
@@ -101,7 +102,7 @@ impl Handlers {
             Some(other) => {
                 let object = encoding::serve(&ask.resource, updated.object.value()?);
                 let catalog = self.registry.catalog();
-                super::answer::value(ask, code, &(other.answer)(&object, &Versions::of(&catalog, &ask.resource)))
+                self.scale_of(ask, code, &(other.answer)(&object, &Versions::of(&catalog, &ask.resource)))
             }
         }
     }
@@ -114,7 +115,7 @@ impl Handlers {
         view: &View<'_>,
         sent: &Sent,
         old: Option<&Value>,
-        filter: Option<&Filter>,
+        filter: Option<&Set>,
     ) -> status::Result<Value> {
         let catalog = self.registry.catalog();
         let family = Versions::of(&catalog, &ask.resource);
@@ -153,11 +154,19 @@ impl Handlers {
                 (shown.put)(old, &new, &family)
             }
             (None, Some(take), Some(old)) => {
+                // An author owns all that was changed, also what is not taken: upstream looks at it before that.
+                if !matches!(sent, Sent::Patch(Patch::Apply(_))) {
+                    create::default(&ask.resource, &mut new);
+                    managers::record(&writer, Some(old), &mut new);
+                }
                 let mut taken = take(view.subresource, old, &new);
                 let metadata = metadata_mut(&mut taken);
-                metadata.insert("resourceVersion".into(), new["metadata"]["resourceVersion"].clone());
-                if matches!(sent, Sent::Patch(Patch::Apply(_))) {
-                    metadata.insert("managedFields".into(), new["metadata"]["managedFields"].clone());
+                for field in ["resourceVersion", "uid", "managedFields"] {
+                    match &new["metadata"][field] {
+                        Value::Null if field == "uid" => {}
+                        Value::Null => drop(metadata.remove(field)),
+                        given => drop(metadata.insert(field.into(), given.clone())),
+                    }
                 }
                 Ok(taken)
             }

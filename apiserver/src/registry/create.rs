@@ -249,7 +249,7 @@ fn name_exhausted(resource: &Resource, taken: &Status) -> Box<Status> {
 }
 
 /// Completes an object of the version that the row serves.
-pub(super) fn default(resource: &Resource, object: &mut Value) {
+pub fn default(resource: &Resource, object: &mut Value) {
     if let Some(custom) = &resource.custom {
         custom.structural.default(object);
     } else if let Some(id) = resource.type_id {

@@ -3,12 +3,15 @@
 use super::catalog::Resource;
 use super::selection::Selection;
 use super::{Registry, failure};
+use crate::schema::decode::not_json;
+use crate::schema::go::json_word;
 use crate::store::contract::{Range, Revision, RevisionError};
 use crate::store::entry::Entry;
 use crate::store::snapshot::Snapshot;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use std::num::IntErrorKind::PosOverflow;
 use std::sync::Arc;
 use tinyplane_wire::status::{self, Reason, Status};
@@ -44,18 +47,40 @@ pub struct Page {
     pub remaining: Option<usize>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Token {
-    #[serde(rename = "v", default)]
+    #[serde(rename = "v")]
     version: String,
-    #[serde(rename = "rv", default)]
+    #[serde(rename = "rv")]
     revision: i64,
-    #[serde(default)]
     start: String,
     /// How many objects were left behind the page that the token came with, where that is known: counting them anew for
     /// every page would make a whole list quadratic. Upstream's tokens have no such field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<usize>,
+}
+
+impl Token {
+    /// What a token says, or in Go's words what of it has another type.
+    fn of(value: &Value) -> Result<Self, String> {
+        if !value.is_object() && !value.is_null() {
+            return Err(format!("{} into Go value of type storage.continueToken", json_word(value)));
+        }
+        let field = |name: &str, kind: &str, fits: fn(&Value) -> bool| {
+            let given = &value[name];
+            let told = || format!("{} into Go struct field continueToken.{name} of type {kind}", json_word(given));
+            if given.is_null() || fits(given) { Ok(given) } else { Err(told()) }
+        };
+        let text = |name: &str| {
+            field(name, "string", Value::is_string).map(|text| text.as_str().unwrap_or_default().to_owned())
+        };
+        Ok(Self {
+            version: text("v")?,
+            revision: field("rv", "int64", Value::is_i64)?.as_i64().unwrap_or_default(),
+            start: text("start")?,
+            left: value["left"].as_u64().and_then(|left| usize::try_from(left).ok()),
+        })
+    }
 }
 
 impl Registry {
@@ -161,7 +186,8 @@ fn read_token(text: &str) -> Result<Token, String> {
             format!(": illegal base64 data at input byte {}", text.len() - text.len() % 4)
         }
     })?;
-    let token: Token = serde_json::from_slice(&bytes).map_err(|error| format!(": {error}"))?;
+    let read: Value = serde_json::from_slice(&bytes).map_err(|error| format!(": {}", not_json(&bytes, &error)))?;
+    let token = Token::of(&read).map_err(|wrong| format!(": json: cannot unmarshal {wrong}"))?;
     if token.version != TOKEN_VERSION {
         return Err(format!(": server does not recognize this encoded version {}", token.version));
     }

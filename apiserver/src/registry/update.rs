@@ -195,6 +195,8 @@ impl Registry {
     fn preconditions(&self, target: &Target<'_>, new: &mut Value, old: &Value) -> status::Result<bool> {
         let resource = target.resource;
         let (sent, current) = (Meta::of(new).resource_version(), Meta::of(old).resource_version());
+        // The version 0 is none.
+        let sent = if sent.parse() == Ok(0_u64) { "" } else { sent };
         let bound = target.replaces && !sent.is_empty();
         if sent.is_empty() {
             if target.replaces && target.subresource != "scale" && !resource.behaviour.unconditional_update {

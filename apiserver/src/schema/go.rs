@@ -104,6 +104,23 @@ pub(crate) fn json_text(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// A number as Go's `%g` has it.
+pub(crate) fn float(value: f64) -> String {
+    shortest(&format!("{value:e}"))
+}
+
+/// The same of the fewest digits that tell a number, as Rust writes them with an exponent.
+pub(crate) fn shortest(scientific: &str) -> String {
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if !(-4..6).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    let value: f64 = scientific.parse().unwrap_or_default();
+    value.to_string()
+}
+
 /// The name of its Go type, as `%T` prints it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {

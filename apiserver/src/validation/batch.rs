@@ -291,7 +291,6 @@ fn check_schedule(spec: &Value, before: Option<&Value>, errors: &mut Errors) {
     }
 }
 
-/// Whether a zone of a right name exists is not looked at: there is no list of zones here.
 fn check_zone(spec: &Value, errors: &mut Errors) {
     let Some(zone) = spec["timeZone"].as_str() else { return };
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-+".contains(&b);
@@ -305,8 +304,13 @@ fn check_zone(spec: &Value, errors: &mut Errors) {
         errors.invalid_text("spec.timeZone", zone, "timeZone must be nil or non-empty string");
     } else if !zone.split('/').all(fits) {
         errors.invalid_text("spec.timeZone", zone, &format!("unknown time zone {zone}"));
-    } else if zone.eq_ignore_ascii_case("local") {
-        let told = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-        errors.invalid_text("spec.timeZone", zone, told);
+    } else {
+        if zone.eq_ignore_ascii_case("local") {
+            let told = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+            errors.invalid_text("spec.timeZone", zone, told);
+        }
+        if let Some(told) = cron::zone_complaint(zone) {
+            errors.invalid_text("spec.timeZone", zone, &told);
+        }
     }
 }

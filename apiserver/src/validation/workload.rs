@@ -18,8 +18,12 @@ pub(super) fn check(kind: &str, object: &Value, errors: &mut Errors) {
             check_replicated(spec, errors);
         }
         "DaemonSet" => check_daemon_set(spec, errors),
-        _ => check_stateful_set(spec, errors),
+        _ => check_stateful_set(spec, false, errors),
     }
+}
+
+pub(super) fn check_new_stateful_set(set: &Value, errors: &mut Errors) {
+    check_stateful_set(&set["spec"], true, errors);
 }
 
 fn check_deployment(spec: &Value, errors: &mut Errors) {
@@ -174,7 +178,8 @@ fn check_daemon_strategy(strategy: &Value, errors: &mut Errors) {
     }
 }
 
-fn check_stateful_set(spec: &Value, errors: &mut Errors) {
+/// Claims and the Service's name are looked at in a new set alone, as they can't change later.
+fn check_stateful_set(spec: &Value, is_new: bool, errors: &mut Errors) {
     match text(&spec["podManagementPolicy"]) {
         "" => errors.required("spec.podManagementPolicy", ""),
         "OrderedReady" | "Parallel" => {}
@@ -188,9 +193,16 @@ fn check_stateful_set(spec: &Value, errors: &mut Errors) {
             errors.unsupported(path, text(&policy[field]), &["Retain", "Delete"]);
         }
     }
+    for (at, claim) in list(&spec["volumeClaimTemplates"]).iter().enumerate().filter(|_| is_new) {
+        claim::check_spec(&claim["spec"], &child(&index("spec.volumeClaimTemplates", at), "spec"), errors);
+    }
     errors.non_negative("spec.replicas", &spec["replicas"]);
     errors.non_negative("spec.minReadySeconds", &spec["minReadySeconds"]);
     errors.non_negative("spec.ordinals.start", &spec["ordinals"]["start"]);
+    let service = text(&spec["serviceName"]);
+    if is_new && !service.is_empty() {
+        errors.grammar("spec.serviceName", service, dns_label(service));
+    }
     let Some(selector) = check_selector(spec, "empty selector is invalid for statefulset", "", errors) else { return };
     check_labels(spec, selector.as_ref(), errors);
     let template = with_claims(spec);
@@ -242,18 +254,6 @@ fn check_stateful_strategy(strategy: &Value, errors: &mut Errors) {
             let told = internal::shown("StatefulSetUpdateStrategy", strategy);
             errors.invalid_as(path, &told, "must be 'RollingUpdate' or 'OnDelete'");
         }
-    }
-}
-
-/// What is looked at in a new `StatefulSet` alone, as it can't change later.
-pub(super) fn check_new_stateful_set(set: &Value, errors: &mut Errors) {
-    for (at, claim) in list(&set["spec"]["volumeClaimTemplates"]).iter().enumerate() {
-        let path = child(&index("spec.volumeClaimTemplates", at), "spec");
-        claim::check_spec(&claim["spec"], &path, errors);
-    }
-    let service = text(&set["spec"]["serviceName"]);
-    if !service.is_empty() {
-        errors.grammar("spec.serviceName", service, dns_label(service));
     }
 }
 

@@ -144,6 +144,9 @@ pub fn expression_requirement(expression: &Value) -> Result<Requirement, Selecto
     })
 }
 
+/// What no name begins with, where a comma has said that there will be one.
+const SIGNS: &[char] = &[',', '=', '(', ')', '<', '>'];
+
 struct Parser<'a> {
     rest: &'a str,
     seen: usize,
@@ -170,8 +173,8 @@ impl<'a> Parser<'a> {
                 return wrong(format!("found '{}', expected: ',' or 'end of string'", self.word_ahead()));
             }
             self.space();
-            if self.rest.is_empty() {
-                return wrong("found '', expected: identifier after ','");
+            if self.rest.is_empty() || self.rest.starts_with(SIGNS) {
+                return wrong(format!("found '{}', expected: identifier after ','", self.word_ahead()));
             }
         }
     }
@@ -196,10 +199,12 @@ impl<'a> Parser<'a> {
             return Ok(Requirement::In(key, vec![value]));
         }
         if self.take(">") {
-            return Ok(Requirement::GreaterThan(key, self.bound()?));
+            let bound = self.bound(&key)?;
+            return Ok(Requirement::GreaterThan(key, bound));
         }
         if self.take("<") {
-            return Ok(Requirement::LessThan(key, self.bound()?));
+            let bound = self.bound(&key)?;
+            return Ok(Requirement::LessThan(key, bound));
         }
         match self.word() {
             "in" => self.set(&key).map(|values| Requirement::In(key, values)),
@@ -224,7 +229,7 @@ impl<'a> Parser<'a> {
     /// What follows a sign: a word, unless the text or the requirement ends.
     fn operand(&mut self, key: &str) -> Result<SmolStr, SelectorError> {
         self.space();
-        if self.rest.starts_with(['=', '!', '(', ')', '<', '>']) {
+        if self.rest.starts_with('!') || self.rest.starts_with(&SIGNS[1..]) {
             return wrong(format!("found '{}', expected: identifier", self.word_ahead()));
         }
         self.value(key)
@@ -241,8 +246,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn bound(&mut self) -> Result<i64, SelectorError> {
-        let value = self.value("")?;
+    fn bound(&mut self, key: &str) -> Result<i64, SelectorError> {
+        let value = self.operand(key)?;
         value.parse().map_err(|_| SelectorError(format!("unable to parse requirement: values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer")))
     }
 
@@ -405,9 +410,13 @@ fn unescape(value: &str) -> Result<SmolStr, SelectorError> {
         match c {
             '\\' => match chars.next() {
                 Some(c @ ('\\' | ',' | '=')) => plain.push(c),
-                _ => return wrong(format!("invalid field selector: invalid escape sequence in value: {value}")),
+                other => {
+                    let escape: String = std::iter::once('\\').chain(other).collect();
+                    return wrong(format!("invalid field selector: invalid escape sequence: {escape}"));
+                }
             },
-            '=' => return wrong(format!("invalid field selector: unescaped character in value: {value}")),
+            // Upstream tells its number.
+            '=' => return wrong(format!("invalid field selector: unescaped character in value: {}", u32::from(c))),
             c => plain.push(c),
         }
     }
@@ -452,6 +461,13 @@ mod tests {
             assert!(LabelSelector::parse(text).is_err(), "{text}");
         }
         assert!(FieldSelector::parse("metadata.name").is_err());
+        let told = |text: &str| LabelSelector::parse(text).unwrap_err().to_string();
+        assert_eq!(told("a>=1"), "found '=', expected: identifier");
+        assert_eq!(told("a=b,=c"), "found '=', expected: identifier after ','");
+        assert!(told("a>-1").contains("values[0][a]: Invalid value: \"-1\""));
+        let told = |text: &str| FieldSelector::parse(text).unwrap_err().to_string();
+        assert_eq!(told("a=b\\c"), "invalid field selector: invalid escape sequence: \\c");
+        assert_eq!(told("a=b=c"), "invalid field selector: unescaped character in value: 61");
     }
 
     #[test]

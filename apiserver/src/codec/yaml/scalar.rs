@@ -229,24 +229,7 @@ pub(super) fn key_of_float(value: f64) -> String {
         }
         .to_owned();
     }
-    shortest(&format!("{short:e}"))
-}
-
-/// A number as Go's `%g` has it.
-pub(super) fn float_text(value: f64) -> String {
-    shortest(&format!("{value:e}"))
-}
-
-/// The same of the fewest digits that tell a number, as Rust writes them with an exponent.
-fn shortest(scientific: &str) -> String {
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if !(-4..6).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.abs());
-    }
-    let value: f64 = scientific.parse().unwrap_or_default();
-    value.to_string()
+    go::shortest(&format!("{short:e}"))
 }
 
 /// A value as `%#v` prints it: at the top, or below.
@@ -266,7 +249,7 @@ pub(super) fn go_syntax(value: &Value, top: bool) -> String {
             format!("map[interface {{}}]interface {{}}{{{}}}", fields.collect::<Vec<_>>().join(", "))
         }
         Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
-            Some(float) => float_text(float),
+            Some(float) => go::float(float),
             None => number.to_string(),
         },
         Value::Bool(is) => is.to_string(),

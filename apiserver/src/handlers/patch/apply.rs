@@ -14,6 +14,9 @@ pub(in crate::handlers) struct Config {
     strict: Option<String>,
 }
 
+/// How all begins that a strict reader of YAML says.
+const STRICT: &str = "error converting YAML to JSON: yaml: unmarshal errors:\n";
+
 /// Reads what is applied.
 pub(super) fn read(bytes: &[u8]) -> status::Result<Config> {
     let (object, strict) = doubles::yaml(bytes).map_err(|error| {
@@ -33,11 +36,11 @@ impl Config {
     /// Deals with what a strict reader says as the caller wishes.
     pub(in crate::handlers) fn judge(&self, ask: &Ask<'_>) -> status::Result<()> {
         match (&self.strict, ask.options.validation) {
-            (Some(told), Validation::Strict) => {
-                Err(Status::bad_request(format!("error strict decoding patch: {told}")))
-            }
+            (Some(told), Validation::Strict) => Err(Status::bad_request(format!("error strict decoding YAML: {told}"))),
             (Some(told), Validation::Warn) => {
-                ask.call.warnings.add(told.clone());
+                // Line by line, without the words before them.
+                let lines = told.strip_prefix(STRICT).unwrap_or(told);
+                lines.split('\n').for_each(|line| ask.call.warnings.add(line.trim().to_owned()));
                 Ok(())
             }
             _ => Ok(()),

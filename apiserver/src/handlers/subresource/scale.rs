@@ -26,7 +26,7 @@ impl Handlers {
             let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
             let object = encoding::serve(&ask.resource, encoding::parse(&entry)?);
             let catalog = self.registry.catalog();
-            return self.scale_of(ask, &shown(&object, &Versions::of(&catalog, &ask.resource)));
+            return self.scale_of(ask, StatusCode::OK, &shown(&object, &Versions::of(&catalog, &ask.resource)));
         }
         let gvk = Gvk::new("autoscaling", "v1", "Scale");
         let other = Some(Other { show: of, answer: shown, put });
@@ -34,16 +34,23 @@ impl Handlers {
     }
 
     /// A scale in the form that the client wants.
-    fn scale_of(&self, ask: &Ask<'_>, scale: &Value) -> status::Result<Response<Body>> {
+    pub(in crate::handlers) fn scale_of(
+        &self,
+        ask: &Ask<'_>,
+        code: StatusCode,
+        scale: &Value,
+    ) -> status::Result<Response<Body>> {
         let accept = ask.accept()?;
-        accept.demand_shape(false, || "autoscaling.Scale".to_owned())?;
+        let package = if ask.resource.custom.is_some() { "v1" } else { "autoscaling" };
+        accept.demand_shape(false, || format!("{package}.Scale"))?;
         match accept.form {
-            Form::Table if ask.resource.custom.is_none() => {
+            Form::Table => {
                 let now = (accept.meta, self.registry.clock().now());
-                write(ask, StatusCode::OK, accept.media, &table::of_scale(scale, Include::of(ask.call)?, now))
+                let table = table::of_scale(&ask.resource, scale, Include::of(ask.call)?, now);
+                write(ask, code, accept.media, &table)
             }
-            Form::Metadata => write(ask, StatusCode::OK, accept.media, &partial::of(accept.meta, scale)),
-            Form::Object | Form::Table => write(ask, StatusCode::OK, accept.media, scale),
+            Form::Metadata => write(ask, code, accept.media, &partial::of(accept.meta, scale)),
+            Form::Object => write(ask, code, accept.media, scale),
         }
     }
 }

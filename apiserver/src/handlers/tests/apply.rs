@@ -208,12 +208,12 @@ async fn an_apply_that_is_wrong_is_refused_in_upstreams_words() {
     let double = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: one}\ndata: {b: two}\n";
     let strict = desk.patch(&format!("{uri}?fieldManager=m&fieldValidation=Strict"), APPLY, double).await;
     assert_eq!(strict.code, 400, "{}", strict.value);
-    assert!(strict.told().1.starts_with("error strict decoding patch: error converting YAML to JSON: yaml: "));
+    assert!(strict.told().1.starts_with("error strict decoding YAML: error converting YAML to JSON: yaml: "));
     let ignored = desk.patch(&format!("{uri}?fieldManager=m&fieldValidation=Ignore"), APPLY, double).await;
     assert_eq!((ignored.code, &ignored.value["data"]), (201, &json!({"b": "two"})));
     assert!(desk.warnings().is_empty());
     desk.patch(&format!("{uri}?fieldManager=m"), APPLY, double).await;
-    assert_eq!(desk.warnings().len(), 1);
+    assert_eq!(desk.warnings(), [r#"299 - "line 5: key \"data\" already set in map""#]);
     let mut stale = map.clone();
     stale["metadata"]["resourceVersion"] = json!("1");
     assert_eq!(desk.apply(&uri, "m", &stale).await.code, 409);
@@ -289,6 +289,17 @@ async fn the_server_and_bindings_leave_managers_alone() {
     assert_eq!(resized.code, 200, "{}", resized.value);
     let fields = &owned(&resized.value, "r", "Update", Some("resize"))["f:spec"]["f:containers"]["k:{\"name\":\"c\"}"];
     assert_eq!(fields["f:resources"]["f:requests"], json!({"f:cpu": {}}), "{}", resized.value);
+    // Who changes more than the part owns it, although it is not taken.
+    let more = r#"{"metadata":{"labels":{"a":"b"}},"spec":{"ephemeralContainers":[{"name":"e","image":"i"}]}}"#;
+    let held = desk.patch(&format!("{PODS}/p/ephemeralcontainers?fieldManager=e"), STRATEGIC, more).await;
+    let fields = owned(&held.value, "e", "Update", Some("ephemeralcontainers"));
+    assert_eq!(fields["f:metadata"]["f:labels"]["f:a"], json!({}), "{}", held.value);
+    let container = &fields["f:spec"]["f:ephemeralContainers"]["k:{\"name\":\"e\"}"];
+    assert_eq!(container["f:imagePullPolicy"], json!({}), "what is completed is owned as well");
+    assert_eq!(held.value["metadata"]["labels"], bound["metadata"]["labels"]);
+    let foreign = r#"{"metadata":{"uid":"u"}}"#;
+    let told = desk.patch(&format!("{PODS}/p/ephemeralcontainers"), STRATEGIC, foreign).await;
+    assert_eq!(told.told().1, r#"Pod "p" is invalid: metadata.uid: Invalid value: "u": field is immutable"#);
 }
 
 #[tokio::test]

@@ -50,6 +50,9 @@ async fn tables_and_metadata_are_made_of_the_same_objects() {
     assert_eq!(desk.ask("GET", PODS, &[one], "").await.told(), (406, told));
     let told = "you requested PartialObjectMetadataList, but the requested object is not a list (*core.Pod)";
     assert_eq!(desk.ask("GET", &format!("{PODS}/web"), &[accept], "").await.told(), (406, told));
+    assert_eq!(desk.ask("GET", &format!("{PODS}/nope"), &[("accept", "application/json;as=x")], "").await.code, 406);
+    let named = desk.get(&format!("{PODS}/a%25b")).await;
+    assert_eq!(named.told(), (400, r#"Name parameter invalid: "a%b": may not contain '%'"#));
     let only = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
     let missing = desk.call("GET", &format!("{PODS}/nope"), &[only], "").await;
     let text = missing.into_body().collect().await.unwrap().to_bytes();
@@ -82,6 +85,10 @@ async fn a_watch_writes_one_frame_a_line() {
     assert_eq!(frames[0]["object"], made);
     assert_eq!(frames[1]["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
     assert_eq!(frames[3]["object"]["data"]["a"], "2");
+    let initial = uri.replacen(MAPS, PODS, 1);
+    let mut pods = BodyStream::new(desk.call("GET", &initial, &[], "").await.into_body());
+    let bookmark = read(&mut pods, 1).await.remove(0)["object"].take();
+    assert_eq!((&bookmark["spec"], &bookmark["status"]), (&json!({"containers": null}), &json!({})));
     assert_ne!(frames[3]["object"]["metadata"]["resourceVersion"], frames[2]["object"]["metadata"]["resourceVersion"]);
     let frames = read(&mut rows, 2).await;
     assert_eq!(frames[0]["object"]["columnDefinitions"][0]["name"], "Name");

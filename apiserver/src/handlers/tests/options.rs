@@ -139,6 +139,10 @@ async fn a_list_goes_on_by_its_token_and_even_after_its_moment_is_gone() {
             ": encoded start key empty (version meta.k8s.io/v1)",
         ),
         ("eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiIuLi9hIn0", ": ../a"),
+        ("bnVsbA", ": server does not recognize this encoded version "),
+        ("W10", ": json: cannot unmarshal array into Go value of type storage.continueToken"),
+        ("eyJydiI6IjkifQ", ": json: cannot unmarshal string into Go struct field continueToken.rv of type int64"),
+        ("eyJ2Ijox", ": unexpected end of JSON input"),
     ];
     for (token, why) in wrong {
         let told = format!("invalid continue token: continue key is not valid{why}");

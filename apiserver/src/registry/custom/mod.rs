@@ -12,7 +12,7 @@ mod scale;
 mod tests;
 
 pub use follow::{Definitions, mark_terminating};
-pub use json_path::JsonPath;
+use json_path::JsonPath;
 pub use scale::Scale;
 
 use super::behaviour::{Behaviour, Generation};

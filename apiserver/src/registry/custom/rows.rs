@@ -1,7 +1,7 @@
 //! The rows of a definition: one for each version that is served.
 
 use super::names::is;
-use super::{Custom, JsonPath, PLAIN, Scale, WITH_STATUS, columns};
+use super::{Custom, PLAIN, Scale, WITH_STATUS, columns};
 use crate::registry::catalog::{Resource, Subresource, Verbs};
 use crate::registry::conversion::Conversion;
 use crate::schema::structural::{Patterns, Structural};
@@ -115,9 +115,10 @@ fn custom(
 }
 
 fn scale(scale: &Value) -> Option<Scale> {
+    // Names and dots alone, whatever else `JSONPath` knows.
     let path = |field: &str| {
-        let path = JsonPath::parse(scale[field].as_str()?)?;
-        Some(path.names()?.into_iter().map(SmolStr::from).collect::<Vec<_>>())
+        let path = scale[field].as_str().filter(|path| !path.is_empty())?;
+        Some(path.strip_prefix('.').unwrap_or(path).split('.').map(SmolStr::from).collect::<Vec<_>>())
     };
     Some(Scale {
         replicas: path("specReplicasPath")?,

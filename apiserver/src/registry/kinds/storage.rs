@@ -1,7 +1,7 @@
 //! The group `storage.k8s.io`: classes, drivers, attachments.
 
 use super::created;
-use crate::registry::behaviour::{AGE, Behaviour, Column, Generation, NAME, column, count};
+use crate::registry::behaviour::{AGE, Behaviour, Column, Generation, NAME, Scene, column, count};
 use crate::registry::cells::{age, items, joined, name, size};
 use crate::registry::warnings;
 use serde_json::{Value, json};
@@ -87,9 +87,20 @@ pub(super) static CSI_NODE: Behaviour = Behaviour {
     ..Behaviour::PLAIN
 };
 
+/// Whether pods wait for a driver is behind a gate that is off: it is forgotten, unless it is there.
+fn forget_gated(driver: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
+    const FIELD: &str = "preventPodSchedulingIfMissing";
+    if old.is_none_or(|old| old["spec"][FIELD].is_null())
+        && let Some(spec) = driver.get_mut("spec").and_then(Value::as_object_mut)
+    {
+        spec.remove(FIELD);
+    }
+}
+
 /// `CSIDriver`s.
 pub(super) static CSI_DRIVER: Behaviour = Behaviour {
     warnings: warnings::driver,
+    prepare: forget_gated,
     generation: Generation::Changes,
     returns_deleted: true,
     unconditional_update: false,
@@ -167,5 +178,16 @@ mod tests {
                 json!("<unknown>")
             ]
         );
+    }
+
+    #[test]
+    fn what_is_behind_a_gate_is_forgotten_where_it_was_not() {
+        let scene = crate::registry::kinds::at(crate::registry::behaviour::Part::Main);
+        let driver = json!({"spec": {"preventPodSchedulingIfMissing": true}});
+        let mut new = driver.clone();
+        (CSI_DRIVER.prepare)(&mut new, Some(&driver), &scene);
+        assert_eq!(new, driver);
+        (CSI_DRIVER.prepare)(&mut new, None, &scene);
+        assert_eq!(new, json!({"spec": {}}));
     }
 }

@@ -158,7 +158,7 @@ fn attempt(
     reconcile(writer.versions, &mut managed);
     let mut fields = fields::collect(place, config);
     if let Some(filter) = writer.filter {
-        fields = fields.filter(filter);
+        fields = fields.without(filter);
     }
     let own = Entry {
         manager: writer.manager.into(),

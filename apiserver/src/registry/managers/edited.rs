@@ -25,7 +25,7 @@ pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option
     }
     let mut change = fields::compare(kind.place(), live, new);
     if let Some(filter) = writer.filter {
-        change = change.filter(filter);
+        change = change.without(filter);
     }
     let changed = change.modified.union(change.added);
     let (taken, gone) = (strip(changed.clone()), changed.union(change.removed));

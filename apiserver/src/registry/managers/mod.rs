@@ -20,7 +20,7 @@ pub use scale::{of_parent, of_scale};
 pub use update::{record, unite_times};
 pub use versions::{Kind, Versions};
 
-use crate::schema::fields::Filter;
+use crate::schema::fields::Set;
 
 /// Who writes, what, and through which part.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub struct Writer<'a> {
     /// The kind of the object, in the version that is written, and the way to its other versions.
     pub versions: &'a Versions<'a>,
     /// Which fields nobody comes to own this way, because the write takes them back.
-    pub filter: Option<&'a Filter>,
+    pub filter: Option<&'a Set>,
 }
 
 /// The manager of what was there before anybody applied anything.

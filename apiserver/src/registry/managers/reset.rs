@@ -2,22 +2,13 @@
 
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
-use crate::schema::fields::{Filter, Set};
+use crate::schema::fields::Set;
 
-/// What a write through this part can own.
+/// What a write through this part can't own. Of the parts of a pod upstream names such fields, and asks for none.
 #[must_use]
-pub fn resets(resource: &Resource, part: Part, subresource: &str) -> Option<Filter> {
+pub fn resets(resource: &Resource, part: Part, subresource: &str) -> Option<Set> {
     let behaviour = resource.behaviour;
     let paths: Vec<&[&str]> = match (part, subresource) {
-        (_, "ephemeralcontainers") => return Some(Filter::Along(&[&["spec", "ephemeralContainers"]])),
-        (_, "resize") => {
-            return Some(Filter::Along(&[
-                &["spec", "containers", "*", "resources"],
-                &["spec", "containers", "*", "resizePolicy"],
-                &["spec", "initContainers", "*", "resources"],
-                &["spec", "initContainers", "*", "resizePolicy"],
-            ]));
-        }
         (_, "finalize") => vec![&["status"]],
         (_, "approval") => vec![&["spec"], &["status", "certificate"]],
         (Part::Status, _) => [&["spec"] as &[&str]].iter().chain(behaviour.status_resets).copied().collect(),
@@ -26,5 +17,5 @@ pub fn resets(resource: &Resource, part: Part, subresource: &str) -> Option<Filt
         }
         _ => return None,
     };
-    Some(Filter::Without(Set::of(&paths)))
+    Some(Set::of(&paths))
 }

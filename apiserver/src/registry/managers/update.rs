@@ -3,7 +3,7 @@
 use super::cap::cap;
 use super::entry::{Entry, Managed};
 use super::{Versions, Writer, edited};
-use crate::schema::fields::{self, Difference, Filter, Set};
+use crate::schema::fields::{self, Difference, Set};
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::sync::LazyLock;
@@ -29,11 +29,7 @@ fn record_new(writer: &Writer<'_>, new: &mut Value) {
     metadata_mut(new).remove("managedFields");
     let place = writer.versions.kind.place();
     let zero = fields::zero(place);
-    let without = match writer.filter {
-        None => &Set::EMPTY,
-        Some(Filter::Without(set)) => set,
-        Some(Filter::Along(_)) => return updated(writer, &zero, new, Managed::default()).write_into(new),
-    };
+    let without = writer.filter.unwrap_or(Set::NOTHING);
     if let Some(text) = fields::born(place, &zero, new, without, &OWNERLESS) {
         let managers = Value::Array(vec![own_entry(writer, Set::EMPTY).spelled(text)]);
         metadata_mut(new).insert("managedFields".into(), managers);
@@ -152,7 +148,7 @@ impl<'a> Changes<'a> {
         let new = versions.convert(self.new, versions.written(), api_version)?;
         let change = fields::compare(place, &old, &new);
         Some(match self.writer.filter {
-            Some(filter) => change.filter(filter),
+            Some(filter) => change.without(filter),
             None => change,
         })
     }

@@ -4,6 +4,7 @@ mod scalar;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod twice;
 mod visit;
 
 use super::model::{Model, Shape, TypeId};

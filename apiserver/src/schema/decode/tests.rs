@@ -160,6 +160,25 @@ fn unknown_and_duplicate_fields_are_dropped_and_told_with_their_paths() {
 }
 
 #[test]
+fn a_field_that_stands_there_twice_is_read_into_the_first() {
+    let body = r#"{
+        "metadata": {"name": "x", "labels": {"a": "1", "b": "1"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}, {"name": "d"}], "securityContext": {"runAsUser": 1}},
+        "metadata": {"labels": {"b": "2"}}, "metadata": null,
+        "spec": {"containers": [{"image": "j"}], "securityContext": null, "nodeName": "n"}
+    }"#;
+    assert_eq!(
+        decoded(POD, body).unwrap().value,
+        json!({
+            "metadata": {"name": "x", "labels": {"a": "1", "b": "2"}},
+            "spec": {"containers": [{"name": "c", "image": "j"}], "securityContext": {"runAsUser": 1}, "nodeName": "n"},
+        })
+    );
+    let null = r#"{"spec": {"securityContext": {"runAsUser": 1}, "securityContext": null, "nodeSelector": {}, "nodeSelector": null}}"#;
+    assert_eq!(decoded(POD, null).unwrap().value, json!({"spec": {}}));
+}
+
+#[test]
 fn keys_of_maps_stand_in_the_path_of_what_is_below_them() {
     let body = r#"{"spec":{"versions":[{"schema":{"openAPIV3Schema":{"properties":{"a":{"foo":1},"b":{"items":{"foo":1}}}}}}]}}"#;
     let decoded = decoded(("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), body).unwrap();

@@ -1,6 +1,6 @@
 //! The single pass over a body, steered by the shape that is expected at each place.
 
-use super::{Segment, State, scalar};
+use super::{Segment, State, scalar, twice};
 use crate::codec::depth;
 use crate::schema::default::empty;
 use crate::schema::model::{Field, Model, Scalar, Shape, Type, TypeId};
@@ -211,14 +211,15 @@ fn entries<'de, A: MapAccess<'de>>(
 fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map: A) -> Result<Value, A::Error> {
     let model: &'m Model = state.model;
     let one = model.get(id);
-    // A map of all at once costs less than one that grows; of a field that stands there twice the last one counts.
-    let mut out = Vec::with_capacity(8);
+    // A map of all at once costs less than one that grows.
+    let mut out: Vec<(String, Value)> = Vec::with_capacity(8);
     let mut seen = Seen::default();
     while let Some(key) = map.next_key_seed(Key(one))? {
         match key {
             Found::Field(index) => {
                 let field = &one.fields[index];
-                if !seen.first(index) {
+                let twice = !seen.first(index);
+                if twice {
                     state.note("duplicate", &field.name);
                 }
                 state.path.push(Segment::Field(&field.name, id));
@@ -229,6 +230,10 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
                     whole: field.whole_name.as_deref(),
                 })?;
                 state.path.pop();
+                let value = match out.iter().position(|(known, _)| *known == field.name.as_str()).filter(|_| twice) {
+                    Some(at) => twice::over(model, field, out.swap_remove(at).1, value),
+                    None => value,
+                };
                 // An empty list of managers is no omission: it wipes them out.
                 let managers = state.path.len() == 1 && field.name == "managedFields" && value.is_array();
                 if managers || says_something(field, &value) {
@@ -283,6 +288,8 @@ fn says_something(field: &Field, value: &Value) -> bool {
     match (&field.shape, value) {
         (Shape::Object(_), _) => true,
         (Shape::Scalar(Scalar::Quantity | Scalar::Raw | Scalar::Json), _) => true,
+        // A name that is empty is a name, and no port.
+        (Shape::Scalar(Scalar::IntOrString), Value::String(_)) if field.written => true,
         (_, Value::Bool(value)) => *value,
         (_, Value::Number(number)) => number.as_f64() != Some(0.0),
         (_, Value::String(text)) => !text.is_empty(),

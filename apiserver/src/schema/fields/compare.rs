@@ -2,7 +2,7 @@
 
 use super::element::{Element, order};
 use super::place::{Form, Place, sorted_items};
-use super::set::{Filter, Set};
+use super::set::Set;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use std::cmp::Ordering;
@@ -19,13 +19,13 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// What a filter lets through.
+    /// All but what is in this set, or below it.
     #[must_use]
-    pub fn filter(self, filter: &Filter) -> Self {
+    pub fn without(self, set: &Set) -> Self {
         Self {
-            added: self.added.filter(filter),
-            modified: self.modified.filter(filter),
-            removed: self.removed.filter(filter),
+            added: self.added.without(set),
+            modified: self.modified.without(set),
+            removed: self.removed.without(set),
         }
     }
 

@@ -29,6 +29,6 @@ pub use fit::{fit, with_named};
 pub use merge::merge;
 pub use place::Place;
 pub use remove::remove;
-pub use set::{Filter, Path, Set};
+pub use set::{Path, Set};
 pub use wire::{NotASet, is_plain};
 pub use zero::zero;

@@ -18,15 +18,6 @@ pub(super) struct Node {
     pub(super) below: Set,
 }
 
-/// Which paths may be in a set.
-#[derive(Clone, Debug)]
-pub enum Filter {
-    /// All but these and what lies below them.
-    Without(Set),
-    /// Those that lead to these patterns, and what lies below them. `*` stands for any step.
-    Along(&'static [&'static [&'static str]]),
-}
-
 impl Set {
     /// No path at all.
     pub const EMPTY: Self = Self(Vec::new());
@@ -197,33 +188,6 @@ impl Set {
                 node.member || !node.below.is_empty()
             });
         }
-        self
-    }
-
-    /// What a filter lets through.
-    #[must_use]
-    pub fn filter(self, filter: &Filter) -> Self {
-        match filter {
-            Filter::Without(set) => self.without(set),
-            Filter::Along(patterns) => self.along(patterns),
-        }
-    }
-
-    fn along(mut self, patterns: &[&[&str]]) -> Self {
-        if patterns.iter().any(|pattern| pattern.is_empty()) {
-            return self;
-        }
-        self.0.retain_mut(|node| {
-            let fits = |step: &str| step == "*" || matches!(&node.element, Element::Field(name) if name == step);
-            let rest: Vec<_> = patterns
-                .iter()
-                .filter_map(|pattern| pattern.split_first())
-                .filter_map(|(step, rest)| fits(step).then_some(rest))
-                .collect();
-            node.member &= !rest.is_empty();
-            node.below = std::mem::take(&mut node.below).along(&rest);
-            node.member || !node.below.is_empty()
-        });
         self
     }
 }

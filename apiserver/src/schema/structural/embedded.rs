@@ -1,8 +1,53 @@
 //! Objects of their own inside of custom resources: they say what they are, and their metadata is metadata.
 
-use super::{Node, fields};
+use super::{Node, Structural, fields};
 use crate::validation::{Errors, child, metadata};
 use serde_json::Value;
+
+/// Reads metadata in place, or says in Go's words what is wrong with them.
+type Read<'r> = dyn FnMut(&mut Value) -> Result<(), String> + 'r;
+
+impl Structural {
+    /// Reads the objects of their own that stand below the root: they say by texts what they are, and their metadata fit.
+    ///
+    /// # Errors
+    /// The first that is wrong, and where.
+    pub fn read_embedded(&self, object: &mut Value, read: &mut Read<'_>) -> Result<(), String> {
+        if self.embeds { read_below(&self.root, object, "", read) } else { Ok(()) }
+    }
+}
+
+fn read_below(node: &Node, value: &mut Value, path: &str, read: &mut Read<'_>) -> Result<(), String> {
+    if node.embedded && !path.is_empty() && value.is_object() {
+        for name in ["apiVersion", "kind"] {
+            if let Some(said) = value.get(name).filter(|said| !said.is_string() && !said.is_null()) {
+                return Err(format!("{path}.{name}: Invalid value: {said}: must be a string"));
+            }
+        }
+        if let Some(metadata) = value.get_mut("metadata") {
+            let sent = metadata.clone();
+            read(metadata).map_err(|why| format!("{path}.metadata: Invalid value: {sent}: {why}"))?;
+        }
+    }
+    match value {
+        Value::Object(entries) => entries.iter_mut().try_for_each(|(name, value)| match node.field(name) {
+            Some(below) => read_below(below, value, &place(node, path, name), read),
+            None => Ok(()),
+        }),
+        Value::Array(items) => items.iter_mut().enumerate().try_for_each(|(at, item)| match &node.items {
+            Some(below) => read_below(below, item, &format!("{path}[{at}]"), read),
+            None => Ok(()),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn place(node: &Node, path: &str, name: &str) -> String {
+    match node.properties.contains_key(name) {
+        true => child(path, name),
+        false => format!("{path}[{name}]"),
+    }
+}
 
 /// What is wrong with the objects of their own that stand in a value.
 pub(super) fn embedded(node: &Node, value: &Value, path: &str, errors: &mut Errors) {
@@ -12,12 +57,8 @@ pub(super) fn embedded(node: &Node, value: &Value, path: &str, errors: &mut Erro
     match value {
         Value::Object(_) => {
             for (name, value) in fields(value) {
-                let path = match node.properties.contains_key(name.as_str()) {
-                    true => child(path, name),
-                    false => format!("{path}[{name}]"),
-                };
                 if let Some(below) = node.field(name) {
-                    embedded(below, value, &path, errors);
+                    embedded(below, value, &place(node, path, name), errors);
                 }
             }
         }

@@ -33,6 +33,8 @@ pub(super) const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
 #[derive(Debug)]
 pub struct Structural {
     root: Node,
+    /// Whether there are objects of their own below the root.
+    embeds: bool,
 }
 
 /// What is said of the value at one place.
@@ -109,8 +111,9 @@ impl Structural {
             Some(schema) => Node::compile(schema, patterns),
             None => Node { kind: "object".into(), preserve_unknown: true, ..Node::default() },
         };
+        let embeds = root.embeds();
         root.embedded = true;
-        Self { root }
+        Self { root, embeds }
     }
 
     /// The field that a path of names leads to, as far as it is declared: whether its value is text, a number, or what else.
@@ -174,6 +177,16 @@ impl Node {
     }
 
     /// The declared field of this name, or what stands for the others.
+    /// Whether this is an object of its own, or holds one.
+    fn embeds(&self) -> bool {
+        let additional = match &self.additional {
+            Additional::Like(node) => Some(&**node),
+            _ => None,
+        };
+        let below = self.properties.values().chain(additional).chain(self.items.as_deref());
+        self.embedded || below.into_iter().any(Self::embeds)
+    }
+
     pub(super) fn field(&self, name: &str) -> Option<&Self> {
         self.properties.get(name).or(match &self.additional {
             Additional::Like(node) => Some(node),

@@ -44,6 +44,26 @@ fn cause(reason: &str, field: &str, message: &str) -> (String, String, String) {
 }
 
 #[test]
+fn objects_within_an_object_say_what_they_are_and_their_metadata_are_read() {
+    let structural = Structural::compile(Some(&schema()));
+    let read = |template: Value| {
+        let mut object = json!({"metadata": {"name": 5}, "spec": {"template": template}});
+        let mut metadata = |metadata: &mut Value| match metadata["name"].as_i64() {
+            Some(_) => Err("no".to_owned()),
+            None => {
+                metadata["read"] = true.into();
+                Ok(())
+            }
+        };
+        structural.read_embedded(&mut object, &mut metadata).map(|()| object["spec"]["template"].take())
+    };
+    assert_eq!(read(json!({"kind": "A", "metadata": {}})), Ok(json!({"kind": "A", "metadata": {"read": true}})));
+    let odd = "spec.template.metadata: Invalid value: {\"name\":5}: no";
+    assert_eq!(read(json!({"metadata": {"name": 5}})), Err(odd.to_owned()));
+    assert_eq!(read(json!({"kind": 5})), Err("spec.template.kind: Invalid value: 5: must be a string".to_owned()));
+}
+
+#[test]
 fn unknown_fields_go_and_are_told_of() {
     let mut object = json!({"apiVersion": "a/v1", "kind": "A", "metadata": {"x": 1}, "more": 1, "spec": {
         "size": 1, "nope": {"a": 1}, "items": [{"key": "a", "other": 1}], "labels": {"a": "b"},

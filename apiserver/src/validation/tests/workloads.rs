@@ -145,6 +145,8 @@ fn a_stateful_sets_claims_are_volumes_of_its_pods() {
         ]
     );
     assert_eq!(told(&update("apps", "StatefulSet", &set(&odd), &set(&odd), None)), NOTHING);
+    odd["volumeClaimTemplates"][0]["metadata"]["name"] = json!("Data");
+    assert!(of(&odd)[0].starts_with("spec.volumeClaimTemplates[0].spec.accessModes:"), "claims come before the pods");
     assert_eq!(
         of(&json!({"updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}, "serviceName": "A"}))
             .len(),

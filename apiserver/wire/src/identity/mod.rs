@@ -1,5 +1,6 @@
 //! Who is who: certificates, TLS settings, service account tokens, kubeconfig files.
 
+mod account_key;
 pub mod kubeconfig;
 pub mod pki;
 pub mod serving;

@@ -4,6 +4,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -271,12 +273,37 @@ pub fn signing_key() -> Result<(String, String), PkiError> {
     Ok((key.serialize_pem(), key.public_key_pem()))
 }
 
-/// The public key (SPKI) of a private one, both PEM.
+/// The public key (SPKI) of a private one, both PEM, whatever stands beside the key.
 ///
 /// # Errors
 /// When it is no private key.
 pub fn public_key(private_key_pem: &str) -> Result<String, PkiError> {
-    Ok(KeyPair::from_pem(private_key_pem)?.public_key_pem())
+    let key = PrivateKeyDer::from_pem_slice(private_key_pem.as_bytes());
+    let key = key.map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
+    Ok(KeyPair::try_from(&key)?.public_key_pem())
+}
+
+/// A private key of each kind that tokens are signed with, PEM, and the name of its signatures; of those on a curve in both forms.
+#[cfg(test)]
+pub(super) fn keys_of_every_kind() -> Vec<(String, &'static str)> {
+    use base64::Engine;
+    let engine = &base64::engine::general_purpose::STANDARD;
+    let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let mut keys = vec![(rsa.serialize_pem(), "RS256")];
+    // A key without a word of its kind begins with its version behind the words that PKCS#8 says before it.
+    let kinds = [(&PKCS_ECDSA_P256_SHA256, "ES256"), (&rcgen::PKCS_ECDSA_P384_SHA384, "ES384")];
+    for (kind, name) in kinds {
+        let key = KeyPair::generate_for(kind).unwrap();
+        keys.push((key.serialize_pem(), name));
+        let der = key.serialize_der();
+        let at = der.windows(4).position(|bytes| bytes[..3] == [2, 1, 1] && bytes[3] == 4).unwrap();
+        let from = if der[at - 2] == 0x81 { at - 3 } else { at - 2 };
+        let curve = if name == "ES256" { "BggqhkjOPQMBBw==" } else { "BgUrgQQAIg==" };
+        let text = engine.encode(&der[from..]);
+        let of_curve = format!("-----BEGIN EC PARAMETERS-----\n{curve}\n-----END EC PARAMETERS-----\n");
+        keys.push((format!("{of_curve}-----BEGIN EC PRIVATE KEY-----\n{text}\n-----END EC PRIVATE KEY-----\n"), name));
+    }
+    keys
 }
 
 fn subject(common_name: &str, organization: Option<&str>) -> DistinguishedName {

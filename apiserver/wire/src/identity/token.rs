@@ -1,13 +1,11 @@
 //! Service account tokens: signed claims, as upstream's projected tokens carry them.
 
-use crate::identity::subject::sha256;
+use crate::identity::account_key::{self, Public};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rustls_pki_types::SubjectPublicKeyInfoDer;
-use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// An object that a token is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +71,7 @@ pub enum TokenError {
     Token(#[source] jsonwebtoken::errors::Error),
 }
 
-/// Signs tokens: an ES256 key and who it belongs to.
+/// Signs tokens: a key and who it belongs to.
 #[derive(Clone)]
 pub struct Signer {
     key: EncodingKey,
@@ -87,13 +85,13 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Reads an EC P-256 private key, PEM (PKCS#8).
+    /// Reads a private key, PEM: RSA, or EC on P-256 or P-384, as PKCS#8, PKCS#1 or SEC1.
     ///
     /// # Errors
     /// When it is no such key.
     pub fn from_pem(pem: &str) -> Result<Self, TokenError> {
-        let key = EncodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::Key)?;
-        Ok(Self { key, header: Header::new(Algorithm::ES256) })
+        let (algorithm, key) = account_key::private(pem)?;
+        Ok(Self { key, header: Header::new(algorithm) })
     }
 
     /// Names the key in the head of each token, as [`public_jwk`] names it.
@@ -116,6 +114,7 @@ impl Signer {
 #[derive(Clone)]
 pub struct Verifier {
     key: DecodingKey,
+    algorithm: Algorithm,
     issuer: String,
 }
 
@@ -126,13 +125,13 @@ impl std::fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    /// Reads an EC P-256 public key, PEM (SPKI).
+    /// Reads a public key, PEM (SPKI), or the public half of what [`Signer::from_pem`] reads.
     ///
     /// # Errors
     /// When it is no such key.
     pub fn from_pem(pem: &str, issuer: &str) -> Result<Self, TokenError> {
-        let key = DecodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::Key)?;
-        Ok(Self { key, issuer: issuer.to_owned() })
+        let Public { key, algorithm, .. } = Public::read(pem)?;
+        Ok(Self { key, algorithm, issuer: issuer.to_owned() })
     }
 
     /// True when a token claims to be of this issuer, so that it is ours to judge. Nothing is verified.
@@ -149,7 +148,7 @@ impl Verifier {
     /// # Errors
     /// When one of these is wrong.
     pub fn verify(&self, token: &str, audiences: &[&str], now_seconds: i64) -> Result<Claims, TokenError> {
-        let mut validation = Validation::new(Algorithm::ES256);
+        let mut validation = Validation::new(self.algorithm);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(audiences);
         // The time is the member's clock's, which a test may move: not the library's own.
@@ -166,23 +165,12 @@ impl Verifier {
     }
 }
 
-/// Length of an uncompressed point of the curve P-256: a 4, and two coordinates.
-const POINT_BYTES: usize = 65;
-
-/// An EC P-256 public key (PEM, SPKI) as a JSON Web Key. Its `kid` is the SHA-256 of the SPKI, as upstream names keys.
+/// The public half of a key, PEM, as a JSON Web Key. Its `kid` is the SHA-256 of the SPKI, as upstream names keys.
 ///
 /// # Errors
-/// When it is no such key.
+/// When it is no key that [`Verifier::from_pem`] reads.
 pub fn public_jwk(pem: &str) -> Result<Value, TokenError> {
-    let wrong = || TokenError::Key(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat.into());
-    DecodingKey::from_ec_pem(pem.as_bytes()).map_err(TokenError::Key)?;
-    let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong())?;
-    let point = spki.len().checked_sub(POINT_BYTES).map(|at| &spki[at..]).filter(|point| point[0] == 4);
-    let (x, y) = point.ok_or_else(wrong)?[1..].split_at(POINT_BYTES / 2);
-    Ok(json!({
-        "use": "sig", "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": URL_SAFE_NO_PAD.encode(sha256(&spki)),
-        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-    }))
+    Public::read(pem).map(|public| public.web)
 }
 
 #[cfg(test)]
@@ -223,6 +211,22 @@ mod tests {
         validation.validate_exp = false;
         jsonwebtoken::decode::<Claims>(&token, &DecodingKey::from_jwk(&read).unwrap(), &validation).unwrap();
         assert!(public_jwk("nonsense").is_err());
+    }
+
+    #[test]
+    fn keys_of_every_kind_and_form_sign_and_verify() {
+        for (pem, algorithm) in crate::identity::pki::keys_of_every_kind() {
+            let (signer, web) = (Signer::from_pem(&pem).unwrap(), public_jwk(&pem).unwrap());
+            let token = signer.sign(&claims()).unwrap();
+            assert_eq!(web["alg"], algorithm);
+            assert_eq!(format!("{:?}", jsonwebtoken::decode_header(&token).unwrap().alg), algorithm);
+            let public = crate::identity::pki::public_key(&pem).unwrap();
+            for key in [&pem, &public] {
+                let verifier = Verifier::from_pem(key, "issuer").unwrap();
+                assert_eq!(verifier.verify(&token, &["api"], 150).unwrap(), claims(), "{algorithm}");
+            }
+            assert_eq!(public_jwk(&public).unwrap(), web);
+        }
     }
 
     #[test]
