@@ -112,8 +112,7 @@ impl Media {
 /// # Errors
 /// 406 where no wish can be met.
 pub fn of(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
-    best(line(headers.get(ACCEPT)), offer)
-        .ok_or_else(|| not_acceptable("application/json, application/yaml", "", offer))
+    best(line(headers.get(ACCEPT)), offer).ok_or_else(|| not_acceptable("application/json, application/yaml", ""))
 }
 
 /// The same for a watch, which YAML has no frames for.
@@ -121,8 +120,10 @@ pub fn of(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
 /// # Errors
 /// 406 where no wish can be met.
 pub fn of_watch(headers: &HeaderMap, offer: Offer) -> status::Result<Accept> {
-    let accept = best(line(headers.get(ACCEPT)), offer).filter(|accept| accept.media != Media::Yaml);
-    accept.ok_or_else(|| not_acceptable("application/json;stream=watch", ";stream=watch", offer))
+    match of(headers, offer)? {
+        accept if accept.media == Media::Yaml => Err(not_acceptable("application/json;stream=watch", ";stream=watch")),
+        accept => Ok(accept),
+    }
 }
 
 /// The letters of the aggregated document of discovery, where a client wishes it; `None` for the plain documents. What is
@@ -208,9 +209,11 @@ fn line(accept: Option<&HeaderValue>) -> &str {
     accept.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn not_acceptable(plain: &str, suffix: &str, offer: Offer) -> Box<Status> {
-    let more = if offer.protobuf { format!(", {}{suffix}", encode::MEDIA_TYPE) } else { String::new() };
-    Status::failure(Reason::NotAcceptable, format!("only the following media types are accepted: {plain}{more}"))
+/// What is said of all endpoints: those of custom resources name protobuf as well, which has their metadata alone.
+fn not_acceptable(plain: &str, suffix: &str) -> Box<Status> {
+    let protobuf = encode::MEDIA_TYPE;
+    let told = format!("only the following media types are accepted: {plain}, {protobuf}{suffix}");
+    Status::failure(Reason::NotAcceptable, told)
 }
 
 fn best(line: &str, offer: Offer) -> Option<Accept> {
