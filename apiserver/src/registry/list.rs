@@ -3,12 +3,15 @@
 use super::catalog::Resource;
 use super::selection::Selection;
 use super::{Registry, failure};
+use crate::schema::decode::not_json;
+use crate::schema::go::json_word;
 use crate::store::contract::{Range, Revision, RevisionError};
 use crate::store::entry::Entry;
 use crate::store::snapshot::Snapshot;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::num::IntErrorKind::PosOverflow;
 use std::sync::Arc;
 use tinyplane_wire::status::{self, Reason, Status};
@@ -158,10 +161,12 @@ fn read_token(text: &str) -> Result<Token, String> {
             format!(": illegal base64 data at input byte {at}")
         }
         DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
-            format!(": illegal base64 data at input byte {}", text.len() - text.len() % 4)
+            let at = text.find('=').unwrap_or(text.len() - text.len() % 4);
+            format!(": illegal base64 data at input byte {at}")
         }
     })?;
-    let token: Token = serde_json::from_slice(&bytes).map_err(|error| format!(": {error}"))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| format!(": {}", not_json(&bytes, &error)))?;
+    let token = token_of(value)?;
     if token.version != TOKEN_VERSION {
         return Err(format!(": server does not recognize this encoded version {}", token.version));
     }
@@ -177,6 +182,24 @@ fn read_token(text: &str) -> Result<Token, String> {
         return Err(format!(": {}", token.start));
     }
     Ok(Token { start: whole.to_owned(), ..token })
+}
+
+/// A token out of its JSON, or what Go says of the first thing in it that is of another type.
+fn token_of(value: Value) -> Result<Token, String> {
+    if value.is_null() {
+        return Ok(Token { version: String::new(), revision: 0, start: String::new(), left: None });
+    }
+    let wrong = |value: &Value, place: &str| format!(": json: cannot unmarshal {} into Go {place}", json_word(value));
+    let Some(fields) = value.as_object() else { return Err(wrong(&value, "value of type storage.continueToken")) };
+    for (name, value) in fields {
+        let kind = match name.as_str() {
+            "v" | "start" if !value.is_string() => "string",
+            "rv" if !value.is_i64() => "int64",
+            _ => continue,
+        };
+        return Err(wrong(value, &format!("struct field continueToken.{name} of type {kind}")));
+    }
+    serde_json::from_value(value).map_err(|error| format!(": {error}"))
 }
 
 /// A resource version as a number.
