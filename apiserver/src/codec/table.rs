@@ -80,7 +80,7 @@ pub fn of_scale(scale: &Value, include: Include, (meta, now): (&str, SystemTime)
 }
 
 const SCALE: &[Column] = &[
-    NAME,
+    Column { format: "", ..NAME },
     Column { kind: "integer", ..column("Desired", "How many there are to be.") },
     Column { kind: "integer", ..column("Available", "How many there are.") },
     AGE,
