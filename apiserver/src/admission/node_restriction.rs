@@ -48,9 +48,8 @@ impl Plugin for NodeRestriction {
 
     async fn validate(&self, question: &Question<'_>, object: &Value) -> status::Result<()> {
         match question.operation {
-            // A deletion changes nothing before it is looked at, and a token is only looked at.
+            // A deletion changes nothing before it is looked at.
             Operation::Delete => check(question, object),
-            Operation::Create if question.subresource == "token" => check(question, object),
             _ => Ok(()),
         }
     }
@@ -120,6 +119,12 @@ impl Asked<'_> {
                 } else {
                     None
                 }
+            }
+            ("eviction", _) => {
+                let pod = self.question.registry.find("", "pods", self.question.namespace, self.question.name)?;
+                let pod = pod.ok_or_else(|| Status::not_found("", "pods", self.question.name))?;
+                (!is_own(Some(&pod)))
+                    .then(|| format!("node {node} can only evict pods with spec.nodeName set to itself"))
             }
             (other, _) => {
                 Some(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"))

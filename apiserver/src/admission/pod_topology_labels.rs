@@ -30,7 +30,8 @@ impl Plugin for PodTopologyLabels {
         for key in LABELS {
             let Some(value) = Meta::of(&node).label(key) else { continue };
             let labels = map_mut(metadata_mut(pod).entry("labels").or_insert_with(|| json!({})));
-            labels.entry(key).or_insert_with(|| value.into());
+            // What the node says counts, whatever the pod claims.
+            labels.insert(key.to_owned(), value.into());
         }
         Ok(())
     }

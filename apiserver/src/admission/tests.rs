@@ -192,7 +192,9 @@ async fn a_pod_carries_the_zone_of_its_node() {
     let place = Place::with(&[]).await;
     let labels = json!({"topology.kubernetes.io/zone": "z", "other": "o"});
     place.make("", "nodes", json!({"metadata": {"name": "n", "labels": labels}})).await.unwrap();
-    place.make("", "pods", pod("a")).await.unwrap();
+    let mut claims = pod("a");
+    claims["metadata"]["labels"] = json!({"topology.kubernetes.io/zone": "claimed"});
+    place.make("", "pods", claims).await.unwrap();
     let bound = place.change(("", "pods", "a"), "binding", |pod| pod["spec"]["nodeName"] = json!("n")).await.unwrap();
     assert_eq!(bound["metadata"]["labels"], json!({"topology.kubernetes.io/zone": "z"}));
 }

@@ -104,7 +104,9 @@ impl Authenticator {
         let accounts = self.service_accounts.as_ref().filter(|accounts| accounts.is_ours(token));
         let accounts = accounts.ok_or("invalid bearer token")?;
         let asked = if audiences.is_empty() { accounts.audiences() } else { audiences };
-        let (caller, audiences) = accounts.verify(token, asked, self.clock.unix_seconds())?;
+        let verified = accounts.verify(token, asked, self.clock.unix_seconds());
+        // Upstream asks two verifiers, the first of which is for the tokens of old.
+        let (caller, audiences) = verified.map_err(|why| format!("[invalid bearer token, {why}]"))?;
         debug_assert!(caller.is_in(GROUP_AUTHENTICATED), "a good token makes its bearer authenticated");
         Ok(Review { caller: Arc::new(caller), audiences })
     }

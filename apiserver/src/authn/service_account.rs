@@ -2,6 +2,7 @@
 
 use super::certificate::CREDENTIAL_ID;
 use super::{Caller, GROUP_ALL_SERVICE_ACCOUNTS, GROUP_AUTHENTICATED};
+use crate::schema::go;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,6 +10,8 @@ use tinyplane_wire::clock;
 use tinyplane_wire::identity::token::{Bound, Claims, Verifier};
 use tinyplane_wire::meta::Meta;
 
+/// What is told of a token whose object is gone.
+const INVALIDATED: &str = "service account token has been invalidated";
 /// Verified signatures that are remembered. When there are more, all are forgotten.
 const SIGNATURES_MAX: usize = 4_096;
 /// How long a token still counts after the object it is bound to was marked for deletion, in seconds.
@@ -53,17 +56,19 @@ impl ServiceAccounts {
         audiences: &[String],
         now_seconds: i64,
     ) -> Result<(Caller, Vec<String>), String> {
-        let claims = self.claims(token, now_seconds, audiences)?;
+        let claims = self.claims(token, now_seconds)?;
         let matching: Vec<String> = audiences.iter().filter(|a| claims.aud.contains(a)).cloned().collect();
         if matching.is_empty() {
-            return Err(format!("token audiences {:?} is invalid for the target audiences {audiences:?}", claims.aud));
+            let quoted = |words: &[String]| words.iter().map(|word| go::quote(word)).collect::<Vec<_>>().join(" ");
+            let (own, wanted) = (quoted(&claims.aud), quoted(audiences));
+            return Err(format!("token audiences [{own}] is invalid for the target audiences [{wanted}]"));
         }
         self.check_objects(&claims, now_seconds)?;
         Ok((caller(&claims), matching))
     }
 
-    /// The claims of a token whose signature, issuer and times are good.
-    fn claims(&self, token: &str, now_seconds: i64, audiences: &[String]) -> Result<Arc<Claims>, String> {
+    /// The claims of a token whose signature, issuer and times are good, whoever it is for.
+    fn claims(&self, token: &str, now_seconds: i64) -> Result<Arc<Claims>, String> {
         let known = self.signatures.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
         if let Some(claims) = known {
             return match (claims.nbf..claims.exp).contains(&now_seconds) {
@@ -71,10 +76,9 @@ impl ServiceAccounts {
                 false => Err("service account token has expired".into()),
             };
         }
-        let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
         let mut failed = "there is no key to verify it by".to_owned();
         for verifier in &self.verifiers {
-            match verifier.verify(token, &audiences, now_seconds) {
+            match verifier.verify(token, None, now_seconds) {
                 Ok(claims) => {
                     let claims = Arc::new(claims);
                     let mut known = self.signatures.write().unwrap_or_else(PoisonError::into_inner);
@@ -85,8 +89,8 @@ impl ServiceAccounts {
                     return Ok(claims);
                 }
                 Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                    failed = format!("{error}: {cause}");
+                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                    failed = format!("{error}{}", cause.unwrap_or_default());
                 }
             }
         }
@@ -113,19 +117,28 @@ impl ServiceAccounts {
     }
 
     fn check(&self, resource: &str, namespace: &str, bound: &Bound, now_seconds: i64) -> Result<(), String> {
-        let object = self
-            .live
-            .object(resource, namespace, &bound.name)
-            .ok_or_else(|| format!("the token is bound to {resource} {:?}, which is gone", bound.name))?;
+        let is_account = resource == "serviceaccounts";
+        let object = self.live.object(resource, namespace, &bound.name).ok_or_else(|| {
+            if is_account { format!("{resource} {:?} not found", bound.name) } else { INVALIDATED.to_owned() }
+        })?;
         let meta = Meta::of(&object);
         if meta.uid() != bound.uid {
-            return Err(format!("the token is bound to another {resource} {:?} than the present one", bound.name));
+            let (own, claimed) = (meta.uid(), &bound.uid);
+            return Err(match resource {
+                "secrets" => format!("secret UID ({own}) does not match service account secret ref claim ({claimed})"),
+                "pods" => format!("pod UID ({own}) does not match service account pod ref claim ({claimed})"),
+                "nodes" => format!("node UID ({own}) does not match service account node ref claim ({claimed})"),
+                _ => format!("service account UID ({own}) does not match claim ({claimed})"),
+            });
         }
         let deleted = object["metadata"]["deletionTimestamp"].as_str().and_then(clock::parse);
         let deleted = deleted.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).map(|at| at.as_secs());
         let now = u64::try_from(now_seconds).unwrap_or_default();
         if deleted.is_some_and(|at| at + DELETION_LEEWAY_SECONDS < now) {
-            return Err(format!("the token is bound to {resource} {:?}, which was deleted", bound.name));
+            return Err(match is_account {
+                true => format!("service account {namespace}/{} has been deleted", bound.name),
+                false => INVALIDATED.to_owned(),
+            });
         }
         Ok(())
     }

@@ -168,7 +168,21 @@ fn a_token_is_reviewed_for_the_audiences_asked_for() {
     };
     assert_eq!(review(&["vault", "other"]).unwrap(), ["vault"]);
     assert_eq!(review(&[]).unwrap(), ["api"]);
-    assert!(review(&["other"]).is_err());
+    let told = "[invalid bearer token, token audiences [\"api\" \"vault\"] is invalid for the target audiences [\"other\" \"x\"]]";
+    assert_eq!(review(&["other", "x"]).unwrap_err(), told);
+    assert_eq!(review(&["other", "x"]).unwrap_err(), told, "as well when its signature is known");
+    let forged = format!("{}.{}", token.rsplit_once('.').unwrap().0, "A".repeat(86));
+    let told = "[invalid bearer token, go-jose/go-jose: error in cryptographic primitive]";
+    assert_eq!(authenticator.review(&forged, &[]).unwrap_err(), told);
+    for (gone, told) in [
+        ("pods/a/p", "service account token has been invalidated"),
+        ("serviceaccounts/a/robot", "serviceaccounts \"robot\" not found"),
+    ] {
+        let mut left = objects.clone();
+        left.as_object_mut().unwrap().remove(gone);
+        let (authenticator, token) = by_account(&left, &signer, &public);
+        assert_eq!(authenticator.review(&token, &[]).unwrap_err(), format!("[invalid bearer token, {told}]"));
+    }
     assert!(authenticator.review("not.a.token", &[]).is_err());
     let listed = StaticTokens::parse("secret,robot,7").unwrap();
     let authenticator = Authenticator { static_tokens: Some(listed), ..authenticator };

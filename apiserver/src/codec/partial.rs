@@ -11,5 +11,7 @@ pub fn of(meta: &str, object: &Value) -> Value {
 /// The metadata of a list's objects.
 #[must_use]
 pub fn list(meta: &str, metadata: &Value, items: &[Value]) -> Value {
+    // Upstream makes such a list by adding to none.
+    let items = if items.is_empty() { Value::Null } else { json!(items) };
     json!({"kind": "PartialObjectMetadataList", "apiVersion": meta, "metadata": metadata, "items": items})
 }

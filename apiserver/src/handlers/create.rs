@@ -20,7 +20,7 @@ impl Handlers {
         }
         if ask.path.group.is_empty() && ask.path.resource == "bindings" {
             let pod = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            return self.bind(ask, &pod, &object).await;
+            return self.bind(ask, &pod, object).await;
         }
         self.check_escalation(ask, &object, None)?;
         let intent = self.intent(ask);

@@ -2,9 +2,11 @@
 
 use super::answer::value;
 use super::list::selection;
+use super::options::list as list_options;
 use super::{Ask, Handlers};
 use crate::registry::delete::Options;
-use crate::schema::decode::not_json;
+use crate::schema;
+use crate::schema::decode::{self, not_json};
 use crate::schema::go::json_word;
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -12,6 +14,7 @@ use serde_json::{Map, Value, json};
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::status::{self, Details, Status};
 
+const OPTIONS_TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 /// Upstream's name for the set of types that options are read by.
 const OPTIONS_SCHEME: &str = "pkg/apis/meta/internalversion/scheme/register.go:27";
 
@@ -19,7 +22,7 @@ impl Handlers {
     pub(super) async fn delete(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
         let Asked { options, dry_run, cascades } = options(ask, body).await?;
         let mut intent = self.intent(ask);
-        intent.dry_run |= dry_run;
+        intent.dry_run = dry_run;
         let deleted = self.registry.delete(&ask.resource, ask.namespace, ask.name, &options, &intent).await?;
         if deleted.gone && !ask.resource.behaviour.returns_deleted {
             let object = deleted.object.value()?;
@@ -43,11 +46,17 @@ impl Handlers {
     }
 
     pub(super) async fn delete_collection(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
+        let accept = ask.accept()?;
+        let (selection, mut part) = (selection(ask)?, list_options(&ask.call.query)?);
+        if part.limit == 0 {
+            // Upstream lists in pages of its own, which is why a resource version is taken as exact.
+            part.limit = usize::MAX;
+        }
         let Asked { options, dry_run, .. } = options(ask, body).await?;
         let mut intent = self.intent(ask);
-        intent.dry_run |= dry_run;
-        let deleted = self.registry.delete_collection(&ask.resource, &selection(ask)?, &options, &intent).await?;
-        self.list_of(ask, &deleted)
+        intent.dry_run = dry_run;
+        let page = self.registry.delete_collection(&ask.resource, &selection, &part, &options, &intent).await?;
+        self.page(ask, accept, &page)
     }
 }
 
@@ -93,12 +102,10 @@ fn read(json: &[u8]) -> status::Result<Value> {
         let told = format!("no kind {kind:?} is registered for version {version:?} in scheme {OPTIONS_SCHEME:?}");
         return Err(Status::bad_request(told));
     }
-    match &value["gracePeriodSeconds"] {
-        Value::Null | Value::Number(_) => Ok(value),
-        _ => Err(Status::bad_request(
-            "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64",
-        )),
-    }
+    let model = schema::model();
+    let id = model.named(OPTIONS_TYPE).ok_or_else(|| Status::internal("the options of deletions have no type"))?;
+    let decoded = decode::value(model, id, value).map_err(|error| Status::bad_request(error.to_string()))?;
+    Ok(decoded.value)
 }
 
 fn in_query(ask: &Ask<'_>) -> status::Result<Value> {
@@ -113,7 +120,19 @@ fn in_query(ask: &Ask<'_>) -> status::Result<Value> {
     if let Some(orphan) = query.optional_flag("orphanDependents") {
         given.insert("orphanDependents".into(), orphan.into());
     }
-    Ok(json!(given))
+    let words: Vec<&str> = query.all("dryRun").collect();
+    if !words.is_empty() {
+        given.insert("dryRun".into(), json!(words));
+    }
+    let said = |name: &str| query.first(name).filter(|text| !text.is_empty());
+    let preconditions: Map<String, Value> = ["uid", "resourceVersion"]
+        .into_iter()
+        .filter_map(|name| said(name).map(|text| (name.to_owned(), text.into())))
+        .collect();
+    if !preconditions.is_empty() {
+        given.insert("preconditions".into(), preconditions.into());
+    }
+    Ok(given.into())
 }
 
 /// Deletion options that an eviction carries.

@@ -9,7 +9,7 @@ use crate::codec::protobuf::encode;
 use crate::codec::table::{self, Include};
 use crate::registry::list::Page;
 use crate::registry::selection::Selection;
-use crate::registry::{create::Object, encoded, encoding};
+use crate::registry::{encoded, encoding};
 use crate::store::entry::Entry;
 use crate::{respond, schema};
 use axum::body::Body;
@@ -23,14 +23,19 @@ impl Handlers {
         let accept = ask.accept()?;
         accept.demand_shape(true, || ask.go_type("List"))?;
         let page = self.registry.list(&ask.resource, &selection(ask)?, &options::list(&ask.call.query)?)?;
+        self.page(ask, accept, &page)
+    }
+
+    /// A page as an answer.
+    pub(super) fn page(&self, ask: &Ask<'_>, accept: Accept, page: &Page) -> status::Result<Response<Body>> {
         let gvk = &ask.resource.gvk;
         self.metrics.lists.count(&gvk.group, &ask.resource.plural, page.entries.len());
-        let metadata = metadata(ask, &page);
+        let metadata = metadata(ask, page);
         let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
         let pieces = match (accept.form, accept.media) {
-            (Form::Object, Media::Json) if !pretty => Some(objects(ask, &page, &metadata)?),
-            (Form::Metadata, Media::Json) if !pretty && accept.meta == META_V1 => Some(partials(&page, &metadata)?),
-            (Form::Object | Form::Metadata, Media::Protobuf) => Some(messages(ask, &page, &metadata, accept)?),
+            (Form::Object, Media::Json) if !pretty => Some(objects(ask, page, &metadata)?),
+            (Form::Metadata, Media::Json) if !pretty && accept.meta == META_V1 => Some(partials(page, &metadata)?),
+            (Form::Object | Form::Metadata, Media::Protobuf) => Some(messages(ask, page, &metadata, accept)?),
             _ => None,
         };
         if let Some(pieces) = pieces {
@@ -53,13 +58,6 @@ impl Handlers {
             Form::Object => whole(ask, &metadata, objects),
         };
         write(ask, StatusCode::OK, accept.media, &value)
-    }
-
-    /// What a deletion of a collection answers.
-    pub(super) fn list_of(&self, ask: &Ask<'_>, objects: &[Object]) -> status::Result<Response<Body>> {
-        let metadata = json!({"resourceVersion": self.registry.revision().to_string()});
-        let objects: Vec<Value> = objects.iter().map(Object::value).collect::<Result<_, _>>()?;
-        write(ask, StatusCode::OK, ask.accept()?.media, &whole(ask, &metadata, objects))
     }
 }
 
@@ -106,6 +104,15 @@ fn objects(ask: &Ask<'_>, page: &Page, metadata: &Value) -> status::Result<Piece
 }
 
 fn partials(page: &Page, metadata: &Value) -> status::Result<Pieces> {
+    if page.entries.is_empty() {
+        let mut pieces = Pieces::with_capacity(1);
+        let metadata = spelled(metadata, false);
+        let kind = "PartialObjectMetadataList";
+        pieces.push(format!(
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{META_V1}\",\"metadata\":{metadata},\"items\":null}}\n"
+        ));
+        return Ok(pieces);
+    }
     json_list("PartialObjectMetadataList", META_V1, metadata, page, false, |entry| {
         Ok(("", encoded::metadata_json(entry)?))
     })

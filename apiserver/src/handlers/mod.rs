@@ -85,6 +85,11 @@ impl Serve for Handlers {
             Err(_) if self.is_of_definitions(&path.group, &path.version) => return Ok(respond::page_not_found()),
             found => found?,
         };
+        // Nor anything but lists and watches of objects that lie in namespaces, where none is named.
+        let nowhere = path.namespace.is_none() && !matches!(call.verb, Verb::List | Verb::Watch);
+        if resource.custom.is_some() && resource.namespaced && nowhere {
+            return Ok(respond::page_not_found());
+        }
         let subresource = path.subresource.as_deref().unwrap_or_default();
         let is_too_long = subresource != "proxy" && !path.subpath.trim_matches('/').is_empty();
         if is_too_long || is_misplaced(path, &resource) {
@@ -102,6 +107,7 @@ impl Serve for Handlers {
             options: WriteOptions::plain(&call),
         };
         self.route(&ask, subresource)?;
+        // What can't be answered is not done.
         ask.accept()?;
         let odd = path_segment(ask.name).join(";");
         if !ask.name.is_empty() && !odd.is_empty() {
@@ -164,10 +170,6 @@ impl Handlers {
         if let Some(custom) = &ask.resource.custom {
             self.tell_deprecation(ask, subresource);
             self.demand_conversion(ask, custom)?;
-            if custom.terminating && ask.call.verb == Verb::Create {
-                let told = "create not allowed while custom resource definition is terminating";
-                return Err(Status::failure(Reason::MethodNotAllowed, told));
-            }
         }
         if ask.resource.custom.is_some() && !subresource.is_empty() && !verbs.has(ask.call.verb.as_str()) {
             let gvk = &ask.resource.gvk;
@@ -177,8 +179,15 @@ impl Handlers {
         let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;
         let created = ask.call.verb == Verb::Create && subresource.is_empty() && !ask.name.is_empty();
         let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
+        // Where a kind is only made, nothing leads to one of it, nor to all of it across namespaces.
+        let one = ["get", "update", "patch", "delete"].iter().any(|verb| ask.resource.verbs.has(verb));
+        let across = ask.resource.namespaced && ask.namespace.is_empty() && !ask.resource.verbs.has("list");
+        if subresource.is_empty() && ((!ask.name.is_empty() && !one) || (ask.name.is_empty() && across)) {
+            return Err(crate::registry::no_such_resource());
+        }
         if unnamed
             || created
+            || (ask.call.method != Method::GET && ask.call.verb == Verb::Watch)
             || (ask.call.method == Method::HEAD && ask.resource.custom.is_none())
             || !verbs.has(ask.call.verb.as_str())
             || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource))

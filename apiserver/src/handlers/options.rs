@@ -13,7 +13,7 @@ const INITIAL: &str = "sendInitialEvents";
 pub(super) fn list(query: &Query) -> status::Result<ListAsk> {
     let mut limit = query.integer("limit")?.unwrap_or_default();
     // What any version will do for comes from upstream's cache, which has no pages.
-    if query.text("resourceVersion") == "0" && query.text("continue").is_empty() {
+    if query.text("resourceVersion") == "0" {
         limit = 0;
     }
     query.integer("timeoutSeconds")?;
@@ -84,6 +84,8 @@ fn list_causes(query: &Query) -> Vec<Cause> {
 fn watch_causes(query: &Query) -> Vec<Cause> {
     let (word, initial) = (query.text(MATCH), query.optional_flag(INITIAL));
     let mut causes = Vec::new();
+    // What begins with what is there is judged as if it said so.
+    let is_set = !word.is_empty() || (initial.is_none() && matches!(query.text("resourceVersion"), "" | "0"));
     if initial.is_some() && word != "NotOlderThan" {
         causes.push(forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
     }
@@ -95,9 +97,9 @@ fn watch_causes(query: &Query) -> Vec<Cause> {
         if word != "NotOlderThan" {
             causes.push(unsupported(word, "\"NotOlderThan\""));
         }
-        if !query.text("continue").is_empty() {
-            causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"));
-        }
+    }
+    if is_set && !query.text("continue").is_empty() {
+        causes.push(forbidden(MATCH, "resourceVersionMatch is forbidden when continue is provided"));
     }
     causes
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod bad_input;
 mod bounds;
+mod deletions;
 mod every_way;
 mod forms;
 mod hostile;

@@ -26,7 +26,8 @@ pub(super) struct WriteOptions {
 }
 
 impl WriteOptions {
-    /// Insists that the options of a write are right. Those of a read are not judged.
+    /// Insists that the options of a write are right. Those of a read are not judged, and a deletion judges its own, which
+    /// may come in its body.
     ///
     /// # Errors
     /// 422, with all that is wrong.
@@ -35,7 +36,6 @@ impl WriteOptions {
             Verb::Create => "CreateOptions",
             Verb::Update => "UpdateOptions",
             Verb::Patch => "PatchOptions",
-            Verb::Delete | Verb::DeleteCollection => "DeleteOptions",
             _ => return Ok(()),
         };
         let mut causes = Vec::new();
@@ -54,16 +54,14 @@ impl WriteOptions {
                 ));
             }
         }
-        if kind != "DeleteOptions" {
-            judge_manager(manager, &mut causes);
-        }
+        judge_manager(manager, &mut causes);
         let words: Vec<&str> = query.all("dryRun").collect();
         if words.iter().any(|word| *word != "All") {
             let told = format!("Unsupported value: {}: supported values: \"All\"", json!(words));
             causes.push(cause("FieldValueNotSupported", &told, "dryRun"));
         }
         let validation = query.text("fieldValidation");
-        if kind != "DeleteOptions" && Validation::named(validation).is_none() {
+        if Validation::named(validation).is_none() {
             let told =
                 format!("Unsupported value: {validation:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
             causes.push(cause("FieldValueNotSupported", &told, "fieldValidation"));

@@ -59,8 +59,9 @@ impl Registry {
         object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
-        let object = self
-            .begin(resource, namespace, object, intent, |object| self.manage_new(resource, intent.manager, object))?;
+        let object = self.begin(resource, namespace, object, intent, default, |object| {
+            self.manage_new(resource, intent.manager, object);
+        })?;
         self.create_named(resource, namespace, object, intent).await
     }
 
@@ -74,7 +75,7 @@ impl Registry {
         if !target.manages {
             return self.create(target.resource, target.namespace, object, intent).await;
         }
-        let object = self.begin(target.resource, target.namespace, object, intent, |_| {})?;
+        let object = self.begin(target.resource, target.namespace, object, intent, default_applied, |_| {})?;
         self.create_named(target.resource, target.namespace, object, intent).await
     }
 
@@ -109,6 +110,7 @@ impl Registry {
         namespace: &str,
         mut object: Value,
         intent: &Intent<'_>,
+        complete: fn(&Resource, &mut Value),
         manage: impl FnOnce(&mut Value),
     ) -> status::Result<Value> {
         // It is upstream's storage that minds, which a dry run does not reach.
@@ -123,7 +125,7 @@ impl Registry {
             fields.remove("status");
         }
         metadata::wipe(&mut object);
-        default(resource, &mut object);
+        complete(resource, &mut object);
         manage(&mut object);
         metadata::begin(&mut object, namespace, &self.clock);
         Ok(encoding::store(resource, object))
@@ -154,6 +156,10 @@ impl Registry {
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
         let name = Meta::of(&object).name().to_owned();
+        if resource.custom.as_ref().is_some_and(|custom| custom.terminating) {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::forbidden(&resource.gvk.group, &resource.plural, &name, why));
+        }
         let question = Question {
             operation: Operation::Create,
             resource,
@@ -165,7 +171,7 @@ impl Registry {
             registry: self,
         };
         intent.admission.mutate(&question, &mut object).await?;
-        metadata::count(resource.behaviour, &mut object, None);
+        metadata::count(resource.behaviour, &mut object, None, true);
         let now = self.clock.timestamp();
         let scene =
             Scene { part: Part::Main, subresource: "", caller: intent.caller, now: &now, warnings: intent.warnings };
@@ -254,6 +260,14 @@ pub fn default(resource: &Resource, object: &mut Value) {
         custom.structural.default(object);
     } else if let Some(id) = resource.type_id {
         schema::default::apply(schema::model(), id, object);
+    }
+}
+
+/// Completes what was applied.
+pub(super) fn default_applied(resource: &Resource, object: &mut Value) {
+    match &resource.custom {
+        Some(custom) => custom.structural.default_applied(object),
+        None => default(resource, object),
     }
 }
 

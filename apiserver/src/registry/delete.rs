@@ -4,6 +4,7 @@ use super::admit::{Intent, Operation, Question};
 use super::behaviour::Deletion;
 use super::catalog::Resource;
 use super::create::Object;
+use super::list::{Ask, Page};
 use super::selection::{Selection, names_in};
 use super::update::is_to_go;
 use super::{Registry, encoding, failure, metadata, services};
@@ -90,20 +91,19 @@ impl Registry {
         &self,
         resource: &Resource,
         selection: &Selection,
+        part: &Ask,
         options: &Options,
         intent: &Intent<'_>,
-    ) -> status::Result<Vec<Object>> {
-        let snapshot = self.store.snapshot();
-        let mut deleted = Vec::new();
-        for entry in snapshot.range(&selection.range, None).filter(|entry| selection.selects(resource, entry)) {
+    ) -> status::Result<Page> {
+        let page = self.list(resource, selection, part)?;
+        for entry in &page.entries {
             let (namespace, name) = names_in(resource, &entry.key);
             match self.delete(resource, namespace, name, options, intent).await {
-                Ok(_) => deleted.push(Object::Stored(Arc::clone(entry))),
-                Err(status) if status.reason == Reason::NotFound => {}
-                Err(status) => return Err(status),
+                Err(status) if status.reason != Reason::NotFound => return Err(status),
+                _ => {}
             }
         }
-        Ok(deleted)
+        Ok(page)
     }
 
     async fn step(
@@ -182,6 +182,11 @@ impl Registry {
         if !was_deleting {
             metadata::mark_deleting(&mut new, &self.clock, grace);
             if let Deletion::Drained(mark) = resource.behaviour.deletion {
+                // The time is all that is noted then.
+                let generation = old["metadata"]["generation"].clone();
+                let metadata = metadata_mut(&mut new);
+                metadata.remove("deletionGracePeriodSeconds");
+                metadata.insert("generation".into(), generation);
                 mark(&mut new, &self.clock.timestamp());
             }
             return Ok(Some(new));
@@ -282,10 +287,6 @@ impl Options {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let orphan = value["orphanDependents"].as_bool();
         let dry = value["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if dry.iter().any(|word| word != "All") {
-            let message = format!("Unsupported value: {}: supported values: \"All\"", json!(dry));
-            return Err(wrong_options("dryRun", "FieldValueNotSupported", &message));
-        }
         let word = value["propagationPolicy"].as_str();
         let mut causes = Vec::new();
         let mut wrong = |reason: &str, message: String| {
@@ -306,6 +307,10 @@ impl Options {
                 None
             }
         };
+        if dry.iter().any(|word| word != "All") {
+            let message = format!("Unsupported value: {}: supported values: \"All\"", json!(dry));
+            causes.push(Cause { reason: "FieldValueNotSupported".into(), message, field: "dryRun".into() });
+        }
         if !causes.is_empty() {
             return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", causes));
         }
@@ -316,9 +321,4 @@ impl Options {
             propagation,
         })
     }
-}
-
-fn wrong_options(field: &str, reason: &str, message: &str) -> Box<Status> {
-    let cause = Cause { reason: reason.into(), message: message.into(), field: field.into() };
-    Status::invalid("meta.k8s.io", "DeleteOptions", "", vec![cause])
 }

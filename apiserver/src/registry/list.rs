@@ -183,7 +183,8 @@ fn read_token(text: &str) -> Result<Token, String> {
             format!(": illegal base64 data at input byte {at}")
         }
         DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
-            format!(": illegal base64 data at input byte {}", text.len() - text.len() % 4)
+            let at = text.find('=').unwrap_or(text.len() - text.len() % 4);
+            format!(": illegal base64 data at input byte {at}")
         }
     })?;
     let read: Value = serde_json::from_slice(&bytes).map_err(|error| format!(": {}", not_json(&bytes, &error)))?;

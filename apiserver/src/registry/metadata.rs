@@ -89,8 +89,9 @@ fn set_or_remove(metadata: &mut Map<String, Value>, field: &str, value: &Value) 
     }
 }
 
-/// The first generation, or the next one where something that counts has changed.
-pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>) {
+/// The first generation, or the next one where something that counts has changed. Metadata counts for some kinds, but not
+/// where a status is written.
+pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>, counts_metadata: bool) {
     let counts_status = match behaviour.generation {
         Generation::None => return,
         Generation::First | Generation::Spec => false,
@@ -105,7 +106,8 @@ pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>)
     };
     let differs = counted(new, counts_status).any(|(name, value)| old[name.as_str()] != *value)
         || counted(old, counts_status).any(|(name, value)| !value.is_null() && new.get(name).is_none())
-        || behaviour.counted_metadata.iter().any(|field| new["metadata"][*field] != old["metadata"][*field]);
+        || (counts_metadata
+            && behaviour.counted_metadata.iter().any(|field| new["metadata"][*field] != old["metadata"][*field]));
     if differs && behaviour.generation != Generation::First {
         let next = Meta::of(old).generation() + 1;
         metadata_mut(new).insert("generation".into(), json!(next));
@@ -166,11 +168,17 @@ mod tests {
         let next = |change: fn(&mut Value)| {
             let mut new = old.clone();
             change(&mut new);
-            count(&Behaviour::WITH_STATUS, &mut new, Some(&old));
+            count(&Behaviour::WITH_STATUS, &mut new, Some(&old), true);
             Meta::of(&new).generation()
         };
         assert_eq!(next(|new| new["status"]["b"] = json!(2)), 3);
         assert_eq!(next(|new| new["spec"]["a"] = json!(2)), 4);
         assert_eq!(next(|new| drop(new.as_object_mut().unwrap().remove("spec"))), 4);
+        let noted = Behaviour { counted_metadata: &["annotations"], ..Behaviour::WITH_STATUS };
+        for (counts, expected) in [(true, 4), (false, 3)] {
+            let mut new = json!({"metadata": {"generation": 3, "annotations": {"a": "b"}}, "spec": {"a": 1}});
+            count(&noted, &mut new, Some(&old), counts);
+            assert_eq!(Meta::of(&new).generation(), expected);
+        }
     }
 }

@@ -66,7 +66,7 @@ impl Selection {
     /// # Errors
     /// 400 in upstream's words, for a selector that does not parse or a field that the kind does not offer.
     pub fn parse(resource: &Resource, namespace: &str, labels: &str, fields: &str) -> status::Result<Self> {
-        let labels = LabelSelector::parse(labels).map_err(|error| Status::bad_request(told(&error.to_string())))?;
+        let labels = LabelSelector::parse(labels).map_err(|error| Status::bad_request(error.to_string()))?;
         let mut fields = FieldSelector::parse(fields).map_err(|error| Status::bad_request(error.to_string()))?;
         for term in &mut fields.terms {
             let old = term.field.starts_with("involvedObject.")
@@ -145,10 +145,4 @@ fn offered(resource: &Resource, name: &str) -> status::Result<()> {
     } else {
         format!("field label not supported: {name}")
     }))
-}
-
-/// What is wrong with a label selector, in upstream's frame.
-fn told(error: &str) -> String {
-    let framed = !error.starts_with("found") || error.contains("'end of string'") || error.contains("identifier after");
-    if framed { error.to_owned() } else { format!("unable to parse requirement: {error}") }
 }

@@ -3,7 +3,7 @@
 use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
-use super::create::{Object, default, unite_owners, valid, warn};
+use super::create::{Object, default, default_applied, unite_owners, valid, warn};
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::depth;
@@ -100,7 +100,10 @@ impl Registry {
         let old = encoding::parse_folded(entry)?;
         let served = encoding::served(resource, &old);
         let mut new = change(Some(&served))?;
-        default(resource, &mut new);
+        match target.creates {
+            true => default_applied(resource, &mut new),
+            false => default(resource, &mut new),
+        }
         self.manage(target, intent, &served, &mut new);
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
@@ -129,7 +132,7 @@ impl Registry {
         (resource.behaviour.prepare)(&mut new, Some(&old), &scene);
         if target.subresource != "binding" {
             // Being given a node is the one change of a pod's spec that does not count.
-            metadata::count(resource.behaviour, &mut new, Some(&old));
+            metadata::count(resource.behaviour, &mut new, Some(&old), target.part != Part::Status);
         }
         let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
         self.check(target, intent.admission.cluster_net(), &new, &old)?;

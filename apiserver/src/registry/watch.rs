@@ -18,6 +18,8 @@ use tinyplane_wire::watch::EventType;
 
 /// How often a watcher that allows it hears how far it has got.
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+/// How long before its end a watcher hears that for the last time, where its watch lasts longer than that.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 /// How long a watch lasts that names no limit; up to twice as long, so that not all end at once.
 const LASTS_AT_LEAST: Duration = Duration::from_secs(1800);
 /// How many objects of the beginning are handed out at once.
@@ -105,7 +107,8 @@ pub struct Watch {
     ends_initial: Option<Revision>,
     /// Events up to here are not told: the watcher asked for what comes after a time that has not come.
     skip_to: Revision,
-    bookmarks: bool,
+    /// How long it is from the next bookmark to the last one; `None` where none is sent any more.
+    until_last: Option<Duration>,
     failed: Option<Box<Status>>,
     clock: Clock,
     deadline: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -120,13 +123,17 @@ impl Registry {
     pub fn watch(&self, resource: &Arc<Resource>, selection: Selection, ask: &WatchAsk) -> status::Result<Watch> {
         let from = match ask.resource_version.as_str() {
             "" | "0" => None,
-            text => Some(parse_version(text)?),
+            text => Some(parse_version(text)?).filter(|version| *version > 0),
         };
         let initial_wanted = ask.initial_events.unwrap_or(from.is_none());
         let lasts = ask.lasts.unwrap_or_else(|| {
             let extra = rand::rng().random_range(0..LASTS_AT_LEAST.as_secs());
             LASTS_AT_LEAST + Duration::from_secs(extra)
         });
+        let (first, until_last) = match lasts.checked_sub(BOOKMARK_BEFORE_END).filter(|_| ask.bookmarks) {
+            Some(last) if !last.is_zero() => next_bookmark(last),
+            _ => (BOOKMARK_PERIOD, None),
+        };
         let mut watch = Watch {
             watcher: None,
             resource: resource.clone(),
@@ -134,11 +141,11 @@ impl Registry {
             initial: VecDeque::new(),
             ends_initial: None,
             skip_to: Revision(0),
-            bookmarks: ask.bookmarks,
+            until_last,
             failed: None,
             clock: self.clock().clone(),
             deadline: sleep(self.clock(), lasts),
-            bookmark: sleep(self.clock(), BOOKMARK_PERIOD),
+            bookmark: sleep(self.clock(), first),
         };
         let store = self.store();
         if initial_wanted {
@@ -157,6 +164,12 @@ impl Registry {
         }
         Ok(watch)
     }
+}
+
+/// How long it is until the next bookmark, where the last one comes after so long, and from that one to the last.
+fn next_bookmark(last: Duration) -> (Duration, Option<Duration>) {
+    let wait = last.min(BOOKMARK_PERIOD);
+    (wait, Some(last - wait))
 }
 
 fn sleep(clock: &Clock, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -228,18 +241,18 @@ impl Watch {
                     }
                     Err(WatchError::Closed) => return None,
                 },
-                () = self.bookmark.as_mut(), if self.bookmarks => {
-                    self.bookmark = sleep(&self.clock, BOOKMARK_PERIOD);
+                () = self.bookmark.as_mut(), if self.until_last.is_some() => {
+                    let left = self.until_last.take().filter(|left| !left.is_zero());
+                    if let Some((wait, left)) = left.map(next_bookmark) {
+                        self.bookmark = sleep(&self.clock, wait);
+                        self.until_last = left;
+                    }
                     let revision = watcher.progress();
                     return Some(Told::Own(vec![Seen::Bookmark { revision, ends_initial: false }]));
                 }
                 () = self.deadline.as_mut() => {
-                    let revision = watcher.progress();
                     self.watcher = None;
-                    if !self.bookmarks {
-                        return None;
-                    }
-                    return Some(Told::Own(vec![Seen::Bookmark { revision, ends_initial: false }]));
+                    return None;
                 }
             }
         }
@@ -261,5 +274,21 @@ impl Watch {
             (Some(previous), false) => (EventType::Deleted, previous, Some(event.revision)),
         };
         Some(Seen::Object { event: event_type, entry: entry.clone(), at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bookmarks_come_each_minute_and_once_before_the_end() {
+        let mut waits = Vec::new();
+        let mut last = Some(Duration::from_secs(130));
+        while let Some((wait, left)) = last.filter(|left| !left.is_zero()).map(next_bookmark) {
+            waits.push(wait.as_secs());
+            last = left;
+        }
+        assert_eq!(waits, [60, 60, 10]);
     }
 }

@@ -66,8 +66,9 @@ pub(super) fn parse(method: &Method, path: &str, query: &Query) -> status::Resul
         return Ok((Verb::of_path(method), Target::Path));
     };
     let mut verb = Verb::of_resource(method);
-    // The old form /api/v1/watch/…; upstream answers it still.
-    let old_watch = verb == Verb::Get && segments.peek(0) == Some("watch") && segments.peek(1).is_some();
+    // The old form /api/v1/watch/…; upstream answers it still. It is the verb of all methods, most of which are refused
+    // later.
+    let old_watch = segments.peek(0) == Some("watch") && segments.peek(1).is_some();
     if old_watch {
         segments.skip(1);
         verb = Verb::Watch;

@@ -18,6 +18,7 @@ pub(super) fn of_subject(authorizer: &dyn Authorizer, body: &Value) -> status::R
 
 pub(super) fn of_self(authorizer: &dyn Authorizer, caller: &Caller, body: &Value) -> status::Result<Value> {
     let mut causes = question_causes(body);
+    causes.extend(validation::selector::causes_of_asked(&body["spec"]["resourceAttributes"]));
     causes.extend(metadata_cause(body, false));
     judged(causes)?;
     Ok(decide(authorizer, caller, &body["spec"]))
@@ -102,6 +103,7 @@ fn subject_causes(body: &Value) -> Vec<Cause> {
     if who.name.is_empty() && who.groups.is_empty() {
         causes.push(cause("spec.user", "\"\"", "at least one of user or group must be specified"));
     }
+    causes.extend(validation::selector::causes_of_asked(&body["spec"]["resourceAttributes"]));
     causes
 }
 
@@ -126,21 +128,21 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
 fn decide(authorizer: &dyn Authorizer, caller: &Caller, spec: &Value) -> Value {
     let resource = &spec["resourceAttributes"];
     let text = |value: &'_ Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
-    let decision = if resource.is_null() {
+    let (decision, why) = if resource.is_null() {
         let path = &spec["nonResourceAttributes"];
-        authorizer.authorize(caller, &Attributes::path(&text(path, "verb"), &text(path, "path")))
+        judge(authorizer, caller, &Attributes::path(&text(path, "verb"), &text(path, "path")))
     } else {
         let (verb, group, plural) = (text(resource, "verb"), text(resource, "group"), text(resource, "resource"));
         let (version, part) = (text(resource, "version"), text(resource, "subresource"));
         let (namespace, name) = (text(resource, "namespace"), text(resource, "name"));
         let selector = field_selector(&resource["fieldSelector"]);
         let question = Attributes::resource(&verb, &group, &plural).version(&version).subresource(&part);
-        authorizer.authorize(caller, &question.namespace(&namespace).name(&name).field_selector(&selector))
+        judge(authorizer, caller, &question.namespace(&namespace).name(&name).field_selector(&selector))
     };
     let mut status = Map::new();
     status.insert("allowed".into(), decision.is_allowed().into());
     match decision {
-        Decision::Allow => {}
+        Decision::Allow => tell(&mut status, why),
         Decision::Deny(reason) => {
             status.insert("denied".into(), true.into());
             tell(&mut status, reason);
@@ -148,6 +150,13 @@ fn decide(authorizer: &dyn Authorizer, caller: &Caller, spec: &Value) -> Value {
         Decision::NoOpinion(reason) => tell(&mut status, reason),
     }
     Value::Object(status)
+}
+
+/// What is decided, and why somebody may.
+fn judge(authorizer: &dyn Authorizer, caller: &Caller, question: &Attributes<'_>) -> (Decision, String) {
+    let decision = authorizer.authorize(caller, question);
+    let why = if matches!(decision, Decision::Allow) { authorizer.explain(caller, question) } else { String::new() };
+    (decision, why)
 }
 
 fn tell(status: &mut Map<String, Value>, reason: String) {

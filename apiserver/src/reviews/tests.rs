@@ -122,7 +122,7 @@ fn a_token_on_request_is_bound_and_counts() {
     let answer = bound_to("p", "u2", 3607).unwrap();
     let token = answer["status"]["token"].as_str().unwrap();
     let verifier = Verifier::from_pem(&public, "issuer").unwrap();
-    let claims = verifier.verify(token, &["api"], Clock::system().unix_seconds()).unwrap();
+    let claims = verifier.verify(token, Some(&["api"]), Clock::system().unix_seconds()).unwrap();
     assert_eq!(claims.kubernetes.pod.as_ref().unwrap().uid, "u2");
     assert_eq!(claims.kubernetes.node.as_ref().unwrap().uid, "u3");
     assert_eq!(claims.kubernetes.warnafter, Some(claims.iat + 3607));

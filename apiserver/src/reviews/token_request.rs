@@ -117,10 +117,12 @@ impl TokenIssuer {
         }
         let text = |field: &str| reference[field].as_str().unwrap_or_default();
         let (version, kind, name) = (text("apiVersion"), text("kind"), text("name"));
-        let (resource, namespace) = match (version, kind) {
-            ("v1", "Pod") => ("pods", private.namespace.clone()),
-            ("v1", "Secret") => ("secrets", private.namespace.clone()),
-            ("v1", "Node") => ("nodes", String::new()),
+        // Upstream takes any version of the core group, and what it can't read for that.
+        let is_core = version.matches('/').count() != 1;
+        let (resource, namespace) = match kind {
+            "Pod" if is_core => ("pods", private.namespace.clone()),
+            "Secret" if is_core => ("secrets", private.namespace.clone()),
+            "Node" if is_core => ("nodes", String::new()),
             _ => {
                 let what = tinyplane_wire::gvr::Gvk::parse(version, kind);
                 return Err(Status::bad_request(format!("cannot bind token to object of type {what}")));

@@ -43,7 +43,7 @@ mod quota;
 mod rbac;
 mod resources;
 mod security;
-mod selector;
+pub(crate) mod selector;
 mod service;
 mod share;
 mod status;

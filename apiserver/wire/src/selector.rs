@@ -1,5 +1,7 @@
 //! Label and field selectors: read, written and matched as Kubernetes does.
 
+mod text;
+
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::fmt;
@@ -82,7 +84,7 @@ impl LabelSelector {
     /// # Errors
     /// When the text does not follow the grammar, in upstream's words where a user meets them.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        Parser { rest: text, seen: 0 }.selector()
+        text::selector(text)
     }
 
     /// Reads a `metav1.LabelSelector`. A missing one (`null`) selects nothing, and is `None`.
@@ -142,159 +144,6 @@ pub fn expression_requirement(expression: &Value) -> Result<Requirement, Selecto
         "Lt" => Requirement::LessThan(key, bound()?),
         other => return wrong(format!("\"{other}\" is not a valid label selector operator")),
     })
-}
-
-/// What no name begins with, where a comma has said that there will be one.
-const SIGNS: &[char] = &[',', '=', '(', ')', '<', '>'];
-
-struct Parser<'a> {
-    rest: &'a str,
-    seen: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn selector(mut self) -> Result<LabelSelector, SelectorError> {
-        let mut requirements = Vec::new();
-        self.space();
-        if self.rest.is_empty() {
-            return Ok(LabelSelector::default());
-        }
-        loop {
-            requirements.push(self.requirement()?);
-            self.seen += 1;
-            if self.seen > REQUIREMENTS_MAX {
-                return wrong(format!("more than {REQUIREMENTS_MAX} requirements"));
-            }
-            self.space();
-            if self.rest.is_empty() {
-                return Ok(LabelSelector { requirements });
-            }
-            if !self.take(",") {
-                return wrong(format!("found '{}', expected: ',' or 'end of string'", self.word_ahead()));
-            }
-            self.space();
-            if self.rest.is_empty() || self.rest.starts_with(SIGNS) {
-                return wrong(format!("found '{}', expected: identifier after ','", self.word_ahead()));
-            }
-        }
-    }
-
-    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
-        self.space();
-        if self.take("!") {
-            let key = self.key("identifier")?;
-            return Ok(Requirement::DoesNotExist(key));
-        }
-        let key = self.key("!, identifier, or 'end of string'")?;
-        self.space();
-        if self.rest.is_empty() || self.rest.starts_with(',') {
-            return Ok(Requirement::Exists(key));
-        }
-        if self.take("!=") {
-            let value = self.operand(&key)?;
-            return Ok(Requirement::NotIn(key, vec![value]));
-        }
-        if self.take("==") || self.take("=") {
-            let value = self.operand(&key)?;
-            return Ok(Requirement::In(key, vec![value]));
-        }
-        if self.take(">") {
-            let bound = self.bound(&key)?;
-            return Ok(Requirement::GreaterThan(key, bound));
-        }
-        if self.take("<") {
-            let bound = self.bound(&key)?;
-            return Ok(Requirement::LessThan(key, bound));
-        }
-        match self.word() {
-            "in" => self.set(&key).map(|values| Requirement::In(key, values)),
-            "notin" => self.set(&key).map(|values| Requirement::NotIn(key, values)),
-            "" => wrong(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", self.word_ahead())),
-            other => wrong(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
-        }
-    }
-
-    fn key(&mut self, expected: &str) -> Result<SmolStr, SelectorError> {
-        self.space();
-        let word = self.word();
-        if word.is_empty() {
-            return wrong(format!("found '{}', expected: {expected}", self.word_ahead()));
-        }
-        match crate::meta::qualified_name(word).as_slice() {
-            [] => Ok(word.into()),
-            [first, ..] => wrong(format!("unable to parse requirement: <nil>: Invalid value: {word:?}: {first}")),
-        }
-    }
-
-    /// What follows a sign: a word, unless the text or the requirement ends.
-    fn operand(&mut self, key: &str) -> Result<SmolStr, SelectorError> {
-        self.space();
-        if self.rest.starts_with('!') || self.rest.starts_with(&SIGNS[1..]) {
-            return wrong(format!("found '{}', expected: identifier", self.word_ahead()));
-        }
-        self.value(key)
-    }
-
-    fn value(&mut self, key: &str) -> Result<SmolStr, SelectorError> {
-        self.space();
-        let word = self.word();
-        match crate::meta::label_value(word).as_slice() {
-            [] => Ok(word.into()),
-            [first, ..] => {
-                wrong(format!("unable to parse requirement: values[0][{key}]: Invalid value: \"{word}\": {first}"))
-            }
-        }
-    }
-
-    fn bound(&mut self, key: &str) -> Result<i64, SelectorError> {
-        let value = self.operand(key)?;
-        value.parse().map_err(|_| SelectorError(format!("unable to parse requirement: values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer")))
-    }
-
-    fn set(&mut self, key: &str) -> Result<Vec<SmolStr>, SelectorError> {
-        self.space();
-        if !self.take("(") {
-            return wrong(format!("found '{}' expected: '('", self.word_ahead()));
-        }
-        let mut values = Vec::new();
-        self.space();
-        if self.rest.is_empty() {
-            return wrong("found '', expected: ',', ')' or identifier");
-        }
-        loop {
-            values.push(self.value(key)?);
-            self.space();
-            if self.take(")") {
-                return Ok(values);
-            }
-            if !self.take(",") {
-                return wrong(format!("found '{}', expected: ',' or ')'", self.word_ahead()));
-            }
-        }
-    }
-
-    fn space(&mut self) {
-        self.rest = self.rest.trim_start();
-    }
-
-    fn take(&mut self, token: &str) -> bool {
-        self.rest.strip_prefix(token).map(|rest| self.rest = rest).is_some()
-    }
-
-    fn word_ahead(&self) -> &'a str {
-        let end = self.rest.find([' ', ',', '(', ')', '=', '!', '<', '>', '\t', '\n']).unwrap_or(self.rest.len());
-        match (&self.rest[..end], self.rest.chars().next()) {
-            ("", Some(c)) => &self.rest[..c.len_utf8()],
-            (word, _) => word,
-        }
-    }
-
-    fn word(&mut self) -> &'a str {
-        let end = self.rest.find([' ', ',', '(', ')', '=', '!', '<', '>', '\t', '\n']).unwrap_or(self.rest.len());
-        let (word, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        word
-    }
 }
 
 impl fmt::Display for LabelSelector {
@@ -374,13 +223,17 @@ impl FieldSelector {
             if terms.len() == REQUIREMENTS_MAX {
                 return wrong(format!("more than {REQUIREMENTS_MAX} terms"));
             }
-            let Some(at) = term.find('=') else {
+            let Some(at) = operator(term) else {
                 return wrong(format!("invalid selector: '{text}'; can't understand '{term}'"));
             };
-            let (left, right) = term.split_at(at);
-            let (field, equal) = left.strip_suffix('!').map_or((left, true), |field| (field, false));
-            let value = right.strip_prefix("==").or_else(|| right.strip_prefix('=')).unwrap_or_default();
-            terms.push(FieldTerm { field: field.into(), value: unescape(value)?, equal });
+            let (field, right) = term.split_at(at);
+            let equal = !right.starts_with('!');
+            let value = ["!=", "==", "="].iter().find_map(|sign| right.strip_prefix(sign)).unwrap_or_default();
+            let value = unescape(value)?;
+            // Nothing compared with nothing holds of everything.
+            if !(field.is_empty() && value.is_empty()) {
+                terms.push(FieldTerm { field: field.into(), value, equal });
+            }
         }
         Ok(Self { terms })
     }
@@ -403,6 +256,12 @@ fn split_unescaped(text: &str) -> Vec<&str> {
     parts
 }
 
+/// Where a term's operator begins.
+fn operator(term: &str) -> Option<usize> {
+    let equal = term.find('=')?;
+    Some(if term[..equal].ends_with('!') { equal - 1 } else { equal })
+}
+
 fn unescape(value: &str) -> Result<SmolStr, SelectorError> {
     let mut plain = String::with_capacity(value.len());
     let mut chars = value.chars();
@@ -411,11 +270,11 @@ fn unescape(value: &str) -> Result<SmolStr, SelectorError> {
             '\\' => match chars.next() {
                 Some(c @ ('\\' | ',' | '=')) => plain.push(c),
                 other => {
-                    let escape: String = std::iter::once('\\').chain(other).collect();
-                    return wrong(format!("invalid field selector: invalid escape sequence: {escape}"));
+                    let sequence: String = std::iter::once(c).chain(other).collect();
+                    return wrong(format!("invalid field selector: invalid escape sequence: {sequence}"));
                 }
             },
-            // Upstream tells its number.
+            // Upstream prints the number of the character.
             '=' => return wrong(format!("invalid field selector: unescaped character in value: {}", u32::from(c))),
             c => plain.push(c),
         }
@@ -468,6 +327,12 @@ mod tests {
         let told = |text: &str| FieldSelector::parse(text).unwrap_err().to_string();
         assert_eq!(told("a=b\\c"), "invalid field selector: invalid escape sequence: \\c");
         assert_eq!(told("a=b=c"), "invalid field selector: unescaped character in value: 61");
+        let told = |text: &str| FieldSelector::parse(text).map_or_else(|why| why.0, |read| format!("{read:?}"));
+        assert_eq!(told("a"), "invalid selector: 'a'; can't understand 'a'");
+        assert_eq!(told("a!=b=c"), "invalid field selector: unescaped character in value: 61");
+        assert_eq!(told("a=b\\!"), "invalid field selector: invalid escape sequence: \\!");
+        assert_eq!(told("a=b\\"), "invalid field selector: invalid escape sequence: \\");
+        assert_eq!(FieldSelector::parse("=,!=").unwrap(), FieldSelector::default());
     }
 
     #[test]

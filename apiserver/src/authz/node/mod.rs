@@ -163,7 +163,7 @@ impl Asked<'_> {
     fn related(&self) -> Decision {
         let (resource, _, namespace, name) = self.parts();
         if name.is_empty() {
-            return self.no("No Object name found");
+            return Decision::NoOpinion("No Object name found".into());
         }
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         for change in source.feed.pull() {

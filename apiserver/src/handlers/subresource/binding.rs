@@ -19,9 +19,9 @@ impl Handlers {
         &self,
         ask: &Ask<'_>,
         pod: &str,
-        binding: &Value,
+        mut binding: Value,
     ) -> status::Result<Response<Body>> {
-        if Meta::of(binding).name() != pod {
+        if Meta::of(&binding).name() != pod {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
         let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
@@ -29,6 +29,10 @@ impl Handlers {
         if node.is_empty() || !matches!(kind, "" | "Node") {
             return Err(refused(&node, kind));
         }
+        if pod.is_empty() {
+            return Err(Status::bad_request("Name parameter required."));
+        }
+        self.admit_part(ask, pod, &mut binding).await?;
         let pods = self.registry.builtin("", "pods");
         let target = Target {
             resource: &pods,
@@ -41,27 +45,38 @@ impl Handlers {
             manages: false,
         };
         let now = self.registry.clock().timestamp();
+        let intent = Intent { manager: None, ..self.intent(ask) };
         let mut change = |old: Option<&Value>| {
             let old = old.ok_or_else(crate::registry::no_such_resource)?;
-            bound(old, binding, &node, &now)
+            ask_same(old, &binding, ask.path.subresource.is_some(), intent.dry_run)?;
+            bound(old, &binding, &node, &now)
         };
-        let intent = Intent { manager: None, ..self.intent(ask) };
         self.registry.update(&target, &intent, &mut change).await?;
         let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         value(ask, StatusCode::CREATED, &success)
     }
 }
 
+/// Insists that the pod is the one that the binding was made for. The old path for bindings forgets whose UID was meant.
+fn ask_same(old: &Value, binding: &Value, by_pod: bool, dry_run: bool) -> status::Result<()> {
+    let (there, wanted) = (Meta::of(old), Meta::of(binding));
+    let of_uid = ("UID", wanted.uid(), there.uid());
+    let of_version = ("ResourceVersion", wanted.resource_version(), there.resource_version());
+    let asked = [Some(of_uid).filter(|_| by_pod), Some(of_version)];
+    let differs = asked.into_iter().flatten().find(|(_, wanted, there)| !wanted.is_empty() && wanted != there);
+    let Some((what, wanted, found)) = differs else { return Ok(()) };
+    let root = if dry_run { "" } else { "/registry" };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {root}/pods/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}",
+        there.namespace(),
+        there.name()
+    );
+    Err(Status::conflict("", "pods", there.name(), &why))
+}
+
 fn bound(old: &Value, binding: &Value, node: &str, now: &str) -> status::Result<Value> {
     let meta = Meta::of(old);
     let conflict = |why: String| Err(Status::conflict("", "pods/binding", meta.name(), &why));
-    let wanted = Meta::of(binding).uid();
-    if !wanted.is_empty() && wanted != meta.uid() {
-        return conflict(format!(
-            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
-            meta.uid()
-        ));
-    }
     if meta.is_deleting() {
         return conflict(format!("pod {} is being deleted, cannot be assigned to a host", meta.name()));
     }
@@ -73,18 +88,23 @@ fn bound(old: &Value, binding: &Value, node: &str, now: &str) -> status::Result<
     }
     let mut pod = old.clone();
     pod["spec"]["nodeName"] = node.into();
-    for (key, note) in tinyplane_wire::meta::pairs(&binding["metadata"]["annotations"]) {
-        let annotations = metadata_mut(&mut pod).entry("annotations").or_insert_with(|| json!({}));
-        map_mut(annotations).insert(key.to_owned(), note.into());
+    for field in ["annotations", "labels"] {
+        for (key, text) in tinyplane_wire::meta::pairs(&binding["metadata"][field]) {
+            let there = metadata_mut(&mut pod).entry(field).or_insert_with(|| json!({}));
+            map_mut(there).insert(key.to_owned(), text.into());
+        }
     }
-    let conditions = map_mut(map_mut(&mut pod).entry("status").or_insert_with(|| json!({})))
-        .entry("conditions")
-        .or_insert_with(|| json!([]));
+    let status = map_mut(map_mut(&mut pod).entry("status").or_insert_with(|| json!({})));
+    status.remove("nominatedNodeName");
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
     if let Some(conditions) = conditions.as_array_mut() {
-        conditions.retain(|condition| condition["type"] != "PodScheduled");
-        conditions.push(json!({
+        let scheduled = json!({
             "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
-        }));
+        });
+        match conditions.iter_mut().find(|condition| condition["type"] == "PodScheduled") {
+            Some(there) => *there = scheduled,
+            None => conditions.push(scheduled),
+        }
     }
     Ok(pod)
 }
@@ -98,4 +118,40 @@ fn refused(node: &str, kind: &str) -> Box<Status> {
         _ => not_supported,
     };
     Status::failure(Reason::Unknown, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod() -> Value {
+        let waiting = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"});
+        json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}},
+            "spec": {},
+            "status": {"nominatedNodeName": "x", "conditions": [waiting, {"type": "Other"}]},
+        })
+    }
+
+    #[test]
+    fn a_binding_hands_its_labels_on_and_ends_the_nomination() {
+        let binding = json!({"metadata": {"labels": {"a": "c", "l": "1"}}});
+        let bound = bound(&pod(), &binding, "node", "now").unwrap();
+        assert_eq!(bound["metadata"]["labels"], json!({"a": "c", "l": "1"}));
+        assert_eq!(bound["status"].get("nominatedNodeName"), None);
+        assert_eq!(bound["status"]["conditions"][0]["status"], "True");
+        assert_eq!(bound["status"]["conditions"][1]["type"], "Other");
+    }
+
+    #[test]
+    fn a_binding_may_ask_for_the_very_pod() {
+        let asked = |field: &str, value: &str, by_pod| {
+            let binding = json!({"metadata": {field: value}});
+            ask_same(&pod(), &binding, by_pod, false).map_err(|status| status.message)
+        };
+        assert_eq!(asked("uid", "u", true), Ok(()));
+        assert_eq!(asked("uid", "other", false), Ok(()));
+        assert!(asked("uid", "other", true).unwrap_err().contains("Key: /registry/pods/n/p, ResourceVersion: 0"));
+        assert!(asked("resourceVersion", "6", false).unwrap_err().ends_with("6, ResourceVersion in object meta: 7"));
+    }
 }

@@ -7,10 +7,11 @@ use crate::registry::admit::{Intent, Unasked};
 use crate::registry::behaviour::Part;
 use crate::registry::delete::Options;
 use crate::registry::encoding;
+use crate::registry::managers::SERVER;
 use crate::registry::update::Target;
 use axum::body::Body;
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tinyplane_wire::meta::{Meta, map_mut};
 use tinyplane_wire::selector::LabelSelector;
 use tinyplane_wire::status::{self, Cause, Details, Reason, Status};
@@ -25,11 +26,13 @@ const DISRUPTED_PODS_MAX: usize = 2_000;
 const REFUSED: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
 
 impl Handlers {
-    pub(super) async fn evict(&self, ask: &Ask<'_>, eviction: &Value) -> status::Result<Response<Body>> {
-        if Meta::of(eviction).name() != ask.name {
+    pub(super) async fn evict(&self, ask: &Ask<'_>, mut eviction: Value) -> status::Result<Response<Body>> {
+        if Meta::of(&eviction).name() != ask.name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
-        let options = of_eviction(eviction)?;
+        self.admit_part(ask, ask.name, &mut eviction).await?;
+        self.registry.get(&ask.resource, ask.namespace, ask.name)?;
+        let options = of_eviction(&eviction)?;
         let mut intent = self.intent(ask);
         intent.dry_run |= eviction["deleteOptions"]["dryRun"].as_array().is_some_and(|words| !words.is_empty());
         for attempt in 1.. {
@@ -105,7 +108,8 @@ impl Handlers {
             let budget = budget.ok_or_else(crate::registry::no_such_resource)?;
             allow_one(budget, ask.name, &now)
         };
-        let own = Intent { admission: &Unasked, manager: None, ..*intent };
+        // The server writes this, whoever evicts.
+        let own = Intent { admission: &Unasked, manager: Some(SERVER), ..*intent };
         self.registry.update(&target, &own, &mut change).await.map(|_| None)
     }
 
@@ -187,25 +191,59 @@ fn allow_one(budget: &Value, pod: &str, now: &str) -> status::Result<Value> {
         return forbidden("DisruptedPods map too big - too many evictions not confirmed by PDB controller");
     }
     if allowed == 0 {
-        let (desired, current) = (number("desiredHealthy"), number("currentHealthy"));
-        let name = meta.name();
-        let why = format!("The disruption budget {name} needs {desired} healthy pods and has {current} currently");
-        return Err(refused(why, 0));
+        return Err(refused(none_allowed(budget), 0));
     }
     let mut less = budget.clone();
     less["status"]["disruptionsAllowed"] = json!(allowed - 1);
     let disrupted = map_mut(&mut less["status"]).entry("disruptedPods").or_insert_with(|| json!({}));
     map_mut(disrupted).insert(pod.to_owned(), now.into());
     if allowed == 1 {
-        for condition in less.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
-            if condition["type"] == "DisruptionAllowed" {
-                condition["status"] = json!("False");
-                condition["reason"] = json!("InsufficientPods");
-                condition["lastTransitionTime"] = json!(now);
-            }
-        }
+        deny(map_mut(&mut less["status"]), now);
     }
     Ok(less)
+}
+
+/// Notes in a budget's status that nothing more is allowed.
+fn deny(status: &mut Map<String, Value>, now: &str) {
+    let seen = status.get("observedGeneration").cloned();
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    let Some(conditions) = conditions.as_array_mut() else { return };
+    let there = conditions.iter_mut().find(|one| one["type"] == "DisruptionAllowed");
+    let since = there.as_ref().filter(|one| one["status"] == "False").map(|one| one["lastTransitionTime"].clone());
+    let mut condition = json!({
+        "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+        "lastTransitionTime": since.unwrap_or_else(|| now.into()),
+    });
+    if let Some(seen) = seen.filter(|seen| *seen != 0) {
+        condition["observedGeneration"] = seen;
+    }
+    match there {
+        Some(there) => *there = condition,
+        None => conditions.push(condition),
+    }
+}
+
+/// Why a budget lets nobody go.
+fn none_allowed(budget: &Value) -> String {
+    let number = |field: &str| budget["status"][field].as_i64().unwrap_or_default();
+    let (desired, current) = (number("desiredHealthy"), number("currentHealthy"));
+    let name = Meta::of(budget).name();
+    let conditions = budget["status"]["conditions"].as_array().into_iter().flatten();
+    let told = conditions
+        .into_iter()
+        .find(|one| one["type"] == "DisruptionAllowed" && one["status"] == "False")
+        .map(|one| (one["reason"].as_str().unwrap_or_default(), one["message"].as_str().unwrap_or_default()))
+        .filter(|(_, message)| !message.is_empty());
+    let none = format!("The disruption budget {name} does not allow evicting pods currently");
+    match told {
+        // The numbers are of no use then.
+        Some(("SyncFailed", message)) => format!("{none} because it failed sync: {message}"),
+        _ if current <= desired => {
+            format!("The disruption budget {name} needs {desired} healthy pods and has {current} currently")
+        }
+        Some((reason, message)) => format!("{none} ({reason}): {message}"),
+        None => none,
+    }
 }
 
 fn being_processed(budget: &str) -> Box<Status> {
@@ -216,4 +254,36 @@ fn refused(why: String, retry_after_seconds: u32) -> Box<Status> {
     let cause = Cause { reason: "DisruptionBudget".into(), message: why, field: String::new() };
     let details = Details { causes: vec![cause], retry_after_seconds, ..Details::default() };
     Status::failure(Reason::TooManyRequests, REFUSED).with_details(details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_disruption_is_noted_as_such() {
+        let budget = json!({
+            "metadata": {"name": "b", "generation": 1},
+            "status": {"observedGeneration": 1, "disruptionsAllowed": 1},
+        });
+        let less = allow_one(&budget, "p", "now").unwrap();
+        let condition = &less["status"]["conditions"][0];
+        assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("InsufficientPods")));
+        assert_eq!((&condition["observedGeneration"], &condition["message"]), (&json!(1), &json!("")));
+    }
+
+    #[test]
+    fn a_budget_that_lets_nobody_go_says_why() {
+        let told = |desired: i64, current: i64, condition: Value| {
+            let status = json!({"desiredHealthy": desired, "currentHealthy": current, "conditions": [condition]});
+            none_allowed(&json!({"metadata": {"name": "b"}, "status": status}))
+        };
+        let because =
+            |reason: &str| json!({"type": "DisruptionAllowed", "status": "False", "reason": reason, "message": "m"});
+        let none = "The disruption budget b does not allow evicting pods currently";
+        assert_eq!(told(2, 1, because("X")), "The disruption budget b needs 2 healthy pods and has 1 currently");
+        assert_eq!(told(2, 1, because("SyncFailed")), format!("{none} because it failed sync: m"));
+        assert_eq!(told(2, 3, because("X")), format!("{none} (X): m"));
+        assert_eq!(told(2, 3, json!({"type": "DisruptionAllowed", "status": "True"})), none);
+    }
 }

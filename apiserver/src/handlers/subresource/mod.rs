@@ -33,11 +33,11 @@ impl Handlers {
             }
             ("binding", _) => {
                 let binding = self.sent(ask, subresource, body).await?;
-                self.bind(ask, ask.name, &binding).await
+                self.bind(ask, ask.name, binding).await
             }
             ("eviction", _) => {
                 let eviction = self.sent(ask, subresource, body).await?;
-                self.evict(ask, &eviction).await
+                self.evict(ask, eviction).await
             }
             ("token", _) => {
                 let mut request = self.sent(ask, subresource, body).await?;
@@ -55,18 +55,7 @@ impl Handlers {
                 };
                 managers::record(&writer, None, &mut request);
                 folded::unfold(&mut request);
-                let intent = self.intent(ask);
-                let question = Question {
-                    operation: Operation::Create,
-                    resource: &ask.resource,
-                    subresource,
-                    namespace: ask.namespace,
-                    name: ask.name,
-                    old: None,
-                    intent: &intent,
-                    registry: &self.registry,
-                };
-                self.admission.validate(&question, &request).await?;
+                self.admit_part(ask, ask.name, &mut request).await?;
                 let tokens = self.tokens.as_ref().ok_or_else(crate::registry::no_such_resource)?;
                 let issued = tokens.create(ask.namespace, ask.name, request)?;
                 value(ask, StatusCode::CREATED, &issued)
@@ -76,6 +65,23 @@ impl Handlers {
                 self.write(ask, body, &view).await
             }
         }
+    }
+
+    /// Asks admission for something to be made that is no object of its own: a binding, an eviction, a token.
+    async fn admit_part(&self, ask: &Ask<'_>, name: &str, part: &mut Value) -> status::Result<()> {
+        let intent = self.intent(ask);
+        let question = Question {
+            operation: Operation::Create,
+            resource: &ask.resource,
+            subresource: ask.path.subresource.as_deref().unwrap_or_default(),
+            namespace: ask.namespace,
+            name,
+            old: None,
+            intent: &intent,
+            registry: &self.registry,
+        };
+        self.admission.mutate(&question, part).await?;
+        self.admission.validate(&question, part).await
     }
 
     /// The body as an object of the subresource's kind, at the path's place.

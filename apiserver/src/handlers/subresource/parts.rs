@@ -6,6 +6,9 @@ use serde_json::Value;
 /// The old object with what the subresource may change taken from the new one.
 pub(super) fn taken(subresource: &str, old: &Value, new: &Value) -> Value {
     let mut object = old.clone();
+    if matches!(subresource, "finalize" | "approval") {
+        object["metadata"] = new["metadata"].clone();
+    }
     match subresource {
         "finalize" => put(&mut object["spec"], "finalizers", &new["spec"]["finalizers"]),
         "approval" => put(&mut object["status"], "conditions", &new["status"]["conditions"]),

@@ -77,6 +77,9 @@ fn put(old: &Value, scale: &Value, versions: &Versions<'_>) -> status::Result<Va
         None => object["spec"]["replicas"] = replicas.into(),
     }
     metadata_mut(&mut object).insert("resourceVersion".into(), scale["metadata"]["resourceVersion"].clone());
+    if !Meta::of(scale).uid().is_empty() {
+        metadata_mut(&mut object).insert("uid".into(), scale["metadata"]["uid"].clone());
+    }
     managers::of_scale(old, versions, &scale["metadata"]["managedFields"]).write_into(&mut object);
     Ok(object)
 }
@@ -119,9 +122,12 @@ fn of(object: &Value, versions: &Versions<'_>) -> Value {
     }
     let mut scale = json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": {"replicas": wished},
+        "spec": {},
         "status": {"replicas": there},
     });
+    if wished != 0 {
+        scale["spec"]["replicas"] = wished.into();
+    }
     if !selector.is_empty() {
         scale["status"]["selector"] = selector.into();
     }

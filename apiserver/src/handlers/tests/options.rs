@@ -88,7 +88,7 @@ async fn options_that_contradict_each_other_are_told_one_by_one() {
         "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
     let only = "resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
     let zero = "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 10] = [
         ("resourceVersionMatch=Exact", &[unless]),
         ("resourceVersionMatch=NotOlderThan&continue=x", &[unless, paged]),
         ("resourceVersionMatch=Old&resourceVersion=1", &[word]),
@@ -96,6 +96,7 @@ async fn options_that_contradict_each_other_are_told_one_by_one() {
         ("sendInitialEvents=false", &["sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"]),
         ("watch=1&resourceVersionMatch=NotOlderThan", &[watched]),
         ("watch=1&sendInitialEvents=true", &[needs]),
+        ("watch=1&continue=x", &[paged]),
         ("watch=1&sendInitialEvents=true&resourceVersionMatch=Exact", &[needs, only]),
         ("watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=x", &[paged]),
     ];
@@ -129,6 +130,11 @@ async fn a_list_goes_on_by_its_token_and_even_after_its_moment_is_gone() {
     assert_eq!(listed(&desk, &format!("resourceVersion=0&continue={token}")).await, (200, "b,c".into()));
     let wrong = [
         ("***", ": illegal base64 data at input byte 0"),
+        ("e30=", ": illegal base64 data at input byte 3"),
+        ("abc", ": invalid character 'i' looking for beginning of value"),
+        ("bnVsbA", ": server does not recognize this encoded version "),
+        ("W10", ": json: cannot unmarshal array into Go value of type storage.continueToken"),
+        ("eyJ2IjoxfQ", ": json: cannot unmarshal number into Go struct field continueToken.v of type string"),
         ("eyJ2IjoieCIsInJ2IjoxLCJzdGFydCI6ImEifQ", ": server does not recognize this encoded version x"),
         (
             "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MCwic3RhcnQiOiJhIn0",
@@ -164,13 +170,13 @@ async fn a_watch_begins_where_its_options_say() {
     let (desk, first, last) = three().await;
     let future = last + 100;
     let added = ["ADDED", "ADDED", "ADDED"];
-    let marked = ["ADDED", "ADDED", "ADDED", "BOOKMARK", "BOOKMARK"];
+    let marked = ["ADDED", "ADDED", "ADDED", "BOOKMARK"];
     let cases: [(String, &[&str]); 10] = [
         (String::new(), &added),
-        ("resourceVersion=0".into(), &added),
+        ("resourceVersion=00".into(), &added),
         ("allowWatchBookmarks=true".into(), &marked),
         (format!("resourceVersion={first}"), &["ADDED", "ADDED"]),
-        (format!("resourceVersion={last}&allowWatchBookmarks=true"), &["BOOKMARK"]),
+        (format!("resourceVersion={last}&allowWatchBookmarks=true"), &[]),
         ("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true".into(), &marked),
         (format!("sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion={first}"), &added),
         ("sendInitialEvents=false&resourceVersionMatch=NotOlderThan".into(), &[]),
@@ -196,9 +202,10 @@ async fn the_old_paths_of_watches_are_served() {
     let old = "/api/v1/watch/namespaces/default/configmaps";
     assert_eq!(types(&watched(&desk, &format!("{old}?timeoutSeconds=-1")).await), ["ADDED", "ADDED", "ADDED"]);
     let one = watched(&desk, &format!("{old}/b?timeoutSeconds=-1&allowWatchBookmarks=1")).await;
-    assert_eq!((types(&one), &one[0]["object"]["metadata"]["name"]), (vec!["ADDED", "BOOKMARK"], &json!("b")));
+    assert_eq!((types(&one), &one[0]["object"]["metadata"]["name"]), (vec!["ADDED"], &json!("b")));
     let other = desk.get(&format!("{old}/b?fieldSelector=metadata.name=c")).await;
     assert_eq!(other.told(), (400, "fieldSelector metadata.name doesn't match requested name"));
     let listed = desk.get(&format!("{old}?sendInitialEvents=true")).await;
     assert_eq!(listed.code, 422, "{}", listed.value);
+    assert_eq!(desk.ask("POST", old, &[("content-type", JSON)], "{}").await.code, 405);
 }

@@ -144,6 +144,11 @@ async fn a_scale_is_read_written_and_checked() {
         assert_eq!(desk.patch(&uri, MERGE, patch).await.code, code, "{patch}");
     }
     assert_eq!(desk.get(&format!("{DEPLOYMENTS}/d")).await.value["spec"]["replicas"], 3);
+    let none = desk.patch(&uri, MERGE, r#"{"spec":{"replicas":0}}"#).await.value;
+    assert_eq!(none["spec"], json!({}));
+    let other = json!({"metadata": {"name": "d", "uid": "other"}, "spec": {"replicas": 5}}).to_string();
+    let other = desk.ask("PUT", &uri, &[("content-type", JSON)], &other).await;
+    assert_eq!(other.code, 409, "{}", other.value);
 }
 
 #[tokio::test]
@@ -194,7 +199,7 @@ async fn an_eviction_asks_the_budget() {
     let refused = evict("b").await;
     assert_eq!(refused.code, 429);
     let cause = &refused.value["details"]["causes"][0]["message"];
-    assert_eq!(cause, "The disruption budget keep needs 1 healthy pods and has 2 currently");
+    assert_eq!(cause, "The disruption budget keep does not allow evicting pods currently");
     assert!(desk.get(&format!("{PODS}/b")).await.value["metadata"]["deletionTimestamp"].is_null());
 }
 
@@ -215,6 +220,11 @@ async fn a_request_for_a_certificate_says_who_asks_and_is_approved_apart() {
     let approved = desk.patch(&format!("{requests}/r/approval"), MERGE, verdict).await.value;
     assert_eq!(approved["status"]["conditions"][0]["type"], "Approved");
     assert!(approved["status"]["conditions"][0]["lastUpdateTime"].is_string());
+    let labelled =
+        desk.patch(&format!("{requests}/r/approval"), MERGE, r#"{"metadata":{"labels":{"a":"b"}}}"#).await.value;
+    assert_eq!(labelled["metadata"]["labels"]["a"], "b");
+    let taken_back = desk.patch(&format!("{requests}/r/approval"), MERGE, r#"{"status":{"conditions":[]}}"#).await;
+    assert_eq!(taken_back.code, 422, "{}", taken_back.value);
 }
 
 #[tokio::test]

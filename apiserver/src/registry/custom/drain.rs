@@ -7,6 +7,7 @@ use crate::registry::admit::{Intent, Unasked};
 use crate::registry::behaviour::Part;
 use crate::registry::catalog::Resource;
 use crate::registry::delete::Options;
+use crate::registry::list::Ask;
 use crate::registry::managers::SERVER;
 use crate::registry::selection::Selection;
 use crate::registry::update::Target;
@@ -44,7 +45,7 @@ pub(super) async fn drain(registry: &Registry, definition: &Value, row: Option<&
             say(registry, definition, true, "InstanceDeletionInProgress", told, false).await?;
             let (caller, warnings) = (Caller::anonymous(), Warnings::default());
             let intent = intent(&caller, &warnings);
-            registry.delete_collection(row, &selection, &Options::default(), &intent).await?;
+            registry.delete_collection(row, &selection, &Ask::default(), &Options::default(), &intent).await?;
         }
         if registry.count(&selection) > 0 {
             return Ok(false);

@@ -100,6 +100,13 @@ async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     let custom = going_row.custom.as_ref().unwrap();
     assert!(custom.terminating && !custom.gone.is_cancelled(), "who watches is to see the objects go");
     let going = found(&world, "foos.g.example.com").unwrap();
+    assert_eq!(going["metadata"].get("deletionGracePeriodSeconds"), None);
+    let warnings = Warnings::default();
+    let caller = Caller::anonymous();
+    let intent = super::drain::intent(&caller, &warnings);
+    let late = json!({"metadata": {"name": "late"}, "spec": {"size": 1}});
+    let late = world.registry.create(&going_row, "default", late, &intent).await.unwrap_err();
+    assert_eq!(late.code, 403, "{late}");
     assert_eq!(condition(&going, "Terminating"), ("True".into(), "InstanceDeletionInProgress".into()));
     assert!(!definitions.bring_up_to_date().await.unwrap(), "it is still held");
     let held = world.registry.get(&row, "default", "a").unwrap();

@@ -81,8 +81,11 @@ fn prepare(request: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
         (Some(old), "approval") => {
             let conditions = request["status"]["conditions"].take();
             request["status"] = old["status"].clone();
-            if conditions.is_array() {
-                request["status"]["conditions"] = stamped(conditions, scene.now);
+            let status = map_mut(&mut request["status"]);
+            // What is taken back here is refused later on.
+            match conditions.as_array().is_none_or(Vec::is_empty) {
+                true => drop(status.remove("conditions")),
+                false => drop(status.insert("conditions".into(), stamped(conditions, scene.now))),
             }
             request["spec"] = old["spec"].clone();
         }

@@ -9,6 +9,12 @@ impl Structural {
         drop_nulls(&self.root, object);
         fill(&self.root, object);
     }
+
+    /// Writes defaults into what was applied. Its nulls were never read as an object's: those without a default stay, and are
+    /// refused.
+    pub fn default_applied(&self, object: &mut Value) {
+        fill(&self.root, object);
+    }
 }
 
 fn drop_nulls(node: &Node, value: &mut Value) {

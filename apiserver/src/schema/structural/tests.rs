@@ -101,6 +101,13 @@ fn defaults_are_written_where_nothing_stands_or_a_null_that_may_not_be() {
 }
 
 #[test]
+fn nulls_that_are_applied_stay_where_there_is_no_default() {
+    let mut object = json!({"spec": {"size": null, "color": null}});
+    Structural::compile(Some(&schema())).default_applied(&mut object);
+    assert_eq!(object, json!({"spec": {"size": null, "color": "red"}}));
+}
+
+#[test]
 fn mistakes_are_told_in_upstreams_words() {
     assert_eq!(
         wrong(&json!({"size": 3, "color": "red", "port": "http", "maybe": null, "when": "2026-11-23T05:00:00Z"})),

@@ -76,22 +76,22 @@ fn check_group(group: &str, errors: &mut Errors) {
 }
 
 fn check_names(names: &Value, errors: &mut Errors) {
-    let mut word = |path: String, value: &str, mixed: bool| {
+    let mut word = |path: String, value: &str, mixed: bool, needed: bool| {
         let complaints = if mixed { label_1035(&value.to_lowercase()) } else { label_1035(value) };
-        if !value.is_empty() && !complaints.is_empty() {
+        if (needed || !value.is_empty()) && !complaints.is_empty() {
             let note = if mixed { "may have mixed case, but should otherwise match: " } else { "" };
             errors.invalid_text(path, value, &format!("{note}{}", complaints.join(",")));
         }
     };
     for field in ["plural", "singular"] {
-        word(format!("spec.names.{field}"), text(&names[field]), false);
+        word(format!("spec.names.{field}"), text(&names[field]), false, false);
     }
     for field in ["kind", "listKind"] {
-        word(format!("spec.names.{field}"), text(&names[field]), true);
+        word(format!("spec.names.{field}"), text(&names[field]), true, false);
     }
     for field in ["shortNames", "categories"] {
         for (at, value) in list(&names[field]).iter().enumerate() {
-            word(index(&format!("spec.names.{field}"), at), text(value), false);
+            word(index(&format!("spec.names.{field}"), at), text(value), false, true);
         }
     }
     if !text(&names["kind"]).is_empty() && names["kind"] == names["listKind"] {
@@ -146,6 +146,12 @@ fn check_versions(versions: &mut Versions, written: &Value, errors: &mut Errors)
     if all.iter().filter(|version| version["storage"] == true).count() != 1 {
         let shown = shown::versions(written, &versions.common);
         errors.invalid_as("spec.versions", &shown, "must have exactly one version marked as storage version");
+    }
+    // Upstream keeps the name of the first version at the top as well.
+    let first = all.first().map(|version| text(&version["name"])).filter(|name| !name.is_empty());
+    let complaints = first.map(label_1035).unwrap_or_default();
+    if let Some(name) = first.filter(|_| !complaints.is_empty()) {
+        errors.invalid_text("spec.version", name, &complaints.join(","));
     }
 }
 
@@ -335,7 +341,8 @@ fn check_stored(definition: &Value, errors: &mut Errors) {
 fn check_approval(definition: &Value, errors: &mut Errors) {
     const ANNOTATION: &str = "api-approved.kubernetes.io";
     let group = text(&definition["spec"]["group"]);
-    if !group.ends_with(".k8s.io") && !group.ends_with(".kubernetes.io") {
+    let guarded = |own: &str| group.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if !guarded("k8s.io") && !guarded("kubernetes.io") {
         return;
     }
     let path = format!("metadata.annotations[{ANNOTATION}]");

@@ -80,7 +80,7 @@ fn check_kind(path: &str, schema: &Value, place: Place, errors: &mut Errors) {
             "" => errors.required(format!("{path}.type"), why),
             kind => errors.invalid_text(format!("{path}.type"), kind, why),
         }
-    } else if kind.is_empty() && !int_or_string && !is(schema, "x-kubernetes-preserve-unknown-fields") {
+    } else if kind.is_empty() && !int_or_string && schema["x-kubernetes-preserve-unknown-fields"].is_null() {
         errors.required(
             format!("{path}.type"),
             match place {

@@ -84,6 +84,19 @@ fn names_groups_and_versions_are_judged() {
         one["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.size"}, {"jsonPath": ".spec"}]);
     });
     assert_eq!(field.len(), 1, "{field:?}");
+    let empty = told(|one| {
+        one["spec"]["names"]["shortNames"] = json!([""]);
+        one["spec"]["names"]["categories"] = json!([""]);
+    });
+    assert!(empty[0].starts_with("spec.names.shortNames[0]: Invalid value: \"\""), "{empty:?}");
+    assert!(empty[1].starts_with("spec.names.categories[0]: Invalid value: \"\""), "{empty:?}");
+    let version = told(|one| one["spec"]["versions"][0]["name"] = "V1".into());
+    assert!(version.iter().any(|told| told.starts_with("spec.version: Invalid value: \"V1\"")), "{version:?}");
+    let itself = told(|one| {
+        one["spec"]["group"] = "k8s.io".into();
+        one["metadata"]["name"] = "foos.k8s.io".into();
+    });
+    assert!(itself[0].starts_with("spec.group: ") || itself[0].starts_with("metadata.annotations["), "{itself:?}");
     let guarded = told(|one| {
         one["spec"]["group"] = "g.k8s.io".into();
         one["metadata"]["name"] = "foos.g.k8s.io".into();
@@ -101,6 +114,12 @@ fn schemas_have_to_be_structural() {
         (
             json!({"type": "object", "properties": {"spec": {"properties": {}}}}),
             vec![".properties[spec].type: Required value: must not be empty for specified object fields"],
+        ),
+        (
+            json!({"type": "object", "properties": {"a": {"x-kubernetes-preserve-unknown-fields": false}}}),
+            vec![
+                ".properties[a].x-kubernetes-preserve-unknown-fields: Invalid value: false: must be true or undefined",
+            ],
         ),
         (
             json!({"type": "object", "properties": {"list": {"type": "array"}}}),
