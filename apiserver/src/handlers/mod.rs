@@ -187,7 +187,7 @@ impl Handlers {
         }
         if unnamed
             || created
-            || (ask.call.method != Method::GET && ask.call.verb == Verb::Watch)
+            || (ask.call.method != Method::GET && ask.call.verb == Verb::Watch && ask.resource.custom.is_none())
             || (ask.call.method == Method::HEAD && ask.resource.custom.is_none())
             || !verbs.has(ask.call.verb.as_str())
             || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource))
