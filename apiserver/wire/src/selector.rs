@@ -321,7 +321,7 @@ mod tests {
         }
         assert!(FieldSelector::parse("metadata.name").is_err());
         let told = |text: &str| LabelSelector::parse(text).unwrap_err().to_string();
-        assert_eq!(told("a>=1"), "found '=', expected: identifier");
+        assert_eq!(told("a>=1"), "unable to parse requirement: found '=', expected: identifier");
         assert_eq!(told("a=b,=c"), "found '=', expected: identifier after ','");
         assert!(told("a>-1").contains("values[0][a]: Invalid value: \"-1\""));
         let told = |text: &str| FieldSelector::parse(text).unwrap_err().to_string();
