@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tinyplane_wire::clock;
-use tinyplane_wire::identity::token::{Bound, Claims, Verifier};
+use tinyplane_wire::identity::token::{Bound, Claims, TokenError, Verifier};
 use tinyplane_wire::meta::Meta;
 
 /// What is told of a token whose object is gone.
@@ -71,9 +71,10 @@ impl ServiceAccounts {
     fn claims(&self, token: &str, now_seconds: i64) -> Result<Arc<Claims>, String> {
         let known = self.signatures.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
         if let Some(claims) = known {
-            return match (claims.nbf..claims.exp).contains(&now_seconds) {
-                true => Ok(claims),
-                false => Err("service account token has expired".into()),
+            return match now_seconds {
+                now if now < claims.nbf => Err(TokenError::Early.to_string()),
+                now if now < claims.exp => Ok(claims),
+                _ => Err(TokenError::Expired.to_string()),
             };
         }
         let mut failed = "there is no key to verify it by".to_owned();
@@ -88,6 +89,8 @@ impl ServiceAccounts {
                     known.insert(token.to_owned(), Arc::clone(&claims));
                     return Ok(claims);
                 }
+                // The key that fits has the last word.
+                Err(error @ (TokenError::Expired | TokenError::Early)) => return Err(error.to_string()),
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
                     failed = format!("{error}{}", cause.unwrap_or_default());

@@ -148,7 +148,7 @@ pub fn wishes_pretty(headers: &HeaderMap) -> bool {
     let line = line(headers.get(ACCEPT));
     let pretty = |clause: &Clause<'_>| clause.covers(Media::Json) && clause.named("pretty") == Some("1");
     // Nearly nobody says it, and everybody is asked.
-    line.contains("pretty") && clauses(line).iter().any(pretty)
+    line.contains("pretty") && ranges(line).any(|clause| pretty(&clause))
 }
 
 /// What a page for people is wished as.
@@ -251,11 +251,18 @@ struct Clause<'a> {
     parameters: Vec<(&'a str, &'a str)>,
 }
 
+/// Most wishes that are looked at: they are sorted for everybody, before it is known who asks.
+const CLAUSES_MAX: usize = 256;
+
+fn ranges(line: &str) -> impl Iterator<Item = Clause<'_>> {
+    line.split(',').take(CLAUSES_MAX).filter_map(Clause::parse)
+}
+
 /// The wishes, best first: by weight, then the more exact ones. This is no total order, and it is Go's sort of short
 /// lists, by insertion, that says what comes of it.
 fn clauses(line: &str) -> Vec<Clause<'_>> {
     let mut sorted: Vec<Clause<'_>> = Vec::new();
-    for clause in line.split(',').filter_map(Clause::parse) {
+    for clause in ranges(line) {
         let at = sorted.iter().rposition(|known| !clause.precedes(known)).map_or(0, |at| at + 1);
         sorted.insert(at, clause);
     }
@@ -397,6 +404,7 @@ mod tests {
     #[test]
     fn what_can_t_be_read_is_passed_over() {
         assert_eq!((wished("application"), wished(","), wished("application/json/x")), (None, None, None));
+        assert_eq!(wished(&format!("{}application/json", "a/b,".repeat(CLAUSES_MAX))), None);
         assert_eq!(wished("application/json;as="), Some((Form::Object, Media::Json)));
         assert_eq!(wished("application/json;as=Table=;v=v1;g=meta.k8s.io"), Some((Form::Table, Media::Json)));
         assert_eq!(wished("application/json;sv=v1"), Some((Form::Object, Media::Json)));

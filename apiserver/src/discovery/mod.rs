@@ -88,9 +88,8 @@ pub fn is_of_groups(path: &str) -> bool {
 
 /// Whether a path is that of a group version in which all that is served is custom.
 fn is_of_definitions(catalog: &Catalog, path: &str) -> bool {
-    let Some(group_version) = path.strip_prefix("/apis/") else { return false };
-    let mut rows = catalog.rows().filter(|row| row.api_version == group_version).peekable();
-    rows.peek().is_some() && rows.all(|row| row.custom.is_some())
+    let group_version = path.strip_prefix("/apis/").and_then(|path| path.split_once('/'));
+    group_version.is_some_and(|(group, version)| catalog.is_of_definitions(group, version))
 }
 
 /// The aggregated document, for clients that know it already as well.

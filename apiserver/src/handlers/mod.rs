@@ -82,7 +82,9 @@ impl Serve for Handlers {
         let path = call.resource()?;
         let resource = match self.registry.resource(&path.gvr()) {
             // Groups that definitions brought don't know what they don't serve.
-            Err(_) if self.is_of_definitions(&path.group, &path.version) => return Ok(respond::page_not_found()),
+            Err(_) if self.registry.catalog().is_of_definitions(&path.group, &path.version) => {
+                return Ok(respond::page_not_found());
+            }
             found => found?,
         };
         // Nor anything but lists and watches of objects that lie in namespaces, where none is named.
@@ -96,6 +98,10 @@ impl Serve for Handlers {
             return Err(crate::registry::no_such_resource());
         }
         if path.group.is_empty() && connect::serves(&path.resource, subresource) {
+            // Below the old `/watch/` whatever the method was allowed is a watch, and there is none of these.
+            if call.verb == Verb::Watch {
+                return Err(crate::registry::no_such_resource());
+            }
             return connect::serve(&self.connect, call, request).await;
         }
         let ask = Ask {
@@ -147,13 +153,6 @@ fn is_misplaced(path: &ResourcePath, resource: &Resource) -> bool {
 }
 
 impl Handlers {
-    /// Whether all that is served in a group version is custom.
-    fn is_of_definitions(&self, group: &str, version: &str) -> bool {
-        let catalog = self.registry.catalog();
-        let mut rows = catalog.rows().filter(|row| row.gvk.group == group && row.gvk.version == version).peekable();
-        rows.peek().is_some() && rows.all(|row| row.custom.is_some())
-    }
-
     /// What upstream judges before a handler is asked: method, letters; and there it is told that a kind is deprecated.
     fn route(&self, ask: &Ask<'_>, subresource: &str) -> status::Result<()> {
         let verbs = if subresource.is_empty() {
@@ -190,7 +189,7 @@ impl Handlers {
             || (ask.call.method != Method::GET && ask.call.verb == Verb::Watch && ask.resource.custom.is_none())
             || (ask.call.method == Method::HEAD && ask.resource.custom.is_none())
             || !verbs.has(ask.call.verb.as_str())
-            || (nowhere && !Reviews::answers(&ask.path.group, &ask.path.resource))
+            || nowhere
         {
             return Err(Status::method_not_allowed());
         }

@@ -185,6 +185,13 @@ impl Catalog {
         self.rows.iter()
     }
 
+    /// Whether a group version is served, and all of it is custom.
+    #[must_use]
+    pub fn is_of_definitions(&self, group: &str, version: &str) -> bool {
+        let mut rows = self.rows().filter(|row| row.gvk.group == group && row.gvk.version == version).peekable();
+        rows.peek().is_some() && rows.all(|row| row.custom.is_some())
+    }
+
     /// The row of a path.
     #[must_use]
     pub fn get(&self, gvr: &Gvr) -> Option<&Arc<Resource>> {

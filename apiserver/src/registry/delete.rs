@@ -186,7 +186,10 @@ impl Registry {
                 let generation = old["metadata"]["generation"].clone();
                 let metadata = metadata_mut(&mut new);
                 metadata.remove("deletionGracePeriodSeconds");
-                metadata.insert("generation".into(), generation);
+                match generation {
+                    Value::Null => metadata.remove("generation"),
+                    generation => metadata.insert("generation".into(), generation),
+                };
                 mark(&mut new, &self.clock.timestamp());
             }
             return Ok(Some(new));

@@ -35,6 +35,10 @@ const RESET_STREAMS_MAX: usize = 1024;
 /// allocator's next size is a quarter larger.
 pub const READ_BYTES: usize = 32 * 1024 - 64;
 
+// What [`poll_room`](crate::stream::poll_room) waits for comes: of a window two thirds are there again once all was read, and of
+// the room for what is sent all.
+const _: () = assert!(READ_BYTES <= SHARED_SEND_BUFFER_BYTES && 3 * READ_BYTES <= 2 * CROWDED_WINDOW_BYTES as usize);
+
 /// Bytes that are read ahead of the TLS between server and agent, which by itself asks its socket for 4 KiB at a time.
 pub const READ_AHEAD_BYTES: usize = 32 * 1024;
 

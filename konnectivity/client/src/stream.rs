@@ -211,7 +211,8 @@ pub fn poll_window(frames: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll
     poll_room(frames, 1, cx)
 }
 
-/// Waits until a stream's window has room for so many bytes, which must be fewer than the peer's windows have.
+/// Waits until a stream's window has room for so many bytes: at most two thirds of the peer's windows, who gives back what was read
+/// once it is half of what is left, and no more than may wait to be sent.
 pub fn poll_room(frames: &mut SendStream<Bytes>, bytes: usize, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
     frames.reserve_capacity(bytes);
     while frames.capacity() < bytes {

@@ -168,6 +168,16 @@ async fn paths_and_methods_that_are_not_served_are_told_so() {
     ] {
         assert_eq!(desk.get(uri).await.told(), not_found, "{uri}");
     }
+    // Below the old watch whatever the method is allowed as a watch: no way to a pod or a node begins there.
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        for way in
+            ["pods/a/exec?command=id", "pods/a/attach", "pods/a/portforward", "pods/a/proxy/", "services/a/proxy/"]
+        {
+            let uri = format!("/api/v1/watch/namespaces/default/{way}");
+            assert_eq!(desk.ask(method, &uri, &[], "").await.told(), not_found, "{method} {uri}");
+        }
+        assert_eq!(desk.ask(method, "/api/v1/watch/nodes/a/proxy/run", &[], "").await.told(), not_found, "{method}");
+    }
     assert_eq!(desk.ask("DELETE", "/api/v1/namespaces", &[], "").await.told(), not_allowed);
     desk.made(MAPS, map("kept")).await;
     assert_eq!(desk.ask("DELETE", "/api/v1/configmaps", &[], "").await.told(), not_allowed);

@@ -230,7 +230,8 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
                     whole: field.whole_name.as_deref(),
                 })?;
                 state.path.pop();
-                let value = match out.iter().position(|(known, _)| *known == field.name.as_str()).filter(|_| twice) {
+                let known = |(name, _): &(String, Value)| *name == field.name.as_str();
+                let value = match if twice { out.iter().position(known) } else { None } {
                     Some(at) => twice::over(model, field, out.swap_remove(at).1, value),
                     None => value,
                 };

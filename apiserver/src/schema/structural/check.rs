@@ -1,6 +1,5 @@
 //! Checks a value: upstream's messages, paths and order. What an update leaves as it was is not held against it.
 
-use super::embedded::embedded;
 use super::{Additional, Node, Structural, fields, format, number};
 use crate::schema::model::ListType;
 use crate::validation::Errors;
@@ -50,14 +49,14 @@ impl Structural {
     /// What is wrong with a new object.
     pub fn check(&self, object: &Value, errors: &mut Errors) {
         tell(validate(&self.root, object, None, ""), "", errors);
-        embedded(&self.root, object, "", errors);
+        self.check_embedded(object, errors);
         self.check_lists(object, errors);
     }
 
     /// What is wrong with a changed object, and was not so before.
     pub fn check_update(&self, new: &Value, old: &Value, errors: &mut Errors) {
         tell(validate(&self.root, new, Some(old), ""), "", errors);
-        embedded(&self.root, new, "", errors);
+        self.check_embedded(new, errors);
         let (mut now, mut before) = (Errors::default(), Errors::default());
         self.check_lists(new, &mut now);
         self.check_lists(old, &mut before);

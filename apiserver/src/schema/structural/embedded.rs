@@ -13,59 +13,87 @@ impl Structural {
     /// # Errors
     /// The first that is wrong, and where.
     pub fn read_embedded(&self, object: &mut Value, read: &mut Read<'_>) -> Result<(), String> {
-        if self.embeds { read_below(&self.root, object, "", read) } else { Ok(()) }
+        if self.embeds { read_below(&self.root, object, &Place::Root, read) } else { Ok(()) }
     }
 }
 
-fn read_below(node: &Node, value: &mut Value, path: &str, read: &mut Read<'_>) -> Result<(), String> {
-    if node.embedded && !path.is_empty() && value.is_object() {
+/// Where a value stands. It is told of what is wrong alone: of each item it would be as much as names are long.
+enum Place<'p> {
+    Root,
+    Field(&'p Self, &'p str),
+    Key(&'p Self, &'p str),
+    Item(&'p Self, usize),
+}
+
+impl<'p> Place<'p> {
+    fn below(&'p self, node: &Node, name: &'p str) -> Self {
+        if node.properties.contains_key(name) { Self::Field(self, name) } else { Self::Key(self, name) }
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Field(place, name) => child(&place.told(), name),
+            Self::Key(place, name) => format!("{}[{name}]", place.told()),
+            Self::Item(place, at) => format!("{}[{at}]", place.told()),
+        }
+    }
+
+    const fn is_root(&self) -> bool {
+        matches!(self, Self::Root)
+    }
+}
+
+fn read_below(node: &Node, value: &mut Value, place: &Place<'_>, read: &mut Read<'_>) -> Result<(), String> {
+    if node.embedded && !place.is_root() && value.is_object() {
         for name in ["apiVersion", "kind"] {
             if let Some(said) = value.get(name).filter(|said| !said.is_string() && !said.is_null()) {
-                return Err(format!("{path}.{name}: Invalid value: {said}: must be a string"));
+                return Err(format!("{}.{name}: Invalid value: {said}: must be a string", place.told()));
             }
         }
         if let Some(metadata) = value.get_mut("metadata") {
             let sent = metadata.clone();
-            read(metadata).map_err(|why| format!("{path}.metadata: Invalid value: {sent}: {why}"))?;
+            read(metadata).map_err(|why| format!("{}.metadata: Invalid value: {sent}: {why}", place.told()))?;
         }
     }
     match value {
         Value::Object(entries) => entries.iter_mut().try_for_each(|(name, value)| match node.field(name) {
-            Some(below) => read_below(below, value, &place(node, path, name), read),
+            Some(below) => read_below(below, value, &place.below(node, name), read),
             None => Ok(()),
         }),
         Value::Array(items) => items.iter_mut().enumerate().try_for_each(|(at, item)| match &node.items {
-            Some(below) => read_below(below, item, &format!("{path}[{at}]"), read),
+            Some(below) => read_below(below, item, &Place::Item(place, at), read),
             None => Ok(()),
         }),
         _ => Ok(()),
     }
 }
 
-fn place(node: &Node, path: &str, name: &str) -> String {
-    match node.properties.contains_key(name) {
-        true => child(path, name),
-        false => format!("{path}[{name}]"),
+impl Structural {
+    /// What is wrong with the objects of their own that stand in a value.
+    pub(super) fn check_embedded(&self, object: &Value, errors: &mut Errors) {
+        if self.embeds {
+            embedded(&self.root, object, &Place::Root, errors);
+        }
     }
 }
 
-/// What is wrong with the objects of their own that stand in a value.
-pub(super) fn embedded(node: &Node, value: &Value, path: &str, errors: &mut Errors) {
-    if node.embedded && !path.is_empty() && value.is_object() {
-        check(value, path, errors);
+fn embedded(node: &Node, value: &Value, place: &Place<'_>, errors: &mut Errors) {
+    if node.embedded && !place.is_root() && value.is_object() {
+        check(value, &place.told(), errors);
     }
     match value {
         Value::Object(_) => {
             for (name, value) in fields(value) {
                 if let Some(below) = node.field(name) {
-                    embedded(below, value, &place(node, path, name), errors);
+                    embedded(below, value, &place.below(node, name), errors);
                 }
             }
         }
         Value::Array(items) => {
             if let Some(below) = &node.items {
                 for (at, item) in items.iter().enumerate() {
-                    embedded(below, item, &format!("{path}[{at}]"), errors);
+                    embedded(below, item, &Place::Item(place, at), errors);
                 }
             }
         }

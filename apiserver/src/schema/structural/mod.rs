@@ -176,7 +176,6 @@ impl Node {
         }
     }
 
-    /// The declared field of this name, or what stands for the others.
     /// Whether this is an object of its own, or holds one.
     fn embeds(&self) -> bool {
         let additional = match &self.additional {
@@ -187,6 +186,7 @@ impl Node {
         self.embedded || below.into_iter().any(Self::embeds)
     }
 
+    /// The declared field of this name, or what stands for the others.
     pub(super) fn field(&self, name: &str) -> Option<&Self> {
         self.properties.get(name).or(match &self.additional {
             Additional::Like(node) => Some(node),

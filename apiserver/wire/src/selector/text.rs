@@ -167,6 +167,9 @@ impl<'a> Parser<'a> {
             match self.next() {
                 Token::Word(word) => {
                     values.insert(SmolStr::from(word));
+                    if values.len() > REQUIREMENTS_MAX {
+                        return wrong(format!("more than {REQUIREMENTS_MAX} values"));
+                    }
                     match self.ahead() {
                         Token::Sign(",") => {}
                         Token::Sign(")") => break,

@@ -69,10 +69,15 @@ impl JsonPath {
 
 fn walk<'v>(steps: &'v [Step], from: Vec<&'v Value>, budget: &mut usize) -> Found<'v> {
     steps.iter().try_fold(from, |values, step| {
-        let found = step.of(values, budget)?;
-        *budget = budget.checked_sub(found.len()).ok_or(Astray)?;
-        Ok(found)
+        // Before the step: looking is work as well, and what is found takes memory.
+        spend(budget, values.len())?;
+        step.of(values, budget)
     })
+}
+
+fn spend(budget: &mut usize, values: usize) -> Result<(), Astray> {
+    *budget = budget.checked_sub(values).ok_or(Astray)?;
+    Ok(())
 }
 
 impl Step {
@@ -82,11 +87,19 @@ impl Step {
             Self::Field(name) => {
                 found.extend(values.into_iter().filter_map(|value| value.as_object()?.get(name)));
             }
-            Self::All => found.extend(values.into_iter().flat_map(inside)),
+            Self::All => {
+                for value in values {
+                    let held = inside(value);
+                    spend(budget, held.len())?;
+                    found.extend(held);
+                }
+            }
             Self::Deep => values.into_iter().try_for_each(|value| deep(value, &mut found, budget))?,
             Self::Slice(slice) => {
                 for value in values.into_iter().filter(|value| !value.is_null()) {
+                    let before = found.len();
                     slice.of(value.as_array().ok_or(Astray)?, &mut found)?;
+                    spend(budget, found.len() - before)?;
                 }
             }
             Self::Filter { left, right } => {
@@ -100,6 +113,7 @@ impl Step {
             }
             Self::Union(paths) => {
                 for path in paths {
+                    spend(budget, values.len() + 1)?;
                     found.extend(walk(path, values.clone(), budget)?);
                 }
             }
@@ -123,7 +137,7 @@ fn deep<'v>(value: &'v Value, found: &mut Vec<&'v Value>, budget: &mut usize) ->
     // Upstream takes a text for a list of its bytes here.
     let holds = !held.is_empty() || value.as_str().is_some_and(|text| !text.is_empty());
     if holds {
-        *budget = budget.checked_sub(1).ok_or(Astray)?;
+        spend(budget, 1)?;
         found.push(value);
     }
     held.into_iter().try_for_each(|value| deep(value, found, budget))
@@ -135,7 +149,7 @@ fn passes<'v>(
     right: Option<&'v (Operator, Vec<Step>)>,
     budget: &mut usize,
 ) -> Result<bool, Astray> {
-    *budget = budget.checked_sub(1).ok_or(Astray)?;
+    spend(budget, 1)?;
     let found = walk(left, vec![item], budget);
     let Some((operator, right)) = right else {
         return Ok(found.is_ok_and(|found| !found.is_empty()));
@@ -222,5 +236,9 @@ mod tests {
         let deep = (0..100).fold(json!(1), |inner, _| json!({"a": inner, "b": [1]}));
         assert_eq!(found(&"..a".repeat(12), &deep), Err(Astray));
         assert_eq!(found("..a", &deep).unwrap().as_array().unwrap().len(), 100);
+        let long = json!({"list": vec![1; 1_000], "nothing": vec![Value::Null; 1_000]});
+        for path in [format!("[{}'list'][*]", "'list',".repeat(900)), format!(".nothing[*][{}0]", "0,".repeat(900))] {
+            assert_eq!(found(&path, &long), Err(Astray), "{}", path.len());
+        }
     }
 }

@@ -114,7 +114,8 @@ impl<'t> Reader<'t> {
         let end = sign + all.find(|one: char| one != '.' && !one.is_numeric()).unwrap_or(all.len());
         let text = self.take(end);
         let whole = text.parse::<i64>().ok().map(Value::from);
-        self.steps.push(Step::Literal(whole.or_else(|| text.parse::<f64>().ok().map(Value::from))?));
+        let broken = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from);
+        self.steps.push(Step::Literal(whole.or_else(broken)?));
         Some(())
     }
 
@@ -140,7 +141,8 @@ impl<'t> Reader<'t> {
         let text = &self.take(end + 1)[1..end];
         if text.contains(',') {
             let paths = text.split(',').map(|one| steps(&format!("[{}]", one.trim_matches(' '))));
-            let paths = paths.collect::<Option<Vec<_>>>()?;
+            let paths =
+                paths.take(STEPS_MAX + 1).collect::<Option<Vec<_>>>().filter(|paths| paths.len() <= STEPS_MAX)?;
             self.steps.push(Step::Union(paths));
             return Some(());
         }
@@ -221,7 +223,8 @@ fn unescaped(text: &str, mark: char) -> Option<String> {
 
 fn code(chars: &mut Chars<'_>, digits: usize) -> Option<char> {
     let rest = chars.as_str();
-    let code = u32::from_str_radix(rest.get(..digits)?, 16).ok()?;
+    let code = rest.get(..digits).filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    let code = u32::from_str_radix(code, 16).ok()?;
     *chars = rest[digits..].chars();
     char::from_u32(code)
 }
@@ -269,7 +272,10 @@ mod tests {
             ".a\n.b",
             ".a[?(@.b=='\\q')]",
             ".a[?(@.b==1.2.3)]",
+            r#".a[?(@.b=="\x+1")]"#,
+            &format!(".a[?(@.b=={})]", "9".repeat(400)),
             &".a".repeat(2_000),
+            &format!(".a[{}0]", "0,".repeat(2_000)),
         ] {
             assert_eq!(JsonPath::parse(wrong), None, "{wrong}");
         }
