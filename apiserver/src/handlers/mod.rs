@@ -39,7 +39,7 @@ use axum::body::Body;
 use connect::ConnectContext;
 use http::{Method, Request, Response};
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::{Meta, path_segment};
 use tinyplane_wire::process::Shutdown;
@@ -74,6 +74,8 @@ struct Ask<'a> {
     namespace: &'a str,
     name: &'a str,
     options: WriteOptions,
+    /// What `Accept` comes to, once it was read.
+    accepted: OnceLock<Accept>,
 }
 
 #[async_trait]
@@ -111,6 +113,7 @@ impl Serve for Handlers {
             name: path.name.as_deref().unwrap_or_default(),
             resource,
             options: WriteOptions::plain(&call),
+            accepted: OnceLock::new(),
         };
         self.route(&ask, subresource)?;
         // What can't be answered is not done.
@@ -274,12 +277,13 @@ impl Handlers {
 impl Ask<'_> {
     /// What the caller accepts of what there is.
     fn accept(&self) -> status::Result<Accept> {
-        let offer = Offer { protobuf: encoded::has_message(&self.resource), ..Offer::BUILTIN };
-        if self.call.verb == Verb::Watch {
-            accept::of_watch(&self.call.headers, offer)
-        } else {
-            accept::of(&self.call.headers, offer)
+        if let Some(accept) = self.accepted.get() {
+            return Ok(*accept);
         }
+        let offer = Offer { protobuf: encoded::has_message(&self.resource), ..Offer::BUILTIN };
+        let of = if self.call.verb == Verb::Watch { accept::of_watch } else { accept::of };
+        let accept = of(&self.call.headers, offer)?;
+        Ok(*self.accepted.get_or_init(|| accept))
     }
 
     /// What Go calls an object of this kind, or a list of them: upstream holds it without a version.

@@ -81,7 +81,7 @@ impl Handlers {
             manages: applies || view.other.is_some() || view.take.is_some(),
         };
         let intent = self.intent(ask);
-        let filter = match view.other {
+        let resets = match view.other {
             None => managers::resets(&ask.resource, view.part, view.subresource),
             Some(_) => None,
         };
@@ -89,7 +89,7 @@ impl Handlers {
             if old.is_none() && view.subresource.is_empty() {
                 self.demand_create(ask)?;
             }
-            let new = self.laid(ask, view, &sent, old, filter.as_ref())?;
+            let new = self.laid(ask, view, &sent, old, resets.as_ref())?;
             if view.subresource.is_empty() {
                 self.check_escalation(ask, &new, old)?;
             }
@@ -115,7 +115,7 @@ impl Handlers {
         view: &View<'_>,
         sent: &Sent,
         old: Option<&Value>,
-        filter: Option<&Set>,
+        resets: Option<&Set>,
     ) -> status::Result<Value> {
         let catalog = self.registry.catalog();
         let family = Versions::of(&catalog, &ask.resource);
@@ -126,7 +126,7 @@ impl Handlers {
             subresource: view.subresource,
             now: &now,
             versions: alone.as_ref().unwrap_or(&family),
-            filter,
+            resets,
         };
         let other;
         let seen = match (&view.other, old) {

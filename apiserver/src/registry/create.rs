@@ -137,13 +137,13 @@ impl Registry {
             metadata_mut(object).remove("managedFields");
             return;
         };
-        let (catalog, filter) = (self.catalog(), managers::resets(resource, Part::Main, ""));
+        let (catalog, resets) = (self.catalog(), managers::resets(resource, Part::Main, ""));
         let writer = Writer {
             manager,
             subresource: "",
             now: &self.clock.timestamp(),
             versions: &Versions::of(&catalog, resource),
-            filter: filter.as_ref(),
+            resets: resets.as_ref(),
         };
         managers::record(&writer, None, object);
     }

@@ -153,7 +153,7 @@ async fn apply(registry: &Registry, name: &str, condition: &Value) -> status::Re
     };
     let catalog = registry.catalog();
     let (caller, warnings, now) = (Caller::anonymous(), Warnings::default(), registry.clock().timestamp());
-    let filter = managers::resets(&resource, Part::Status, "status");
+    let resets = managers::resets(&resource, Part::Status, "status");
     let intent = Intent { caller: &caller, manager: None, warnings: &warnings, dry_run: false, admission: &Unasked };
     let config = json!({
         "apiVersion": resource.gvk.api_version(), "kind": resource.gvk.kind.as_str(),
@@ -167,7 +167,7 @@ async fn apply(registry: &Registry, name: &str, condition: &Value) -> status::Re
             subresource: "status",
             now: &now,
             versions: &versions,
-            filter: filter.as_ref(),
+            resets: resets.as_ref(),
         };
         let applied = managers::apply(&writer, Some(old), &config, true).map_err(|refused| refused.status())?;
         Ok(applied.object)

@@ -182,14 +182,14 @@ impl Registry {
             }
             return;
         };
-        let filter = managers::resets(target.resource, target.part, target.subresource);
+        let resets = managers::resets(target.resource, target.part, target.subresource);
         let catalog = self.catalog();
         let writer = Writer {
             manager,
             subresource: target.subresource,
             now: &self.clock.timestamp(),
             versions: &Versions::of(&catalog, target.resource),
-            filter: filter.as_ref(),
+            resets: resets.as_ref(),
         };
         managers::record(&writer, Some(live), new);
     }

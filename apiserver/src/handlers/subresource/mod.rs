@@ -51,7 +51,7 @@ impl Handlers {
                     subresource,
                     now: &self.registry.clock().timestamp(),
                     versions: &Versions::alone(gvk),
-                    filter: None,
+                    resets: None,
                 };
                 managers::record(&writer, None, &mut request);
                 folded::unfold(&mut request);

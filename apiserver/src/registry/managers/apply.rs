@@ -157,8 +157,8 @@ fn attempt(
     let place = writer.versions.kind.place();
     reconcile(writer.versions, &mut managed);
     let mut fields = fields::collect(place, config);
-    if let Some(filter) = writer.filter {
-        fields = fields.without(filter);
+    if let Some(resets) = writer.resets {
+        fields = fields.without(resets);
     }
     let own = Entry {
         manager: writer.manager.into(),

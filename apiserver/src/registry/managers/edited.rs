@@ -24,8 +24,8 @@ pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option
         return None;
     }
     let mut change = fields::compare(kind.place(), live, new);
-    if let Some(filter) = writer.filter {
-        change = change.without(filter);
+    if let Some(resets) = writer.resets {
+        change = change.without(resets);
     }
     let changed = change.modified.union(change.added);
     let (taken, gone) = (strip(changed.clone()), changed.union(change.removed));

@@ -34,7 +34,7 @@ pub struct Writer<'a> {
     /// The kind of the object, in the version that is written, and the way to its other versions.
     pub versions: &'a Versions<'a>,
     /// Which fields nobody comes to own this way, because the write takes them back.
-    pub filter: Option<&'a Set>,
+    pub resets: Option<&'a Set>,
 }
 
 /// The manager of what was there before anybody applied anything.

@@ -66,13 +66,13 @@ fn sets_that_are_not_read_become_what_those_become_that_are() {
     let catalog = Catalog::builtin();
     let row = catalog.get(&Gvr::new("", "v1", "pods")).unwrap();
     let versions = Versions::of(&catalog, row);
-    let filter = resets(row, Part::Main, "");
+    let resets = resets(row, Part::Main, "");
     let writer = |manager: &'static str| Writer {
         manager,
         subresource: "",
         now: "2026-01-01T00:00:00Z",
         versions: &versions,
-        filter: filter.as_ref(),
+        resets: resets.as_ref(),
     };
     let mut live = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "b"}},
@@ -112,7 +112,7 @@ fn a_manager_of_another_version_is_asked_in_its_own() {
     let row = catalog.get(&Gvr::new("autoscaling", "v2", "horizontalpodautoscalers")).unwrap();
     let versions = Versions::of(&catalog, row);
     let writer =
-        Writer { manager: "m", subresource: "", now: "2026-01-01T00:00:00Z", versions: &versions, filter: None };
+        Writer { manager: "m", subresource: "", now: "2026-01-01T00:00:00Z", versions: &versions, resets: None };
     let hpa = |percent: i64| {
         json!({
             "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h", "uid": "u"},

@@ -29,7 +29,7 @@ fn record_new(writer: &Writer<'_>, new: &mut Value) {
     metadata_mut(new).remove("managedFields");
     let place = writer.versions.kind.place();
     let zero = fields::zero(place);
-    let without = writer.filter.unwrap_or(Set::NOTHING);
+    let without = writer.resets.unwrap_or(Set::NOTHING);
     if let Some(text) = fields::born(place, &zero, new, without, &OWNERLESS) {
         let managers = Value::Array(vec![own_entry(writer, Set::EMPTY).spelled(text)]);
         metadata_mut(new).insert("managedFields".into(), managers);
@@ -147,8 +147,8 @@ impl<'a> Changes<'a> {
         let old = versions.convert(self.live, versions.written(), api_version)?;
         let new = versions.convert(self.new, versions.written(), api_version)?;
         let change = fields::compare(place, &old, &new);
-        Some(match self.writer.filter {
-            Some(filter) => change.without(filter),
+        Some(match self.writer.resets {
+            Some(resets) => change.without(resets),
             None => change,
         })
     }
