@@ -70,12 +70,10 @@ async fn account(question: &Question<'_>, name: &str) -> status::Result<Arc<Valu
 
 /// Mounts the projected volume into every container that has nothing at its place.
 fn mount(pod: &mut Value) {
-    let volumes = pod["spec"]["volumes"].as_array().cloned().unwrap_or_default();
-    let there = volumes.iter().find(|v| v["name"].as_str().is_some_and(|name| name.starts_with("kube-api-access-")));
-    let name = match there {
-        Some(volume) => volume["name"].as_str().unwrap_or_default().to_owned(),
-        None => made_up_name(),
-    };
+    let names = pod["spec"]["volumes"].as_array().into_iter().flatten().filter_map(|volume| volume["name"].as_str());
+    let there = names.into_iter().find(|name| name.starts_with("kube-api-access-")).map(str::to_owned);
+    let is_there = there.is_some();
+    let name = there.unwrap_or_else(made_up_name);
     let mut used = false;
     for field in ["/spec/initContainers", "/spec/containers"] {
         for container in pod.pointer_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
@@ -87,15 +85,16 @@ fn mount(pod: &mut Value) {
             }
         }
     }
-    if used && there.is_none() {
+    if used && !is_there {
         let volume = json!({"name": name, "projected": {"defaultMode": 0o644, "sources": [
             {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
             {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
             {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
         ]}});
-        let mut volumes = volumes;
-        volumes.push(volume);
-        pod["spec"]["volumes"] = volumes.into();
+        match &mut pod["spec"]["volumes"] {
+            Value::Array(volumes) => volumes.push(volume),
+            none => *none = json!([volume]),
+        }
     }
 }
 

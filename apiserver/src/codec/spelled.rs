@@ -1,7 +1,8 @@
 //! Values as Go writes them, in the order of their types: kinds of an API, and what is of none, Tables and bare metadata.
 
 use super::body::OBJECT_META;
-use crate::schema::{self, TypeId, spelling};
+use crate::schema::spelling::{self, Speller};
+use crate::schema::{self, TypeId};
 use serde_json::Value;
 use std::sync::LazyLock;
 
@@ -49,7 +50,7 @@ fn table(value: &Value, out: &mut Vec<u8>) {
 
 fn of_type(id: Option<TypeId>, value: &Value, out: &mut Vec<u8>) {
     match id {
-        Some(id) => spelling::object(schema::model(), id, value, out),
+        Some(id) => Speller::new(schema::model()).object(id, value, out),
         None => spelling::free(value, out),
     }
 }

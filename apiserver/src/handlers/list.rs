@@ -159,7 +159,7 @@ fn spelled(metadata: &Value, sorted: bool) -> String {
     let model = schema::model();
     let mut out = Vec::new();
     match model.named(LIST_META).filter(|_| !sorted) {
-        Some(id) => schema::spelling::object(model, id, metadata, &mut out),
+        Some(id) => schema::spelling::Speller::new(model).object(id, metadata, &mut out),
         None => schema::spelling::free(metadata, &mut out),
     }
     String::from_utf8(out).unwrap_or_default()

@@ -200,9 +200,9 @@ impl Registry {
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;
         depth::demand(&object, resource.is_bounded())?;
-        encoding::settle(resource, &mut object);
         let key = resource.key(namespace, &name);
         if intent.dry_run {
+            encoding::settle(resource, &mut object);
             let there = self.store.snapshot().get(&key).cloned();
             return match there {
                 Some(current) => Err(self.refused(resource, namespace, &name, &CommitError::Exists { current })),

@@ -3,7 +3,8 @@
 use super::catalog::Resource;
 use super::managers::folded;
 use super::selection;
-use crate::schema::{self, Shape, TypeId, spelling};
+use crate::schema::spelling::{self, Speller};
+use crate::schema::{self, Shape, TypeId};
 use crate::store::contract::Body;
 use crate::store::entry::Entry;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -27,10 +28,14 @@ pub fn head(gvk: &Gvk) -> Bytes {
 /// Groups whose objects upstream stores as JSON, in which an empty list is one.
 const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
 
-/// An object of the stored version as upstream's store gives it back.
+/// Whether upstream stores the objects of a resource in protobuf.
+fn forgets_empty(resource: &Resource) -> bool {
+    !STORED_AS_JSON.contains(&resource.stored.group.as_str())
+}
+
+/// An object of the stored version as upstream's store gives it back, for one that does not go there: [`body`] writes it so.
 pub fn settle(resource: &Resource, object: &mut Value) {
-    let is_json = STORED_AS_JSON.contains(&resource.stored.group.as_str());
-    if let Some(id) = resource.stored_type_id.filter(|_| !is_json) {
+    if let Some(id) = resource.stored_type_id.filter(|_| forgets_empty(resource)) {
         schema::default::forget_empty(schema::model(), id, object);
     }
 }
@@ -38,31 +43,35 @@ pub fn settle(resource: &Resource, object: &mut Value) {
 /// An object of the stored version, ready to be committed.
 #[must_use]
 pub fn body(resource: &Resource, object: &Value) -> Body {
-    let (bytes, splice) = write(&resource.stored, resource.stored_type_id, object, "");
+    let model = schema::model();
+    let speller = if forgets_empty(resource) { Speller::as_stored(model) } else { Speller::new(model) };
+    let (bytes, splice) = write(speller, &resource.stored, resource.stored_type_id, object, "");
     Body { bytes: bytes.into(), splice: Some(splice), attributes: Arc::new(selection::attributes(resource, object)) }
 }
 
 /// An object's bytes with this resource version, and where that stands. Upstream holds a built-in object in a struct, and a
 /// custom one in a map, whose names it sorts.
-fn write(gvk: &Gvk, id: Option<TypeId>, object: &Value, resource_version: &str) -> (Vec<u8>, usize) {
+fn write(
+    speller: Speller<'_>,
+    gvk: &Gvk,
+    id: Option<TypeId>,
+    object: &Value,
+    resource_version: &str,
+) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(BYTES_EXPECTED);
     let empty = Map::new();
     let fields = object.as_object().unwrap_or(&empty);
-    let model = schema::model();
     let mut splice = 0;
     match id {
         Some(id) => {
             out.extend_from_slice(&head(gvk));
             splice = metadata(&mut out, true, &object["metadata"], resource_version);
-            for (name, value, shape) in spelling::in_order(model, id, fields) {
+            for (name, value, field) in spelling::in_order(schema::model(), id, fields) {
                 if matches!(name, "kind" | "apiVersion" | "metadata") {
                     continue;
                 }
                 label(&mut out, name);
-                match shape {
-                    Some(shape) => spelling::of_shape(model, shape, value, &mut out),
-                    None => spelling::free(value, &mut out),
-                }
+                speller.field(field, value, &mut out);
             }
         }
         None => {
@@ -132,7 +141,7 @@ fn metadata(out: &mut Vec<u8>, typed: bool, metadata: &Value, resource_version: 
 fn owners(out: &mut Vec<u8>, owners: &Value) {
     let model = schema::model();
     match model.named(OWNER_REFERENCE) {
-        Some(id) => spelling::of_shape(model, &Shape::List(Box::new(Shape::Object(id))), owners, out),
+        Some(id) => Speller::new(model).shape(&Shape::List(Box::new(Shape::Object(id))), owners, out),
         None => spelling::free(owners, out),
     }
 }
@@ -223,7 +232,7 @@ pub fn value_bytes(resource: &Resource, object: &Value) -> Bytes {
     if version.is_empty() {
         return serde_json::to_vec(object).unwrap_or_default().into();
     }
-    write(&resource.gvk, resource.type_id, object, version).0.into()
+    write(Speller::new(schema::model()), &resource.gvk, resource.type_id, object, version).0.into()
 }
 
 /// A stored object's bytes with another resource version: what a watcher is told of an object that left its selection.

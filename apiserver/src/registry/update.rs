@@ -142,14 +142,17 @@ impl Registry {
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
         depth::demand(&new, resource.is_bounded())?;
-        encoding::settle(resource, &mut new);
         if intent.dry_run {
+            encoding::settle(resource, &mut new);
             return Ok(Attempt::Done(Object::of(new)));
         }
         // Upstream's store takes a link out, and so behind what a dry run sees.
         metadata_mut(&mut new).remove("selfLink");
         let body = encoding::body(resource, &new);
         let goes = is_to_go(resource, &new);
+        if goes {
+            encoding::settle(resource, &mut new);
+        }
         if entry.holds(&body) && !goes {
             return Ok(Attempt::Done(Object::Stored(entry.clone())));
         }

@@ -58,9 +58,8 @@ pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {
     let Value::Object(object) = object else { return };
     for index in &one.filled {
         let field = &one.fields[usize::from(*index)];
-        if matches!(field.shape, Shape::List(_) | Shape::Map(_))
-            && let Some(value) = object.get_mut(field.name.as_str())
-            && is_empty(value)
+        if let Some(value) = object.get_mut(field.name.as_str())
+            && is_forgotten(field, value)
         {
             *value = Value::Null;
         }
@@ -80,12 +79,14 @@ pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
+/// Whether a store in protobuf forgets this value of a field, and Go writes that there is none.
+pub(super) fn is_forgotten(field: &Field, value: &Value) -> bool {
+    let is_empty = match value {
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) => entries.is_empty(),
         _ => false,
-    }
+    };
+    is_empty && matches!(field.shape, Shape::List(_) | Shape::Map(_)) && (defaulted(field) || written(field))
 }
 
 /// Whether a marker gives the field a value that Go would write.

@@ -210,12 +210,18 @@ pub struct Model {
     pub(super) messages: Vec<Box<[(u32, Slot)]>>,
 }
 
-/// The first eight bytes of a name, which compare as names do.
+/// So many bytes of a name are its head.
+const HEAD_BYTES: usize = 8;
+
+/// The first bytes of a name, which compare as names do.
 fn head(name: &str) -> u64 {
-    let mut head = [0; 8];
-    let length = name.len().min(8);
-    head[..length].copy_from_slice(&name.as_bytes()[..length]);
-    u64::from_be_bytes(head)
+    match name.as_bytes().first_chunk::<HEAD_BYTES>() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let said = name.bytes().fold(0, |head, byte| head << 8 | u64::from(byte));
+            said.unbounded_shl(8 * (HEAD_BYTES - name.len()) as u32)
+        }
+    }
 }
 
 impl Type {
@@ -228,8 +234,10 @@ impl Type {
     pub fn index(&self, name: &str) -> Option<usize> {
         let wanted = head(name);
         let first = self.heads.partition_point(|head| *head < wanted);
-        let alike = self.heads[first..].iter().take_while(|head| **head == wanted).count();
-        (first..first + alike).find(|index| self.fields[*index].name == name)
+        let alike = self.heads[first..].iter().take_while(|head| **head == wanted);
+        // Of a short name the head is all.
+        let is = |known: &str| known.len() == name.len() && (name.len() <= HEAD_BYTES || known == name);
+        alike.zip(first..).map(|(_, index)| index).find(|index| is(&self.fields[*index].name))
     }
 
     /// Gives it these fields, which are sorted.

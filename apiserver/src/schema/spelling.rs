@@ -1,62 +1,88 @@
 //! Values as `encoding/json` writes Go's structs: fields in the order in which Go declares them, names of maps sorted, and
 //! what HTML gives a meaning escaped.
 
+use super::default;
 use super::go;
-use super::model::{Model, Shape, TypeId};
+use super::model::{Field, Model, Shape, TypeId};
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
-/// Writes a value of a type.
-pub(crate) fn object(model: &Model, id: TypeId, value: &Value, out: &mut Vec<u8>) {
-    of_shape(model, &Shape::Object(id), value, out);
+/// So many fields of an object are put in order without the allocator.
+const FIELDS_EXPECTED: usize = 16;
+
+/// Writes values of the types of a model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speller<'m> {
+    model: &'m Model,
+    forgets_empty: bool,
 }
 
-/// Writes a value of a shape.
-pub(crate) fn of_shape(model: &Model, shape: &Shape, value: &Value, out: &mut Vec<u8>) {
-    match (shape, value) {
-        (
-            Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id) | Shape::SchemaOrStrings(id),
-            Value::Object(fields),
-        ) => {
-            let mut open = b'{';
-            for (name, value, shape) in in_order(model, *id, fields) {
-                out.push(open);
-                open = b',';
-                text(name, out);
-                out.push(b':');
-                match shape {
-                    Some(shape) => of_shape(model, shape, value, out),
-                    None => free(value, out),
+impl<'m> Speller<'m> {
+    /// Values as they are.
+    pub(crate) fn new(model: &'m Model) -> Self {
+        Self { model, forgets_empty: false }
+    }
+
+    /// Lists and maps that are empty are taken for absent where Go writes them all the same: as upstream's store does, which
+    /// holds objects in protobuf, and protobuf knows no empty list. Says what [`default::forget_empty`] says, on the way.
+    pub(crate) fn as_stored(model: &'m Model) -> Self {
+        Self { model, forgets_empty: true }
+    }
+
+    /// Writes a value of a type.
+    pub(crate) fn object(self, id: TypeId, value: &Value, out: &mut Vec<u8>) {
+        self.shape(&Shape::Object(id), value, out);
+    }
+
+    /// Writes a value of a shape.
+    pub(crate) fn shape(self, shape: &Shape, value: &Value, out: &mut Vec<u8>) {
+        match (shape, value) {
+            (
+                Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id) | Shape::SchemaOrStrings(id),
+                Value::Object(fields),
+            ) => {
+                let mut open = b'{';
+                for (name, value, field) in in_order(self.model, *id, fields) {
+                    out.push(open);
+                    open = b',';
+                    text(name, out);
+                    out.push(b':');
+                    self.field(field, value, out);
                 }
+                close(out, open, b"{}");
             }
-            close(out, open, b"{}");
+            (Shape::Map(inner), Value::Object(entries)) => {
+                map(entries, out, |value, out| self.shape(inner, value, out));
+            }
+            (Shape::List(inner), Value::Array(items)) => list(items, out, |item, out| self.shape(inner, item, out)),
+            (Shape::SchemaOrArray(id), Value::Array(items)) => {
+                list(items, out, |item, out| self.object(*id, item, out));
+            }
+            (_, value) => free(value, out),
         }
-        (Shape::Map(inner), Value::Object(entries)) => {
-            map(entries, out, |value, out| of_shape(model, inner, value, out));
+    }
+
+    /// Writes the value of a field, if it is one.
+    pub(crate) fn field(self, field: Option<&Field>, value: &Value, out: &mut Vec<u8>) {
+        match field {
+            Some(field) if self.forgets_empty && default::is_forgotten(field, value) => out.extend_from_slice(b"null"),
+            Some(field) => self.shape(&field.shape, value, out),
+            None => free(value, out),
         }
-        (Shape::List(inner), Value::Array(items)) => list(items, out, |item, out| of_shape(model, inner, item, out)),
-        (Shape::SchemaOrArray(id), Value::Array(items)) => {
-            list(items, out, |item, out| object(model, *id, item, out));
-        }
-        (_, value) => free(value, out),
     }
 }
 
-/// The fields of an object as Go declares them, with their shapes; last, by their names, those that its type does not know.
+/// The fields of an object as Go declares them; last, by their names, those that its type does not know.
 pub(crate) fn in_order<'v, 'm>(
     model: &'m Model,
     id: TypeId,
     fields: &'v Map<String, Value>,
-) -> impl Iterator<Item = (&'v str, &'v Value, Option<&'m Shape>)> {
+) -> impl Iterator<Item = (&'v str, &'v Value, Option<&'m Field>)> {
     let one = model.get(id);
-    let mut placed: Vec<_> = fields
-        .iter()
-        .map(|(name, value)| {
-            let field = one.field(name);
-            (field.map_or(u16::MAX, |field| field.place), name.as_str(), value, field.map(|field| &field.shape))
-        })
-        .collect();
-    placed.sort_by_key(|(place, ..)| *place);
-    placed.into_iter().map(|(_, name, value, shape)| (name, value, shape))
+    let found = fields.iter().map(|(name, value)| (name.as_str(), value, one.field(name)));
+    let mut placed: SmallVec<[_; FIELDS_EXPECTED]> = found.collect();
+    placed.sort_by_key(|(.., field)| field.map_or(u16::MAX, |field| field.place));
+    placed.into_iter()
 }
 
 /// Writes a value that no type says anything of.
@@ -203,7 +229,7 @@ mod tests {
     fn spelled(kind: (&str, &str, &str), value: &Value) -> String {
         let model = schema::model();
         let mut out = Vec::new();
-        object(model, model.kind(kind.0, kind.1, kind.2).unwrap(), value, &mut out);
+        Speller::new(model).object(model.kind(kind.0, kind.1, kind.2).unwrap(), value, &mut out);
         String::from_utf8(out).unwrap()
     }
 

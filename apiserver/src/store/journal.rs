@@ -94,10 +94,10 @@ pub(super) fn encode(event: &Event) -> Vec<u8> {
 }
 
 fn checksum(revision: Revision, rest: &[u8]) -> u32 {
-    let mut checksum = flate2::Crc::new();
+    let mut checksum = crc32fast::Hasher::new();
     checksum.update(&revision.0.to_le_bytes());
     checksum.update(rest);
-    checksum.sum()
+    checksum.finalize()
 }
 
 /// The records that nobody can ask for once `event` is forgotten, with their sizes.

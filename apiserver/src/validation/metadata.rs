@@ -174,7 +174,7 @@ fn owners(owners: &Value, path: &str, errors: &mut Errors) {
 fn spelled(owner: &Value) -> String {
     let (model, mut out) = (schema::model(), Vec::new());
     match model.named(OWNER) {
-        Some(id) => schema::spelling::object(model, id, owner, &mut out),
+        Some(id) => schema::spelling::Speller::new(model).object(id, owner, &mut out),
         None => schema::spelling::free(owner, &mut out),
     }
     String::from_utf8(out).unwrap_or_default()

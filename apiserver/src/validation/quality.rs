@@ -3,20 +3,19 @@
 use super::field::list;
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
-use std::collections::BTreeMap;
+
+/// Billionths of processors and of bytes, where any are said.
+type Amounts = [Option<i128>; 2];
 
 /// The quality of service that a pod's requests and limits amount to.
 #[must_use]
 pub(crate) fn of(spec: &Value) -> &'static str {
     let containers = || list(&spec["containers"]).iter().chain(list(&spec["initContainers"]));
-    let amounts = |resources: &Value, which: &str| -> BTreeMap<String, i128> {
-        let all = resources[which].as_object().into_iter().flatten();
-        all.filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory"))
-            .filter_map(|(name, amount)| Some((name.clone(), Quantity::parse(amount.as_str()?).ok()?.nanos())))
-            .filter(|(_, amount)| *amount > 0)
-            .collect()
+    let amounts = |resources: &Value, which: &str| -> Amounts {
+        let read = |name: &str| Quantity::parse(resources[which][name].as_str()?).ok().map(Quantity::nanos);
+        ["cpu", "memory"].map(|name| read(name).filter(|amount| *amount > 0))
     };
-    let (mut requests, mut limits) = (BTreeMap::<String, i128>::new(), BTreeMap::<String, i128>::new());
+    let (mut requests, mut limits) = (Amounts::default(), Amounts::default());
     let mut all_limited = true;
     let of_pod = [&spec["resources"]].into_iter().filter(|resources| resources.is_object());
     let of_containers = containers().map(|container| &container["resources"]);
@@ -25,19 +24,21 @@ pub(crate) fn of(spec: &Value) -> &'static str {
         false => of_containers.collect(),
     };
     for resources in sources {
-        for (name, amount) in amounts(resources, "requests") {
-            *requests.entry(name).or_default() += amount;
-        }
+        add(&mut requests, amounts(resources, "requests"));
         let own = amounts(resources, "limits");
-        all_limited &= own.len() == 2;
-        for (name, amount) in own {
-            *limits.entry(name).or_default() += amount;
-        }
+        all_limited &= own.iter().all(Option::is_some);
+        add(&mut limits, own);
     }
     match () {
-        () if requests.is_empty() && limits.is_empty() => "BestEffort",
+        () if [requests, limits].as_flattened().iter().all(Option::is_none) => "BestEffort",
         () if all_limited && requests == limits => "Guaranteed",
         () => "Burstable",
+    }
+}
+
+fn add(sums: &mut Amounts, amounts: Amounts) {
+    for (sum, amount) in sums.iter_mut().zip(amounts) {
+        *sum = [*sum, amount].into_iter().flatten().reduce(i128::saturating_add);
     }
 }
 

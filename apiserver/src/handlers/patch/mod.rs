@@ -123,7 +123,7 @@ impl Patch {
             let (model, object) = (schema::model(), unfolded(current.clone()));
             let mut out = Vec::new();
             match model.kind(&gvk.group, &gvk.version, &gvk.kind) {
-                Some(id) => schema::spelling::object(model, id, &object, &mut out),
+                Some(id) => schema::spelling::Speller::new(model).object(id, &object, &mut out),
                 None => schema::spelling::free(&object, &mut out),
             }
             String::from_utf8(out).ok()

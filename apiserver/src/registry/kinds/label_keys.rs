@@ -4,8 +4,12 @@ use serde_json::{Value, json};
 
 /// Completes the selectors of a pod.
 pub(super) fn merge(pod: &mut Value) {
+    let selecting = ["affinity", "topologySpreadConstraints"].into_iter().any(|field| !pod["spec"][field].is_null());
+    if !selecting {
+        return;
+    }
     let labels = pod["metadata"]["labels"].clone();
-    let Some(spec) = pod.get_mut("spec") else { return };
+    let spec = &mut pod["spec"];
     for affinity in ["podAffinity", "podAntiAffinity"] {
         let Some(affinity) = spec.get_mut("affinity").and_then(|all| all.get_mut(affinity)) else { continue };
         for (list, term) in [

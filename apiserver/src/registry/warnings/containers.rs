@@ -43,46 +43,61 @@ pub(super) fn told(container: &Value, path: &str, out: &mut Vec<String>) {
 
 /// Tells of the ports of all containers: numbers first, then names.
 pub(super) fn ports(containers: &[(String, &Value)], out: &mut Vec<String>) {
-    let mut by_number: BTreeMap<(i64, &str), Vec<(String, &Value)>> = BTreeMap::new();
-    for (path, port) in all_ports(containers) {
-        let host = number(&port["hostPort"]);
+    let mut by_number: BTreeMap<(i64, &str), Vec<Port<'_>>> = BTreeMap::new();
+    for place in all_ports(containers) {
+        let (port, host) = (place.port, number(&place.port["hostPort"]));
         if !text(&port["hostIP"]).is_empty() && host == 0 {
-            out.push(format!("{path}: hostIP set without hostPort: {}", shown(port)));
+            out.push(format!("{}: hostIP set without hostPort: {}", place.path(), shown(port)));
         }
         let others = by_number.entry((number(&port["containerPort"]), text(&port["protocol"]))).or_default();
         if out.len() >= WARNINGS_MAX || others.len() >= LOOKED_AT_MAX {
             return;
         }
-        for (before, other) in others.iter() {
-            let (address, its) = (text(&port["hostIP"]), text(&other["hostIP"]));
-            let its_host = number(&other["hostPort"]);
+        for before in others.iter() {
+            let (address, its) = (text(&port["hostIP"]), text(&before.port["hostIP"]));
+            let its_host = number(&before.port["hostPort"]);
             let how = match () {
                 () if address == its && host == its_host => "duplicate",
                 () if host == 0 || its_host == 0 => "overlapping",
                 () if host == its_host && address.is_empty() != its.is_empty() => "dangerously ambiguous",
                 () => continue,
             };
-            out.push(format!("{path}: {how} port definition with {before}"));
+            out.push(format!("{}: {how} port definition with {}", place.path(), before.path()));
         }
-        others.push((path, port));
+        others.push(place);
     }
-    let mut by_name: BTreeMap<&str, String> = BTreeMap::new();
-    for (path, port) in all_ports(containers).filter(|(_, port)| !text(&port["name"]).is_empty()) {
-        let name = text(&port["name"]);
-        match by_name.get(name) {
-            Some(first) => out.push(format!(
-                "{path}: duplicate port name {name:?} with {first}, services and probes that select ports by name will use {first}"
-            )),
-            None => drop(by_name.insert(name, path)),
-        }
+    let mut by_name: BTreeMap<&str, Port<'_>> = BTreeMap::new();
+    for place in all_ports(containers).filter(|place| !text(&place.port["name"]).is_empty()) {
+        let name = text(&place.port["name"]);
+        let Some(first) = by_name.get(name).map(Port::path) else {
+            by_name.insert(name, place);
+            continue;
+        };
+        out.push(format!(
+            "{}: duplicate port name {name:?} with {first}, services and probes that select ports by name will use {first}",
+            place.path()
+        ));
     }
 }
 
-/// The ports of containers, with their paths.
-fn all_ports<'c>(containers: &'c [(String, &'c Value)]) -> impl Iterator<Item = (String, &'c Value)> {
-    containers.iter().flat_map(|(path, container)| {
-        let path = child(path, "ports");
-        items(&container["ports"]).enumerate().map(move |(at, port)| (field::index(&path, at), port))
+/// A port, and where it stands.
+#[derive(Clone, Copy)]
+struct Port<'c> {
+    container: &'c str,
+    at: usize,
+    port: &'c Value,
+}
+
+impl Port<'_> {
+    fn path(&self) -> String {
+        field::index(&child(self.container, "ports"), self.at)
+    }
+}
+
+/// The ports of containers, with their places.
+fn all_ports<'c>(containers: &'c [(String, &'c Value)]) -> impl Iterator<Item = Port<'c>> {
+    containers.iter().flat_map(|(container, value)| {
+        items(&value["ports"]).enumerate().map(move |(at, port)| Port { container, at, port })
     })
 }
 

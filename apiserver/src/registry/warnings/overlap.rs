@@ -7,15 +7,26 @@ use crate::validation::field::text;
 use serde_json::Value;
 
 /// A file's path, and what it comes from where a volume has several sources.
-#[derive(Clone, PartialEq, Eq)]
-struct File {
-    path: String,
-    source: String,
+#[derive(Clone, Copy)]
+struct File<'v> {
+    path: &'v str,
+    source: Source<'v>,
 }
 
-impl File {
+/// What a file comes from, and its name.
+type Source<'v> = (&'static str, Option<&'v str>);
+
+impl<'v> File<'v> {
+    fn new(path: &'v Value, source: Source<'v>) -> Self {
+        Self { path: text(path).trim_end_matches('/'), source }
+    }
+
     fn told(&self) -> String {
-        if self.source.is_empty() { format!("{:?}", self.path) } else { format!("{:?} ({})", self.path, self.source) }
+        match self.source {
+            ("", _) => format!("{:?}", self.path),
+            (what, None) => format!("{:?} ({what})", self.path),
+            (what, Some(name)) => format!("{:?} ({what} {name:?})", self.path),
+        }
     }
 
     /// Whether one of the two is the other, or lies in it.
@@ -23,7 +34,7 @@ impl File {
         let lies_in = |inner: &str, outer: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let (one, two) = (self.path.as_str(), other.path.as_str());
+        let (one, two) = (self.path, other.path);
         !one.is_empty() && !two.is_empty() && (lies_in(one, two) || lies_in(two, one))
     }
 }
@@ -42,7 +53,7 @@ pub(super) fn told(volumes: &Value, out: &mut Vec<String>) {
                 "secret" => format!("{what} {:?}", text(&source["secretName"])),
                 _ => what.to_owned(),
             };
-            meetings(files(&source["items"], ""), &mut Vec::new(), name, &named, out);
+            meetings(files(&source["items"], ("", None)), &mut Vec::new(), name, &named, out);
         }
         let mut before = Vec::new();
         for source in items(&volume["projected"]["sources"]) {
@@ -56,7 +67,13 @@ pub(super) fn told(volumes: &Value, out: &mut Vec<String>) {
 }
 
 /// Tells where a file meets those before it.
-fn meetings(files: Vec<File>, before: &mut Vec<File>, volume: &str, what: &str, out: &mut Vec<String>) {
+fn meetings<'v>(
+    files: impl IntoIterator<Item = File<'v>>,
+    before: &mut Vec<File<'v>>,
+    volume: &str,
+    what: &str,
+    out: &mut Vec<String>,
+) {
     for file in files {
         if out.len() >= WARNINGS_MAX || before.len() >= LOOKED_AT_MAX {
             return;
@@ -69,28 +86,24 @@ fn meetings(files: Vec<File>, before: &mut Vec<File>, volume: &str, what: &str, 
     }
 }
 
-fn files(listed: &Value, source: &str) -> Vec<File> {
-    items(listed).map(|item| file(&item["path"], source)).collect()
-}
-
-fn file(path: &Value, source: &str) -> File {
-    File { path: text(path).trim_end_matches('/').to_owned(), source: source.to_owned() }
+fn files<'v>(listed: &'v Value, source: Source<'v>) -> Vec<File<'v>> {
+    items(listed).map(|item| File::new(&item["path"], source)).collect()
 }
 
 /// The files of one source of a projected volume.
-fn projected(source: &Value) -> Vec<File> {
+fn projected(source: &Value) -> Vec<File<'_>> {
     let one = |field: &str| source.get(field).filter(|value| value.is_object());
     if let Some(map) = one("configMap").filter(|map| map["items"].is_array()) {
-        files(&map["items"], &format!("ConfigMap {:?}", text(&map["name"])))
+        files(&map["items"], ("ConfigMap", Some(text(&map["name"]))))
     } else if let Some(secret) = one("secret").filter(|secret| secret["items"].is_array()) {
-        files(&secret["items"], &format!("Secret {:?}", text(&secret["name"])))
+        files(&secret["items"], ("Secret", Some(text(&secret["name"]))))
     } else if let Some(pod) = one("downwardAPI").filter(|pod| pod["items"].is_array()) {
-        files(&pod["items"], "DownwardAPI")
+        files(&pod["items"], ("DownwardAPI", None))
     } else if let Some(token) = one("serviceAccountToken") {
-        vec![file(&token["path"], "ServiceAccountToken")]
+        vec![File::new(&token["path"], ("ServiceAccountToken", None))]
     } else if let Some(bundle) = one("clusterTrustBundle") {
         let name = bundle["name"].as_str().unwrap_or_else(|| text(&bundle["signerName"]));
-        vec![file(&bundle["path"], &format!("ClusterTrustBundle {name:?}"))]
+        vec![File::new(&bundle["path"], ("ClusterTrustBundle", Some(name)))]
     } else if let Some(certificate) = one("podCertificate") {
         let parts = [
             ("certificateChainPath", "PodCertificate chain"),
@@ -98,7 +111,7 @@ fn projected(source: &Value) -> Vec<File> {
             ("credentialBundlePath", "PodCertificate credential bundle"),
         ];
         let said = parts.into_iter().filter(|(field, _)| !text(&certificate[*field]).is_empty());
-        said.map(|(field, source)| file(&certificate[field], source)).collect()
+        said.map(|(field, source)| File::new(&certificate[field], (source, None))).collect()
     } else {
         Vec::new()
     }
