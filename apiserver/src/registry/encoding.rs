@@ -66,13 +66,13 @@ fn write(
         Some(id) => {
             out.extend_from_slice(&head(gvk));
             splice = metadata(&mut out, true, &object["metadata"], resource_version);
-            for (name, value, field) in spelling::in_order(schema::model(), id, fields) {
-                if matches!(name, "kind" | "apiVersion" | "metadata") {
-                    continue;
+            spelling::in_order(schema::model(), id, fields, |name, value, field| {
+                if !matches!(name, "kind" | "apiVersion" | "metadata") {
+                    comma(&mut out);
+                    spelling::label(name, field, &mut out);
+                    speller.field(field, value, &mut out);
                 }
-                label(&mut out, name);
-                speller.field(field, value, &mut out);
-            }
+            });
         }
         None => {
             out.push(b'{');

@@ -42,13 +42,12 @@ impl<'m> Speller<'m> {
                 Value::Object(fields),
             ) => {
                 let mut open = b'{';
-                for (name, value, field) in in_order(self.model, *id, fields) {
+                in_order(self.model, *id, fields, |name, value, field| {
                     out.push(open);
                     open = b',';
-                    text(name, out);
-                    out.push(b':');
+                    label(name, field, out);
                     self.field(field, value, out);
-                }
+                });
                 close(out, open, b"{}");
             }
             (Shape::Map(inner), Value::Object(entries)) => {
@@ -72,17 +71,33 @@ impl<'m> Speller<'m> {
     }
 }
 
-/// The fields of an object as Go declares them; last, by their names, those that its type does not know.
+/// Tells of the fields of an object as Go declares them; last, by their names, of those that its type does not know.
 pub(crate) fn in_order<'v, 'm>(
     model: &'m Model,
     id: TypeId,
     fields: &'v Map<String, Value>,
-) -> impl Iterator<Item = (&'v str, &'v Value, Option<&'m Field>)> {
+    mut each: impl FnMut(&'v str, &'v Value, Option<&'m Field>),
+) {
     let one = model.get(id);
     let found = fields.iter().map(|(name, value)| (name.as_str(), value, one.field(name)));
     let mut placed: SmallVec<[_; FIELDS_EXPECTED]> = found.collect();
     placed.sort_by_key(|(.., field)| field.map_or(u16::MAX, |field| field.place));
-    placed.into_iter()
+    for (name, value, field) in &placed {
+        each(name, value, *field);
+    }
+}
+
+/// Writes the name of a field, and what parts it from its value. Names that a model knows need no look at their letters.
+pub(crate) fn label(name: &str, field: Option<&Field>, out: &mut Vec<u8>) {
+    if field.is_some() {
+        out.reserve(name.len() + 3);
+        out.push(b'"');
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'"');
+    } else {
+        text(name, out);
+    }
+    out.push(b':');
 }
 
 /// Writes a value that no type says anything of.

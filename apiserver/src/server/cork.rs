@@ -7,6 +7,7 @@ use super::refusal;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,7 +21,11 @@ const KEPT_BYTES_MAX: usize = 4 * 1024;
 pub(super) struct Corked<S>(Arc<Mutex<Bottle<S>>>);
 
 /// The cork of a stream.
-pub(super) struct Cork<S>(Arc<Mutex<Bottle<S>>>);
+pub(super) struct Cork<S> {
+    bottle: Arc<Mutex<Bottle<S>>>,
+    /// Whether the next poll is of the connection: those between are turns left to others.
+    has_waited: AtomicBool,
+}
 
 struct Bottle<S> {
     stream: S,
@@ -38,7 +43,7 @@ struct Bottle<S> {
 pub(super) fn corked<S: AsyncWrite + Unpin>(stream: S) -> (Corked<S>, Cork<S>) {
     let bottle = Bottle { stream, held: Vec::new(), sent: 0, unflushed: false, is_in: false, failed: None };
     let bottle = Arc::new(Mutex::new(bottle));
-    (Corked(Arc::clone(&bottle)), Cork(bottle))
+    (Corked(Arc::clone(&bottle)), Cork { bottle, has_waited: AtomicBool::new(false) })
 }
 
 fn open<S>(bottle: &Mutex<Bottle<S>>) -> MutexGuard<'_, Bottle<S>> {
@@ -48,10 +53,17 @@ fn open<S>(bottle: &Mutex<Bottle<S>>) -> MutexGuard<'_, Bottle<S>> {
 impl<S: AsyncWrite + Unpin> Cork<S> {
     /// Polls a connection with the cork in, then takes it out and sends what was held back. What the client does not
     /// take now goes with the next poll, for which the task is woken; a failure to send shows at the next write.
-    pub(super) fn poll<T>(&self, context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        open(&self.0).is_in = true;
+    ///
+    /// A stream that has something to send wakes its connection, which tokio runs next, before the other streams that were
+    /// woken by the same event. Woken, the connection leaves its turn to them once, so that what they say goes together.
+    pub(super) fn poll<T>(&self, context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        if !self.has_waited.fetch_xor(true, Ordering::Relaxed) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        open(&self.bottle).is_in = true;
         let polled = poll(context);
-        let mut bottle = open(&self.0);
+        let mut bottle = open(&self.bottle);
         bottle.is_in = false;
         if let Poll::Ready(Err(error)) = bottle.poll_out(context) {
             bottle.failed = Some(error);
@@ -61,7 +73,7 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
 
     /// Waits until all that was held back is sent, or can't be.
     pub(super) async fn emptied(&self) {
-        let emptied = poll_fn(|context| open(&self.0).poll_out(context)).await;
+        let emptied = poll_fn(|context| open(&self.bottle).poll_out(context)).await;
         if let Err(error) = emptied {
             tracing::debug!(%error, "the last of a connection was not sent");
         }
@@ -178,8 +190,8 @@ mod tests {
                     taken += written.unwrap();
                     assert!(Pin::new(&mut *stream).poll_flush(context).is_ready());
                 }
-            });
-            Poll::Ready(taken)
+                Poll::Ready(taken)
+            })
         })
         .await
     }
@@ -251,8 +263,8 @@ mod tests {
     async fn what_the_stream_kept_goes_with_the_next_poll() {
         let (mut stream, cork) = corked(Keeping::default());
         assert_eq!(write(&mut stream, &cork, &[b"all of it"]).await, 9);
-        assert_eq!(open(&cork.0).stream.flushed, b"", "there was no room");
+        assert_eq!(open(&cork.bottle).stream.flushed, b"", "there was no room");
         assert_eq!(write(&mut stream, &cork, &[]).await, 0);
-        assert_eq!(open(&cork.0).stream.flushed, b"all of it");
+        assert_eq!(open(&cork.bottle).stream.flushed, b"all of it");
     }
 }
