@@ -1,8 +1,9 @@
-//! The journal in a sled database: records in chunks under their revisions, one atomic batch and one sync per commit.
+//! The journal in a sled database: records in chunks under their revisions, and one sync per commit.
 //!
 //! The folder holds `format` (says whose it is, written last when it is made), `lock` (held while it is open), `last`
 //! (a revision that was durable once) and `sled/`. In the one tree, `r`, revision (8, big-endian), chunk (2, big-endian) names a chunk of a record, and
-//! `z` the head: the format's mark, the floor (8) and the newest revision (8).
+//! `z` the head: the format's mark, the floor (8) and the newest revision (8). The head is written last, and sled comes back
+//! with what it was told first: records beyond the head are of a commit that was cut off, and are forgotten.
 //!
 //! sled's own flush ends in `sync_file_range`, which a power cut may undo, so `sled/db` is synced through a
 //! descriptor of ours. sled puts pages above 128 KiB into files of their own, which that would not reach: chunks are
@@ -120,8 +121,22 @@ impl SledJournal {
                 return Err(JournalError::Corrupt(detail));
             }
         }
+        forget_beyond(&db, head.last)?;
         Ok(Self { db, head, file, note, is_unfinished: folder.is_new, folder })
     }
+}
+
+/// Takes out the records of a commit that was cut off: its revisions will be those of others.
+fn forget_beyond(db: &Db, last: Revision) -> Result<(), JournalError> {
+    let keys = db.range(encode_key(Revision(last.0 + 1), 0).as_slice()..HEAD_KEY).keys();
+    let beyond = keys.collect::<Result<Vec<_>, _>>()?;
+    for key in beyond.iter().filter(|key| decode_key(key).is_some()) {
+        db.remove(key)?;
+    }
+    if !beyond.is_empty() {
+        db.flush()?;
+    }
+    Ok(())
 }
 
 impl Journal for SledJournal {
@@ -158,19 +173,29 @@ impl Journal for SledJournal {
     }
 
     fn append(&mut self, batch: Batch) -> Result<(), JournalError> {
-        let mut changes = sled::Batch::default();
-        for (revision, bytes) in &batch.removes {
-            for chunk in 0..chunks(*bytes) {
-                changes.remove(&encode_key(*revision, chunk));
+        let puts = batch.puts.iter().flat_map(|(revision, record)| {
+            (0..).zip(record.chunks(CHUNK_BYTES_MAX)).map(|(chunk, bytes)| (encode_key(*revision, chunk), bytes))
+        });
+        if batch.removes.is_empty() {
+            // sled writes the beginning of a batch to the disk by itself: another wait, and seven threads woken for it.
+            for (key, bytes) in puts {
+                self.db.insert(key, bytes)?;
             }
-        }
-        for (revision, record) in &batch.puts {
-            for (chunk, bytes) in (0..).zip(record.chunks(CHUNK_BYTES_MAX)) {
-                changes.insert(&encode_key(*revision, chunk), bytes);
+            self.db.insert(HEAD_KEY, encode_head(batch.head))?;
+        } else {
+            // What is taken out may be of many chunks, and is told by nothing afterwards.
+            let mut changes = sled::Batch::default();
+            for (revision, bytes) in &batch.removes {
+                for chunk in 0..chunks(*bytes) {
+                    changes.remove(&encode_key(*revision, chunk));
+                }
             }
+            for (key, bytes) in puts {
+                changes.insert(&key, bytes);
+            }
+            changes.insert(HEAD_KEY, encode_head(batch.head));
+            self.db.apply_batch(changes)?;
         }
-        changes.insert(HEAD_KEY, encode_head(batch.head));
-        self.db.apply_batch(changes)?;
         self.head = batch.head;
         Ok(())
     }

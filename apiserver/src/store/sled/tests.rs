@@ -323,12 +323,11 @@ async fn a_flipped_bit_is_noticed_or_does_no_harm() {
 
 #[tokio::test]
 async fn records_that_are_damaged_or_missing_are_noticed() {
-    let damage: [fn(&Db); 5] = [
+    let damage: [fn(&Db); 4] = [
         |db| drop(db.remove(HEAD_KEY).unwrap()),
         |db| drop(db.insert(HEAD_KEY, b"else").unwrap()),
         |db| drop(db.remove(encode_key(Revision(5), 0)).unwrap()),
         |db| drop(db.insert(encode_key(Revision(5), 0), b"?").unwrap()),
-        |db| drop(db.insert(encode_key(Revision(99), 0), b"?").unwrap()),
     ];
     for damage in damage {
         let dir = tempfile::tempdir().unwrap();
@@ -359,6 +358,51 @@ async fn a_store_whose_making_was_cut_off_is_made_anew() {
     let store = open_at(dir.path(), Limits::default());
     assert_eq!(store.revision(), Revision(2), "what is there is never thrown away");
     store.close().await;
+}
+
+#[test]
+fn a_commit_that_is_cut_off_anywhere_is_there_as_a_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |revision: u64| vec![revision as u8; 700 * revision as usize];
+    let commit = |revisions: std::ops::RangeInclusive<u64>| {
+        let mut journal = journal_at(dir.path());
+        let head = Head { floor: Revision::FIRST, last: Revision(*revisions.end()) };
+        let puts = revisions.map(|revision| (Revision(revision), record(revision))).collect();
+        journal.append(Batch { puts, removes: Vec::new(), head }).unwrap();
+        journal.sync().unwrap();
+    };
+    let told = || {
+        let (mut journal, mut seen) = (journal_at(dir.path()), Vec::new());
+        let visited = journal.replay(&mut |revision, bytes| {
+            assert!(bytes == record(revision.0), "{revision} came back as another");
+            seen.push(revision.0);
+            Ok(())
+        });
+        visited.unwrap();
+        assert_eq!(seen, (2..=journal.head().last.0).collect::<Vec<_>>());
+        journal.head().last.0
+    };
+    commit(2..=4);
+    let before = files(dir.path());
+    commit(5..=7);
+    let database = dir.path().join("sled/db");
+    let (old, new) = (&before[&database], fs::read(&database).unwrap());
+    let differ = |at: &usize| old.get(*at) != new.get(*at);
+    let (first, last) = ((0..new.len()).find(differ).unwrap(), (0..new.len()).rfind(differ).unwrap());
+    let mut outcomes = BTreeMap::<u64, usize>::new();
+    for cut in (first..last).step_by((last - first) / 40).chain([last + 1]) {
+        files(dir.path()).keys().for_each(|file| fs::remove_file(file).unwrap());
+        before.iter().for_each(|(file, bytes)| fs::write(file, bytes).unwrap());
+        fs::write(&database, [&new[..cut], old.get(cut..).unwrap_or_default()].concat()).unwrap();
+        let outcome = told();
+        *outcomes.entry(outcome).or_default() += 1;
+        // The revisions of what was cut off are given again, to records of fewer chunks.
+        if outcome == 4 && cut % 4 == 0 {
+            commit(5..=5);
+            assert_eq!(told(), 5);
+        }
+    }
+    assert!(outcomes[&4] > 20 && outcomes[&7] > 0 && outcomes.len() == 2, "{outcomes:?}");
 }
 
 /// Tells the child of the next test where to write.
