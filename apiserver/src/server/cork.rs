@@ -7,9 +7,9 @@ use super::refusal;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use tinyplane_wire::turn::Turn;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is held back at most, in bytes: four TLS records.
@@ -23,8 +23,7 @@ pub(super) struct Corked<S>(Arc<Mutex<Bottle<S>>>);
 /// The cork of a stream.
 pub(super) struct Cork<S> {
     bottle: Arc<Mutex<Bottle<S>>>,
-    /// Whether the next poll is of the connection: those between are turns left to others.
-    has_waited: AtomicBool,
+    turn: Turn,
 }
 
 struct Bottle<S> {
@@ -43,7 +42,7 @@ struct Bottle<S> {
 pub(super) fn corked<S: AsyncWrite + Unpin>(stream: S) -> (Corked<S>, Cork<S>) {
     let bottle = Bottle { stream, held: Vec::new(), sent: 0, unflushed: false, is_in: false, failed: None };
     let bottle = Arc::new(Mutex::new(bottle));
-    (Corked(Arc::clone(&bottle)), Cork { bottle, has_waited: AtomicBool::new(false) })
+    (Corked(Arc::clone(&bottle)), Cork { bottle, turn: Turn::default() })
 }
 
 fn open<S>(bottle: &Mutex<Bottle<S>>) -> MutexGuard<'_, Bottle<S>> {
@@ -51,24 +50,19 @@ fn open<S>(bottle: &Mutex<Bottle<S>>) -> MutexGuard<'_, Bottle<S>> {
 }
 
 impl<S: AsyncWrite + Unpin> Cork<S> {
-    /// Polls a connection with the cork in, then takes it out and sends what was held back. What the client does not
-    /// take now goes with the next poll, for which the task is woken; a failure to send shows at the next write.
-    ///
-    /// A stream that has something to send wakes its connection, which tokio runs next, before the other streams that were
-    /// woken by the same event. Woken, the connection leaves its turn to them once, so that what they say goes together.
+    /// Polls a connection with the cork in, in its [`Turn`], then takes it out and sends what was held back. What the client
+    /// does not take now goes with the next poll, for which the task is woken; a failure to send shows at the next write.
     pub(super) fn poll<T>(&self, context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        if !self.has_waited.fetch_xor(true, Ordering::Relaxed) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        open(&self.bottle).is_in = true;
-        let polled = poll(context);
-        let mut bottle = open(&self.bottle);
-        bottle.is_in = false;
-        if let Poll::Ready(Err(error)) = bottle.poll_out(context) {
-            bottle.failed = Some(error);
-        }
-        polled
+        self.turn.poll(context, |context| {
+            open(&self.bottle).is_in = true;
+            let polled = poll(context);
+            let mut bottle = open(&self.bottle);
+            bottle.is_in = false;
+            if let Poll::Ready(Err(error)) = bottle.poll_out(context) {
+                bottle.failed = Some(error);
+            }
+            polled
+        })
     }
 
     /// Waits until all that was held back is sent, or can't be.

@@ -11,5 +11,6 @@ pub mod process;
 pub mod selector;
 pub mod status;
 pub mod streaming;
+pub mod turn;
 pub mod watch;
 pub mod yaml;

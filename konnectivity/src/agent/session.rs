@@ -10,6 +10,8 @@ use h2::client::SendRequest;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use tinyplane_konnectivity_client::{grpc, join_host_port, link};
 use tinyplane_wire::identity::tls;
 use tinyplane_wire::ledger::{Entry, Recorded};
 use tinyplane_wire::process::MemberError;
+use tinyplane_wire::turn::Turn;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -110,7 +113,8 @@ impl Session {
             link::client().handshake::<_, Bytes>(stream).await.map_err(|e| because("no HTTP/2", e.into()))?;
         let pings = connection.ping_pong();
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let (turn, mut connection) = (Turn::default(), pin!(connection));
+            if let Err(error) = poll_fn(|cx| turn.poll(cx, |cx| connection.as_mut().poll(cx))).await {
                 tracing::debug!(%error, "a connection to a server broke");
             }
         }));

@@ -13,6 +13,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::HeaderName;
 use http::{HeaderValue, Request};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamEr
 use tinyplane_konnectivity_client::{grpc, link};
 use tinyplane_wire::identity::tls::ALPN_HTTP2;
 use tinyplane_wire::process::{MemberError, told};
+use tinyplane_wire::turn::Turn;
 use tokio_rustls::server::TlsStream;
 
 /// How long an agent may take, once its connection is there, to be admitted: by a review of its token, maybe.
@@ -42,11 +44,11 @@ async fn connection(state: Arc<State>, stream: TlsStream<Carrier>, peer: SocketA
     let Some(mut connection) = port::http2(stream, "agent", 0).await else { return };
     let agent: Arc<Called> = Arc::default();
     let mut stranger = std::pin::pin!(stays_a_stranger(&state, &agent));
-    let pings = connection.ping_pong();
+    let (pings, turn) = (connection.ping_pong(), Turn::default());
     let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.keepalive, &state.clock));
     loop {
         let accepted = tokio::select! {
-            accepted = connection.accept() => accepted,
+            accepted = poll_fn(|cx| turn.poll(cx, |cx| connection.poll_accept(cx))) => accepted,
             () = &mut silent => return tracing::info!(%peer, "an agent does not answer any more"),
             () = &mut stranger => return tracing::info!(%peer, "an agent did not say in time who it is"),
         };

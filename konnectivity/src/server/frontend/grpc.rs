@@ -10,22 +10,24 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Request;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::{CloseResponse, DialRequest, DialResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
+use tinyplane_wire::turn::Turn;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Serves one frontend's connection.
 pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
     let beside = usize::try_from(state.numbers.frontend_streams.get()).unwrap_or_default();
     let Some(mut connection) = port::http2(Sayable::new(stream), "frontend", beside).await else { return };
-    let pings = connection.ping_pong();
+    let (pings, turn) = (connection.ping_pong(), Turn::default());
     let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.frontend_keepalive, &state.clock));
     loop {
         let accepted = tokio::select! {
-            accepted = connection.accept() => accepted,
+            accepted = poll_fn(|cx| turn.poll(cx, |cx| connection.poll_accept(cx))) => accepted,
             () = &mut silent => return tracing::info!("a frontend does not answer any more"),
         };
         match accepted {
