@@ -188,6 +188,15 @@ pub fn of_page_failure(headers: &HeaderMap) -> Option<Media> {
     wished.filter(|media| *media != Media::Protobuf)
 }
 
+/// Which of these types a line of `Accept` wishes for: the first where it says nothing, `None` where it wishes for no one of them.
+#[must_use]
+pub fn of_types(line: &str, types: &[&str]) -> Option<usize> {
+    if line.is_empty() {
+        return Some(0);
+    }
+    clauses(line).iter().find_map(|clause| types.iter().position(|name| clause.covers_name(name)))
+}
+
 /// The letters for a failure; `None` where it can't be written as is wished, for a Table alone say.
 #[must_use]
 pub fn of_failure(accept: Option<&HeaderValue>) -> Option<Media> {
@@ -301,7 +310,11 @@ impl<'a> Clause<'a> {
     }
 
     fn covers(&self, media: Media) -> bool {
-        let (major, minor) = media.name().split_once('/').unwrap_or_default();
+        self.covers_name(media.name())
+    }
+
+    fn covers_name(&self, name: &str) -> bool {
+        let (major, minor) = name.split_once('/').unwrap_or_default();
         match (self.major, self.minor) {
             ("*", "*") => true,
             (own, "*") => own == major,

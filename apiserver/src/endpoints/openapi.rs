@@ -1,17 +1,20 @@
 //! `/openapi/v3` and `/openapi/v2`: the types of what is served.
 
+use crate::codec::accept;
 use crate::registry::catalog::{Catalog, Verbs};
 use crate::request::Call;
 use crate::respond;
-use crate::schema::openapi::{Custom, Document, GroupVersion, OpenApi, Resource, Subresource};
+use crate::schema::openapi::{
+    Custom, Document, GroupVersion, OpenApi, Resource, Subresource, V2_PROTOBUF, V3_PROTOBUF,
+};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH,
-    LAST_MODIFIED, LOCATION, VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, VARY,
 };
 use http::{HeaderValue, Response, StatusCode};
 use std::collections::HashMap;
@@ -22,19 +25,11 @@ use time::macros::format_description;
 use tinyplane_wire::clock::utc;
 use tinyplane_wire::status::{self, Status};
 
-/// What clients ask for in `/openapi/v2` before JSON.
-const V2_PROTOBUF_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-/// How upstream calls the same in its answer.
-const V2_PROTOBUF: HeaderValue = HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
-
-/// What documents of v2 and of v3 can be asked for as. Of v3 there is no protobuf here: who asks for it gets JSON.
+/// What documents of v2 and of v3 can be asked for as: JSON, and what clients and upstream's answers call protobuf.
 const V2_MEDIA: [&str; 3] =
-    ["application/json", V2_PROTOBUF_ACCEPTED, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"];
-const V3_MEDIA: [&str; 3] = [
-    "application/json",
-    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
-    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
-];
+    ["application/json", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", V2_PROTOBUF];
+const V3_MEDIA: [&str; 3] =
+    ["application/json", "application/com.github.proto-openapi.spec.v3@v1.0+protobuf", V3_PROTOBUF];
 
 /// What the index of v3 is called.
 const V3_INDEX: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -68,18 +63,20 @@ impl Documents {
     ) -> status::Result<Option<Response<Body>>> {
         let built = self.built(catalog.load_full(), now);
         let since = built.since;
-        let wants_protobuf = V2_MEDIA[1..].iter().any(|media| call.header("accept").contains(media));
+        let is_index = path == "v3";
+        let below = path.strip_prefix("v3/").is_some();
+        let media = if below { &V3_MEDIA } else { &V2_MEDIA };
+        let wished = accept::of_types(call.header(ACCEPT.as_str()), media);
+        let wants_protobuf = wished.is_some_and(|wished| wished > 0);
         // Upstream compresses documents of v2 alone.
         let gzip =
             path == "v2" && call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
         let path = path.to_owned();
-        let is_index = path == "v3";
-        let below = path.strip_prefix("v3/").is_some();
-        let content_type = match path.as_str() {
-            "v2" if wants_protobuf => V2_PROTOBUF,
+        let content_type = match (is_index, wants_protobuf) {
             // Upstream says nothing of what it is, and Go guesses.
-            "v3" => V3_INDEX,
-            _ => respond::JSON,
+            (true, _) => V3_INDEX,
+            (false, true) => HeaderValue::from_static(media[2]),
+            (false, false) => respond::JSON,
         };
         // A document is built when it is first asked for, which takes longer than a call should keep a thread.
         let work = move || {
@@ -91,7 +88,6 @@ impl Documents {
         let Some((document, compressed)) = found else {
             return Ok(below.then(|| empty(StatusCode::NOT_FOUND)));
         };
-        let media = if below { &V3_MEDIA[..] } else { &V2_MEDIA[..] };
         let vary: &[&str] = match (is_index, below) {
             (true, _) => &[],
             (false, true) => &["Accept"],
@@ -104,14 +100,14 @@ impl Documents {
             }
             response
         };
-        if !is_index && !accepts(call.header("accept"), media) {
+        if !is_index && wished.is_none() {
             return Ok(Some(varied(empty(StatusCode::NOT_ACCEPTABLE))));
         }
         let etag = format!("\"{}\"", document.hash);
         let hash = call.query.text("hash");
         if below && !hash.is_empty() && hash != document.hash {
             let mut response = varied(empty(StatusCode::MOVED_PERMANENTLY));
-            response.headers_mut().insert(CONTENT_TYPE, respond::JSON);
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
             response.headers_mut().insert(ETAG, HeaderValue::from_str(&etag).map_err(Status::internal)?);
             let right = format!("{}?hash={}", call.path, document.hash);
             response.headers_mut().insert(LOCATION, HeaderValue::from_str(&right).map_err(Status::internal)?);
@@ -168,12 +164,6 @@ fn http_date(at: SystemTime) -> status::Result<HeaderValue> {
     HeaderValue::from_str(&text).map_err(Status::internal)
 }
 
-/// Whether a client takes one of these media types.
-fn accepts(accept: &str, media: &[&str]) -> bool {
-    let mut wished = accept.split(',').map(|wish| wish.split(';').next().unwrap_or_default().trim());
-    accept.is_empty() || wished.any(|wish| matches!(wish, "*/*" | "application/*") || media.contains(&wish))
-}
-
 /// An answer that says nothing but its code.
 fn empty(code: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
@@ -187,6 +177,7 @@ impl Built {
             "v2" if wants_protobuf => Some(self.openapi.v2_protobuf().clone()),
             "v2" => Some(self.openapi.v2().clone()),
             "v3" => Some(self.openapi.index().clone()),
+            _ if wants_protobuf => self.openapi.v3_protobuf(path.strip_prefix("v3/")?),
             _ => self.openapi.v3(path.strip_prefix("v3/")?),
         }
     }
@@ -277,6 +268,28 @@ mod tests {
         assert_eq!((&index.headers()["accept-ranges"], index.headers().get("vary")), (&"bytes".parse().unwrap(), None));
         assert!(!ask(&documents, one, "").await.headers().contains_key("cache-control"));
         assert!(!ask(&documents, "/openapi/v3", "").await.headers().contains_key("etag"));
+    }
+
+    #[tokio::test]
+    async fn documents_come_in_the_letters_that_are_wished_most() {
+        let documents = Documents::default();
+        let of = |version: &str, mark: char| {
+            format!("application/com.github.proto-openapi.spec.{version}{mark}v1.0+protobuf")
+        };
+        for (path, version) in [("/openapi/v3/apis/node.k8s.io/v1", "v3"), ("/openapi/v2", "v2")] {
+            let named = of(version, '.');
+            for (accept, wanted) in [
+                (of(version, '@'), named.as_str()),
+                (format!("{},application/json", of(version, '@')), &named),
+                (format!("{};q=0.5,application/json", of(version, '@')), "application/json"),
+                (format!("*/*,{named}"), &named),
+                ("application/*".to_owned(), "application/json"),
+                (String::new(), "application/json"),
+            ] {
+                let answer = ask(&documents, path, &accept).await;
+                assert_eq!(answer.headers()["content-type"], wanted, "{accept}");
+            }
+        }
     }
 
     #[tokio::test]
