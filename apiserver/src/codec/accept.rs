@@ -194,7 +194,7 @@ pub fn of_types(line: &str, types: &[&str]) -> Option<usize> {
     if line.is_empty() {
         return Some(0);
     }
-    clauses(line).iter().find_map(|clause| types.iter().position(|name| clause.covers_name(name)))
+    clauses(line).iter().find_map(|clause| types.iter().position(|name| clause.fits(name)))
 }
 
 /// The letters for a failure; `None` where it can't be written as is wished, for a Table alone say.
@@ -310,16 +310,18 @@ impl<'a> Clause<'a> {
     }
 
     fn covers(&self, media: Media) -> bool {
-        self.covers_name(media.name())
-    }
-
-    fn covers_name(&self, name: &str) -> bool {
-        let (major, minor) = name.split_once('/').unwrap_or_default();
+        let (major, minor) = media.name().split_once('/').unwrap_or_default();
         match (self.major, self.minor) {
             ("*", "*") => true,
             (own, "*") => own == major,
             (own, exact) => (own, exact) == (major, minor),
         }
+    }
+
+    /// The same where each side alone may be left open, as upstream has it of documents.
+    fn fits(&self, name: &str) -> bool {
+        let (major, minor) = name.split_once('/').unwrap_or_default();
+        [(self.major, major), (self.minor, minor)].iter().all(|(own, of)| *own == "*" || own == of)
     }
 
     fn named(&self, wanted: &str) -> Option<&'a str> {

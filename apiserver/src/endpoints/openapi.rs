@@ -1,5 +1,6 @@
 //! `/openapi/v3` and `/openapi/v2`: the types of what is served.
 
+use super::content::{self, Content};
 use crate::codec::accept;
 use crate::registry::catalog::{Catalog, Verbs};
 use crate::request::Call;
@@ -12,17 +13,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES,
-    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, VARY,
-};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, LOCATION, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use time::macros::format_description;
-use tinyplane_wire::clock::utc;
 use tinyplane_wire::status::{self, Status};
 
 /// What documents of v2 and of v3 can be asked for as: JSON, and what clients and upstream's answers call protobuf.
@@ -86,61 +82,33 @@ impl Documents {
         };
         let found = tokio::task::spawn_blocking(work).await.map_err(Status::internal)?;
         let Some((document, compressed)) = found else {
-            return Ok(below.then(|| empty(StatusCode::NOT_FOUND)));
+            return Ok(below.then(|| content::empty(StatusCode::NOT_FOUND)));
+        };
+        let hash = call.query.text("hash");
+        let mut response = if !is_index && wished.is_none() {
+            content::empty(StatusCode::NOT_ACCEPTABLE)
+        } else if below && !hash.is_empty() && hash != document.hash {
+            moved(call, &document, content_type)?
+        } else {
+            let modified = if is_index { now } else { since };
+            let etag = (!is_index).then(|| document.quoted());
+            let kept = below && hash == document.hash;
+            let content = Content { bytes: document.bytes, compressed, content_type, etag, modified };
+            let mut response = content.answer(&call.headers)?;
+            if kept {
+                let headers = response.headers_mut();
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+                headers.insert(EXPIRES, content::http_date(now + KEPT)?);
+            }
+            response
         };
         let vary: &[&str] = match (is_index, below) {
             (true, _) => &[],
             (false, true) => &["Accept"],
             (false, false) => &["Accept-Encoding", "Accept"],
         };
-        let varied = |mut response: Response<Body>| {
-            let headers = response.headers_mut();
-            for name in vary {
-                headers.append(VARY, HeaderValue::from_static(name));
-            }
-            response
-        };
-        if !is_index && wished.is_none() {
-            return Ok(Some(varied(empty(StatusCode::NOT_ACCEPTABLE))));
-        }
-        let etag = format!("\"{}\"", document.hash);
-        let hash = call.query.text("hash");
-        if below && !hash.is_empty() && hash != document.hash {
-            let mut response = varied(empty(StatusCode::MOVED_PERMANENTLY));
-            response.headers_mut().insert(CONTENT_TYPE, content_type);
-            response.headers_mut().insert(ETAG, HeaderValue::from_str(&etag).map_err(Status::internal)?);
-            let right = format!("{}?hash={}", call.path, document.hash);
-            response.headers_mut().insert(LOCATION, HeaderValue::from_str(&right).map_err(Status::internal)?);
-            return Ok(Some(response));
-        }
-        let known = call.header(IF_NONE_MATCH.as_str()).split(',').any(|known| known.trim() == etag);
-        let mut response = match (known, &compressed) {
-            (true, _) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                response
-            }
-            (false, Some(bytes)) => respond::bytes_of(StatusCode::OK, content_type, bytes.clone()),
-            (false, None) => respond::bytes_of(StatusCode::OK, content_type, document.bytes),
-        };
-        response = varied(response);
-        let headers = response.headers_mut();
-        if compressed.is_some() && !known {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        if !known {
-            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-            headers.insert(LAST_MODIFIED, http_date(if is_index { now } else { since })?);
-        }
-        if is_index {
-            return Ok(Some(response));
-        }
-        if below && hash == document.hash {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
-            headers.insert(EXPIRES, http_date(now + KEPT)?);
-        }
-        if let Ok(etag) = HeaderValue::from_str(&etag) {
-            headers.insert(ETAG, etag);
+        for name in vary {
+            response.headers_mut().append(VARY, HeaderValue::from_static(name));
         }
         Ok(Some(response))
     }
@@ -156,19 +124,15 @@ impl Documents {
     }
 }
 
-/// A time as headers have it.
-fn http_date(at: SystemTime) -> status::Result<HeaderValue> {
-    let format =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    let text = utc(at).format(format).map_err(Status::internal)?;
-    HeaderValue::from_str(&text).map_err(Status::internal)
-}
-
-/// An answer that says nothing but its code.
-fn empty(code: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = code;
-    response
+/// Leads to a document by its right hash.
+fn moved(call: &Call, document: &Document, content_type: HeaderValue) -> status::Result<Response<Body>> {
+    let mut response = content::empty(StatusCode::MOVED_PERMANENTLY);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(ETAG, document.quoted().parse().map_err(Status::internal)?);
+    let right = format!("{}?hash={}", call.path, document.hash);
+    headers.insert(LOCATION, right.parse().map_err(Status::internal)?);
+    Ok(response)
 }
 
 impl Built {

@@ -102,6 +102,13 @@ pub struct Document {
     pub hash: String,
 }
 
+impl Document {
+    /// Its `ETag`.
+    pub fn quoted(&self) -> String {
+        format!("\"{}\"", self.hash)
+    }
+}
+
 /// All documents of a server.
 #[derive(Debug)]
 pub struct OpenApi {
