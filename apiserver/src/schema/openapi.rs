@@ -3,6 +3,7 @@
 
 mod custom;
 mod gnostic;
+mod names;
 mod operations;
 mod parameters;
 mod published;
@@ -279,6 +280,7 @@ impl Hasher {
             .text(include_str!("table.txt"))
             .text(include_str!("openapi.rs"))
             .text(include_str!("openapi/custom.rs"))
+            .text(include_str!("openapi/names.rs"))
             .text(include_str!("openapi/operations.rs"))
             .text(include_str!("openapi/published.rs"))
             .text(include_str!("openapi/roots.rs"))

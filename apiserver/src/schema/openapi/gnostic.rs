@@ -78,6 +78,14 @@ impl Message {
         })
     }
 
+    /// A schema, or whether anything is allowed.
+    fn either(self, schema: &Value, write: impl Fn(&Value) -> Message) -> Self {
+        match schema {
+            Value::Bool(allowed) => self.said(2, *allowed),
+            schema => self.message(1, &write(schema)),
+        }
+    }
+
     fn count(mut self, number: u32, count: i64) -> Self {
         if count != 0 {
             self.varint(u64::from(number) << 3);

@@ -1,6 +1,7 @@
 //! The paths of a document: for each resource and subresource what can be done, with which parameters and bodies.
 
-use super::published::{capital, tells_deleted};
+use super::names::{camel, capital, tag};
+use super::published::tells_deleted;
 use super::{GroupVersion, Resource, Subresource, custom, schemas::reference};
 use crate::schema::model::Model;
 use serde_json::{Map, Value, json};
@@ -406,31 +407,5 @@ pub(super) fn lone(tag: &str, id: &str, gives: &Gives) -> Value {
         Gives::Object(schema) => with(operation, None, &[("200", schema, TYPED)]),
         Gives::Json(schema) => with(operation, None, &[("200", schema, &[JSON])]),
         Gives::Text(media) => text(operation, &[media]),
-    }
-}
-
-/// `apps_v1`, `core_v1`, `rbacAuthorization_v1`.
-fn tag(group_version: &GroupVersion) -> String {
-    format!("{}_{}", group_tag(&group_version.group), group_version.version)
-}
-
-/// `apps`, `core`, `rbacAuthorization`.
-pub(super) fn group_tag(group: &str) -> String {
-    let group = group_name(group);
-    let mut letters = group.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-    first.map(String::from).unwrap_or_default() + letters.as_str()
-}
-
-/// `AppsV1`, `CoreV1`, `RbacAuthorizationV1`.
-fn camel(group_version: &GroupVersion) -> String {
-    group_name(&group_version.group) + &capital(&group_version.version)
-}
-
-/// `Apps`, `Core`, `RbacAuthorization`.
-pub(super) fn group_name(group: &str) -> String {
-    match group.strip_suffix(".k8s.io").unwrap_or(group) {
-        "" => "Core".to_owned(),
-        group => group.split('.').map(capital).collect(),
     }
 }

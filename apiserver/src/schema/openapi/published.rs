@@ -1,5 +1,6 @@
 //! What `OpenAPI` alone tells of upstream's types: it stands beside the model, which need not carry it about.
 
+use super::names::capital;
 use serde_json::{Value, json};
 
 /// Texts of which upstream counts all values up, by Go's name of their type. All of these types are of a version `v1`.
@@ -195,12 +196,6 @@ pub(super) fn everywhere(kind: &str, among: Among) -> Value {
     let versions = known.flat_map(|(group, versions, _)| versions.split(' ').map(move |version| (*group, version)));
     let all = std::iter::once(("", "v1")).chain(versions);
     all.map(|(group, version)| json!({"group": group, "version": version, "kind": kind})).collect()
-}
-
-/// A word with a capital letter in front, as Go names its fields.
-pub(super) fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }
 
 #[cfg(test)]

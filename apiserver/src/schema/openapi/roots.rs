@@ -1,7 +1,8 @@
 //! What is served beside the resources: the groups and versions that there are, the server's own version, the keys of tokens.
 
 use super::GroupVersion;
-use super::operations::{Gives, group_name, group_tag, lone};
+use super::names::{group_name, group_tag};
+use super::operations::{Gives, lone};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -115,7 +115,7 @@ fn schema(one: &Value) -> Message {
     let mut message = Message::default().facets(one, &FACETS).texts(19, &one["required"]);
     message = message.anything(20, one["enum"].as_array().into_iter().flatten());
     if let Some(values) = one.get("additionalProperties") {
-        message = message.message(21, &Message::default().message(1, &schema(values)));
+        message = message.message(21, &Message::default().either(values, schema));
     }
     if one["type"].is_string() {
         message = message.message(22, &Message::default().text(1, &one["type"]));

@@ -118,19 +118,12 @@ fn schema(one: &Value) -> Message {
         message = message.message(31, &Message::default().named(1, properties, schema_or_reference));
     }
     if let Some(values) = one.get("additionalProperties") {
-        message = message.message(32, &additional(values));
+        message = message.message(32, &Message::default().either(values, schema_or_reference));
     }
     if let Some(default) = one.get("default") {
         message = message.message(33, &self::default(default));
     }
     message.extensions(36, one)
-}
-
-fn additional(values: &Value) -> Message {
-    match values {
-        Value::Bool(allowed) => Message::default().said(2, *allowed),
-        schema => Message::default().message(1, &schema_or_reference(schema)),
-    }
 }
 
 /// What is no number, truth or text leaves only that there is a default.
