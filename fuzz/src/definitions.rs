@@ -4,6 +4,8 @@ use crate::desk::{Answer, DEFINITIONS, Desk, with};
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::{Value, json};
+use tinyplane_apiserver::schema;
+use tinyplane_apiserver::schema::openapi::{Custom, GroupVersion, OpenApi, Resource};
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
@@ -22,10 +24,12 @@ pub(crate) fn run(bytes: &[u8]) {
     spec["scope"] = json!("Namespaced");
     with(|desk| {
         let definition = json!({"metadata": {"name": "bars.h.example.com"}, "spec": spec});
-        if send(desk, &Method::POST, DEFINITIONS, "application/json", &definition).0 != 201 {
+        let (code, made) = send(desk, &Method::POST, DEFINITIONS, "application/json", &definition);
+        if code != 201 {
             return;
         }
         desk.follow();
+        document(&made["spec"]);
         for version in spec["versions"].as_array().into_iter().flatten() {
             let version = version["name"].as_str().unwrap_or_default();
             let all = format!("/apis/h.example.com/{version}/namespaces/default/bars");
@@ -55,6 +59,38 @@ pub(crate) fn run(bytes: &[u8]) {
             send(desk, &Method::DELETE, &one, "application/json", &Value::Null);
         }
     });
+}
+
+/// Whatever was taken has documents in every form.
+fn document(spec: &Value) {
+    for version in spec["versions"].as_array().into_iter().flatten() {
+        let custom = Custom {
+            schema: version["schema"]["openAPIV3Schema"].clone(),
+            list_kind: "BarList".to_owned(),
+            selectable: Vec::new(),
+        };
+        let resource = Resource {
+            plural: "bars".to_owned(),
+            kind: "Bar".to_owned(),
+            namespaced: true,
+            verbs: ["get", "list", "watch", "create", "update", "patch", "delete"].map(str::to_owned).to_vec(),
+            returns_deleted: false,
+            subresources: Vec::new(),
+            custom: Some(custom),
+        };
+        let group_version = GroupVersion {
+            group: "h.example.com".to_owned(),
+            version: version["name"].as_str().unwrap_or_default().to_owned(),
+            resources: vec![resource],
+        };
+        let path = group_version.path();
+        let documents = OpenApi::new(schema::model(), vec![group_version]);
+        let found = documents.v3(&path).expect("its own document");
+        for told in [&found.bytes, &documents.v2().bytes] {
+            serde_json::from_slice::<Value>(told).expect("a document is JSON");
+        }
+        assert!(documents.v3_protobuf(&path).is_some_and(|told| !told.bytes.is_empty()), "{path}");
+    }
 }
 
 /// What is to be sent as this type, or accepted as it where nothing is sent.

@@ -9,6 +9,7 @@ mod definitions;
 mod desk;
 mod foos;
 mod gzip;
+mod json_paths;
 mod packets;
 mod patches;
 mod paths;
@@ -30,13 +31,14 @@ mod tunnels;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     ("archives", archives::run),
     ("bodies", bodies::run),
     ("configs", configs::run),
     ("connections", connections::run),
     ("definitions", definitions::run),
     ("gzip", gzip::run),
+    ("json_paths", json_paths::run),
     ("packets", packets::run),
     ("patches", patches::run),
     ("paths", paths::run),

@@ -99,10 +99,7 @@ impl Writer<'_> {
             // k8s-openapi demands an optional field that has a default.
             let is_required = required.contains(&property)
                 && !(has(&field.markers, "optional").is_some() && has(&field.markers, "default").is_some());
-            rows.insert(
-                (place, property.clone()),
-                row(&property, is_required, field.number, &shape, &words, &fact),
-            );
+            rows.insert((place, property.clone()), row(&property, is_required, field.number, &shape, &words, &fact));
         }
         for (place, field) in message.fields.iter().enumerate().filter(|(_, field)| field.wire == "message") {
             self.embed(name, (place, field), properties, required, &mut left, &mut rows);
@@ -121,22 +118,13 @@ impl Writer<'_> {
             added.insert(number, (property.clone(), line));
         }
         let rows = rows.into_iter().map(|((_, name), line)| (name, line));
-        let mut rows: Vec<(String, String)> = rows.chain(added.into_values()).collect();
+        let rows: Vec<(String, String)> = rows.chain(added.into_values()).collect();
         left.remove("apiVersion");
         left.remove("kind");
         if head.contains("kind") || !left.is_empty() || properties.contains_key("apiVersion") {
             head = type_meta(head, properties, &rows);
         }
-        for property in left {
-            if package.ends_with(".version") {
-                let shape = self.shape(package, &properties[&property]);
-                let is_required = required.contains(&property);
-                let line = row(&property, is_required, 0, &shape, &[], &Fact::default());
-                rows.push((property, line));
-            } else {
-                self.lacking.push(format!("{name}.{property}"));
-            }
-        }
+        self.lacking.extend(left.iter().map(|property| format!("{name}.{property}")));
         let mut text = format!("{short}{head}\n");
         for (_, line) in rows {
             let _ = writeln!(text, " {line}");

@@ -188,6 +188,15 @@ pub fn of_page_failure(headers: &HeaderMap) -> Option<Media> {
     wished.filter(|media| *media != Media::Protobuf)
 }
 
+/// Which of these types a line of `Accept` wishes for: the first where it says nothing, `None` where it wishes for no one of them.
+#[must_use]
+pub fn of_types(line: &str, types: &[&str]) -> Option<usize> {
+    if line.is_empty() {
+        return Some(0);
+    }
+    clauses(line).iter().find_map(|clause| types.iter().position(|name| clause.fits(name)))
+}
+
 /// The letters for a failure; `None` where it can't be written as is wished, for a Table alone say.
 #[must_use]
 pub fn of_failure(accept: Option<&HeaderValue>) -> Option<Media> {
@@ -307,6 +316,12 @@ impl<'a> Clause<'a> {
             (own, "*") => own == major,
             (own, exact) => (own, exact) == (major, minor),
         }
+    }
+
+    /// The same where each side alone may be left open, as upstream has it of documents.
+    fn fits(&self, name: &str) -> bool {
+        let (major, minor) = name.split_once('/').unwrap_or_default();
+        [(self.major, major), (self.minor, minor)].iter().all(|(own, of)| *own == "*" || own == of)
     }
 
     fn named(&self, wanted: &str) -> Option<&'a str> {

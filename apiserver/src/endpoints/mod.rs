@@ -1,5 +1,6 @@
 //! What is no resource: discovery, health, version, OpenAPI, the keys of the token issuer.
 
+mod content;
 pub mod health;
 pub mod issuer;
 mod openapi;

@@ -1,40 +1,31 @@
 //! `/openapi/v3` and `/openapi/v2`: the types of what is served.
 
+use super::content::{self, Content};
+use crate::codec::accept;
 use crate::registry::catalog::{Catalog, Verbs};
 use crate::request::Call;
 use crate::respond;
-use crate::schema::openapi::{Custom, Document, GroupVersion, OpenApi, Resource, Subresource};
+use crate::schema::openapi::{
+    Custom, Document, GroupVersion, OpenApi, Resource, Subresource, V2_PROTOBUF, V3_PROTOBUF,
+};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH,
-    LAST_MODIFIED, LOCATION, VARY,
-};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, LOCATION, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use time::macros::format_description;
-use tinyplane_wire::clock::utc;
 use tinyplane_wire::status::{self, Status};
 
-/// What clients ask for in `/openapi/v2` before JSON.
-const V2_PROTOBUF_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-/// How upstream calls the same in its answer.
-const V2_PROTOBUF: HeaderValue = HeaderValue::from_static("application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
-
-/// What documents of v2 and of v3 can be asked for as. Of v3 there is no protobuf here: who asks for it gets JSON.
+/// What documents of v2 and of v3 can be asked for as: JSON, and what clients and upstream's answers call protobuf.
 const V2_MEDIA: [&str; 3] =
-    ["application/json", V2_PROTOBUF_ACCEPTED, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"];
-const V3_MEDIA: [&str; 3] = [
-    "application/json",
-    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
-    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
-];
+    ["application/json", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", V2_PROTOBUF];
+const V3_MEDIA: [&str; 3] =
+    ["application/json", "application/com.github.proto-openapi.spec.v3@v1.0+protobuf", V3_PROTOBUF];
 
 /// What the index of v3 is called.
 const V3_INDEX: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -68,18 +59,20 @@ impl Documents {
     ) -> status::Result<Option<Response<Body>>> {
         let built = self.built(catalog.load_full(), now);
         let since = built.since;
-        let wants_protobuf = V2_MEDIA[1..].iter().any(|media| call.header("accept").contains(media));
+        let is_index = path == "v3";
+        let below = path.strip_prefix("v3/").is_some();
+        let media = if below { &V3_MEDIA } else { &V2_MEDIA };
+        let wished = accept::of_types(call.header(ACCEPT.as_str()), media);
+        let wants_protobuf = wished.is_some_and(|wished| wished > 0);
         // Upstream compresses documents of v2 alone.
         let gzip =
             path == "v2" && call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
         let path = path.to_owned();
-        let is_index = path == "v3";
-        let below = path.strip_prefix("v3/").is_some();
-        let content_type = match path.as_str() {
-            "v2" if wants_protobuf => V2_PROTOBUF,
+        let content_type = match (is_index, wants_protobuf) {
             // Upstream says nothing of what it is, and Go guesses.
-            "v3" => V3_INDEX,
-            _ => respond::JSON,
+            (true, _) => V3_INDEX,
+            (false, true) => HeaderValue::from_static(media[2]),
+            (false, false) => respond::JSON,
         };
         // A document is built when it is first asked for, which takes longer than a call should keep a thread.
         let work = move || {
@@ -89,62 +82,33 @@ impl Documents {
         };
         let found = tokio::task::spawn_blocking(work).await.map_err(Status::internal)?;
         let Some((document, compressed)) = found else {
-            return Ok(below.then(|| empty(StatusCode::NOT_FOUND)));
+            return Ok(below.then(|| content::empty(StatusCode::NOT_FOUND)));
         };
-        let media = if below { &V3_MEDIA[..] } else { &V2_MEDIA[..] };
+        let hash = call.query.text("hash");
+        let mut response = if !is_index && wished.is_none() {
+            content::empty(StatusCode::NOT_ACCEPTABLE)
+        } else if below && !hash.is_empty() && hash != document.hash {
+            moved(call, &document, content_type)?
+        } else {
+            let modified = if is_index { now } else { since };
+            let etag = (!is_index).then(|| document.quoted());
+            let kept = below && hash == document.hash;
+            let content = Content { bytes: document.bytes, compressed, content_type, etag, modified };
+            let mut response = content.answer(&call.headers)?;
+            if kept {
+                let headers = response.headers_mut();
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+                headers.insert(EXPIRES, content::http_date(now + KEPT)?);
+            }
+            response
+        };
         let vary: &[&str] = match (is_index, below) {
             (true, _) => &[],
             (false, true) => &["Accept"],
             (false, false) => &["Accept-Encoding", "Accept"],
         };
-        let varied = |mut response: Response<Body>| {
-            let headers = response.headers_mut();
-            for name in vary {
-                headers.append(VARY, HeaderValue::from_static(name));
-            }
-            response
-        };
-        if !is_index && !accepts(call.header("accept"), media) {
-            return Ok(Some(varied(empty(StatusCode::NOT_ACCEPTABLE))));
-        }
-        let etag = format!("\"{}\"", document.hash);
-        let hash = call.query.text("hash");
-        if below && !hash.is_empty() && hash != document.hash {
-            let mut response = varied(empty(StatusCode::MOVED_PERMANENTLY));
-            response.headers_mut().insert(CONTENT_TYPE, respond::JSON);
-            response.headers_mut().insert(ETAG, HeaderValue::from_str(&etag).map_err(Status::internal)?);
-            let right = format!("{}?hash={}", call.path, document.hash);
-            response.headers_mut().insert(LOCATION, HeaderValue::from_str(&right).map_err(Status::internal)?);
-            return Ok(Some(response));
-        }
-        let known = call.header(IF_NONE_MATCH.as_str()).split(',').any(|known| known.trim() == etag);
-        let mut response = match (known, &compressed) {
-            (true, _) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                response
-            }
-            (false, Some(bytes)) => respond::bytes_of(StatusCode::OK, content_type, bytes.clone()),
-            (false, None) => respond::bytes_of(StatusCode::OK, content_type, document.bytes),
-        };
-        response = varied(response);
-        let headers = response.headers_mut();
-        if compressed.is_some() && !known {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        if !known {
-            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-            headers.insert(LAST_MODIFIED, http_date(if is_index { now } else { since })?);
-        }
-        if is_index {
-            return Ok(Some(response));
-        }
-        if below && hash == document.hash {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
-            headers.insert(EXPIRES, http_date(now + KEPT)?);
-        }
-        if let Ok(etag) = HeaderValue::from_str(&etag) {
-            headers.insert(ETAG, etag);
+        for name in vary {
+            response.headers_mut().append(VARY, HeaderValue::from_static(name));
         }
         Ok(Some(response))
     }
@@ -160,25 +124,15 @@ impl Documents {
     }
 }
 
-/// A time as headers have it.
-fn http_date(at: SystemTime) -> status::Result<HeaderValue> {
-    let format =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    let text = utc(at).format(format).map_err(Status::internal)?;
-    HeaderValue::from_str(&text).map_err(Status::internal)
-}
-
-/// Whether a client takes one of these media types.
-fn accepts(accept: &str, media: &[&str]) -> bool {
-    let mut wished = accept.split(',').map(|wish| wish.split(';').next().unwrap_or_default().trim());
-    accept.is_empty() || wished.any(|wish| matches!(wish, "*/*" | "application/*") || media.contains(&wish))
-}
-
-/// An answer that says nothing but its code.
-fn empty(code: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = code;
-    response
+/// Leads to a document by its right hash.
+fn moved(call: &Call, document: &Document, content_type: HeaderValue) -> status::Result<Response<Body>> {
+    let mut response = content::empty(StatusCode::MOVED_PERMANENTLY);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(ETAG, document.quoted().parse().map_err(Status::internal)?);
+    let right = format!("{}?hash={}", call.path, document.hash);
+    headers.insert(LOCATION, right.parse().map_err(Status::internal)?);
+    Ok(response)
 }
 
 impl Built {
@@ -187,6 +141,7 @@ impl Built {
             "v2" if wants_protobuf => Some(self.openapi.v2_protobuf().clone()),
             "v2" => Some(self.openapi.v2().clone()),
             "v3" => Some(self.openapi.index().clone()),
+            _ if wants_protobuf => self.openapi.v3_protobuf(path.strip_prefix("v3/")?),
             _ => self.openapi.v3(path.strip_prefix("v3/")?),
         }
     }
@@ -277,6 +232,28 @@ mod tests {
         assert_eq!((&index.headers()["accept-ranges"], index.headers().get("vary")), (&"bytes".parse().unwrap(), None));
         assert!(!ask(&documents, one, "").await.headers().contains_key("cache-control"));
         assert!(!ask(&documents, "/openapi/v3", "").await.headers().contains_key("etag"));
+    }
+
+    #[tokio::test]
+    async fn documents_come_in_the_letters_that_are_wished_most() {
+        let documents = Documents::default();
+        let of = |version: &str, mark: char| {
+            format!("application/com.github.proto-openapi.spec.{version}{mark}v1.0+protobuf")
+        };
+        for (path, version) in [("/openapi/v3/apis/node.k8s.io/v1", "v3"), ("/openapi/v2", "v2")] {
+            let named = of(version, '.');
+            for (accept, wanted) in [
+                (of(version, '@'), named.as_str()),
+                (format!("{},application/json", of(version, '@')), &named),
+                (format!("{};q=0.5,application/json", of(version, '@')), "application/json"),
+                (format!("*/*,{named}"), &named),
+                ("application/*".to_owned(), "application/json"),
+                (String::new(), "application/json"),
+            ] {
+                let answer = ask(&documents, path, &accept).await;
+                assert_eq!(answer.headers()["content-type"], wanted, "{accept}");
+            }
+        }
     }
 
     #[tokio::test]

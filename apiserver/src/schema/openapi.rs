@@ -1,8 +1,13 @@
-//! `OpenAPI` v3, an index and a document per group version, and v2: each built when it is first asked for, then shared.
+//! `OpenAPI` v3, an index and a document per group version and per path of none, and v2: each built when it is first asked
+//! for, then shared.
 
 mod custom;
 mod gnostic;
+mod names;
 mod operations;
+mod parameters;
+mod published;
+mod roots;
 mod schemas;
 mod swagger;
 #[cfg(test)]
@@ -10,11 +15,17 @@ mod tests;
 
 use super::model::Model;
 use bytes::Bytes;
+use roots::Root;
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 
 /// The content type of [`OpenApi::v2_protobuf`]. Clients ask for it with an `@` before `v1.0`, which is no valid answer.
 pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// The same of [`OpenApi::v3_protobuf`].
+pub const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+
+/// The Kubernetes whose API this is.
+const VERSION: &str = "1.36";
 
 /// A subresource, as `status` or `scale`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +69,7 @@ pub struct Custom {
 }
 
 /// A group version and what it serves.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupVersion {
     /// The group; empty for the core group.
     pub group: String,
@@ -76,6 +87,11 @@ impl GroupVersion {
             group => format!("apis/{group}/{}", self.version),
         }
     }
+
+    /// Whether its resources are custom ones; a group version has either kind alone.
+    fn is_custom(&self) -> bool {
+        self.resources.iter().any(|resource| resource.custom.is_some())
+    }
 }
 
 /// A document, ready to be sent.
@@ -87,11 +103,18 @@ pub struct Document {
     pub hash: String,
 }
 
+impl Document {
+    /// Its `ETag`.
+    pub fn quoted(&self) -> String {
+        format!("\"{}\"", self.hash)
+    }
+}
+
 /// All documents of a server.
 #[derive(Debug)]
 pub struct OpenApi {
     model: &'static Model,
-    group_versions: Vec<Entry>,
+    entries: Vec<Entry>,
     index: OnceLock<Document>,
     swagger: OnceLock<Swagger>,
 }
@@ -105,29 +128,35 @@ struct Swagger {
 
 #[derive(Debug)]
 struct Entry {
-    group_version: GroupVersion,
+    subject: Subject,
     path: String,
     hash: String,
-    bytes: OnceLock<Bytes>,
+    json: OnceLock<Bytes>,
+    protobuf: OnceLock<Bytes>,
+}
+
+/// What a document of v3 is about.
+#[derive(Debug)]
+enum Subject {
+    Root(Root),
+    GroupVersion(GroupVersion),
 }
 
 impl OpenApi {
     /// For the types of `model` and what is served of them; nothing is built yet.
     pub fn new(model: &'static Model, group_versions: Vec<GroupVersion>) -> Self {
-        let group_versions = group_versions.into_iter().map(|group_version| Entry {
-            path: group_version.path(),
-            hash: hash(&group_version),
-            bytes: OnceLock::new(),
-            group_version,
-        });
-        Self { model, group_versions: group_versions.collect(), index: OnceLock::new(), swagger: OnceLock::new() }
+        let roots = roots::all(&group_versions).into_iter().map(Subject::Root);
+        let subjects = roots.chain(group_versions.into_iter().map(Subject::GroupVersion));
+        let tables = Hasher::tables();
+        let entries = subjects.map(|subject| Entry::new(subject, tables)).collect();
+        Self { model, entries, index: OnceLock::new(), swagger: OnceLock::new() }
     }
 
-    /// What `/openapi/v3` answers: where each group version's document lies.
+    /// What `/openapi/v3` answers: where each document lies.
     pub fn index(&self) -> &Document {
         self.index.get_or_init(|| {
             let paths: Map<String, Value> = self
-                .group_versions
+                .entries
                 .iter()
                 .map(|Entry { path, hash, .. }| {
                     (path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}))
@@ -150,8 +179,7 @@ impl OpenApi {
 
     fn swagger(&self) -> &Swagger {
         self.swagger.get_or_init(|| {
-            let documents = self.group_versions.iter().map(|entry| document(self.model, &entry.group_version));
-            let written = swagger::write(documents);
+            let written = swagger::write(self.entries.iter().map(|entry| entry.subject.document(self.model)));
             let of = |bytes: Bytes| Document { bytes, hash: self.hash() };
             Swagger { json: of(written.json.into()), protobuf: of(written.protobuf.into()) }
         })
@@ -159,49 +187,83 @@ impl OpenApi {
 
     /// The hash of everything.
     fn hash(&self) -> String {
-        self.group_versions.iter().fold(Hasher::default(), |hasher, entry| hasher.text(&entry.hash)).finish()
+        self.entries.iter().fold(Hasher::default(), |hasher, entry| hasher.text(&entry.hash)).finish()
     }
 
     /// The document of `path`, as in `apis/apps/v1`.
     pub fn v3(&self, path: &str) -> Option<Document> {
-        let entry = self.group_versions.iter().find(|entry| entry.path == path)?;
-        let bytes = entry.bytes.get_or_init(|| Bytes::from(document(self.model, &entry.group_version).to_string()));
+        let entry = self.entry(path)?;
+        let bytes = entry.json.get_or_init(|| Bytes::from(entry.subject.document(self.model).to_string()));
         Some(Document { bytes: bytes.clone(), hash: entry.hash.clone() })
+    }
+
+    /// The same as [`V3_PROTOBUF`].
+    pub fn v3_protobuf(&self, path: &str) -> Option<Document> {
+        let entry = self.entry(path)?;
+        let write = || Bytes::from(gnostic::v3::document(&entry.subject.document(self.model)));
+        Some(Document { bytes: entry.protobuf.get_or_init(write).clone(), hash: entry.hash.clone() })
+    }
+
+    fn entry(&self, path: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.path == path)
+    }
+}
+
+impl Entry {
+    /// The hash of a document is one of all that it is a function of, so that the index needs no document.
+    fn new(subject: Subject, tables: Hasher) -> Self {
+        let (path, hash) = (subject.path(), tables.text(&format!("{subject:?}")).finish());
+        Self { subject, path, hash, json: OnceLock::new(), protobuf: OnceLock::new() }
+    }
+}
+
+impl Subject {
+    fn path(&self) -> String {
+        match self {
+            Self::Root(root) => root.path(),
+            Self::GroupVersion(group_version) => group_version.path(),
+        }
+    }
+
+    fn document(&self, model: &Model) -> Value {
+        match self {
+            Self::Root(root) => written(model, &GroupVersion::default(), root.paths()),
+            Self::GroupVersion(group_version) => document(model, group_version),
+        }
     }
 }
 
 /// The document of one group version.
 fn document(model: &Model, group_version: &GroupVersion) -> Value {
-    let paths = operations::paths(model, group_version);
-    let schemas = schemas::reachable(model, group_version, &paths);
-    let info = match group_version.resources.iter().any(|resource| resource.custom.is_some()) {
-        true => json!({"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}),
-        false => json!({"title": "Kubernetes", "version": "1.36"}),
-    };
-    json!({
-        "openapi": "3.0.0",
-        "info": info,
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"BearerToken": {"type": "apiKey", "in": "header", "name": "authorization"}},
-        },
-    })
+    written(model, group_version, operations::paths(model, group_version))
 }
 
-/// A document is a function of the tables, of this program and of what is served: their hash stands for it, so that
-/// the index needs no document.
-fn hash(group_version: &GroupVersion) -> String {
-    let hasher = Hasher::default()
-        .text(env!("CARGO_PKG_VERSION"))
-        .text(include_str!("table.txt"))
-        .text(include_str!("openapi/custom.rs"))
-        .text(include_str!("openapi/operations.rs"))
-        .text(include_str!("openapi/schemas.rs"));
-    hasher.text(&format!("{group_version:?}")).finish()
+/// A document of these paths, in the words of a group version.
+fn written(model: &Model, group_version: &GroupVersion, paths: Value) -> Value {
+    let schemas = schemas::reachable(model, group_version, &paths);
+    let mut components = Map::new();
+    if schemas.as_object().is_some_and(|schemas| !schemas.is_empty()) {
+        components.insert("schemas".to_owned(), schemas);
+    }
+    // Of custom resources upstream says neither how callers are told apart nor which Kubernetes it is.
+    let mut info = json!({"title": "Kubernetes CRD Swagger", "version": "v0.1.0"});
+    if !group_version.is_custom() {
+        info = json!({"title": "Kubernetes", "version": VERSION});
+        components.insert("securitySchemes".to_owned(), json!({"BearerToken": bearer_token()}));
+    }
+    let mut document = json!({"openapi": "3.0.0", "info": info});
+    document["paths"] = paths;
+    document["components"] = components.into();
+    document
+}
+
+/// How callers are told apart.
+fn bearer_token() -> Value {
+    json!({"type": "apiKey", "in": "header", "name": "authorization"})
 }
 
 /// FNV-1a of 128 bits: short, and no secret depends on it.
+#[derive(Clone, Copy)]
 struct Hasher(u128);
 
 impl Default for Hasher {
@@ -211,6 +273,20 @@ impl Default for Hasher {
 }
 
 impl Hasher {
+    /// Of the tables and of this program, as far as documents depend on them.
+    fn tables() -> Self {
+        Self::default()
+            .text(env!("CARGO_PKG_VERSION"))
+            .text(include_str!("table.txt"))
+            .text(include_str!("openapi.rs"))
+            .text(include_str!("openapi/custom.rs"))
+            .text(include_str!("openapi/names.rs"))
+            .text(include_str!("openapi/operations.rs"))
+            .text(include_str!("openapi/published.rs"))
+            .text(include_str!("openapi/roots.rs"))
+            .text(include_str!("openapi/schemas.rs"))
+    }
+
     fn text(self, text: &str) -> Self {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
         Self(text.bytes().fold(self.0, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME)))

@@ -12,7 +12,7 @@ mod scale;
 mod tests;
 
 pub use follow::{Definitions, mark_terminating};
-use json_path::JsonPath;
+pub use json_path::{Astray, JsonPath};
 pub use scale::Scale;
 
 use super::behaviour::{Behaviour, Generation};

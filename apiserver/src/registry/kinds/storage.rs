@@ -134,7 +134,6 @@ pub(super) static CSI_DRIVER: Behaviour = Behaviour {
 /// `CSIStorageCapacity` objects.
 pub(super) static CSI_STORAGE_CAPACITY: Behaviour = Behaviour {
     warnings: warnings::storage_capacity,
-    returns_deleted: true,
     unconditional_update: false,
     columns: created::COLUMNS,
     cells: created::cells,

@@ -1,4 +1,9 @@
-//! `OpenAPI` v2 as protobuf, `application/com.github.proto-openapi.spec.v2@v1.0+protobuf`: gnostic's messages.
+//! `OpenAPI` as protobuf, in gnostic's messages, of which v2 and v3 have their own.
+
+#[cfg(test)]
+mod tests;
+pub(super) mod v2;
+pub(super) mod v3;
 
 use serde_json::Value;
 
@@ -31,11 +36,14 @@ impl Message {
         list.as_array().into_iter().flatten().fold(self, |message, text| message.text(number, text))
     }
 
-    fn truth(mut self, number: u32, value: &Value) -> Self {
-        if value == &Value::Bool(true) {
-            self.varint(u64::from(number) << 3);
-            self.varint(1);
-        }
+    fn truth(self, number: u32, value: &Value) -> Self {
+        if value == &Value::Bool(true) { self.said(number, true) } else { self }
+    }
+
+    /// A truth that is written where it is false, too: one of several fields of which one is there.
+    fn said(mut self, number: u32, truth: bool) -> Self {
+        self.varint(u64::from(number) << 3);
+        self.varint(u64::from(truth));
         self
     }
 
@@ -47,13 +55,54 @@ impl Message {
         })
     }
 
-    /// What stands under names on `x-`, as YAML, of which JSON is a part.
+    /// What stands under names on `x-`.
     fn extensions(self, number: u32, of: &Value) -> Self {
         let entries = of.as_object().into_iter().flatten().filter(|(name, _)| name.starts_with("x-"));
         entries.fold(self, |message, (name, value)| {
-            let any = Message::default().bytes(2, format!("{value}\n").as_bytes());
-            message.message(number, &Message::default().bytes(1, name.as_bytes()).message(2, &any))
+            message.message(number, &Message::default().bytes(1, name.as_bytes()).message(2, &any(value)))
         })
+    }
+
+    /// Values of any kind, as YAML.
+    fn anything<'v>(self, number: u32, values: impl IntoIterator<Item = &'v Value>) -> Self {
+        values.into_iter().fold(self, |message, value| message.message(number, &any(value)))
+    }
+
+    /// What a schema says of numbers, texts and lists, each under the number that its version has for it.
+    fn facets(self, of: &Value, numbers: &[(&str, u32)]) -> Self {
+        numbers.iter().fold(self, |message, (name, number)| match &of[*name] {
+            Value::String(text) => message.bytes(*number, text.as_bytes()),
+            Value::Number(count) if COUNTS.contains(name) => message.count(*number, count.as_i64().unwrap_or_default()),
+            Value::Number(bound) => message.double(*number, bound.as_f64().unwrap_or_default()),
+            said => message.truth(*number, said),
+        })
+    }
+
+    /// A schema, or whether anything is allowed.
+    fn either(self, schema: &Value, write: impl Fn(&Value) -> Message) -> Self {
+        match schema {
+            Value::Bool(allowed) => self.said(2, *allowed),
+            schema => self.message(1, &write(schema)),
+        }
+    }
+
+    fn count(mut self, number: u32, count: i64) -> Self {
+        if count != 0 {
+            self.varint(u64::from(number) << 3);
+            self.varint(count.cast_unsigned());
+        }
+        self
+    }
+
+    fn double(self, number: u32, value: f64) -> Self {
+        if value == 0.0 { self } else { self.fixed(number, value) }
+    }
+
+    /// A number that is written where it is nothing, too.
+    fn fixed(mut self, number: u32, value: f64) -> Self {
+        self.varint((u64::from(number) << 3) | 1);
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
     }
 
     fn varint(&mut self, mut number: u64) {
@@ -65,90 +114,10 @@ impl Message {
     }
 }
 
-/// The paths of a v2 document, written one after the other.
-#[derive(Default)]
-pub(super) struct Paths(Message);
-
-impl Paths {
-    /// Writes one more.
-    pub(super) fn add(&mut self, name: &str, item: &Value) {
-        let named = Message::default().bytes(1, name.as_bytes()).message(2, &path(item));
-        self.0 = std::mem::take(&mut self.0).message(2, &named);
-    }
+/// A value of any kind, as YAML, of which JSON is a part.
+fn any(value: &Value) -> Message {
+    Message::default().bytes(2, format!("{value}\n").as_bytes())
 }
 
-/// Writes a v2 document: what stands at its head, its paths, its definitions.
-pub(super) fn document(head: &Value, paths: &Paths, definitions: &Value) -> Vec<u8> {
-    let info = Message::default().text(1, &head["info"]["title"]).text(2, &head["info"]["version"]);
-    let definitions = Message::default().named(1, definitions, schema);
-    Message::default().text(1, &head["swagger"]).message(2, &info).message(8, &paths.0).message(9, &definitions).0
-}
-
-fn path(item: &Value) -> Message {
-    let methods = [("get", 2), ("put", 3), ("post", 4), ("delete", 5), ("options", 6), ("head", 7), ("patch", 8)];
-    let message = methods.iter().fold(Message::default(), |message, (method, number)| match item.get(*method) {
-        Some(found) => message.message(*number, &operation(found)),
-        None => message,
-    });
-    parameters(message, 9, &item["parameters"])
-}
-
-fn operation(operation: &Value) -> Message {
-    let responses = Message::default().named(1, &operation["responses"], |response| {
-        let message = Message::default().text(1, &response["description"]);
-        let message = match response.get("schema") {
-            Some(found) => message.message(2, &Message::default().message(1, &schema(found))),
-            None => message,
-        };
-        Message::default().message(1, &message)
-    });
-    let message = Message::default()
-        .texts(1, &operation["tags"])
-        .text(5, &operation["operationId"])
-        .texts(6, &operation["produces"])
-        .texts(7, &operation["consumes"]);
-    parameters(message, 8, &operation["parameters"])
-        .message(9, &responses)
-        .texts(10, &operation["schemes"])
-        .extensions(13, operation)
-}
-
-fn parameters(message: Message, number: u32, list: &Value) -> Message {
-    list.as_array().into_iter().flatten().fold(message, |message, one| {
-        let parameter = match one["in"].as_str() {
-            Some("body") => {
-                let body = Message::default().text(2, &one["name"]).text(3, &one["in"]).truth(4, &one["required"]);
-                Message::default().message(1, &body.message(5, &schema(&one["schema"])))
-            }
-            place => {
-                // A query parameter and one in the path differ in where their type and uniqueness stand.
-                let (which, kind, unique) = if place == Some("path") { (4, 5, 19) } else { (3, 6, 20) };
-                let inner = Message::default()
-                    .truth(1, &one["required"])
-                    .text(2, &one["in"])
-                    .text(4, &one["name"])
-                    .text(kind, &one["type"])
-                    .truth(unique, &one["uniqueItems"]);
-                Message::default().message(2, &Message::default().message(which, &inner))
-            }
-        };
-        message.message(number, &Message::default().message(1, &parameter))
-    })
-}
-
-fn schema(one: &Value) -> Message {
-    let mut message = Message::default().text(1, &one["$ref"]).text(2, &one["format"]).texts(19, &one["required"]);
-    if let Some(values) = one.get("additionalProperties") {
-        message = message.message(21, &Message::default().message(1, &schema(values)));
-    }
-    if one["type"].is_string() {
-        message = message.message(22, &Message::default().text(1, &one["type"]));
-    }
-    if let Some(items) = one.get("items") {
-        message = message.message(23, &Message::default().message(1, &schema(items)));
-    }
-    if let Some(properties) = one.get("properties") {
-        message = message.message(25, &Message::default().named(1, properties, schema));
-    }
-    message.extensions(31, one)
-}
+/// What a schema counts: whole numbers.
+const COUNTS: [&str; 6] = ["maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties"];

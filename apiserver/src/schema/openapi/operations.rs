@@ -1,5 +1,7 @@
 //! The paths of a document: for each resource and subresource what can be done, with which parameters and bodies.
 
+use super::names::{camel, capital, tag};
+use super::published::tells_deleted;
 use super::{GroupVersion, Resource, Subresource, custom, schemas::reference};
 use crate::schema::model::Model;
 use serde_json::{Map, Value, json};
@@ -77,13 +79,11 @@ struct Subject<'a> {
 pub(super) fn paths(model: &Model, group_version: &GroupVersion) -> Value {
     let base = format!("/{}/", group_version.path());
     let mut paths = Map::new();
-    let list = format!("{META}.APIResourceList");
-    let operation = json!({
-        "tags": [tag(group_version)],
-        "operationId": format!("get{}APIResources", camel(group_version)),
-        "responses": {"200": answer(&list, if has_custom(group_version) { UNTYPED } else { TYPED }), "401": {"description": "Unauthorized"}},
-    });
-    paths.insert(base.clone(), json!({"get": operation}));
+    if !group_version.is_custom() {
+        let list = Gives::Object(format!("{META}.APIResourceList"));
+        let id = format!("get{}APIResources", camel(group_version));
+        paths.insert(base.clone(), json!({"get": lone(&tag(group_version), &id, &list)}));
+    }
     for resource in &group_version.resources {
         let (group, version) = (&group_version.group, &group_version.version);
         let named = resource.custom.as_ref().map(|_| custom::name(group_version, &resource.kind));
@@ -171,10 +171,6 @@ fn shared(operations: &mut Map<String, Value>) -> Vec<Value> {
     common
 }
 
-fn has_custom(group_version: &GroupVersion) -> bool {
-    group_version.resources.iter().any(|resource| resource.custom.is_some())
-}
-
 impl Subject<'_> {
     fn can(&self, verb: &str) -> bool {
         let verbs = self.subresource.map_or(&self.resource.verbs, |subresource| &subresource.verbs);
@@ -257,7 +253,8 @@ impl Subject<'_> {
             let operation = self.operation("delete", "delete", "", "", DELETE);
             let status = format!("{META}.Status");
             let body = self.body(&format!("{META}.DeleteOptions"), false);
-            let answered = if self.resource.returns_deleted { schema } else { &status };
+            let returned = self.resource.returns_deleted && tells_deleted(schema);
+            let answered = if returned { schema } else { &status };
             let answers: &[Answer<'_>] = &[("200", answered, self.media()), ("202", answered, self.media())];
             operations.insert("delete".to_owned(), with(operation, Some(body), answers));
         }
@@ -330,8 +327,11 @@ impl Subject<'_> {
     /// An operation without body and answers. Its id is `verb`, the group version, `infix`, what it is about, `suffix`.
     fn operation(&self, action: &str, verb: &str, infix: &str, suffix: &str, parameters: &[(&str, &str)]) -> Value {
         let (group, version, kind) = match self.subresource {
-            Some(Subresource { kind: (group, version, kind), .. }) => (group, version, kind),
-            None => (&self.group_version.group, &self.group_version.version, &self.resource.kind),
+            // Of custom resources upstream says the same of all their paths.
+            Some(Subresource { kind: (group, version, kind), .. }) if self.resource.custom.is_none() => {
+                (group, version, kind)
+            }
+            _ => (&self.group_version.group, &self.group_version.version, &self.resource.kind),
         };
         let scope = if self.namespaced { "Namespaced" } else { "" };
         let below = self.subresource.map_or(String::new(), |subresource| capital(&subresource.name));
@@ -390,27 +390,22 @@ fn parameter(name: &str, kind: &str) -> Value {
     json!({"name": name, "in": "query", "schema": {"type": kind, "uniqueItems": true}})
 }
 
-/// `apps_v1`, `core_v1`, `rbacAuthorization_v1`.
-fn tag(group_version: &GroupVersion) -> String {
-    let group = group_name(&group_version.group);
-    let mut letters = group.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-    format!("{}{}_{}", first.map(String::from).unwrap_or_default(), letters.as_str(), group_version.version)
+/// What an operation without parameters gives.
+pub(super) enum Gives {
+    /// An object of this schema.
+    Object(String),
+    /// The same, in JSON alone.
+    Json(String),
+    /// Text, as it is called here.
+    Text(&'static str),
 }
 
-/// `AppsV1`, `CoreV1`, `RbacAuthorizationV1`.
-fn camel(group_version: &GroupVersion) -> String {
-    group_name(&group_version.group) + &capital(&group_version.version)
-}
-
-fn group_name(group: &str) -> String {
-    match group.strip_suffix(".k8s.io").unwrap_or(group) {
-        "" => "Core".to_owned(),
-        group => group.split('.').map(capital).collect(),
+/// An operation that is about no resource.
+pub(super) fn lone(tag: &str, id: &str, gives: &Gives) -> Value {
+    let operation = json!({"tags": [tag], "operationId": id});
+    match gives {
+        Gives::Object(schema) => with(operation, None, &[("200", schema, TYPED)]),
+        Gives::Json(schema) => with(operation, None, &[("200", schema, &[JSON])]),
+        Gives::Text(media) => text(operation, &[media]),
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }

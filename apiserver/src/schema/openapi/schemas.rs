@@ -1,6 +1,7 @@
 //! The component schemas of a document: every type that its operations lead to.
 
-use super::{GroupVersion, custom};
+use super::published::{self, Among};
+use super::{GroupVersion, Resource, custom};
 use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -19,7 +20,8 @@ pub(super) fn reachable(model: &Model, group_version: &GroupVersion, paths: &Val
     let mut schemas = Map::new();
     let mut open = BTreeSet::new();
     references(paths, &mut open);
-    if group_version.resources.iter().any(|resource| resource.verbs.iter().any(|verb| verb == "watch")) {
+    let watched = |resource: &Resource| resource.custom.is_none() && resource.verbs.iter().any(|verb| verb == "watch");
+    if group_version.resources.iter().any(watched) {
         open.insert(format!("{META}.WatchEvent"));
     }
     while let Some(name) = open.pop_first() {
@@ -58,7 +60,7 @@ fn object(model: &Model, one: &Type, group_version: &GroupVersion) -> Value {
         schema["properties"] = one
             .fields
             .iter()
-            .map(|field| (field.name.to_string(), property(model, field)))
+            .map(|field| (field.name.to_string(), property(model, one, field)))
             .collect::<Map<_, _>>()
             .into();
     }
@@ -71,26 +73,39 @@ fn object(model: &Model, one: &Type, group_version: &GroupVersion) -> Value {
     if one.atomic {
         schema["x-kubernetes-map-type"] = "atomic".into();
     }
-    // What every group version knows appears as the core group's, and as the document's own.
-    let everywhere = matches!(one.short_name(), "DeleteOptions" | "WatchEvent");
-    let kind = |group: &str, version: &str| json!({"group": group, "version": version, "kind": one.short_name()});
-    let mut kinds: Vec<Value> = one.kind.iter().map(|gvk| kind(&gvk.group, &gvk.version)).collect();
-    if everywhere && kinds.is_empty() {
-        kinds.push(kind("", "v1"));
+    if let Some(union) = published::union(&one.name, one.fields.iter().map(|field| field.name.as_str())) {
+        schema["x-kubernetes-unions"] = union;
     }
-    if everywhere && !group_version.group.is_empty() {
-        kinds.push(kind(&group_version.group, &group_version.version));
-    }
-    if !kinds.is_empty() {
-        schema["x-kubernetes-group-version-kind"] = kinds.into();
+    let kinds = kinds(one, group_version);
+    if kinds.as_array().is_some_and(|kinds| !kinds.is_empty()) {
+        schema["x-kubernetes-group-version-kind"] = kinds;
     }
     schema
 }
 
-fn property(model: &Model, field: &Field) -> Value {
+/// The kinds that a type is. What every group version knows appears as the core group's, and as the document's own; where the
+/// document is of custom resources, as of all that clients know.
+fn kinds(one: &Type, group_version: &GroupVersion) -> Value {
+    let name = one.short_name();
+    let everywhere = published::OF_ALL.contains(&name);
+    if everywhere && group_version.is_custom() {
+        return published::everywhere(name, Among::Clients);
+    }
+    let own = one.kind.iter().map(|gvk| (gvk.group.as_str(), gvk.version.as_str()));
+    let core = [("", "v1")].into_iter().filter(|_| everywhere && one.kind.is_none());
+    let here = [(group_version.group.as_str(), group_version.version.as_str())];
+    let here = here.into_iter().filter(|(group, _)| everywhere && !group.is_empty());
+    let all = own.chain(core).chain(here);
+    all.map(|(group, version)| json!({"group": group, "version": version, "kind": name})).collect()
+}
+
+fn property(model: &Model, one: &Type, field: &Field) -> Value {
     let mut schema = shape(model, &field.shape);
-    // Upstream describes its fields, beside which no reference may stand alone.
-    if schema.get("$ref").is_some() {
+    if let Some(values) = field.element_name.as_deref().and_then(published::values) {
+        innermost(&mut schema)["enum"] = values;
+    }
+    // Upstream describes nearly all of its fields, and beside a reference nothing may stand.
+    if schema.get("$ref").is_some() && published::is_described(&one.name, &field.name) {
         schema = json!({"allOf": [schema]});
     }
     if let Some(default) = &field.default {
@@ -129,6 +144,14 @@ fn property(model: &Model, field: &Field) -> Value {
         put(&mut schema, "x-kubernetes-patch-merge-key", key.as_str().into());
     }
     schema
+}
+
+/// The schema of what a list or a map holds in the end, or the schema itself.
+fn innermost(schema: &mut Value) -> &mut Value {
+    match ["items", "additionalProperties"].into_iter().find(|name| schema.get(*name).is_some()) {
+        Some(name) => innermost(&mut schema[name]),
+        None => schema,
+    }
 }
 
 /// Adds a word to a schema; beside a reference nothing may stand, so that goes into an `allOf`.

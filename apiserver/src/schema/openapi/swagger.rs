@@ -1,6 +1,8 @@
 //! `OpenAPI` v2, made from the v3 documents: one document for everything, which kubectl up to 1.28 asks for first.
 
 use super::gnostic;
+use super::parameters::Shared;
+use super::published::{self, Among};
 use serde_json::{Map, Value, json};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -33,12 +35,12 @@ pub(super) struct Written {
 /// Joins v3 documents into one of v2. Paths are written as they come: all of them as values would take twenty times as much
 /// memory as they do as texts.
 pub(super) fn write(documents: impl Iterator<Item = Value>) -> Written {
-    let (mut paths, mut messages) = (String::new(), gnostic::Paths::default());
+    let (mut paths, mut messages, mut shared) = (String::new(), gnostic::v2::Paths::default(), Shared::default());
     let mut definitions = Map::new();
     for mut document in documents {
         if let Value::Object(found) = document["paths"].take() {
             for (name, item) in found {
-                let item = path(item);
+                let item = path(item, &mut shared);
                 messages.add(&name, &item);
                 let separator = if paths.is_empty() { "" } else { "," };
                 paths.push_str(&format!("{separator}{}:{item}", Value::from(name)));
@@ -46,40 +48,37 @@ pub(super) fn write(documents: impl Iterator<Item = Value>) -> Written {
         }
         if let Value::Object(found) = document["components"]["schemas"].take() {
             for (name, schema) in found {
-                let schema = definition(&name, schema);
-                merge_kinds(&mut definitions, name, schema);
+                if !definitions.contains_key(&name) {
+                    let schema = definition(&name, schema);
+                    definitions.insert(name, schema);
+                }
             }
         }
     }
-    let head = json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.36"}});
-    let definitions = Value::Object(definitions);
-    let json = format!(
-        "{{\"swagger\":{},\"info\":{},\"paths\":{{{paths}}},\"definitions\":{definitions}}}",
-        head["swagger"], head["info"]
-    );
-    Written { json, protobuf: gnostic::document(&head, &messages, &definitions) }
+    let mut rest = json!({
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": super::VERSION},
+        "securityDefinitions": {"BearerToken": super::bearer_token()},
+        "security": [{"BearerToken": []}],
+    });
+    rest["definitions"] = definitions.into();
+    rest["parameters"] = shared.into_definitions();
+    let protobuf = gnostic::v2::document(&rest, &messages);
+    let rest = rest.to_string();
+    let json = format!("{{\"paths\":{{{paths}}},{}", rest.strip_prefix('{').unwrap_or(&rest));
+    Written { json, protobuf }
 }
 
-/// A type that several group versions know, as `DeleteOptions`, is of all their kinds.
-fn merge_kinds(definitions: &mut Map<String, Value>, name: String, schema: Value) {
-    const KINDS: &str = "x-kubernetes-group-version-kind";
-    let Some(old) = definitions.get_mut(&name) else {
-        definitions.insert(name, schema);
-        return;
-    };
-    let more = schema.get(KINDS).and_then(Value::as_array);
-    if let (Some(Value::Array(old)), Some(more)) = (old.get_mut(KINDS), more) {
-        old.extend(more.iter().filter(|kind| !old.contains(kind)).cloned().collect::<Vec<_>>());
+fn definition(name: &str, mut schema: Value) -> Value {
+    let short = name.rsplit('.').next();
+    if let Some(short) = short.filter(|short| published::OF_ALL.contains(short)) {
+        schema["x-kubernetes-group-version-kind"] = published::everywhere(short, Among::Everything);
     }
-}
-
-fn definition(name: &str, schema: Value) -> Value {
-    match name.rsplit('.').next() {
+    match short {
         Some("Quantity") => json!({"type": "string"}),
         Some("IntOrString") => json!({"type": "string", "format": "int-or-string"}),
         _ if name.starts_with("io.k8s.") => self::schema(schema),
         _ => {
-            let mut schema = schema;
             super::custom::for_v2(&mut schema);
             self::schema(schema)
         }
@@ -114,12 +113,12 @@ fn schema(schema: Value) -> Value {
     out.into()
 }
 
-fn path(item: Value) -> Value {
+fn path(item: Value, shared: &mut Shared) -> Value {
     let Value::Object(entries) = item else { return item };
     let entries = entries.into_iter().map(|(name, value)| {
         let value = match name.as_str() {
-            "parameters" => parameters(value).into(),
-            method if METHODS.contains(&method) => operation(value),
+            "parameters" => parameters(value).into_iter().map(|one| shared.refer(one)).collect(),
+            method if METHODS.contains(&method) => operation(value, shared),
             _ => value,
         };
         (name, value)
@@ -142,7 +141,7 @@ fn parameters(list: Value) -> Vec<Value> {
     list.into_iter().map(flat).collect()
 }
 
-fn operation(mut operation: Value) -> Value {
+fn operation(mut operation: Value, shared: &mut Shared) -> Value {
     let mut parameters = parameters(operation["parameters"].take());
     let mut consumes = Vec::new();
     if let Value::Object(mut body) = operation["requestBody"].take() {
@@ -157,6 +156,7 @@ fn operation(mut operation: Value) -> Value {
         consumes = in_order(media, &CONSUMED);
     }
     parameters.sort_by(|one, other| one["name"].as_str().cmp(&other["name"].as_str()));
+    let parameters: Vec<Value> = parameters.into_iter().map(|one| shared.refer(one)).collect();
     let mut produces: Vec<String> = Vec::new();
     let mut responses = Map::new();
     if let Value::Object(found) = operation["responses"].take() {
@@ -178,17 +178,27 @@ fn operation(mut operation: Value) -> Value {
     }
     let produces = in_order(produces, &PRODUCED);
     if consumes.is_empty() {
-        // Of a group's index and of custom resources upstream says that they take what they give.
-        let gives_what_it_takes =
-            !out.contains_key("x-kubernetes-action") || !produces.iter().any(|one| one == PROTOBUF);
-        let connects = out.get("x-kubernetes-action").is_some_and(|action| action == "connect");
-        consumes = if gives_what_it_takes && !connects { produces.clone() } else { vec!["*/*".to_owned()] };
+        consumes = consumed(&out, &produces, &responses);
     }
-    out.insert("consumes".to_owned(), consumes.into());
+    if !consumes.is_empty() {
+        out.insert("consumes".to_owned(), consumes.into());
+    }
     out.insert("responses".to_owned(), responses.into());
     out.insert("produces".to_owned(), produces.into());
     out.insert("schemes".to_owned(), json!(["https"]));
     out.into()
+}
+
+/// What upstream says that an operation without a body takes.
+fn consumed(operation: &Map<String, Value>, produces: &[String], responses: &Map<String, Value>) -> Vec<String> {
+    let is_text = || responses.get("200").is_some_and(|answer| answer["schema"]["type"] == "string");
+    match operation.get("x-kubernetes-action") {
+        None if is_text() => Vec::new(),
+        // Of what is no resource and of custom resources it says that they take what they give.
+        None => produces.to_vec(),
+        Some(action) if action != "connect" && !produces.iter().any(|one| one == PROTOBUF) => produces.to_vec(),
+        Some(_) => vec!["*/*".to_owned()],
+    }
 }
 
 /// Media types in upstream's order; last, those that it does not know.

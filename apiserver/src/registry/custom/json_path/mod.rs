@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A path that was read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct JsonPath {
+pub struct JsonPath {
     steps: Vec<Step>,
 }
 
@@ -53,7 +53,7 @@ const VALUES_MAX: usize = 100_000;
 
 /// A path that leads nowhere in an object, by a list's end or to what can't be compared: there is no result then at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Astray;
+pub struct Astray;
 
 type Found<'v> = Result<Vec<&'v Value>, Astray>;
 
@@ -62,7 +62,7 @@ impl JsonPath {
     ///
     /// # Errors
     /// The path does not fit the object. A field that is missing is no error.
-    pub(super) fn find<'v>(&'v self, object: &'v Value) -> Found<'v> {
+    pub fn find<'v>(&'v self, object: &'v Value) -> Found<'v> {
         walk(&self.steps, vec![object], &mut { VALUES_MAX })
     }
 }

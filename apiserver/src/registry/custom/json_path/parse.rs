@@ -10,7 +10,7 @@ const STEPS_MAX: usize = 1_000;
 impl JsonPath {
     /// Reads a path such as `.status.conditions[?(@.type=="Ready")].status`; `None` for what is none.
     #[must_use]
-    pub(in crate::registry::custom) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         steps(text).map(|steps| Self { steps })
     }
 }
