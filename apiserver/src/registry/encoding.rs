@@ -1,6 +1,7 @@
 //! Objects as stored bytes and back: `kind` and `apiVersion` first, so that a list's items skip them without a look.
 
 use super::catalog::Resource;
+use super::kinds::lone_metadata;
 use super::managers::folded;
 use super::selection;
 use crate::schema::{self, Shape, TypeId, spelling};
@@ -29,6 +30,7 @@ const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.
 
 /// An object of the stored version as upstream's store gives it back.
 pub fn settle(resource: &Resource, object: &mut Value) {
+    (resource.behaviour.read_back)(object);
     let is_json = STORED_AS_JSON.contains(&resource.stored.group.as_str());
     if let Some(id) = resource.stored_type_id.filter(|_| !is_json) {
         schema::default::forget_empty(schema::model(), id, object);
@@ -92,7 +94,7 @@ fn write(gvk: &Gvk, id: Option<TypeId>, object: &Value, resource_version: &str) 
 pub fn partial(meta: &str, object: &Value) -> Vec<u8> {
     let mut out = format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{meta}\",").into_bytes();
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    metadata(&mut out, true, &object["metadata"], version);
+    metadata(&mut out, true, &lone_metadata(object), version);
     out.push(b'}');
     out
 }
@@ -285,6 +287,7 @@ mod tests {
         let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "note": "n", "regarding": {"name": "p"}});
         let stored = store(events, event.clone());
         assert_eq!((&stored["message"], &stored["apiVersion"]), (&json!("n"), &json!("v1")));
+        assert_eq!(stored["reportingComponent"], "");
         assert_eq!(serve(events, stored), event);
     }
 }
