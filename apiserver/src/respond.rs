@@ -2,13 +2,13 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 use tinyplane_wire::status::{self, Reason, Status};
 
-use crate::codec::accept::{self, Media};
+use crate::codec::accept::{Accept, Media};
 use crate::codec::protobuf::encode;
 use crate::codec::{spelled, yaml};
 use crate::request::Query;
@@ -21,7 +21,8 @@ pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-
 /// What upstream adds to what browsers may not guess at.
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// Whether JSON is to be written for a person: by `pretty` in the path or in `Accept`, or because a browser or curl asks.
+/// Whether JSON is to be written for a person: by `pretty` in the path, or because a browser or curl asks. The wish in `Accept` that
+/// is met may ask for it as well.
 #[must_use]
 pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
     let by_agent = || {
@@ -29,14 +30,13 @@ pub fn wants_pretty(query: &Query, headers: &HeaderMap) -> bool {
         ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known))
     };
     let said = query.first("pretty").filter(|said| !said.is_empty());
-    let told = || said.map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"));
-    accept::wishes_pretty(headers) || told()
+    said.map_or_else(by_agent, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
-/// A failure as a response, in these letters; where none of what is wished fits, upstream writes JSON for a person.
+/// A failure as a response, as is wished; where none of what is wished fits, upstream writes JSON for a person.
 #[must_use]
-pub fn failure(status: &Status, media: Option<Media>, pretty: bool) -> Response<Body> {
-    let (media, pretty) = media.map_or((Media::Json, true), |media| (media, pretty));
+pub fn failure(status: &Status, wished: Option<Accept>, pretty: bool) -> Response<Body> {
+    let (media, pretty) = wished.map_or((Media::Json, true), |accept| (accept.media, accept.pretty || pretty));
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let other = (media != Media::Json).then(|| serde_json::to_value(status).unwrap_or_default());
     let other = other.and_then(|other| value(code, &other, media, pretty).ok());
@@ -126,6 +126,14 @@ pub fn too_many_requests() -> Response<Body> {
     response
 }
 
+/// What Go says of a request that it can't read, before upstream is asked.
+#[must_use]
+pub fn no_request() -> Response<Body> {
+    let mut response = bytes_of(StatusCode::BAD_REQUEST, TEXT, "400 Bad Request");
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// What upstream says of a path that is none of its own.
 #[must_use]
 pub fn page_not_found() -> Response<Body> {
@@ -147,6 +155,7 @@ pub fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: HeaderVal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::accept;
     use http_body_util::BodyExt;
     use tinyplane_wire::status::{Details, Reason};
 
@@ -154,7 +163,7 @@ mod tests {
     async fn a_failure_carries_its_code_and_when_to_ask_again() {
         let details = Details { retry_after_seconds: 3, ..Details::default() };
         let status = Status::failure(Reason::TooManyRequests, "slow down").with_details(details);
-        let response = failure(&status, Some(Media::Json), false);
+        let response = failure(&status, accept::of_failure(None), false);
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "3");
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -7,8 +7,11 @@ use crate::registry::admit::Intent;
 use crate::registry::delete::Options;
 use crate::registry::tests::World;
 use crate::request::Warnings;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tinyplane_wire::identity::pki::Authority;
 use tinyplane_wire::meta::Meta;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::status;
@@ -156,7 +159,8 @@ async fn only_who_holds_the_signer_approves_and_signs() {
         approved.unwrap_err().message,
         "certificatesigningrequests.certificates.k8s.io \"r\" is forbidden: user not permitted to approve requests with signerName \"example.com/x\""
     );
-    let certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+    let authority = Authority::create("x", std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let certificate = STANDARD.encode(authority.certificate_pem());
     let signed = place.change(id, "status", |request| request["status"]["certificate"] = json!(certificate)).await;
     assert!(signed.unwrap_err().message.contains("user not permitted to sign requests with signerName"));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::authn::{GROUP_MASTERS, Peer};
-use crate::codec::accept::Media;
+use crate::codec::accept;
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -160,7 +160,7 @@ async fn a_failure_and_a_long_answer_are_logged_when_they_end() {
     let watch = pending.finish(Response::new(Body::from("frames")), true).await;
     let (gone, uri) = call("GET", "/api/v1/namespaces/kube-system/pods/p");
     let pending = log.begin(&gone, &uri, &jane()).unwrap().unwrap();
-    let response = crate::respond::failure(&Status::not_found("", "pods", "p"), Some(Media::Json), false);
+    let response = crate::respond::failure(&Status::not_found("", "pods", "p"), accept::of_failure(None), false);
     pending.finish(response, false).await;
     drop(watch);
     drop(log);

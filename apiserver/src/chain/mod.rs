@@ -15,7 +15,7 @@ use crate::codec::accept;
 use crate::endpoints::Endpoints;
 use crate::flow_control::{Class, FlowControl};
 use crate::metrics::{Counted, FieldValidation, InFlight, Metrics, RequestLabels};
-use crate::request::{Call, PathTaken, ResourcePath, TINYPLANE_PATH, Target, Warnings};
+use crate::request::{self, Call, PathTaken, ResourcePath, TINYPLANE_PATH, Target, Warnings};
 use crate::respond;
 use async_trait::async_trait;
 use axum::body::Body;
@@ -88,15 +88,16 @@ pub struct Chain {
 impl Chain {
     /// Answers a request, whatever it is.
     pub async fn answer(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+        if !request::is_readable(request.uri().path()) {
+            return respond::no_request();
+        }
         let began = Instant::now();
         let path_taken = PathTaken::asked(request.headers(), &peer);
         let mut trail = Trail { path_taken, ..Trail::default() };
         let ticket = Ticket::new(request.headers().get(&AUDIT_ID));
         let written = Written::begin(&peer, &ticket, &request);
-        let pretty = respond::wants_pretty(
-            &crate::request::Query::parse(request.uri().query().unwrap_or_default()),
-            request.headers(),
-        );
+        let pretty =
+            respond::wants_pretty(&request::Query::parse(request.uri().query().unwrap_or_default()), request.headers());
         let accept = request.headers().get(ACCEPT).cloned();
         let failure = |status: &Status| respond::failure(status, accept::of_failure(accept.as_ref()), pretty);
         let served = AssertUnwindSafe(self.walk(request, peer, ticket.clone(), &mut trail));

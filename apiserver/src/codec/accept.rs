@@ -47,6 +47,8 @@ pub struct Accept {
     pub meta: &'static str,
     /// Whether it is the metadata of a list that was named.
     pub of_list: bool,
+    /// Whether JSON is to be on lines of its own, as `pretty=1` in the path asks for.
+    pub pretty: bool,
 }
 
 /// What an endpoint can do.
@@ -54,8 +56,10 @@ pub struct Accept {
 pub struct Offer {
     /// Its objects have messages. Where not, metadata alone still has one.
     pub protobuf: bool,
-    /// Its objects can be made into Tables or metadata: those of resources.
+    /// Its objects can be made into metadata: those of resources.
     pub forms: bool,
+    /// Its objects can be made into Tables: those that are kept.
+    pub tables: bool,
     /// It is the aggregated document of discovery, and nothing else.
     pub discovery: bool,
 }
@@ -63,7 +67,7 @@ pub struct Offer {
 impl Accept {
     /// The objects themselves, in these letters.
     const fn objects(media: Media) -> Self {
-        Self { form: Form::Object, media, meta: META_V1, of_list: false }
+        Self { form: Form::Object, media, meta: META_V1, of_list: false, pretty: false }
     }
 
     /// Insists that metadata was named as what it is: of an object, or of a list.
@@ -87,9 +91,9 @@ impl Accept {
 
 impl Offer {
     /// Of a resource of a built-in kind.
-    pub const BUILTIN: Self = Self { protobuf: true, forms: true, discovery: false };
+    pub const BUILTIN: Self = Self { protobuf: true, forms: true, tables: true, discovery: false };
     /// Of what is no resource, failures among it.
-    pub const PLAIN: Self = Self { protobuf: true, forms: false, discovery: false };
+    pub const PLAIN: Self = Self { protobuf: true, forms: false, tables: false, discovery: false };
     /// Of the aggregated document of discovery. Only who names it gets it.
     const DISCOVERY: Self = Self { discovery: true, ..Self::PLAIN };
 }
@@ -142,15 +146,6 @@ pub fn of_discovery(headers: &HeaderMap) -> Option<Media> {
     best(line?, Offer::DISCOVERY).map(|accept| accept.media)
 }
 
-/// Whether the wish for JSON asks for lines of its own, as `pretty=1` in the path does.
-#[must_use]
-pub fn wishes_pretty(headers: &HeaderMap) -> bool {
-    let line = line(headers.get(ACCEPT));
-    let pretty = |clause: &Clause<'_>| clause.covers(Media::Json) && clause.named("pretty") == Some("1");
-    // Nearly nobody says it, and everybody is asked.
-    line.contains("pretty") && ranges(line).any(|clause| pretty(&clause))
-}
-
 /// What a page for people is wished as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
@@ -162,6 +157,8 @@ pub enum Page {
         media: Media,
         /// `v1alpha1` or `v1beta1`.
         version: &'static str,
+        /// Whether JSON is to be on lines of its own.
+        pretty: bool,
     },
 }
 
@@ -197,10 +194,10 @@ pub fn of_types(line: &str, types: &[&str]) -> Option<usize> {
     clauses(line).iter().find_map(|clause| types.iter().position(|name| clause.fits(name)))
 }
 
-/// The letters for a failure; `None` where it can't be written as is wished, for a Table alone say.
+/// How a failure is wished; `None` where it can't be written so, as a Table alone say.
 #[must_use]
-pub fn of_failure(accept: Option<&HeaderValue>) -> Option<Media> {
-    best(line(accept), Offer::PLAIN).map(|accept| accept.media)
+pub fn of_failure(accept: Option<&HeaderValue>) -> Option<Accept> {
+    best(line(accept), Offer::PLAIN)
 }
 
 /// Insists that `Accept` names something that a built-in path has: before parameters and weights are looked at.
@@ -328,6 +325,10 @@ impl<'a> Clause<'a> {
         self.parameters.iter().rev().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
     }
 
+    fn is_pretty(&self) -> bool {
+        self.named("pretty") == Some("1")
+    }
+
     /// What this wish comes to for a page of this kind.
     fn page(&self, kind: &str) -> Option<Page> {
         let wished = (self.named("as"), self.named("g"), self.named("v"));
@@ -336,7 +337,7 @@ impl<'a> Clause<'a> {
             && named == kind
             && let Some(version) = ["v1alpha1", "v1beta1"].into_iter().find(|known| *known == version)
         {
-            return Some(Page::Object { media, version });
+            return Some(Page::Object { media, version, pretty: self.is_pretty() });
         }
         let is_text = matches!((self.major, self.minor), ("*", "*") | ("text", "*" | "plain"));
         (is_text && wished == (None, None, None)).then_some(Page::Text)
@@ -359,9 +360,10 @@ impl<'a> Clause<'a> {
             let wished = (kind, group, version) == (Some("APIGroupDiscoveryList"), Some(DISCOVERY_GROUP), Some("v2"));
             return wished.then_some(Accept::objects(media));
         }
+        let pretty = self.is_pretty();
         if (kind, group, version) == (None, None, None) {
             let written = media != Media::Protobuf || offer.protobuf;
-            return written.then_some(Accept::objects(media));
+            return written.then_some(Accept { pretty, ..Accept::objects(media) });
         }
         let meta = match (group, version) {
             (Some("meta.k8s.io"), Some("v1")) => META_V1,
@@ -371,11 +373,11 @@ impl<'a> Clause<'a> {
         let kind = kind?;
         let form = match kind {
             // A Table has no message.
-            "Table" if media != Media::Protobuf => Form::Table,
+            "Table" if media != Media::Protobuf && offer.tables => Form::Table,
             "PartialObjectMetadata" | "PartialObjectMetadataList" => Form::Metadata,
             _ => return None,
         };
-        offer.forms.then_some(Accept { form, media, meta, of_list: kind.ends_with("List") })
+        offer.forms.then_some(Accept { form, media, meta, of_list: kind.ends_with("List"), pretty })
     }
 }
 
@@ -405,6 +407,9 @@ mod tests {
         assert_eq!(wished("application/cbor,*/*"), Some((Form::Object, Media::Json)));
         let metadata = format!("{protobuf};as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
         assert_eq!(wished(&metadata), Some((Form::Metadata, Media::Protobuf)));
+        let review = Offer { tables: false, ..Offer::BUILTIN };
+        assert_eq!(best(table, review), None);
+        assert_eq!(best(&metadata, review).unwrap().form, Form::Metadata);
     }
 
     #[test]
@@ -424,9 +429,15 @@ mod tests {
         assert_eq!(wished("application/json;as=Table=;v=v1;g=meta.k8s.io"), Some((Form::Table, Media::Json)));
         assert_eq!(wished("application/json;sv=v1"), Some((Form::Object, Media::Json)));
         assert_eq!(best("application/json;sv=v1", Offer::PLAIN), None);
-        let pretty =
-            |line: &'static str| wishes_pretty(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(line))]));
+    }
+
+    #[test]
+    fn the_wish_that_is_met_says_whether_it_is_for_people() {
+        let pretty = |line| best(line, Offer::BUILTIN).unwrap().pretty;
         assert!(pretty("application/json;pretty=1") && !pretty("application/json;pretty=true"));
+        assert!(!pretty("application/json;pretty=1;q=0.5, application/json"));
+        assert!(!pretty("application/yaml, application/json;pretty=1"));
+        assert!(pretty("application/json;pretty=1;as=Table;v=v1;g=meta.k8s.io"));
     }
 
     #[test]
@@ -452,7 +463,8 @@ mod tests {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
         let failure = of_failure(Some(&HeaderValue::from_static(table)));
         assert_eq!((best(table, Offer::PLAIN), failure), (None, None));
-        assert_eq!(of_failure(Some(&HeaderValue::from_static("application/yaml"))), Some(Media::Yaml));
+        let failure = of_failure(Some(&HeaderValue::from_static("application/yaml")));
+        assert_eq!(failure.map(|accept| accept.media), Some(Media::Yaml));
         let stream = headers("application/vnd.kubernetes.protobuf;stream=watch");
         assert_eq!(of_watch(&stream, Offer::BUILTIN).unwrap().media, Media::Protobuf);
         let told = of_watch(&headers("application/yaml"), Offer::BUILTIN).unwrap_err();

@@ -1,11 +1,12 @@
 //! `PartialObjectMetadata`: an object's metadata and nothing else.
 
+use crate::registry::lone_metadata;
 use serde_json::{Value, json};
 
 /// The metadata of an object, in this group and version.
 #[must_use]
 pub fn of(meta: &str, object: &Value) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": meta, "metadata": object["metadata"]})
+    json!({"kind": "PartialObjectMetadata", "apiVersion": meta, "metadata": lone_metadata(object)})
 }
 
 /// The metadata of a list's objects.

@@ -66,9 +66,9 @@ impl Discovery {
             Err(status) if !is_of_groups(path) && !is_of_definitions(catalog, path) => return Err(status),
             _ => {}
         }
-        let media = accept::of(&call.headers, Offer::PLAIN)?.media;
-        let pretty = respond::wants_pretty(&call.query, &call.headers);
-        respond::value(StatusCode::OK, document, media, pretty).map(Some)
+        let accept = accept::of(&call.headers, Offer::PLAIN)?;
+        let pretty = accept.pretty || respond::wants_pretty(&call.query, &call.headers);
+        respond::value(StatusCode::OK, document, accept.media, pretty).map(Some)
     }
 
     /// The paths of all documents.

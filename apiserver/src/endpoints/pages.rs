@@ -56,18 +56,18 @@ impl Pages {
             Err(refused) => return Err(refused),
         };
         let folders = || folders(&paths());
-        let (media, version) = match page {
+        let (media, version, pretty) = match page {
             Page::Text => {
                 let text = if kind == "Flagz" { self.flags() } else { self.status(&folders()) };
                 return Ok(Some(respond::bytes_of(StatusCode::OK, respond::TEXT, text)));
             }
-            Page::Object { media, version } => (media, version),
+            Page::Object { media, version, pretty } => (media, version, pretty),
         };
         let mut object = if kind == "Flagz" { json!({"flags": self.flags}) } else { self.status_object(&folders()) };
         object["kind"] = kind.into();
         object["apiVersion"] = format!("config.k8s.io/{version}").into();
         object["metadata"] = json!({"name": COMPONENT});
-        let pretty = respond::wants_pretty(&call.query, &call.headers);
+        let pretty = pretty || respond::wants_pretty(&call.query, &call.headers);
         let mut response = respond::value(StatusCode::OK, &object, media, pretty && media == Media::Json)?;
         let named = format!("{};g=config.k8s.io;v={version};as={kind}", media.name());
         if let Ok(named) = HeaderValue::from_str(&named) {
@@ -174,7 +174,7 @@ mod tests {
         let paths = ["/", "/api/v1", "/livez/ping", "/metrics"];
         let response = match pages.serve(&call, || paths.map(str::to_owned).to_vec()) {
             Ok(response) => response.unwrap(),
-            Err(status) => respond::failure(&status, Some(Media::Json), false),
+            Err(status) => respond::failure(&status, accept::of_failure(None), false),
         };
         let (code, kind) = (response.status().as_u16(), response.headers()["content-type"].clone());
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -20,7 +20,7 @@ impl Handlers {
     pub(super) fn answer(&self, ask: &Ask<'_>, code: StatusCode, object: &Object) -> status::Result<Response<Body>> {
         let accept = ask.accept()?;
         accept.demand_shape(false, || ask.go_type(""))?;
-        let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
+        let pretty = ask.wants_pretty()?;
         match accept.form {
             Form::Object => {}
             Form::Table => {
@@ -54,10 +54,16 @@ impl Handlers {
 
 /// A value as an answer.
 pub(super) fn write(ask: &Ask<'_>, code: StatusCode, media: Media, value: &Value) -> status::Result<Response<Body>> {
-    respond::value(code, value, media, respond::wants_pretty(&ask.call.query, &ask.call.headers))
+    respond::value(code, value, media, ask.wants_pretty()?)
 }
 
-/// A value as an answer in the letters that the client wants.
+/// What is no object of the row's own, as an answer in the form that the client wants.
 pub(super) fn value(ask: &Ask<'_>, code: StatusCode, value: &Value) -> status::Result<Response<Body>> {
-    write(ask, code, ask.accept()?.media, value)
+    let accept = ask.accept()?;
+    if accept.form != Form::Metadata || value["kind"] == "Status" {
+        return write(ask, code, accept.media, value);
+    }
+    let group = value["apiVersion"].as_str().and_then(|version| version.split(['.', '/']).next()).unwrap_or_default();
+    accept.demand_shape(false, || format!("{group}.{}", value["kind"].as_str().unwrap_or_default()))?;
+    write(ask, code, accept.media, &partial::of(accept.meta, value))
 }

@@ -31,7 +31,7 @@ impl Handlers {
         let gvk = &ask.resource.gvk;
         self.metrics.lists.count(&gvk.group, &ask.resource.plural, page.entries.len());
         let metadata = metadata(ask, page);
-        let pretty = respond::wants_pretty(&ask.call.query, &ask.call.headers);
+        let pretty = ask.wants_pretty()?;
         let pieces = match (accept.form, accept.media) {
             (Form::Object, Media::Json) if !pretty => Some(objects(ask, page, &metadata)?),
             (Form::Metadata, Media::Json) if !pretty && accept.meta == META_V1 => Some(partials(page, &metadata)?),

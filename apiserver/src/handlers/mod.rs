@@ -280,10 +280,24 @@ impl Ask<'_> {
         if let Some(accept) = self.accepted.get() {
             return Ok(*accept);
         }
-        let offer = Offer { protobuf: encoded::has_message(&self.resource), ..Offer::BUILTIN };
+        let (protobuf, tables) = (encoded::has_message(&self.resource), self.has_tables());
+        let offer = Offer { protobuf, tables, ..Offer::BUILTIN };
         let of = if self.call.verb == Verb::Watch { accept::of_watch } else { accept::of };
         let accept = of(&self.call.headers, offer)?;
         Ok(*self.accepted.get_or_init(|| accept))
+    }
+
+    /// Whether upstream prints what is answered: not what is only made, nor what a few subresources take.
+    fn has_tables(&self) -> bool {
+        match self.path.subresource.as_deref() {
+            None => self.resource.verbs.has("list"),
+            Some(part) => !["binding", "eviction", "finalize", "token"].contains(&part),
+        }
+    }
+
+    /// Whether JSON is to be written for a person.
+    fn wants_pretty(&self) -> status::Result<bool> {
+        Ok(self.accept()?.pretty || respond::wants_pretty(&self.call.query, &self.call.headers))
     }
 
     /// What Go calls an object of this kind, or a list of them: upstream holds it without a version.

@@ -43,9 +43,9 @@ impl Handlers {
             let (shutdown, gone, sent) = (shutdown.clone(), gone.clone(), Arc::clone(&sent));
             async move {
                 let seen = tokio::select! {
-                    // What has happened is told before the end.
+                    // What has happened is told before the end. What is no list can't be told as one: upstream ends there.
                     biased;
-                    seen = watch.next() => seen?,
+                    seen = watch.next() => seen.filter(|_| !frames.accept.of_list)?,
                     () = shutdown.cancelled() => return None,
                     () = gone.cancelled() => return None,
                 };
@@ -172,6 +172,7 @@ impl Frames {
                 object["kind"] = kind.into();
                 object["apiVersion"] = version.into();
                 object["metadata"] = metadata;
+                (resource.behaviour.blank)(&mut object);
                 Ok(self.shaped(object))
             }
             Seen::Failed(status) => Ok(self.failure(status)),

@@ -161,7 +161,7 @@ impl Handlers {
                 }
                 let mut taken = take(view.subresource, old, &new);
                 let metadata = metadata_mut(&mut taken);
-                for field in ["resourceVersion", "uid", "managedFields"] {
+                for field in ["resourceVersion", "uid", "managedFields", "generateName"] {
                     match &new["metadata"][field] {
                         Value::Null if field == "uid" => {}
                         Value::Null => drop(metadata.remove(field)),

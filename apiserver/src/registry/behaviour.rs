@@ -180,8 +180,12 @@ pub struct Behaviour {
     pub status_resets: &'static [&'static [&'static str]],
     /// What nobody comes to own by writing the object, its status aside.
     pub main_resets: &'static [&'static [&'static str]],
+    /// What Go says of an object of which nothing was said, beyond what its version says in any case: such an object is a bookmark.
+    pub blank: fn(object: &mut Value),
     /// Completes an object before it is checked. `old` is `None` when it is created.
     pub prepare: fn(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>),
+    /// Completes an object as upstream does when it reads it back from its store: after all checks.
+    pub read_back: fn(object: &mut Value),
     /// Says what its author should know. `old` is `None` when it is created.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
     /// What every caller is told, where the kind is deprecated.
@@ -213,7 +217,9 @@ impl Behaviour {
         counted_metadata: &[],
         status_resets: &[],
         main_resets: &[],
+        blank: |_| {},
         prepare: |_, _, _| {},
+        read_back: |_| {},
         warnings: |_, _| Vec::new(),
         deprecation: None,
         columns: &[NAME, AGE],

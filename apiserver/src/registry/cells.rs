@@ -2,6 +2,7 @@
 
 use crate::schema::quantity::Quantity;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 use tinyplane_wire::clock;
 use tinyplane_wire::meta::{Meta, pairs};
@@ -79,7 +80,7 @@ pub fn number(value: &Value) -> i64 {
 pub fn quantity(value: &Value) -> String {
     match value {
         Value::Null => "0".to_owned(),
-        Value::String(text) => Quantity::parse(text).map_or_else(|_| text.clone(), |amount| amount.to_string()),
+        Value::String(text) => Quantity::written(text).map_or_else(|_| text.clone(), Cow::into_owned),
         other => other.to_string(),
     }
 }

@@ -91,11 +91,11 @@ impl Registry {
         &self,
         resource: &Resource,
         selection: &Selection,
-        part: &Ask,
+        ask: &Ask,
         options: &Options,
         intent: &Intent<'_>,
     ) -> status::Result<Page> {
-        let page = self.list(resource, selection, part)?;
+        let page = self.list(resource, selection, ask)?;
         for entry in &page.entries {
             let (namespace, name) = names_in(resource, &entry.key);
             match self.delete(resource, namespace, name, options, intent).await {

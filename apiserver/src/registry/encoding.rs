@@ -1,6 +1,7 @@
 //! Objects as stored bytes and back: `kind` and `apiVersion` first, so that a list's items skip them without a look.
 
 use super::catalog::Resource;
+use super::kinds::lone_metadata;
 use super::managers::folded;
 use super::selection;
 use crate::schema::spelling::{self, Speller};
@@ -101,7 +102,7 @@ fn write(
 pub fn partial(meta: &str, object: &Value) -> Vec<u8> {
     let mut out = format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{meta}\",").into_bytes();
     let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    metadata(&mut out, true, &object["metadata"], version);
+    metadata(&mut out, true, &lone_metadata(object), version);
     out.push(b'}');
     out
 }
@@ -294,6 +295,7 @@ mod tests {
         let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "note": "n", "regarding": {"name": "p"}});
         let stored = store(events, event.clone());
         assert_eq!((&stored["message"], &stored["apiVersion"]), (&json!("n"), &json!("v1")));
+        assert_eq!(stored["reportingComponent"], "");
         assert_eq!(serve(events, stored), event);
     }
 }

@@ -34,6 +34,7 @@ use crate::store::entry::Entry;
 use arc_swap::{ArcSwap, Guard};
 use catalog::{Catalog, Resource};
 use ipnet::IpNet;
+pub(crate) use kinds::lone_metadata;
 use parsed::Parsed;
 use selection::SharedCatalog;
 use serde_json::Value;

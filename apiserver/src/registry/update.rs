@@ -142,6 +142,7 @@ impl Registry {
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
         depth::demand(&new, resource.is_bounded())?;
+        (resource.behaviour.read_back)(&mut new);
         if intent.dry_run {
             encoding::settle(resource, &mut new);
             return Ok(Attempt::Done(Object::of(new)));

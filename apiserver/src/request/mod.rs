@@ -24,7 +24,7 @@ use tinyplane_wire::status::{self, Status};
 pub struct Call {
     /// The method as it came.
     pub method: Method,
-    /// The path as it came, percent escapes included.
+    /// The path, decoded.
     pub path: String,
     /// The query, decoded.
     pub query: Query,
@@ -55,7 +55,7 @@ impl Call {
         let (verb, target) = target::parse(request.method(), uri.path(), &query)?;
         Ok(Self {
             method: request.method().clone(),
-            path: uri.path().to_owned(),
+            path: target::decode(uri.path())?,
             query,
             headers: request.headers().clone(),
             verb,
@@ -108,6 +108,12 @@ impl Call {
         let streams = ["attach", "exec", "proxy", "log", "portforward"];
         self.verb == Verb::Watch || path.subresource.as_deref().is_some_and(|name| streams.contains(&name))
     }
+}
+
+/// Whether a path's escapes can be read: HTTP itself refuses a path of which that is not so.
+#[must_use]
+pub fn is_readable(path: &str) -> bool {
+    query::escapes_hold(path.as_bytes())
 }
 
 #[cfg(test)]

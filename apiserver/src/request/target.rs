@@ -122,10 +122,11 @@ impl<'a> Segments<'a> {
         let mut parts = Vec::with_capacity(8);
         if begin < end {
             let mut at = begin;
-            for raw in path[begin..end].split('/') {
-                at += raw.len();
-                parts.push((decode(raw)?, at));
-                at += 1;
+            while at <= end {
+                let slash = slash(&path[at..end]);
+                let (stop, next) = slash.map_or((end, end + 1), |(stop, next)| (at + stop, at + next));
+                parts.push((decode(&path[at..stop])?, stop));
+                at = next;
             }
         }
         Ok(Self { path, parts, first: 0 })
@@ -162,10 +163,21 @@ impl<'a> Segments<'a> {
     }
 }
 
-fn decode(segment: &str) -> status::Result<String> {
-    let bad = || Status::bad_request(format!("the path segment {segment:?} has an invalid escape"));
-    if !escapes_hold(segment.as_bytes()) {
-        return Err(bad());
+/// Where the first slash of a path begins, and where it ends: one that is escaped separates as another one does, for upstream
+/// reads a path once it is decoded.
+fn slash(path: &str) -> Option<(usize, usize)> {
+    let bytes = path.as_bytes();
+    (0..bytes.len()).find_map(|at| match &bytes[at..] {
+        [b'/', ..] => Some((at, at + 1)),
+        [b'%', b'2', b'f' | b'F', ..] => Some((at, at + 3)),
+        _ => None,
+    })
+}
+
+/// A path's text without its escapes.
+pub(super) fn decode(path: &str) -> status::Result<String> {
+    if !escapes_hold(path.as_bytes()) {
+        return Err(Status::bad_request(format!("the path {path:?} has an invalid escape")));
     }
-    Ok(percent_decode_str(segment).decode_utf8().map_err(|_| bad())?.into_owned())
+    Ok(percent_decode_str(path).decode_utf8_lossy().into_owned())
 }

@@ -56,7 +56,9 @@ fn paths_read_as_upstream_reads_them() {
         ("GET", "/api/v1/nodes/n/proxy", "get g= v=v1 r=nodes s=proxy ns=- n=n sel=- sub="),
         ("GET", "/api/v1/pods?fieldSelector=metadata.name%3Dx", "list g= v=v1 r=pods s=- ns=- n=- sel=x sub="),
         ("GET", "/api/v1/pods?fieldSelector=metadata.name!%3Dx", "list g= v=v1 r=pods s=- ns=- n=- sel=- sub="),
-        ("GET", "/api/v1/namespaces/a/pods/a%2Fb", "get g= v=v1 r=pods s=- ns=a n=a/b sel=- sub="),
+        ("GET", "/api/v1/namespaces/a/pods/a%2Flog", "get g= v=v1 r=pods s=log ns=a n=a sel=- sub="),
+        ("GET", "/api%2fv1/namespaces/a%20b", "get g= v=v1 r=namespaces s=- ns=a b n=a b sel=- sub="),
+        ("GET", "/healthz%2Fping", "get /healthz/ping"),
     ];
     for (method, uri, expected) in table {
         assert_eq!(told(method, uri), expected, "{method} {uri}");

@@ -1,9 +1,21 @@
 //! `resource.Quantity`: parsed, compared, and written in Go's canonical form.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Powers of ten below which a quantity is not kept: nano.
 const SCALE_MIN: i32 = -9;
+/// Powers of ten below which a quantity of a list of resources is not kept: milli.
+const MILLI: i32 = -3;
+/// Most digits of a number that Go holds in 64 bits; longer ones it holds as numbers of any length.
+const SHORT_DIGITS_MAX: i32 = 18;
+/// What no mantissa reaches: the digits of longer ones that count least are dropped, which Go never does.
+const MANTISSA_END: i128 = 10_i128.pow(36);
+/// Most that is taken of an exponent. Upstream reckons with all of it, and with a thousand million ends there.
+const EXPONENT_MAX: i64 = 1_000_000;
+/// The greatest amount with a suffix of a power of 1024.
+const BINARY_MAX: i128 = i64::MAX as i128;
 /// The suffixes of powers of ten, by exponent.
 const DECIMAL: [(&str, i32); 10] =
     [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
@@ -18,11 +30,14 @@ enum Format {
     Exponent,
 }
 
-/// An exact amount: a whole number of billionths.
+/// An exact amount: a whole number times a power of ten.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity {
-    nanos: i128,
+    mantissa: i128,
+    scale: i32,
     format: Format,
+    /// Go holds it as a number of any length, which shows where it takes 64 bits of it.
+    long: bool,
 }
 
 /// Why a text is no quantity.
@@ -45,93 +60,268 @@ impl Quantity {
     /// # Errors
     /// When the text has no such form.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
-        if text.is_empty() {
-            return Err(QuantityError::Format);
-        }
-        let (negative, unsigned) = match text.as_bytes()[0] {
-            b'-' => (true, &text[1..]),
-            b'+' => (false, &text[1..]),
-            _ => (false, text),
-        };
-        let whole_end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
-        let (whole, rest) = unsigned.split_at(whole_end);
-        let (fraction, suffix) = match rest.strip_prefix('.') {
-            Some(after) => after.split_at(after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len())),
-            None => ("", rest),
-        };
-        let letters = suffix.trim_start_matches(|c: char| "eEinumkKMGTP".contains(c));
-        let digits = letters.strip_prefix(['+', '-']).unwrap_or(letters);
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(QuantityError::Format);
-        }
-        let (format, base, exponent) = self::suffix(suffix).ok_or(QuantityError::Suffix)?;
-        if whole.is_empty() && fraction.is_empty() {
-            return Err(QuantityError::Number);
-        }
-        let nanos = scaled(whole, fraction, base, exponent);
-        Ok(Self { nanos: if negative { -nanos } else { nanos }, format })
+        Parts::of(text)?.quantity().map(|(quantity, _)| quantity)
+    }
+
+    /// The text as Go writes it again: as it is where Go takes it for canonical, which is more than what it would write itself.
+    ///
+    /// # Errors
+    /// When the text is no quantity.
+    pub fn written(text: &str) -> Result<Cow<'_, str>, QuantityError> {
+        let (quantity, is_kept) = Parts::of(text)?.quantity()?;
+        Ok(if is_kept { text.into() } else { quantity.to_string().into() })
+    }
+
+    /// The text of what a list of resources holds in place of an amount finer than a thousandth; `None` for all others.
+    #[must_use]
+    pub fn in_thousandths(text: &str) -> Option<String> {
+        // Nearly every amount is told from these by its letters.
+        let quantity = text.contains(['n', 'u', '.', '-']).then(|| Self::parse(text).ok())??;
+        (quantity.scale < MILLI).then(|| quantity.rounded(MILLI).to_string())
     }
 
     /// A whole number.
+    #[must_use]
     pub fn of(units: i64) -> Self {
-        Self { nanos: i128::from(units) * 1_000_000_000, format: Format::Decimal }
+        Self { mantissa: units.into(), scale: 0, format: Format::Decimal, long: false }
     }
 
     /// The sum, written as this one is; as the other one where this is nothing.
+    #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        let format = if self.nanos == 0 { other.format } else { self.format };
-        Self { nanos: self.nanos.saturating_add(other.nanos), format }
+        if self.mantissa == 0 || other.mantissa == 0 {
+            return if self.mantissa == 0 { other } else { self };
+        }
+        let (coarse, fine) = if self.scale < other.scale { (other, self) } else { (self, other) };
+        // What is finer than the digits that the greater one has room for is rounded.
+        let room = (MANTISSA_END / coarse.mantissa.abs()).ilog10();
+        let scale = fine.scale.max(coarse.scale - room.cast_signed());
+        let mantissa = coarse.finer(scale) + fine.rounded(scale).mantissa;
+        Self { mantissa, scale, format: self.format, long: self.long || other.long }.bounded()
     }
 
     /// The difference, written as this one is; as the other one where this is nothing.
+    #[must_use]
     pub fn minus(self, other: Self) -> Self {
-        self.plus(Self { nanos: -other.nanos, ..other })
+        self.plus(Self { mantissa: -other.mantissa, ..other })
+    }
+
+    /// -1, 0 or 1, as the amount is less than nothing, nothing or more.
+    #[must_use]
+    pub fn signum(self) -> i128 {
+        self.mantissa.signum()
     }
 
     /// The amount in billionths.
+    #[must_use]
     pub fn nanos(self) -> i128 {
-        self.nanos
+        self.finer(SCALE_MIN)
     }
 
-    /// The amount in thousandths, rounded up.
-    pub fn milli(self) -> i128 {
-        ceiling(self.nanos, 1_000_000)
+    /// The amount in thousandths, rounded up, as Go takes it.
+    #[must_use]
+    pub fn milli(self) -> i64 {
+        if self.long { low_bits(self.thousandths()) } else { self.short(MILLI) }
     }
 
-    /// The amount in whole units, rounded up.
-    pub fn units(self) -> i128 {
-        ceiling(self.nanos, 1_000_000_000)
+    /// The amount in whole units, rounded up, as Go takes it: of what 64 bits can't hold it takes nothing, or the lowest bits.
+    #[must_use]
+    pub fn units(self) -> i64 {
+        if !self.long {
+            return self.short(0);
+        }
+        let thousandths = self.thousandths();
+        if thousandths < i64::MAX.into() {
+            let low = low_bits(thousandths);
+            return low / 1_000 + i64::from(low % 1_000 != 0);
+        }
+        low_bits(ceiling(thousandths, 1_000))
     }
+
+    fn short(self, scale: i32) -> i64 {
+        let amount = if self.scale < scale { self.rounded(scale).mantissa } else { self.finer(scale) };
+        i64::try_from(amount).unwrap_or(0)
+    }
+
+    /// Thousandths of which only the lowest bits are right.
+    fn thousandths(self) -> i128 {
+        let steps = u32::try_from(self.scale - MILLI);
+        steps.map_or_else(
+            |_| self.rounded(MILLI).mantissa,
+            |steps| self.mantissa.wrapping_mul(10_i128.wrapping_pow(steps)),
+        )
+    }
+
+    /// The mantissa at a scale that is no greater; no number is beyond what this saturates at.
+    fn finer(self, scale: i32) -> i128 {
+        let factor = 10_i128.checked_pow(self.scale.abs_diff(scale));
+        let most = if self.mantissa < 0 { i128::MIN } else { i128::MAX };
+        match factor.and_then(|factor| self.mantissa.checked_mul(factor)) {
+            Some(mantissa) => mantissa,
+            None if self.mantissa == 0 => 0,
+            None => most,
+        }
+    }
+
+    /// The same at a scale that is no less, rounded away from zero.
+    fn rounded(self, scale: i32) -> Self {
+        let divisor = 10_i128.checked_pow(self.scale.abs_diff(scale));
+        let mantissa = divisor.map_or(self.mantissa.signum(), |divisor| ceiling(self.mantissa, divisor));
+        Self { mantissa, scale, ..self }
+    }
+
+    /// What is not negative times a power of two, to the most that is allowed.
+    fn shifted(mut self, power: i32) -> Self {
+        let end = i128::MAX >> power;
+        while self.mantissa > end && self.scale < 0 {
+            self = self.rounded(self.scale + 1);
+        }
+        let most = Self { mantissa: BINARY_MAX, scale: 0, ..self };
+        if self.mantissa > end {
+            return most;
+        }
+        self.mantissa <<= power;
+        self.bounded().min(most)
+    }
+
+    /// The same with no more digits than are kept.
+    fn bounded(mut self) -> Self {
+        while self.mantissa.unsigned_abs() >= MANTISSA_END.unsigned_abs() {
+            self = self.rounded(self.scale + 1);
+        }
+        self
+    }
+}
+
+/// A quantity's text, taken apart.
+struct Parts<'a> {
+    negative: bool,
+    /// The digits before the point, without the zeros that lead them.
+    whole: &'a str,
+    fraction: &'a str,
+    suffix: &'a str,
+    /// Whether there is any digit.
+    counts: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Result<Self, QuantityError> {
+        if text.is_empty() {
+            return Err(QuantityError::Format);
+        }
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let (digits, rest) = split_digits(unsigned);
+        let whole = digits.trim_start_matches('0');
+        let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), split_digits);
+        let letters = suffix.trim_start_matches(|c: char| "eEinumkKMGTP".contains(c));
+        let number = letters.strip_prefix(['+', '-']).unwrap_or(letters);
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(QuantityError::Format);
+        }
+        // A sign alone is nothing, and so is read as nothing.
+        let counts = unsigned.is_empty() || !digits.is_empty() || !fraction.is_empty();
+        Ok(Self { negative: text.starts_with('-'), whole, fraction, suffix, counts })
+    }
+
+    /// The amount, and whether Go takes the text for canonical.
+    fn quantity(&self) -> Result<(Quantity, bool), QuantityError> {
+        let (format, power) = suffix(self.suffix).ok_or(QuantityError::Suffix)?;
+        let mut quantity = Quantity { format, long: !self.is_short(format, power), ..self.number() };
+        let number = quantity.mantissa;
+        match (format, quantity.long) {
+            (Format::Binary, false) => quantity.mantissa <<= power,
+            (Format::Binary, true) => quantity = quantity.shifted(power),
+            (Format::Decimal | Format::Exponent, _) => quantity.scale = quantity.scale.saturating_add(power),
+        }
+        if quantity.long && !self.counts {
+            return Err(QuantityError::Number);
+        }
+        if quantity.scale < SCALE_MIN {
+            quantity = quantity.rounded(SCALE_MIN);
+        }
+        let is_kept = match format {
+            Format::Binary => number & 0x07 != 0,
+            Format::Decimal | Format::Exponent => {
+                quantity.scale % 3 == 0 && number % 1_000 != 0 && !self.whole.is_empty()
+            }
+        };
+        quantity.mantissa *= if self.negative { -1 } else { 1 };
+        Ok((quantity, is_kept && !quantity.long))
+    }
+
+    /// Whether Go reads it into 64 bits.
+    fn is_short(&self, format: Format, power: i32) -> bool {
+        let fraction = i32::try_from(self.fraction.len()).unwrap_or(i32::MAX);
+        let whole = i32::try_from(self.whole.len().max(1)).unwrap_or(i32::MAX);
+        match format {
+            // Of the bits of a suffix Go takes ten for three digits.
+            Format::Binary => fraction == 0 && whole <= 14 - power * 3 / 10,
+            Format::Decimal | Format::Exponent => {
+                whole.saturating_add(fraction) <= SHORT_DIGITS_MAX && power.saturating_sub(fraction) >= SCALE_MIN
+            }
+        }
+    }
+
+    /// The number before the suffix.
+    fn number(&self) -> Quantity {
+        let mut number = Quantity::of(0);
+        let places = self.whole.bytes().map(|digit| (digit, 0)).chain(self.fraction.bytes().map(|digit| (digit, 1)));
+        let mut rest = false;
+        for (digit, place) in places {
+            if number.mantissa >= MANTISSA_END / 10 {
+                // What is beyond the digits that are kept only shifts them.
+                rest |= digit != b'0';
+                number.scale += 1 - place;
+            } else {
+                number.mantissa = number.mantissa * 10 + i128::from(digit - b'0');
+                number.scale -= place;
+            }
+        }
+        number.mantissa += i128::from(rest);
+        number
+    }
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+/// The lowest 64 bits.
+#[expect(clippy::cast_possible_truncation, reason = "that is what Go does to numbers of any length")]
+fn low_bits(number: i128) -> i64 {
+    number as i64
 }
 
 impl PartialEq for Quantity {
     fn eq(&self, other: &Self) -> bool {
-        self.nanos == other.nanos
+        self.cmp(other).is_eq()
     }
 }
 
 impl Eq for Quantity {}
 
 impl PartialOrd for Quantity {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Quantity {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.nanos.cmp(&other.nanos)
+    fn cmp(&self, other: &Self) -> Ordering {
+        let scale = self.scale.min(other.scale);
+        self.finer(scale).cmp(&other.finer(scale))
     }
 }
 
 impl fmt::Display for Quantity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.nanos == 0 {
+        if self.mantissa == 0 {
             return formatter.write_str("0");
         }
-        let binary = self.format == Format::Binary && self.nanos.abs() >= 1024 * 1_000_000_000;
-        if binary {
-            let mut amount = self.units();
+        let whole = if self.scale >= 0 { *self } else { self.rounded(0) };
+        // A binary suffix is for whole amounts from one of it on.
+        if self.format == Format::Binary && whole == *self && whole.finer(0).unsigned_abs() >= 1024 {
+            let mut amount = whole.finer(0);
             let mut power = 0;
             while amount % 1024 == 0 && power + 1 < BINARY.len() {
                 amount /= 1024;
@@ -139,8 +329,7 @@ impl fmt::Display for Quantity {
             }
             return write!(formatter, "{amount}{}", BINARY[power]);
         }
-        let mut amount = self.nanos;
-        let mut exponent = SCALE_MIN;
+        let (mut amount, mut exponent) = (self.mantissa, self.scale);
         while amount % 10 == 0 {
             amount /= 10;
             exponent += 1;
@@ -149,81 +338,25 @@ impl fmt::Display for Quantity {
             amount *= 10;
             exponent -= 1;
         }
-        while exponent > 18 {
-            amount *= 1000;
-            exponent -= 3;
+        if self.format == Format::Exponent && exponent != 0 {
+            return write!(formatter, "{amount}e{exponent}");
         }
-        if self.format == Format::Exponent {
-            return if exponent == 0 {
-                write!(formatter, "{amount}")
-            } else {
-                write!(formatter, "{amount}e{exponent}")
-            };
-        }
-        let suffix = DECIMAL.iter().find(|(_, power)| *power == exponent).map_or("", |(suffix, _)| suffix);
-        write!(formatter, "{amount}{suffix}")
+        // Upstream writes none where it has none, and so another amount.
+        let known = DECIMAL.iter().find(|(_, power)| self.format != Format::Exponent && *power == exponent);
+        write!(formatter, "{amount}{}", known.map_or("", |(suffix, _)| suffix))
     }
 }
 
-/// What a suffix means: its format, and a base to a power.
-fn suffix(text: &str) -> Option<(Format, i128, i32)> {
+/// What a suffix means: its format, and a power of ten or, of a binary one, of two.
+fn suffix(text: &str) -> Option<(Format, i32)> {
     if let Some((_, exponent)) = DECIMAL.iter().find(|(suffix, _)| *suffix == text) {
-        return Some((Format::Decimal, 10, *exponent));
+        return Some((Format::Decimal, *exponent));
     }
     if let Some(power) = BINARY.iter().position(|suffix| *suffix == text) {
-        return Some((Format::Binary, 1024, power as i32));
+        return Some((Format::Binary, power as i32 * 10));
     }
-    let exponent = text.strip_prefix(['e', 'E'])?.parse().ok()?;
-    Some((Format::Exponent, 10, exponent))
-}
-
-/// The number in billionths; no more than Go's largest, 2^63-1 units.
-fn scaled(whole: &str, fraction: &str, base: i128, exponent: i32) -> i128 {
-    const MAX: i128 = i64::MAX as i128 * 1_000_000_000;
-    let digits = whole.trim_start_matches('0').chars().chain(fraction.chars());
-    let shift = if base == 10 { exponent } else { 0 };
-    let mut mantissa: i128 = 0;
-    let mut scale = shift.saturating_add(9 - fraction.len() as i32);
-    let mut inexact = false;
-    for digit in digits.filter_map(|digit| digit.to_digit(10)) {
-        // A mantissa of 30 digits is beyond what is kept: the rest only shifts it.
-        if mantissa >= 10_i128.pow(28) {
-            inexact |= digit != 0;
-            scale = scale.saturating_add(1);
-        } else {
-            mantissa = mantissa * 10 + i128::from(digit);
-        }
-    }
-    if mantissa == 0 {
-        return 0;
-    }
-    while scale > 0 {
-        mantissa = mantissa.saturating_mul(10).min(i128::MAX / 16);
-        scale -= 1;
-        if mantissa >= MAX {
-            return MAX;
-        }
-    }
-    if base == 1024 {
-        for _ in 0..exponent {
-            // Of a long fraction, its last digits make room.
-            while scale < 0 && mantissa > i128::MAX / 1024 {
-                shorten(&mut mantissa, &mut scale, &mut inexact);
-            }
-            mantissa = mantissa.saturating_mul(1024);
-        }
-    }
-    while scale < 0 && mantissa > 0 {
-        shorten(&mut mantissa, &mut scale, &mut inexact);
-    }
-    mantissa.saturating_add(i128::from(inexact)).min(MAX)
-}
-
-/// Drops the last digit, and remembers whether it said anything.
-fn shorten(mantissa: &mut i128, scale: &mut i32, inexact: &mut bool) {
-    *inexact |= *mantissa % 10 != 0;
-    *mantissa /= 10;
-    *scale += 1;
+    let exponent: i64 = text.strip_prefix(['e', 'E'])?.parse().ok()?;
+    Some((Format::Exponent, exponent.clamp(-EXPONENT_MAX, EXPONENT_MAX) as i32))
 }
 
 /// Division rounded away from zero.
@@ -256,8 +389,13 @@ mod tests {
             (".5", "500m"),
             ("0.0000000001", "1n"),
             ("100000Ti", "100000Ti"),
+            ("0.1Gi", "107374182400m"),
+            ("8Ei", "9223372036854775807"),
             ("9223372036854775807", "9223372036854775807"),
-            ("99999999999999999999999", "9223372036854775807"),
+            ("99999999999999999999999", "99999999999999999999999"),
+            ("1e19", "10e18"),
+            ("1e-30", "1e-9"),
+            ("1234567890123456789.1234567891", "1234567890123456789123456790n"),
         ] {
             let parsed = Quantity::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(parsed.to_string(), canonical, "{text}");
@@ -266,21 +404,56 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_go_takes_for_canonical_stays() {
+        for kept in ["+5", "007", "5.", "5.Gi", "1.500", "1E3", "1e+3", "1e0", "1500e-3", "+1Ki", "1025Ki"] {
+            assert_eq!(Quantity::written(kept).unwrap(), kept);
+        }
+        let changed = [("1000", "1k"), ("1.5", "1500m"), (".5", "500m"), ("8Ki", "8Ki"), ("15e-1", "1500e-3")];
+        // Beyond the last suffix upstream writes none.
+        for (text, canonical) in changed.into_iter().chain([("1000E", "1"), ("-", "0"), ("Ki", "0"), (".", "0")]) {
+            assert_eq!(Quantity::written(text).unwrap(), canonical, "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_resources_hold_thousandths() {
+        for (text, rounded) in [("1n", "1m"), ("1001n", "1m"), ("1.0000001", "1001m"), ("-1u", "-1m"), ("3e-7", "1e-3")]
+        {
+            assert_eq!(Quantity::in_thousandths(text).as_deref(), Some(rounded), "{text}");
+        }
+        for text in ["1", "1.5", "100m", "+5", "1e-3", "1.500", "x"] {
+            assert_eq!(Quantity::in_thousandths(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_what_64_bits_can_not_hold_go_takes_what_they_hold() {
+        let units = |text| Quantity::parse(text).unwrap().units();
+        assert_eq!([units("1e19"), units("100E")], [0, 0]);
+        assert_eq!(units("9223372036854775808"), i64::MIN);
+        assert_eq!(units("-9223372036854775809"), -1);
+        assert_eq!(Quantity::parse("1234567890123456789").unwrap().milli(), -1_363_962_815_083_169_272);
+    }
+
+    #[test]
     fn an_exponent_beyond_all_bounds_is_bounded() {
-        assert_eq!(Quantity::parse("1e2147483647").unwrap().units(), i128::from(i64::MAX));
-        assert_eq!(Quantity::parse("1e-2147483648").unwrap().nanos(), 1);
-        assert_eq!(Quantity::parse("1e99999999999"), Err(QuantityError::Suffix));
-        let long = format!("{}e2147483647", "1".repeat(40));
-        assert_eq!(Quantity::parse(&long).unwrap().units(), i128::from(i64::MAX));
+        let parse = |text: &str| Quantity::parse(text).unwrap();
+        assert!(parse("1e2147483647") > parse("1e300") && parse("1e300") > parse("9e299"));
+        assert_eq!(parse("1e-2147483648").nanos(), 1);
+        assert_eq!(Quantity::parse("1e9223372036854775808"), Err(QuantityError::Suffix));
+        let long = parse(&format!("{}e2147483647", "1".repeat(40)));
+        assert_eq!(long.nanos(), i128::MAX);
+        assert_eq!(long.minus(long), Quantity::of(0));
+        assert!(parse("1e99").plus(parse("-1n")) > parse("9e98"));
     }
 
     #[test]
     fn a_long_fraction_of_a_binary_suffix_keeps_its_amount() {
         let third = Quantity::parse(&format!("0.{}Pi", "3".repeat(40))).unwrap();
-        assert_eq!(third.units(), (1_i128 << 50) / 3 + 1);
+        assert_eq!(third.units(), (1_i64 << 50) / 3 + 1);
         assert_eq!(Quantity::parse(&format!("1.{}Ei", "0".repeat(40))).unwrap().units(), 1 << 60);
         let most = Quantity::parse("10000000000000000000.1111111111111111111111Ei").unwrap();
-        assert_eq!(most.units(), i128::from(i64::MAX));
+        assert_eq!(most, Quantity::of(i64::MAX));
     }
 
     #[test]
@@ -293,7 +466,8 @@ mod tests {
             ("1mm", QuantityError::Suffix),
             ("1GiB", QuantityError::Format),
             ("1e", QuantityError::Suffix),
-            ("m", QuantityError::Number),
+            ("Ei", QuantityError::Number),
+            ("e-30", QuantityError::Number),
         ] {
             assert_eq!(Quantity::parse(text), Err(error), "{text}");
         }

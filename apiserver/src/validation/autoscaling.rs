@@ -121,7 +121,7 @@ fn check_rules(rules: &Value, path: &str, errors: &mut Errors) {
         check_policy(policy, &index(&policies, at), errors);
     }
     let tolerance = rules["tolerance"].as_str().and_then(|text| Quantity::parse(text).ok());
-    if tolerance.is_some_and(|tolerance| tolerance.nanos() < 0) {
+    if tolerance.is_some_and(|tolerance| tolerance.signum() < 0) {
         errors.invalid(child(path, "tolerance"), &rules["tolerance"], "must be greater than or equal to 0");
     }
 }
@@ -248,7 +248,7 @@ fn check_target(target: &Value, path: &str, errors: &mut Errors) {
     }
     for field in ["value", "averageValue"] {
         let amount = target[field].as_str().and_then(|text| Quantity::parse(text).ok());
-        if amount.is_some_and(|amount| amount.nanos() <= 0) {
+        if amount.is_some_and(|amount| amount.signum() <= 0) {
             errors.invalid(child(path, field), &target[field], "must be positive");
         }
     }

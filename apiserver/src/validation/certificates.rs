@@ -2,10 +2,13 @@
 
 use super::field::{Errors, child, index, list, text};
 use super::internal;
+use super::pem;
+use crate::schema::go;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use tinyplane_wire::identity::subject::certificates_in;
 use tinyplane_wire::meta::{dns_label, dns_subdomain};
 
 const REQUEST_BEGINS: &str = "-----BEGIN CERTIFICATE REQUEST-----";
@@ -132,22 +135,30 @@ fn check_conditions(conditions: &Value, errors: &mut Errors) {
     }
 }
 
-/// What is wrong with PEM of certificates, as far as its frame tells.
+/// What is wrong with PEM of certificates.
 fn certificate_complaint(encoded: &str) -> Option<String> {
     if encoded.is_empty() {
         return None;
     }
     let pem = STANDARD.decode(encoded).unwrap_or_default();
     let pem = String::from_utf8_lossy(&pem);
-    let kinds = pem.lines().filter_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
-    let mut blocks = 0;
-    for kind in kinds {
+    let mut any = false;
+    for block in pem::blocks(&pem) {
+        any = true;
+        let kind = block.kind;
         if kind != "CERTIFICATE" {
-            return Some(format!("only CERTIFICATE PEM blocks are allowed, found {kind:?}"));
+            return Some(format!("only CERTIFICATE PEM blocks are allowed, found {}", go::quote(&kind)));
         }
-        blocks += 1;
+        if block.has_headers {
+            return Some("no PEM block headers are permitted".to_owned());
+        }
+        match certificates_in(&block.bytes) {
+            None => return Some("x509: malformed certificate".to_owned()),
+            Some(0) => return Some("found CERTIFICATE PEM block containing 0 certificates".to_owned()),
+            Some(_) => {}
+        }
     }
-    (blocks == 0).then(|| "must contain at least one CERTIFICATE PEM block".to_owned())
+    (!any).then(|| "must contain at least one CERTIFICATE PEM block".to_owned())
 }
 
 /// What a write at a subresource (none: the request itself) may not change.

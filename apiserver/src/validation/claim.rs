@@ -72,7 +72,7 @@ pub(super) fn amount(value: &Value) -> Option<Quantity> {
 
 /// An amount of more than nothing.
 pub(super) fn check_positive(path: &str, value: &Value, errors: &mut Errors) {
-    if amount(value).is_some_and(|amount| amount.nanos() <= 0) {
+    if amount(value).is_some_and(|amount| amount.signum() <= 0) {
         errors.invalid(path, value, "must be greater than zero");
     }
 }
@@ -138,9 +138,10 @@ pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
         );
         errors.forbidden("spec", &told);
     }
-    let smaller = amount(&asked).zip(amount(&had)).is_some_and(|(asked, had)| asked < had);
-    let capacity = amount(&old["status"]["capacity"]["storage"]).unwrap_or(Quantity::of(0));
-    if smaller && amount(&asked).is_some_and(|asked| asked <= capacity) {
+    // What is not said counts as nothing.
+    let size = |value: &Value| amount(value).unwrap_or(Quantity::of(0));
+    let (size_now, capacity) = (size(&asked), size(&old["status"]["capacity"]["storage"]));
+    if size_now < size(&had) && size_now <= capacity {
         errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity");
     }
     errors.immutable("volumeMode", &new["spec"]["volumeMode"], &old["spec"]["volumeMode"]);
@@ -196,9 +197,8 @@ pub(super) fn check_status(claim: &Value, errors: &mut Errors) {
 
 /// An amount that is not negative.
 pub(super) fn check_basic(path: &str, value: &Value, errors: &mut Errors) {
-    if let Some(amount) = amount(value).filter(|amount| amount.nanos() < 0) {
-        let units = i64::try_from(amount.units()).unwrap_or(i64::MIN);
-        errors.invalid(path, &Value::from(units), "must be a valid resource quantity");
+    if let Some(amount) = amount(value).filter(|amount| amount.units() < 0) {
+        errors.invalid(path, &Value::from(amount.units()), "must be a valid resource quantity");
     }
 }
 

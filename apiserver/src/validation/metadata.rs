@@ -196,7 +196,7 @@ fn finalizers(finalizers: &Value, path: &str, errors: &mut Errors) {
 const PLAIN_GROUPS: [&str; 3] = ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
 
 /// Finalizers without a domain are few. Custom resources are not asked.
-pub(super) fn check_finalizer_names(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
+pub(crate) fn check_finalizer_names(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
     let names = list(&object["metadata"]["finalizers"]);
     let version = text(&object["apiVersion"]).rsplit('/').next().unwrap_or_default();
     let is_asked = !PLAIN_GROUPS.contains(&group) && kind != "Event";
@@ -277,6 +277,7 @@ pub(crate) fn check_change(
     let mut found = Errors::default();
     check(new, grammar, namespaced, &mut found);
     check_update(new, old, &mut found);
+    check_finalizer_names(group, kind, new, &mut found);
     if found.is_empty() {
         return;
     }
@@ -301,9 +302,11 @@ pub(crate) fn check_change(
     changed(errors);
     if is_changed {
         changed(errors);
+        check_finalizer_names(group, kind, new, errors);
     }
     if is_whole {
         whole(grammar, errors);
+        check_finalizer_names(group, kind, new, errors);
     }
 }
 

@@ -29,6 +29,7 @@ mod job_policy;
 pub mod metadata;
 mod network_policy;
 mod node;
+mod pem;
 mod persistent_volume;
 mod pod;
 mod pod_annotations;
@@ -123,7 +124,6 @@ pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old:
 #[must_use]
 pub fn update(group: &str, kind: &str, new: &Value, old: &Value, net: Option<&ClusterNet>) -> Vec<Cause> {
     let mut errors = Errors::default();
-    metadata::check_finalizer_names(group, kind, new, &mut errors);
     if (group, kind) == ("", "Pod") && new["spec"] == old["spec"] {
         // The spec was looked at when it came in, and may stay as it is.
         pod_annotations::check(new, &mut errors);

@@ -57,7 +57,7 @@ pub(super) fn check_amount(name: &str, value: &Value, path: &str, errors: &mut E
         _ => None,
     };
     let Some(amount) = amount else { return };
-    if amount.nanos() < 0 {
+    if amount.signum() < 0 {
         errors.invalid(path, value, "must be greater than or equal to 0");
     }
     if is_counted(name) && amount.milli() % 1_000 != 0 {

@@ -113,7 +113,7 @@ fn amounts(map: &Value) -> BTreeMap<&str, (Quantity, String)> {
 
 fn check_amount((name, names): (&str, CheckName), amount: Quantity, shown: &str, path: &str, errors: &mut Errors) {
     names(name, path, errors);
-    if amount.nanos() < 0 {
+    if amount.signum() < 0 {
         errors.invalid_text(path, shown, "must be greater than or equal to 0");
     }
     if !is_native(name) && amount.milli() % 1_000 != 0 {

@@ -247,7 +247,7 @@ pub(super) fn check_storage_capacity(capacity: &Value, errors: &mut Errors) {
     selector::check(&capacity["nodeTopology"], "nodeTopology", errors);
     let class = text(&capacity["storageClassName"]);
     errors.grammar("storageClassName", class, dns_subdomain(class));
-    if claim::amount(&capacity["capacity"]).is_some_and(|amount| amount.nanos() < 0) {
+    if claim::amount(&capacity["capacity"]).is_some_and(|amount| amount.signum() < 0) {
         errors.invalid("capacity", &capacity["capacity"], "must be greater than or equal to 0");
     }
 }

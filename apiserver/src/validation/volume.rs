@@ -98,7 +98,7 @@ fn check_source(volume: &Value, kind: &str, pod: Option<&str>, path: &str, error
     match kind {
         "emptyDir" => {
             let size = source["sizeLimit"].as_str().and_then(|size| Quantity::parse(size).ok());
-            if size.is_some_and(|size| size.nanos() < 0) {
+            if size.is_some_and(|size| size.signum() < 0) {
                 errors.forbidden(child(path, "sizeLimit"), "SizeLimit field must be a valid resource quantity");
             }
         }

@@ -92,7 +92,7 @@ impl<'a> Charge<'a> {
     fn of(question: &Question<'a>, object: &'a Value) -> status::Result<Self> {
         let now = usage::of(question, object);
         let negative: Vec<&str> =
-            now.iter().filter(|(_, amount)| amount.nanos() < 0).map(|(name, _)| name.as_str()).collect();
+            now.iter().filter(|(_, amount)| amount.signum() < 0).map(|(name, _)| name.as_str()).collect();
         if !negative.is_empty() {
             let why = format!("quota usage is negative for resource(s): {}", negative.join(","));
             return Err(forbidden(question, &why));

@@ -4,11 +4,13 @@
 //! pointer, list, map or byte slice only where there is one. Maps are sorted by key.
 
 use super::MAGIC;
+use crate::registry::lone_metadata;
 use crate::schema::model::{Field, Model, Scalar, Shape, Slot, TypeId};
 use crate::schema::quantity::Quantity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -60,7 +62,7 @@ pub fn object(model: &Model, id: TypeId, value: &Value) -> Vec<u8> {
 pub fn metadata(model: &Model, value: &Value) -> Option<Vec<u8>> {
     let id = model.named(OBJECT_META)?;
     let mut encoder = Encoder { model, out: Vec::with_capacity(512) };
-    encoder.nested(1, |encoder| encoder.message(id, &value["metadata"]));
+    encoder.nested(1, |encoder| encoder.message(id, &lone_metadata(value)));
     Some(encoder.out)
 }
 
@@ -261,8 +263,8 @@ fn integer(value: &Value) -> u64 {
 fn quantity(value: &Value) -> String {
     match value {
         Value::Null => "0".to_owned(),
-        Value::String(text) => Quantity::parse(text).map_or_else(|_| text.clone(), |amount| amount.to_string()),
-        other => Quantity::parse(&other.to_string()).map_or_else(|_| other.to_string(), |amount| amount.to_string()),
+        Value::String(text) => Quantity::written(text).map_or_else(|_| text.clone(), Cow::into_owned),
+        other => Quantity::written(&other.to_string()).map_or_else(|_| other.to_string(), Cow::into_owned),
     }
 }
 

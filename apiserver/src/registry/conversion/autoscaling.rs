@@ -49,6 +49,10 @@ pub(super) fn to_v1(object: &mut Value) {
         annotate(object, BEHAVIOR, &behavior);
     }
     if object["status"].is_object() {
+        // There it is said in any case.
+        if object["status"]["currentReplicas"].is_null() {
+            object["status"]["currentReplicas"] = 0.into();
+        }
         let current = take(&mut object["status"], "currentMetrics");
         for metric in current.as_array().into_iter().flatten().filter(|metric| is_cpu_utilization(metric)) {
             let used = &metric["resource"]["current"]["averageUtilization"];
@@ -90,6 +94,9 @@ pub(super) fn to_v2(object: &mut Value) {
         }
     }
     if object["status"].is_object() {
+        if object["status"]["currentReplicas"] == 0 {
+            take(&mut object["status"], "currentReplicas");
+        }
         take(&mut object["status"], "currentCPUUtilizationPercentage");
     }
 }

@@ -15,6 +15,7 @@ pub(super) static JOB: Behaviour = Behaviour {
     ),
     fields: &[FieldLabel::Computed("status.successful", |job| number(&job["status"]["succeeded"]).to_string().into())],
     prepare: prepare_job,
+    read_back: label_job,
     warnings: warnings::job,
     columns: &[
         NAME,
@@ -64,9 +65,13 @@ fn prepare_job(job: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
         unsaid(&mut job["spec"]["template"]["metadata"]["labels"], key, value);
     }
     unsaid(&mut job["spec"]["selector"]["matchLabels"], "batch.kubernetes.io/controller-uid", &uid);
-    // A job without labels has its template's: upstream completes objects once more when it reads them back.
-    if job["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
-        job["metadata"]["labels"] = job["spec"]["template"]["metadata"]["labels"].clone();
+}
+
+/// A job without labels has its template's.
+fn label_job(job: &mut Value) {
+    let labels = &job["spec"]["template"]["metadata"]["labels"];
+    if !labels.is_null() && job["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
+        job["metadata"]["labels"] = labels.clone();
     }
 }
 

@@ -5,6 +5,7 @@ use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, Scene, column, coun
 use crate::registry::cells::{age, label_map, name, number, selector};
 use crate::registry::warnings;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
 
 /// Where the template's generation stands since it left the spec.
@@ -12,6 +13,10 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// `DaemonSet`s.
 pub(super) static DAEMON_SET: Behaviour = Behaviour {
+    blank: |set| {
+        let annotations = metadata_mut(set).entry("annotations").or_insert_with(|| json!({}));
+        annotations[TEMPLATE_GENERATION] = "0".into();
+    },
     prepare: count_templates,
     warnings: warnings::daemon_set,
     columns: &[
@@ -64,10 +69,39 @@ fn template_generation(object: &Value) -> i64 {
     Meta::of(object).annotation(TEMPLATE_GENERATION).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
+/// The metadata of an object without the object. Upstream takes it from its type without versions, in which the template's generation
+/// is a field of the spec still.
+pub(crate) fn lone_metadata(object: &Value) -> Cow<'_, Value> {
+    let metadata = &object["metadata"];
+    let is_of_apps = object["apiVersion"].as_str().is_some_and(|version| version.starts_with("apps/"));
+    if !is_of_apps || object["kind"] != "DaemonSet" || metadata["annotations"][TEMPLATE_GENERATION].is_null() {
+        return Cow::Borrowed(metadata);
+    }
+    let mut metadata = metadata.clone();
+    let annotations = map_mut(&mut metadata["annotations"]);
+    annotations.remove(TEMPLATE_GENERATION);
+    if annotations.is_empty() {
+        map_mut(&mut metadata).remove("annotations");
+    }
+    Cow::Owned(metadata)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::registry::kinds::at;
+
+    #[test]
+    fn lone_metadata_does_not_count_templates() {
+        let set = |annotations: Value| json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d", "annotations": annotations}});
+        let counted = set(json!({TEMPLATE_GENERATION: "1"}));
+        assert_eq!(*lone_metadata(&counted), json!({"name": "d"}));
+        let more = set(json!({TEMPLATE_GENERATION: "1", "mine": "x"}));
+        assert_eq!(lone_metadata(&more)["annotations"], json!({"mine": "x"}));
+        let mut other = counted.clone();
+        other["kind"] = "Deployment".into();
+        assert_eq!(*lone_metadata(&other), other["metadata"]);
+    }
 
     #[test]
     fn changes_of_the_template_alone_are_counted() {

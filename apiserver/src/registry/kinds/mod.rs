@@ -35,6 +35,7 @@ mod volumes;
 mod workload;
 
 use super::behaviour::Behaviour;
+pub(crate) use daemon_set::lone_metadata;
 
 /// How a built-in resource behaves. The only place, declared subresources aside, that compares resources' names.
 pub(super) fn behaviour(group: &str, plural: &str) -> &'static Behaviour {

@@ -1,6 +1,7 @@
 //! `StatefulSet`s and the revisions that they and `DaemonSet`s keep.
 
 use super::template::{CONTAINERS, IMAGES, containers};
+use super::workload::no_replicas;
 use crate::registry::behaviour::{AGE, Behaviour, Grammar, NAME, Scene, column};
 use crate::registry::cells::{age, name, number};
 use crate::registry::warnings;
@@ -9,6 +10,7 @@ use tinyplane_wire::meta::Meta;
 
 /// `StatefulSet`s.
 pub(super) static STATEFUL_SET: Behaviour = Behaviour {
+    blank: no_replicas,
     name: Grammar::Label,
     warnings: warnings::stateful_set,
     prepare: forget_gated,

@@ -12,6 +12,7 @@ const READY: Column = count("Ready", "How many pods are ready.");
 const READY_OF: Column = column("Ready", "How many pods are ready, of how many there should be.");
 
 pub(super) static DEPLOYMENT: Behaviour = Behaviour {
+    blank: no_replicas,
     counted_metadata: &["annotations"],
     status_resets: &[&["metadata", "labels"]],
     warnings: warnings::replicated,
@@ -43,6 +44,7 @@ pub(super) static DEPLOYMENT: Behaviour = Behaviour {
 };
 
 pub(super) static REPLICA_SET: Behaviour = Behaviour {
+    blank: no_replicas,
     cells: |object, now| {
         let [containers, images] = containers(&object["spec"]["template"]);
         let [desired, current, ready] = three(object);
@@ -61,4 +63,9 @@ fn ready_of(object: &Value) -> Value {
 fn three(object: &Value) -> [Value; 3] {
     let (spec, status) = (&object["spec"], &object["status"]);
     [&spec["replicas"], &status["replicas"], &status["readyReplicas"]].map(|value| json!(number(value)))
+}
+
+/// Of replicas that nobody has counted upstream's type without versions says that there are none.
+pub(super) fn no_replicas(object: &mut Value) {
+    object["spec"]["replicas"] = 0.into();
 }

@@ -10,7 +10,8 @@ pub(super) fn quantity(text: &str) -> Result<Value, String> {
     if is_short_quantity(text) {
         return Ok(Value::String(text.to_owned()));
     }
-    Quantity::parse(text).map(|quantity| Value::String(quantity.to_string())).map_err(|error| error.to_string())
+    // Go passes over blanks around it.
+    Quantity::written(text.trim()).map(|text| Value::String(text.into_owned())).map_err(|error| error.to_string())
 }
 
 /// Up to three digits and a plain suffix, as nearly every quantity has them, are canonical as they stand.

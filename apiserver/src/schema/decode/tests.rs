@@ -176,6 +176,12 @@ fn a_field_that_stands_there_twice_is_read_into_the_first() {
     );
     let null = r#"{"spec": {"securityContext": {"runAsUser": 1}, "securityContext": null, "nodeSelector": {}, "nodeSelector": null}}"#;
     assert_eq!(decoded(POD, null).unwrap().value, json!({"spec": {}}));
+    // Times take no value for their zero, and quantities keep their text.
+    let null = r#"{"eventTime": "2020-01-01T00:00:00.000000Z", "eventTime": null, "reason": "a", "reason": null}"#;
+    assert_eq!(decoded(("", "v1", "Event"), null).unwrap().value, json!({"reason": "a"}));
+    let null = r#"{"spec": {"containers": [{"env": [{"valueFrom": {"resourceFieldRef": {"divisor": "1m", "divisor": null}}}]}]}}"#;
+    let source = &decoded(POD, null).unwrap().value["spec"]["containers"][0]["env"][0]["valueFrom"];
+    assert_eq!(*source, json!({"resourceFieldRef": {"divisor": "1m"}}));
 }
 
 #[test]
@@ -233,6 +239,7 @@ fn a_short_quantity_is_canonical_as_it_stands() {
         for suffix in ["", "m", "k", "M", "G", "Ki", "Mi", "Gi"] {
             let text = format!("{number}{suffix}");
             assert_eq!(scalar::quantity(&text), Ok(Quantity::parse(&text).unwrap().to_string().into()));
+            assert_eq!(scalar::quantity(&format!(" {text} ")), Ok(text.into()));
         }
     }
 }

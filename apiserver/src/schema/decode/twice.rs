@@ -1,12 +1,18 @@
 //! A field that stands in an object twice: Go reads the second into what it has of the first.
 
-use crate::schema::model::{Field, Model, Shape};
+use crate::schema::model::{Field, Model, Scalar, Shape};
 use serde_json::Value;
 
 /// What comes of both.
 pub(super) fn over(model: &Model, field: &Field, first: Value, second: Value) -> Value {
-    let keeps = !field.pointer && matches!(field.shape, Shape::Object(_) | Shape::Scalar(_));
-    // No value says nothing of what can't be absent.
+    // No value says nothing of what can't be absent, save of times, which read themselves. So do quantities, which keep how they are
+    // written.
+    let keeps = !field.pointer
+        && match field.shape {
+            Shape::Object(_) => true,
+            Shape::Scalar(scalar) => !matches!(scalar, Scalar::Time | Scalar::MicroTime),
+            _ => false,
+        };
     if second.is_null() && keeps { first } else { merged(model, &field.shape, first, second) }
 }
 

@@ -23,6 +23,7 @@ pub(in crate::schema) fn named(name: &str) -> Option<Special> {
         "pod_addresses" => pod_addresses,
         "pod_level_resources" => pod_level_resources,
         "pod_ranges" => pod_ranges,
+        "resource_lists" => resource_lists,
         "reference_pull_policy" => |volume| pull_policy(volume, "reference", "pullPolicy"),
         "requests_from_limits" => requests_from_limits,
         "resource_names" => resource_names,
@@ -143,6 +144,34 @@ fn load_balancer_ip_mode(service: &mut Map<String, Value>) {
     for ingress in objects(status, "ingress") {
         if !text(ingress, "ip").is_empty() {
             unsaid(ingress, "ipMode", "VIP");
+        }
+    }
+}
+
+/// The fields that are lists of resources, whatever holds them.
+const RESOURCE_LISTS: [&str; 13] = [
+    "limits",
+    "requests",
+    "overhead",
+    "capacity",
+    "allocatable",
+    "allocatedResources",
+    "hard",
+    "used",
+    "max",
+    "min",
+    "default",
+    "defaultRequest",
+    "maxLimitRequestRatio",
+];
+
+/// Lists of resources are kept to the thousandth, unlike other quantities.
+fn resource_lists(holder: &mut Map<String, Value>) {
+    for list in RESOURCE_LISTS {
+        for amount in object(holder, list).into_iter().flat_map(Map::values_mut) {
+            if let Some(rounded) = amount.as_str().and_then(Quantity::in_thousandths) {
+                *amount = rounded.into();
+            }
         }
     }
 }

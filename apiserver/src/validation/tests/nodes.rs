@@ -5,6 +5,7 @@ use super::told;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tinyplane_wire::identity::pki::Authority;
 
 const NOTHING: [&str; 0] = [];
 
@@ -107,8 +108,10 @@ fn verdicts_on_a_request_come_at_their_own_place() {
             "status.conditions: Invalid value: \"Denied\": Approved and Denied conditions are mutually exclusive"
         ]
     );
-    let signed = |kind: &str| STANDARD.encode(format!("-----BEGIN {kind}-----\nx\n-----END {kind}-----\n"));
-    let (first, second) = (request(json!([]), &signed("CERTIFICATE")), request(json!([]), &signed("PRIVATE KEY")));
+    let authority = Authority::create("x", std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let certificate = authority.certificate_pem().to_owned();
+    let signed = |pem: &str| request(json!([]), &STANDARD.encode(pem));
+    let (first, second) = (signed(&certificate), signed(&authority.key_pem()));
     assert_eq!(changed("status", &first, &old), NOTHING);
     assert_eq!(
         changed("status", &second, &first),
@@ -117,6 +120,16 @@ fn verdicts_on_a_request_come_at_their_own_place() {
             "status.certificate: Forbidden: updates may not modify existing certificate content"
         ]
     );
+    let frame = |body: &str| format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n");
+    for (pem, why) in [
+        (certificate.clone() + &frame("AAAA\n"), "x509: malformed certificate"),
+        (frame(""), "found CERTIFICATE PEM block containing 0 certificates"),
+        (frame("A: b\n\nAAAA\n"), "no PEM block headers are permitted"),
+        (frame("AAA*\n"), "must contain at least one CERTIFICATE PEM block"),
+    ] {
+        let expected = format!("status.certificate: Invalid value: \"<certificate data>\": {why}");
+        assert_eq!(changed("status", &signed(&pem), &old), [expected]);
+    }
 }
 
 #[test]

@@ -44,6 +44,17 @@ pub fn issuer_of(certificate: &CertificateDer<'_>) -> Option<String> {
     Some(common_name.unwrap_or_else(|| issuer.to_string()))
 }
 
+/// How many certificates stand behind each other in DER; `None` where one of them is none.
+#[must_use]
+pub fn certificates_in(mut der: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while !der.is_empty() {
+        (der, _) = X509Certificate::from_der(der).ok()?;
+        count += 1;
+    }
+    Some(count)
+}
+
 /// SHA-256, by the one cryptographic provider.
 #[must_use]
 pub fn sha256(data: &[u8]) -> Vec<u8> {
