@@ -62,7 +62,7 @@ pub struct Handlers {
     pub tokens: Option<TokenIssuer>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Ends watches.
+    /// Ends watches over a WebSocket: what is answered by HTTP ends with its connection.
     pub shutdown: Shutdown,
 }
 
@@ -127,7 +127,7 @@ impl Serve for Handlers {
         if call.verb == Verb::Watch && wants_websocket(request.headers()) {
             let upgrade = hyper::upgrade::on(&mut request);
             let stream = self.dispatch(&ask, subresource, Body::empty()).await?;
-            return watch_socket::carry(request.headers(), upgrade, stream);
+            return watch_socket::carry(request.headers(), upgrade, stream, self.shutdown.clone());
         }
         let response = self.dispatch(&ask, subresource, request.into_body()).await?;
         Ok(gzip::compressed(&call.headers, response))

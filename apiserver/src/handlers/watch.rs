@@ -35,20 +35,23 @@ impl Handlers {
             heading: true,
             clock: self.registry.clock().clone(),
         };
-        let shutdown = self.shutdown.clone();
-        let gone = ask.resource.custom.as_ref().map(|custom| custom.gone.clone()).unwrap_or_default();
+        let gone = ask.resource.custom.as_ref().map(|custom| custom.gone.clone());
         let gvr = ask.resource.gvr();
         let sent = self.metrics.watchers_of(&gvr.group, &gvr.version, &gvr.resource);
         let stream = futures_util::stream::unfold((watch, frames), move |(mut watch, mut frames): (Watch, Frames)| {
-            let (shutdown, gone, sent) = (shutdown.clone(), gone.clone(), Arc::clone(&sent));
+            let (gone, sent) = (gone.clone(), Arc::clone(&sent));
             async move {
-                let seen = tokio::select! {
-                    // What has happened is told before the end. What is no list can't be told as one: upstream ends there.
-                    biased;
-                    seen = watch.next() => seen.filter(|_| !frames.accept.of_list)?,
-                    () = shutdown.cancelled() => return None,
-                    () = gone.cancelled() => return None,
+                let told = match gone {
+                    None => watch.next().await,
+                    Some(gone) => tokio::select! {
+                        // What has happened is told before the end.
+                        biased;
+                        told = watch.next() => told,
+                        () = gone.cancelled() => None,
+                    },
                 };
+                // What is no list can't be told as one: upstream ends the watch.
+                let seen = told.filter(|_| !frames.accept.of_list)?;
                 let (many, bytes) = frames.told(seen);
                 sent.count(many, bytes.len());
                 Some((Ok::<Bytes, Infallible>(bytes), (watch, frames)))

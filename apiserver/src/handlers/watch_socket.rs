@@ -8,6 +8,7 @@ use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Status};
 use tinyplane_wire::streaming::handshake;
 use tinyplane_wire::streaming::websocket::{self, Message, Role, Utf8Bytes};
@@ -17,7 +18,12 @@ use tinyplane_wire::streaming::websocket::{self, Message, Role, Utf8Bytes};
 ///
 /// # Errors
 /// 400 when the handshake is none.
-pub(super) fn carry(headers: &HeaderMap, upgrade: OnUpgrade, stream: Response<Body>) -> status::Result<Response<Body>> {
+pub(super) fn carry(
+    headers: &HeaderMap,
+    upgrade: OnUpgrade,
+    stream: Response<Body>,
+    shutdown: Shutdown,
+) -> status::Result<Response<Body>> {
     let mut answer = handshake::websocket_answer(headers)
         .map_err(|refusal| Status::bad_request(refusal.message.clone()))?
         .map(|()| Body::empty());
@@ -31,18 +37,25 @@ pub(super) fn carry(headers: &HeaderMap, upgrade: OnUpgrade, stream: Response<Bo
     let binary = head.headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/vnd."));
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(connection) => send(TokioIo::new(connection), body, binary).await,
+            Ok(connection) => send(TokioIo::new(connection), body, binary, shutdown).await,
             Err(error) => tracing::debug!(%error, "a WebSocket was not completed"),
         }
     });
     Ok(answer)
 }
 
-async fn send(connection: TokioIo<hyper::upgrade::Upgraded>, mut body: Body, binary: bool) {
+async fn send(connection: TokioIo<hyper::upgrade::Upgraded>, mut body: Body, binary: bool, shutdown: Shutdown) {
     let (mut sink, mut heard) = websocket::over(connection, Role::Server).await.split();
     let mut split = Split { binary, left: BytesMut::new() };
     let sent = async {
-        while let Some(Ok(frame)) = body.frame().await {
+        loop {
+            let frame = tokio::select! {
+                // What has happened is told before the end.
+                biased;
+                frame = body.frame() => frame,
+                () = shutdown.cancelled() => None,
+            };
+            let Some(Ok(frame)) = frame else { break };
             let Ok(bytes) = frame.into_data() else { continue };
             for message in split.take(&bytes) {
                 sink.send(message).await?;
