@@ -65,8 +65,7 @@ impl Documents {
         let wished = accept::of_types(call.header(ACCEPT.as_str()), media);
         let wants_protobuf = wished.is_some_and(|wished| wished > 0);
         // Upstream compresses documents of v2 alone.
-        let gzip =
-            path == "v2" && call.header(ACCEPT_ENCODING.as_str()).split(',').any(|e| e.trim().starts_with("gzip"));
+        let gzip = path == "v2" && call.header(ACCEPT_ENCODING.as_str()).split(',').any(wishes_gzip);
         let path = path.to_owned();
         let content_type = match (is_index, wants_protobuf) {
             // Upstream says nothing of what it is, and Go guesses.
@@ -190,6 +189,13 @@ fn group_versions(catalog: &Catalog) -> Vec<GroupVersion> {
         });
     }
     group_versions
+}
+
+/// Whether one of the encodings that a client names is gzip, with a weight that is none of "not at all".
+fn wishes_gzip(encoding: &str) -> bool {
+    let mut parts = encoding.split(';').map(str::trim);
+    let is_refusal = |part: &str| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0);
+    parts.next() == Some("gzip") && !parts.any(is_refusal)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use crate::registry::catalog::Resource;
 use crate::registry::custom::Custom;
 use crate::registry::encoded;
 use crate::registry::selection::Selection;
-use crate::request::{Call, ResourcePath, Verb};
+use crate::request::{Call, ResourcePath, Verb, before_slashes};
 use crate::respond;
 use crate::reviews::{Reviews, TokenIssuer};
 use crate::schema::go;
@@ -95,7 +95,7 @@ impl Serve for Handlers {
             return Ok(respond::page_not_found());
         }
         let subresource = path.subresource.as_deref().unwrap_or_default();
-        let is_too_long = subresource != "proxy" && !path.subpath.trim_matches('/').is_empty();
+        let is_too_long = subresource != "proxy" && !before_slashes(&path.subpath).is_empty();
         if is_too_long || is_misplaced(path, &resource) {
             return Err(crate::registry::no_such_resource());
         }

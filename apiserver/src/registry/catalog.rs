@@ -10,7 +10,7 @@ use super::conversion::Conversion;
 use super::custom::Custom;
 use crate::schema::{self, TypeId};
 use smol_str::{SmolStr, format_smolstr};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tinyplane_wire::gvr::{Gvk, Gvr};
 
@@ -165,7 +165,15 @@ impl Catalog {
         self.rows.retain(is_builtin);
         self.by_gvr.retain(|_, row| is_builtin(row));
         self.by_folder.retain(|_, row| is_builtin(row));
-        for row in rows {
+        // Upstream asks its built-in handlers first, for all of a group version that they have; and what lies in one folder is of
+        // one kind.
+        let versions: HashSet<_> =
+            self.rows.iter().map(|row| (row.gvk.group.clone(), row.gvk.version.clone())).collect();
+        let folders: HashSet<_> = self.rows.iter().map(|row| row.folder.clone()).collect();
+        let is_free = |row: &&Arc<Resource>| {
+            !versions.contains(&(row.gvk.group.clone(), row.gvk.version.clone())) && !folders.contains(&row.folder)
+        };
+        for row in rows.iter().filter(is_free) {
             self.by_gvr.insert(row.gvr(), Arc::clone(row));
             // Where the stored version is not served, another one stands for it: all look alike.
             match self.by_folder.get(&row.folder) {

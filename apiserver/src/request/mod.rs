@@ -8,6 +8,7 @@ mod warnings;
 
 pub use path_taken::{PathTaken, TINYPLANE_PATH};
 pub use query::Query;
+pub(crate) use target::before_slashes;
 pub use target::{ResourcePath, Target};
 pub use verb::Verb;
 pub(crate) use warnings::WARNINGS_MAX;

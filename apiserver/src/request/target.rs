@@ -118,7 +118,7 @@ struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     fn split(path: &'a str) -> status::Result<Self> {
-        let (begin, end) = (path.len() - path.trim_start_matches('/').len(), path.trim_end_matches('/').len());
+        let (begin, end) = (path.len() - behind_slashes(path).len(), before_slashes(path).len());
         let mut parts = Vec::with_capacity(8);
         if begin < end {
             let mut at = begin;
@@ -161,6 +161,22 @@ impl<'a> Segments<'a> {
             None => "",
         }
     }
+}
+
+/// A path without the slashes that it begins with, escaped or not.
+fn behind_slashes(mut path: &str) -> &str {
+    while let Some((0, end)) = slash(path) {
+        path = &path[end..];
+    }
+    path
+}
+
+/// A path without the slashes that it ends with, escaped or not.
+pub(crate) fn before_slashes(mut path: &str) -> &str {
+    while let Some(shorter) = ["/", "%2f", "%2F"].into_iter().find_map(|slash| path.strip_suffix(slash)) {
+        path = shorter;
+    }
+    path
 }
 
 /// Where the first slash of a path begins, and where it ends: one that is escaped separates as another one does, for upstream

@@ -56,6 +56,8 @@ fn paths_read_as_upstream_reads_them() {
         ("GET", "/api/v1/nodes/n/proxy", "get g= v=v1 r=nodes s=proxy ns=- n=n sel=- sub="),
         ("GET", "/api/v1/pods?fieldSelector=metadata.name%3Dx", "list g= v=v1 r=pods s=- ns=- n=- sel=x sub="),
         ("GET", "/api/v1/pods?fieldSelector=metadata.name!%3Dx", "list g= v=v1 r=pods s=- ns=- n=- sel=- sub="),
+        ("DELETE", "/api/v1/namespaces/a/pods%2F", "deletecollection g= v=v1 r=pods s=- ns=a n=- sel=- sub="),
+        ("GET", "/%2Fapi/v1/nodes/n/proxy%2Fa/", "get g= v=v1 r=nodes s=proxy ns=- n=n sel=- sub=%2Fa/"),
         ("GET", "/api/v1/namespaces/a/pods/a%2Flog", "get g= v=v1 r=pods s=log ns=a n=a sel=- sub="),
         ("GET", "/api%2fv1/namespaces/a%20b", "get g= v=v1 r=namespaces s=- ns=a b n=a b sel=- sub="),
         ("GET", "/healthz%2Fping", "get /healthz/ping"),

@@ -280,11 +280,16 @@ impl Hasher {
             .text(include_str!("table.txt"))
             .text(include_str!("openapi.rs"))
             .text(include_str!("openapi/custom.rs"))
+            .text(include_str!("openapi/gnostic.rs"))
+            .text(include_str!("openapi/gnostic/v2.rs"))
+            .text(include_str!("openapi/gnostic/v3.rs"))
             .text(include_str!("openapi/names.rs"))
             .text(include_str!("openapi/operations.rs"))
+            .text(include_str!("openapi/parameters.rs"))
             .text(include_str!("openapi/published.rs"))
             .text(include_str!("openapi/roots.rs"))
             .text(include_str!("openapi/schemas.rs"))
+            .text(include_str!("openapi/swagger.rs"))
     }
 
     fn text(self, text: &str) -> Self {

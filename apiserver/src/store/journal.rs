@@ -21,7 +21,7 @@ pub(super) struct Head {
     pub(super) last: Revision,
 }
 
-/// What becomes durable together, or not at all.
+/// What becomes durable together, or not at all: a part that is there after a crash is forgotten by the next [`Journal::replay`].
 pub(super) struct Batch {
     /// New records with their revisions.
     pub(super) puts: Vec<(Revision, Vec<u8>)>,

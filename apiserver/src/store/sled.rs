@@ -2,8 +2,8 @@
 //!
 //! The folder holds `format` (says whose it is, written last when it is made), `lock` (held while it is open), `last`
 //! (a revision that was durable once) and `sled/`. In the one tree, `r`, revision (8, big-endian), chunk (2, big-endian) names a chunk of a record, and
-//! `z` the head: the format's mark, the floor (8) and the newest revision (8). The head is written last, and sled comes back
-//! with what it was told first: records beyond the head are of a commit that was cut off, and are forgotten.
+//! `z` the head: the format's mark, the floor (8), the newest revision (8) and their checksum (4). The head is written last, and
+//! sled comes back with what it was told first: records beyond the head are of a commit that was cut off, and are forgotten.
 //!
 //! sled's own flush ends in `sync_file_range`, which a power cut may undo, so `sled/db` is synced through a
 //! descriptor of ours. sled puts pages above 128 KiB into files of their own, which that would not reach: chunks are
@@ -107,7 +107,8 @@ impl SledJournal {
         let db = config.open()?;
         let head = match db.get(HEAD_KEY)? {
             Some(head) => decode_head(&head).ok_or_else(|| JournalError::Corrupt("its head cannot be read".into()))?,
-            None if folder.is_new && db.is_empty() => Head { floor: Revision::FIRST, last: Revision::FIRST },
+            // Its first commit may have been cut off.
+            None if folder.is_new => Head { floor: Revision::FIRST, last: Revision::FIRST },
             None => return Err(JournalError::Corrupt("its head is missing".into())),
         };
         let file = File::open(path.join("db"))?;
@@ -121,21 +122,19 @@ impl SledJournal {
                 return Err(JournalError::Corrupt(detail));
             }
         }
-        forget_beyond(&db, head.last)?;
         Ok(Self { db, head, file, note, is_unfinished: folder.is_new, folder })
     }
 }
 
-/// Takes out the records of a commit that was cut off: its revisions will be those of others.
-fn forget_beyond(db: &Db, last: Revision) -> Result<(), JournalError> {
-    let keys = db.range(encode_key(Revision(last.0 + 1), 0).as_slice()..HEAD_KEY).keys();
-    let beyond = keys.collect::<Result<Vec<_>, _>>()?;
-    for key in beyond.iter().filter(|key| decode_key(key).is_some()) {
+/// Takes out the records of a commit that was cut off: their revisions will be those of others.
+fn forget(db: &Db, beyond: &[IVec]) -> Result<(), JournalError> {
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    for key in beyond {
         db.remove(key)?;
     }
-    if !beyond.is_empty() {
-        db.flush()?;
-    }
+    db.flush()?;
     Ok(())
 }
 
@@ -145,15 +144,19 @@ impl Journal for SledJournal {
     }
 
     fn replay(&mut self, visit: &mut Visit<'_>) -> Result<(), JournalError> {
-        let db = self.db.clone();
+        let (db, newest) = (self.db.clone(), self.head.last);
         let read = catch_unwind(AssertUnwindSafe(|| {
             let mut record = Vec::new();
             let mut name: Option<Revision> = None;
-            let mut chunks = 0_u16;
+            let (mut chunks, mut beyond) = (0_u16, Vec::new());
             for item in db.range(..HEAD_KEY) {
                 let (key, value) = item?;
                 let (revision, chunk) = decode_key(&key)
                     .ok_or_else(|| JournalError::Corrupt(format!("there is a strange key of {} bytes", key.len())))?;
+                if revision > newest {
+                    beyond.push(key);
+                    continue;
+                }
                 if chunk == 0 {
                     if let Some(done) = name.replace(revision) {
                         visit(done, &record)?;
@@ -167,7 +170,8 @@ impl Journal for SledJournal {
                 chunks += 1;
                 record.extend_from_slice(&value);
             }
-            name.map_or(Ok(()), |last| visit(last, &record))
+            name.map_or(Ok(()), |last| visit(last, &record))?;
+            forget(&db, &beyond)
         }));
         read.unwrap_or_else(|_| Err(JournalError::Corrupt("sled cannot read it".into())))
     }
@@ -248,13 +252,18 @@ fn encode_head(head: Head) -> IVec {
     let mut bytes = MARK.to_vec();
     bytes.extend_from_slice(&head.floor.0.to_be_bytes());
     bytes.extend_from_slice(&head.last.0.to_be_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
     bytes.into()
 }
 
 fn decode_head(bytes: &[u8]) -> Option<Head> {
     let rest = bytes.strip_prefix(MARK)?;
-    let (floor, last) = rest.split_first_chunk::<8>()?;
-    let last: &[u8; 8] = last.try_into().ok()?;
+    let (floor, rest) = rest.split_first_chunk::<8>()?;
+    let (last, checksum) = rest.split_first_chunk::<8>()?;
+    // Those of the first days have no checksum.
+    if !checksum.is_empty() && crc32fast::hash(bytes.strip_suffix(checksum)?).to_be_bytes() != checksum {
+        return None;
+    }
     let (floor, last) = (Revision(u64::from_be_bytes(*floor)), Revision(u64::from_be_bytes(*last)));
     (Revision::FIRST <= floor && floor <= last).then_some(Head { floor, last })
 }

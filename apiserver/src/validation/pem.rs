@@ -1,11 +1,16 @@
 //! PEM as Go reads it: what is no block is passed over, and a block that is broken is none.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
 const BEGIN: &str = "-----BEGIN ";
-const END: &str = "-----END ";
+const END: &str = "\n-----END ";
 const DASHES: &str = "-----";
+
+/// Go does not mind bits behind the last byte.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// One block.
 pub(super) struct Block {
@@ -21,27 +26,37 @@ pub(super) struct Block {
 pub(super) fn blocks(text: &str) -> impl Iterator<Item = Block> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        loop {
-            let (kind, after) = line(beginning(rest)?);
-            let Some(kind) = kind.strip_suffix(DASHES) else {
-                rest = after;
-                continue;
-            };
-            let (has_headers, body) = headers(after)?;
-            match content(kind, has_headers, body) {
-                Some((bytes, after)) => {
-                    rest = after;
-                    return Some(Block { kind: kind.to_owned(), has_headers, bytes });
-                }
-                None => rest = body,
-            }
-        }
+        let (block, after) = next(rest)?;
+        rest = after;
+        Some(block)
     })
 }
 
-/// What follows the next line's beginning that begins a block.
-fn beginning(text: &str) -> Option<&str> {
-    text.strip_prefix(BEGIN).or_else(|| text.split_once(&format!("\n{BEGIN}")).map(|(_, after)| after))
+/// The first block, and what follows it. Each end is looked at once, with the last beginning before it: beginnings without an end
+/// cost nothing.
+fn next(mut text: &str) -> Option<(Block, &str)> {
+    loop {
+        let end = text.find(END)?;
+        let trailer = end + END.len();
+        if let Some(begin) = text[..end].rfind(BEGIN)
+            && (begin == 0 || text[..begin].ends_with('\n'))
+            && let (kind, body) = line(&text[begin + BEGIN.len()..])
+            && let Some(kind) = kind.strip_suffix(DASHES)
+        {
+            let (has_headers, body) = headers(body)?;
+            let at = text.len() - body.len();
+            if let Some(after) = ended(kind, &text[trailer..])
+                && (at <= end || !has_headers)
+                && let Some(bytes) = decoded(text.get(at..end).unwrap_or_default())
+            {
+                return Some((Block { kind: kind.to_owned(), has_headers, bytes }, after));
+            }
+            if at > trailer {
+                return None;
+            }
+        }
+        text = &text[trailer..];
+    }
 }
 
 /// A text's first line without the blanks at its end, and what follows.
@@ -65,16 +80,15 @@ fn headers(mut text: &str) -> Option<(bool, &str)> {
     }
 }
 
-/// The bytes before the line that ends a block of this kind, and what follows that line.
-fn content<'a>(kind: &str, has_headers: bool, body: &'a str) -> Option<(Vec<u8>, &'a str)> {
-    let (encoded, end) = match body.strip_prefix(END) {
-        Some(end) if !has_headers => ("", end),
-        _ => body.split_once(&format!("\n{END}"))?,
-    };
-    let (behind, rest) = line(end.strip_prefix(kind)?.strip_prefix(DASHES)?);
-    let encoded: String = encoded.chars().filter(|sign| !matches!(sign, ' ' | '\t' | '\r' | '\n')).collect();
-    let bytes = STANDARD.decode(encoded).ok().filter(|_| behind.is_empty())?;
-    Some((bytes, rest))
+/// What follows the line that ends a block of this kind, if the rest of one is here.
+fn ended<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
+    let (behind, rest) = line(text.strip_prefix(kind)?.strip_prefix(DASHES)?);
+    behind.is_empty().then_some(rest)
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.chars().filter(|sign| !matches!(sign, ' ' | '\t' | '\r' | '\n')).collect();
+    LENIENT.decode(text).ok()
 }
 
 #[cfg(test)]
@@ -107,5 +121,19 @@ mod tests {
             assert_eq!(read(&format!("{broken}{good}")), [("B".into(), false, 3)], "{broken}");
         }
         assert_eq!(read("-----BEGIN A-----\nB: c\n"), []);
+    }
+
+    #[test]
+    fn the_last_beginning_counts_and_the_others_cost_nothing() {
+        let good = "-----BEGIN A-----\nQUJ=\n-----END A-----\n";
+        assert_eq!(
+            read(&format!("-----BEGIN X-----\n{good}")),
+            [("A".into(), false, 2)],
+            "bits behind the last byte are let be"
+        );
+        // Looked through anew for each of them it would take minutes.
+        assert_eq!(read(&"-----BEGIN A-----\n".repeat(150_000)), []);
+        let one = format!("{}{good}", "-----BEGIN A-----\n".repeat(50_000));
+        assert_eq!(read(&format!("{one}{one}")).len(), 2);
     }
 }

@@ -151,7 +151,9 @@ pub(super) async fn serve(
     if subpath.is_empty() && !upgrades && [Method::GET, Method::HEAD].contains(&call.method) {
         return redirect(&format!("{raw_path}/{query}"));
     }
-    let path = if subpath.is_empty() { "/" } else { subpath };
+    // The slash that it begins with may have been escaped.
+    let below = ["/", "%2F", "%2f"].into_iter().find_map(|slash| subpath.strip_prefix(slash)).unwrap_or(subpath);
+    let path = format!("/{below}");
     let mut headers = inward(request.headers(), &call.peer);
     if !upgrades {
         headers = without_hops(headers);

@@ -249,10 +249,8 @@ fn probe(path: &Path) -> Result<(), String> {
         if header == [0; SEGMENT_HEADER_BYTES] {
             continue;
         }
-        let mut checksum = flate2::Crc::new();
-        checksum.update(&header[4..]);
         let written = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) ^ u32::MAX;
-        if checksum.sum() != written {
+        if crc32fast::hash(&header[4..]) != written {
             return Err(format!("the segment at {at} of sled/db has no header"));
         }
         used += 1;

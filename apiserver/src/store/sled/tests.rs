@@ -360,49 +360,72 @@ async fn a_store_whose_making_was_cut_off_is_made_anew() {
     store.close().await;
 }
 
-#[test]
-fn a_commit_that_is_cut_off_anywhere_is_there_as_a_whole_or_not_at_all() {
-    let dir = tempfile::tempdir().unwrap();
-    let record = |revision: u64| vec![revision as u8; 700 * revision as usize];
-    let commit = |revisions: std::ops::RangeInclusive<u64>| {
-        let mut journal = journal_at(dir.path());
-        let head = Head { floor: Revision::FIRST, last: Revision(*revisions.end()) };
-        let puts = revisions.map(|revision| (Revision(revision), record(revision))).collect();
-        journal.append(Batch { puts, removes: Vec::new(), head }).unwrap();
-        journal.sync().unwrap();
-    };
-    let told = || {
-        let (mut journal, mut seen) = (journal_at(dir.path()), Vec::new());
-        let visited = journal.replay(&mut |revision, bytes| {
-            assert!(bytes == record(revision.0), "{revision} came back as another");
-            seen.push(revision.0);
-            Ok(())
-        });
-        visited.unwrap();
-        assert_eq!(seen, (2..=journal.head().last.0).collect::<Vec<_>>());
-        journal.head().last.0
-    };
-    commit(2..=4);
-    let before = files(dir.path());
-    commit(5..=7);
-    let database = dir.path().join("sled/db");
+/// What the record of a revision holds in the next tests.
+fn record(revision: u64) -> Vec<u8> {
+    vec![revision as u8; 700 * revision as usize]
+}
+
+fn commit(dir: &Path, revisions: std::ops::RangeInclusive<u64>) {
+    let mut journal = journal_at(dir);
+    let head = Head { floor: Revision::FIRST, last: Revision(*revisions.end()) };
+    let puts = revisions.map(|revision| (Revision(revision), record(revision))).collect();
+    journal.append(Batch { puts, removes: Vec::new(), head }).unwrap();
+    journal.sync().unwrap();
+}
+
+/// The newest revision that is read back; all up to it are there.
+fn newest(dir: &Path) -> u64 {
+    let (mut journal, mut seen) = (journal_at(dir), Vec::new());
+    let visited = journal.replay(&mut |revision, bytes| {
+        assert!(bytes == record(revision.0), "{revision} came back as another");
+        seen.push(revision.0);
+        Ok(())
+    });
+    visited.unwrap();
+    assert_eq!(seen, (2..=journal.head().last.0).collect::<Vec<_>>());
+    journal.head().last.0
+}
+
+/// Cuts the change between two states of a folder off at many places, and counts what is read back.
+fn cut_off(dir: &Path, before: &BTreeMap<PathBuf, Vec<u8>>, next: u64) -> BTreeMap<u64, usize> {
+    let database = dir.join("sled/db");
     let (old, new) = (&before[&database], fs::read(&database).unwrap());
     let differ = |at: &usize| old.get(*at) != new.get(*at);
     let (first, last) = ((0..new.len()).find(differ).unwrap(), (0..new.len()).rfind(differ).unwrap());
     let mut outcomes = BTreeMap::<u64, usize>::new();
     for cut in (first..last).step_by(307).take(48).chain([last + 1]) {
-        files(dir.path()).keys().for_each(|file| fs::remove_file(file).unwrap());
+        files(dir).keys().for_each(|file| fs::remove_file(file).unwrap());
         before.iter().for_each(|(file, bytes)| fs::write(file, bytes).unwrap());
         fs::write(&database, [&new[..cut], old.get(cut..).unwrap_or_default()].concat()).unwrap();
-        let outcome = told();
+        let outcome = newest(dir);
         *outcomes.entry(outcome).or_default() += 1;
         // The revisions of what was cut off are given again, to records of fewer chunks.
-        if outcome == 4 && cut % 4 == 0 {
-            commit(5..=5);
-            assert_eq!(told(), 5);
+        if outcome < next && cut % 4 == 0 {
+            commit(dir, next..=next);
+            assert_eq!(newest(dir), next);
         }
     }
+    outcomes
+}
+
+#[test]
+fn a_commit_that_is_cut_off_anywhere_is_there_as_a_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    commit(dir.path(), 2..=4);
+    let before = files(dir.path());
+    commit(dir.path(), 5..=7);
+    let outcomes = cut_off(dir.path(), &before, 5);
     assert!(outcomes[&4] > 20 && outcomes[&7] > 0 && outcomes.len() == 2, "{outcomes:?}");
+}
+
+#[test]
+fn a_first_commit_that_is_cut_off_leaves_an_empty_store() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(journal_at(dir.path()));
+    let before = files(dir.path());
+    commit(dir.path(), 2..=6);
+    let outcomes = cut_off(dir.path(), &before, 2);
+    assert!(outcomes[&1] > 20 && outcomes[&6] > 0 && outcomes.len() == 2, "{outcomes:?}");
 }
 
 /// Tells the child of the next test where to write.

@@ -16,6 +16,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const FRAME_HEAD_BYTES: usize = 9;
 
+/// Room for what a client begins with, up to its first call.
+const FIRST_BYTES_EXPECTED: usize = 512;
+
 /// Longest frame that is waited for: what comes before a first call is short.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
 
@@ -48,7 +51,8 @@ struct Looking {
 
 impl<S> Sayable<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner, looking: Some(Looking::default()), ready: Bytes::new() }
+        let looking = Looking { heard: BytesMut::with_capacity(FIRST_BYTES_EXPECTED), begun: false };
+        Self { inner, looking: Some(looking), ready: Bytes::new() }
     }
 }
 

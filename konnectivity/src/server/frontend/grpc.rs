@@ -4,6 +4,7 @@ use super::super::backends::DialError;
 use super::super::hops::Hops;
 use super::super::{State, port};
 use super::authority::Sayable;
+use super::reticent::Reticent;
 use crate::carry::{FrontendCounts, Leg, Moved, packets, pump_timed};
 use crate::keepalive;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use h2::server::SendResponse;
 use http::Request;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::{CloseResponse, DialRequest, DialResponse, Packet};
@@ -22,16 +24,27 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// Serves one frontend's connection.
 pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
     let beside = usize::try_from(state.numbers.frontend_streams.get()).unwrap_or_default();
-    let Some(mut connection) = port::http2(Sayable::new(stream), "frontend", beside).await else { return };
+    let (stream, tongue) = Reticent::new(Sayable::new(stream));
+    let Some(mut connection) = port::http2(stream, "frontend", beside).await else { return };
     let (pings, turn) = (connection.ping_pong(), Turn::default());
     let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.frontend_keepalive, &state.clock));
     loop {
+        let accepting = poll_fn(|cx| {
+            turn.poll(cx, |cx| match connection.poll_accept(cx) {
+                // Whoever does not call at once may wait for our settings.
+                Poll::Pending if tongue.loosen() => connection.poll_accept(cx),
+                accepted => accepted,
+            })
+        });
         let accepted = tokio::select! {
-            accepted = poll_fn(|cx| turn.poll(cx, |cx| connection.poll_accept(cx))) => accepted,
+            accepted = accepting => accepted,
             () = &mut silent => return tracing::info!("a frontend does not answer any more"),
         };
         match accepted {
-            Some(Ok((request, respond))) => called(state, request, respond),
+            Some(Ok((request, respond))) => {
+                called(state, request, respond);
+                tongue.loosen();
+            }
             Some(Err(error)) => return tracing::debug!(%error, "a frontend's connection broke"),
             None => return,
         }

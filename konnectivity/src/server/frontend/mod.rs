@@ -3,6 +3,7 @@
 mod authority;
 mod grpc;
 mod http_connect;
+mod reticent;
 
 use super::port::{self, CONNECTIONS_MAX, Port};
 use super::{Frontend, Mode, State};

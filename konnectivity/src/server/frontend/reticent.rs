@@ -1,0 +1,140 @@
+//! What a server says of HTTP/2 before it is asked anything: its settings, and that it heard the client's. By itself each is a
+//! write, and a turn of the client, which waits for none of it. So it waits for the answer to the first call.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What is held back at most.
+const HELD_BYTES_MAX: usize = 1024;
+
+/// A stream whose first bytes are held back until its [`Tongue`] is loosened, or there are many of them.
+#[derive(Debug)]
+pub(super) struct Reticent<S> {
+    inner: S,
+    held: Vec<u8>,
+    speaks: Arc<AtomicBool>,
+}
+
+/// Lets a stream speak.
+#[derive(Debug)]
+pub(super) struct Tongue(Arc<AtomicBool>);
+
+impl Tongue {
+    /// From the next flush on bytes are sent, those that were held back with those that come then; tells whether none were sent
+    /// before.
+    pub(super) fn loosen(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl<S> Reticent<S> {
+    pub(super) fn new(inner: S) -> (Self, Tongue) {
+        let speaks = Arc::new(AtomicBool::new(false));
+        (Self { inner, held: Vec::new(), speaks: Arc::clone(&speaks) }, Tongue(speaks))
+    }
+
+    fn is_silent(&self) -> bool {
+        !self.speaks.load(Ordering::Relaxed)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Reticent<S> {
+    /// Sends what was held back.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let count = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.held.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Reticent<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Reticent<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        let waits = self.is_silent() || !self.held.is_empty();
+        if waits && self.held.len() + from.len() <= HELD_BYTES_MAX {
+            self.held.extend_from_slice(from);
+            return Poll::Ready(Ok(from.len()));
+        }
+        ready!(self.poll_out(cx))?;
+        Pin::new(&mut self.inner).poll_write(cx, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // Together with what was held back, where that is one write.
+        if !self.held.is_empty() || self.is_silent() {
+            let first = from.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
+        Pin::new(&mut self.inner).poll_write_vectored(cx, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_silent() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_out(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_out(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn first_words_wait_for_leave_and_go_together() {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let (mut server, tongue) = Reticent::new(server);
+        for word in ["one ", "two "] {
+            server.write_all(word.as_bytes()).await.unwrap();
+            server.flush().await.unwrap();
+        }
+        let mut heard = [0; 64];
+        assert!(futures_util::FutureExt::now_or_never(client.read(&mut heard)).is_none(), "nothing is heard before");
+        assert!(tongue.loosen() && !tongue.loosen());
+        server.write_all(b"three").await.unwrap();
+        server.flush().await.unwrap();
+        let mut all = vec![0; 13];
+        client.read_exact(&mut all).await.unwrap();
+        assert_eq!(all, b"one two three");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_much_to_say_says_it() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let (mut server, _tongue) = Reticent::new(server);
+        server.write_all(&[7; 600]).await.unwrap();
+        server.write_all(&[7; 600]).await.unwrap();
+        let mut all = vec![0; 1200];
+        client.read_exact(&mut all).await.unwrap();
+        assert_eq!(all, [7; 1200]);
+    }
+}
