@@ -63,33 +63,38 @@ pub(crate) fn run(bytes: &[u8]) {
 
 /// Whatever was taken has documents in every form.
 fn document(spec: &Value) {
-    for version in spec["versions"].as_array().into_iter().flatten() {
-        let custom = Custom {
-            schema: version["schema"]["openAPIV3Schema"].clone(),
-            list_kind: "BarList".to_owned(),
-            selectable: Vec::new(),
-        };
-        let resource = Resource {
-            plural: "bars".to_owned(),
-            kind: "Bar".to_owned(),
-            namespaced: true,
-            verbs: ["get", "list", "watch", "create", "update", "patch", "delete"].map(str::to_owned).to_vec(),
-            returns_deleted: false,
-            subresources: Vec::new(),
-            custom: Some(custom),
-        };
-        let group_version = GroupVersion {
-            group: "h.example.com".to_owned(),
-            version: version["name"].as_str().unwrap_or_default().to_owned(),
-            resources: vec![resource],
-        };
-        let path = group_version.path();
-        let documents = OpenApi::new(schema::model(), vec![group_version]);
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    let group_versions: Vec<GroupVersion> = versions.map(group_version).collect();
+    let paths: Vec<String> = group_versions.iter().map(GroupVersion::path).collect();
+    let documents = OpenApi::new(schema::model(), group_versions);
+    serde_json::from_slice::<Value>(&documents.v2().bytes).expect("a document is JSON");
+    for path in paths {
         let found = documents.v3(&path).expect("its own document");
-        for told in [&found.bytes, &documents.v2().bytes] {
-            serde_json::from_slice::<Value>(told).expect("a document is JSON");
-        }
+        serde_json::from_slice::<Value>(&found.bytes).expect("a document is JSON");
         assert!(documents.v3_protobuf(&path).is_some_and(|told| !told.bytes.is_empty()), "{path}");
+    }
+}
+
+/// A version of a definition in the words of `OpenAPI`.
+fn group_version(version: &Value) -> GroupVersion {
+    let custom = Custom {
+        schema: version["schema"]["openAPIV3Schema"].clone(),
+        list_kind: "BarList".to_owned(),
+        selectable: Vec::new(),
+    };
+    let resource = Resource {
+        plural: "bars".to_owned(),
+        kind: "Bar".to_owned(),
+        namespaced: true,
+        verbs: ["get", "list", "watch", "create", "update", "patch", "delete"].map(str::to_owned).to_vec(),
+        returns_deleted: false,
+        subresources: Vec::new(),
+        custom: Some(custom),
+    };
+    GroupVersion {
+        group: "h.example.com".to_owned(),
+        version: version["name"].as_str().unwrap_or_default().to_owned(),
+        resources: vec![resource],
     }
 }
 

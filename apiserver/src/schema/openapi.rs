@@ -179,7 +179,8 @@ impl OpenApi {
 
     fn swagger(&self) -> &Swagger {
         self.swagger.get_or_init(|| {
-            let written = swagger::write(self.entries.iter().map(|entry| entry.subject.document(self.model)));
+            let documents = self.entries.iter().map(|entry| entry.subject.document(self.model));
+            let written = swagger::write(self.model, documents);
             let of = |bytes: Bytes| Document { bytes, hash: self.hash() };
             Swagger { json: of(written.json.into()), protobuf: of(written.protobuf.into()) }
         })

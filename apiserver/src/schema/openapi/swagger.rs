@@ -3,6 +3,7 @@
 use super::gnostic;
 use super::parameters::Shared;
 use super::published::{self, Among};
+use crate::schema::model::Model;
 use serde_json::{Map, Value, json};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -24,6 +25,8 @@ const CONSUMED: [&str; 6] = [
     "application/json",
     "application/yaml",
 ];
+/// Where upstream's types without fields are.
+const VALUES: [&str; 2] = ["io.k8s.apimachinery.pkg.", "io.k8s.apiextensions-apiserver.pkg."];
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 
 /// A document of v2, in both of its forms.
@@ -34,7 +37,7 @@ pub(super) struct Written {
 
 /// Joins v3 documents into one of v2. Paths are written as they come: all of them as values would take twenty times as much
 /// memory as they do as texts.
-pub(super) fn write(documents: impl Iterator<Item = Value>) -> Written {
+pub(super) fn write(model: &Model, documents: impl Iterator<Item = Value>) -> Written {
     let (mut paths, mut messages, mut shared) = (String::new(), gnostic::v2::Paths::default(), Shared::default());
     let mut definitions = Map::new();
     for mut document in documents {
@@ -49,7 +52,7 @@ pub(super) fn write(documents: impl Iterator<Item = Value>) -> Written {
         if let Value::Object(found) = document["components"]["schemas"].take() {
             for (name, schema) in found {
                 if !definitions.contains_key(&name) {
-                    let schema = definition(&name, schema);
+                    let schema = definition(model, &name, schema);
                     definitions.insert(name, schema);
                 }
             }
@@ -69,19 +72,20 @@ pub(super) fn write(documents: impl Iterator<Item = Value>) -> Written {
     Written { json, protobuf }
 }
 
-fn definition(name: &str, mut schema: Value) -> Value {
-    let short = name.rsplit('.').next();
-    if let Some(short) = short.filter(|short| published::OF_ALL.contains(short)) {
-        schema["x-kubernetes-group-version-kind"] = published::everywhere(short, Among::Everything);
+fn definition(model: &Model, name: &str, mut schema: Value) -> Value {
+    // Groups of custom resources may be called anything, and their kinds.
+    if model.named(name).is_none() && !VALUES.iter().any(|of_values| name.starts_with(of_values)) {
+        super::custom::for_v2(&mut schema);
+        return self::schema(schema);
     }
-    match short {
+    match name.rsplit('.').next() {
         Some("Quantity") => json!({"type": "string"}),
         Some("IntOrString") => json!({"type": "string", "format": "int-or-string"}),
-        _ if name.starts_with("io.k8s.") => self::schema(schema),
-        _ => {
-            super::custom::for_v2(&mut schema);
+        Some(short) if published::OF_ALL.contains(&short) => {
+            schema["x-kubernetes-group-version-kind"] = published::everywhere(short, Among::Everything);
             self::schema(schema)
         }
+        _ => self::schema(schema),
     }
 }
 

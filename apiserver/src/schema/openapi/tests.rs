@@ -331,6 +331,31 @@ fn a_document_of_custom_resources_tells_less() {
 }
 
 #[test]
+fn v2_takes_no_custom_kind_for_one_of_upstreams() {
+    for (group, kind) in [("example.com", "Quantity"), ("a.networking.k8s.io", "WatchEvent")] {
+        let nullable = json!({"type": "object", "properties": {"a": {"type": "string", "nullable": true}}});
+        let custom = Custom { schema: nullable, list_kind: format!("{kind}List"), selectable: Vec::new() };
+        let resource = Resource {
+            plural: "ones".to_owned(),
+            kind: kind.to_owned(),
+            namespaced: false,
+            verbs: vec!["get".to_owned()],
+            returns_deleted: false,
+            subresources: Vec::new(),
+            custom: Some(custom),
+        };
+        let group_version =
+            GroupVersion { group: group.to_owned(), version: "v1".to_owned(), resources: vec![resource] };
+        let name = custom::name(&group_version, kind);
+        let written = swagger::write(model(), std::iter::once(document(model(), &group_version)));
+        let written: Value = serde_json::from_str(&written.json).unwrap();
+        let definition = &written["definitions"][&name];
+        assert_eq!(definition["properties"]["a"], json!({}), "{name}");
+        assert_eq!(definition["x-kubernetes-group-version-kind"].as_array().map(Vec::len), Some(1), "{name}");
+    }
+}
+
+#[test]
 fn who_deletes_is_answered_the_object_or_a_status() {
     for (plural, kind, returns_deleted, answered) in [
         ("pods", "Pod", true, "io.k8s.api.core.v1.Pod"),
@@ -352,7 +377,7 @@ fn who_deletes_is_answered_the_object_or_a_status() {
 fn every_definition_of_v2_is_a_real_servers() {
     let Some(folder) = reference_folder() else { return };
     let theirs = read(folder.join("openapi/swagger.json"));
-    let written = swagger::write(documents().into_iter().map(|(_, ours, _)| ours));
+    let written = swagger::write(model(), documents().into_iter().map(|(_, ours, _)| ours));
     let ours: Value = serde_json::from_str(&written.json).unwrap();
     assert!(ours["paths"].as_object().unwrap().len() > 100);
     let mut found = Vec::new();
