@@ -1,7 +1,7 @@
 //! PUT and PATCH of an object, of its status, and of whatever else of it has a path of its own: the one place where
 //! what was sent, whole or as a patch, is laid over what is there.
 
-use super::patch::Patch;
+use super::patch::{self, Patch};
 use super::{Ask, Handlers};
 use crate::codec::body;
 use crate::registry::behaviour::Part;
@@ -56,6 +56,8 @@ pub(super) struct Other {
 enum Sent {
     Whole(Value),
     Patch(Patch),
+    /// A patch that says nothing: that is told once there is an object to lay it over.
+    Unreadable(Box<Status>),
 }
 
 impl Handlers {
@@ -67,7 +69,12 @@ impl Handlers {
             ask.named(&object)?;
             Sent::Whole(object)
         } else {
-            Sent::Patch(Patch::read(ask, body).await?)
+            match Patch::read(ask, body).await {
+                Err(status) if !patch::applies(ask.call) && [400, 422].contains(&status.code) => {
+                    Sent::Unreadable(status)
+                }
+                read => Sent::Patch(read?),
+            }
         };
         let applies = matches!(sent, Sent::Patch(Patch::Apply(_)));
         let target = Target {
@@ -138,6 +145,7 @@ impl Handlers {
         };
         let mut new = match (sent, seen) {
             (Sent::Whole(object), _) => object.clone(),
+            (Sent::Unreadable(status), _) => return Err(status.clone()),
             (Sent::Patch(Patch::Apply(config)), seen) => applied(ask, view, &writer, config, seen)?,
             (Sent::Patch(_), None) => return Err(no_such_resource()),
             (Sent::Patch(patch), Some(seen)) => patch.laid(ask, view.gvk, seen)?,
@@ -188,7 +196,7 @@ fn applied(
     ask: &Ask<'_>,
     view: &View<'_>,
     writer: &Writer<'_>,
-    config: &super::patch::apply::Config,
+    config: &patch::apply::Config,
     seen: Option<&Value>,
 ) -> status::Result<Value> {
     if seen.is_none() && !view.subresource.is_empty() {
