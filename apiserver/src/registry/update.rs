@@ -247,6 +247,9 @@ impl Registry {
                 scale.check_status(new, &mut errors);
             }
         }
+        if target.part == Part::Status {
+            self.check_admin_access(resource, (new, Some(old)), &mut errors)?;
+        }
         let mut causes = errors.into_causes();
         causes.extend(match target.part {
             Part::Main => validation::update(group, kind, new, old, net),
