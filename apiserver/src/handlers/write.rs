@@ -64,7 +64,8 @@ impl Handlers {
     /// Changes an object as it is seen through a view.
     pub(super) async fn write(&self, ask: &Ask<'_>, body: Body, view: &View<'_>) -> status::Result<Response<Body>> {
         let sent = if ask.call.verb == Verb::Update {
-            let mut object = ask.object(view.gvk, body).await?;
+            let read = ask.object(view.gvk, body).await;
+            let mut object = read.map_err(|refused| undecoded(ask, view, refused))?;
             ask.place(&mut object)?;
             ask.named(&object)?;
             Sent::Whole(object)
@@ -191,6 +192,16 @@ impl Handlers {
     }
 }
 
+/// What is told of a body that can't be read. Upstream knows no scale among the kinds of definitions, whatever is wrong with it.
+fn undecoded(ask: &Ask<'_>, view: &View<'_>, refused: Box<Status>) -> Box<Status> {
+    if ask.resource.custom.is_none() || view.other.is_none() || refused.reason != Reason::BadRequest {
+        return refused;
+    }
+    let (version, kind) = (&view.gvk.version, &view.gvk.kind);
+    let told = format!("no kind is registered for the type {version}.{kind} in scheme \"pkg/runtime/scheme.go:111\"");
+    Status::bad_request(told)
+}
+
 /// What an apply makes of the object that is there, or of nothing.
 fn applied(
     ask: &Ask<'_>,
@@ -211,7 +222,14 @@ fn applied(
         return Err(Status::conflict(&ask.resource.gvk.group, &ask.resource.plural, ask.name, &why));
     }
     body::complete(view.gvk, ask.custom(view.gvk), made.object).map_err(|error| {
-        let of = managers::named(&config.object);
-        Status::failure(Reason::Unknown, format!("failed to convert new object ({of}) to proper version: {error}"))
+        let (of, gvk) = (managers::named(&config.object), view.gvk);
+        let why = patch::as_laid_over(&error.to_string());
+        let what = format!(
+            "{}, Kind={}",
+            if gvk.group.is_empty() { format!("/{}", gvk.version) } else { gvk.api_version() },
+            gvk.kind
+        );
+        let told = format!("unable to convert unstructured object to {what}: {why}");
+        Status::failure(Reason::Unknown, format!("failed to convert new object ({of}) to proper version: {told}"))
     })
 }

@@ -71,7 +71,7 @@ impl Registry {
                 if (target.creates || replaces) && target.subresource.is_empty() {
                     let mut object = change(None)?;
                     // Upstream lets a version of an object that is gone lead to a conflict; a create wants none.
-                    if !Meta::of(&object).resource_version().is_empty() {
+                    if !Meta::of(&object).resource_version().is_empty() && !intent.dry_run {
                         return Err(Status::not_found(&resource.gvk.group, &resource.plural, target.name));
                     }
                     metadata_mut(&mut object).entry("name").or_insert_with(|| target.name.into());
