@@ -157,6 +157,23 @@ fn a_token_counts_while_what_it_is_bound_to_lives() {
 }
 
 #[test]
+fn of_several_keys_the_one_that_fits_says_what_is_wrong() {
+    let ((signer, public), (_, other)) = (signing_key().unwrap(), signing_key().unwrap());
+    let verifiers = [&other, &public, &other].map(|key| Verifier::from_pem(key, "issuer").unwrap());
+    let live = Arc::new(Objects(HashMap::new()));
+    let accounts = ServiceAccounts::new(verifiers.to_vec(), vec!["api".into()], live);
+    let authenticator = Authenticator { service_accounts: Some(accounts), ..Authenticator::default() };
+    let now = Clock::system().unix_seconds();
+    let told = |since: i64| {
+        let token = Signer::from_pem(&signer).unwrap().sign(&claims(since)).unwrap();
+        authenticator.review(&token, &[]).unwrap_err()
+    };
+    assert_eq!(told(now - 3_600), "[invalid bearer token, service account token has expired]");
+    assert_eq!(told(now + 3_600), "[invalid bearer token, service account token is not valid yet]");
+    assert_eq!(told(now), "[invalid bearer token, serviceaccounts \"robot\" not found]");
+}
+
+#[test]
 fn a_token_is_reviewed_for_the_audiences_asked_for() {
     let (signer, public) = signing_key().unwrap();
     let objects =

@@ -3,15 +3,15 @@
 use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
-use http::{HeaderMap, Response};
+use http::header::{CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Status};
 use tinyplane_wire::streaming::handshake;
-use tinyplane_wire::streaming::websocket::{self, Message, Role, Utf8Bytes};
+use tinyplane_wire::streaming::websocket::{self, CloseCode, CloseFrame, Message, Role, Utf8Bytes};
 
 /// Answers a handshake, and from then on sends the events of `stream`, which is the answer that a client without a
 /// WebSocket would get. What the client sends is thrown away; when it closes, the watch ends.
@@ -24,6 +24,11 @@ pub(super) fn carry(
     stream: Response<Body>,
     shutdown: Shutdown,
 ) -> status::Result<Response<Body>> {
+    if !has_origin(headers) {
+        let mut refused = Response::new(Body::empty());
+        *refused.status_mut() = StatusCode::FORBIDDEN;
+        return Ok(refused);
+    }
     let mut answer = handshake::websocket_answer(headers)
         .map_err(|refusal| Status::bad_request(refusal.message.clone()))?
         .map(|()| Body::empty());
@@ -44,6 +49,12 @@ pub(super) fn carry(
     Ok(answer)
 }
 
+/// Whether a client says from where it comes, as browsers do. Upstream's library serves nobody else.
+fn has_origin(headers: &HeaderMap) -> bool {
+    let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    origin.starts_with('/') || origin.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty())
+}
+
 async fn send(connection: TokioIo<hyper::upgrade::Upgraded>, mut body: Body, binary: bool, shutdown: Shutdown) {
     let (mut sink, mut heard) = websocket::over(connection, Role::Server).await.split();
     let mut split = Split { binary, left: BytesMut::new() };
@@ -61,7 +72,8 @@ async fn send(connection: TokioIo<hyper::upgrade::Upgraded>, mut body: Body, bin
                 sink.send(message).await?;
             }
         }
-        sink.send(Message::Close(None)).await
+        let end = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+        sink.send(Message::Close(Some(end))).await
     };
     let gone = async { while let Some(Ok(_)) = heard.next().await {} };
     tokio::select! {
@@ -106,6 +118,13 @@ impl Split {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_says_from_where_it_comes_is_served() {
+        let from = |origin: &str| has_origin(&HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())]));
+        assert!(from("http://localhost") && from("https://a.example.com:8443"));
+        assert!(!from("null") && !from("") && !has_origin(&HeaderMap::new()));
+    }
 
     #[test]
     fn each_event_is_one_message_however_the_stream_is_cut() {

@@ -1,7 +1,7 @@
 //! PUT and PATCH of an object, of its status, and of whatever else of it has a path of its own: the one place where
 //! what was sent, whole or as a patch, is laid over what is there.
 
-use super::patch::Patch;
+use super::patch::{self, Patch};
 use super::{Ask, Handlers};
 use crate::codec::body;
 use crate::registry::behaviour::Part;
@@ -56,18 +56,26 @@ pub(super) struct Other {
 enum Sent {
     Whole(Value),
     Patch(Patch),
+    /// A patch that says nothing: that is told once there is an object to lay it over.
+    Unreadable(Box<Status>),
 }
 
 impl Handlers {
     /// Changes an object as it is seen through a view.
     pub(super) async fn write(&self, ask: &Ask<'_>, body: Body, view: &View<'_>) -> status::Result<Response<Body>> {
         let sent = if ask.call.verb == Verb::Update {
-            let mut object = ask.object(view.gvk, body).await?;
+            let read = ask.object(view.gvk, body).await;
+            let mut object = read.map_err(|refused| undecoded(ask, view, refused))?;
             ask.place(&mut object)?;
             ask.named(&object)?;
             Sent::Whole(object)
         } else {
-            Sent::Patch(Patch::read(ask, body).await?)
+            match Patch::read(ask, body).await {
+                Err(status) if !patch::applies(ask.call) && [400, 422].contains(&status.code) => {
+                    Sent::Unreadable(status)
+                }
+                read => Sent::Patch(read?),
+            }
         };
         let applies = matches!(sent, Sent::Patch(Patch::Apply(_)));
         let target = Target {
@@ -138,6 +146,7 @@ impl Handlers {
         };
         let mut new = match (sent, seen) {
             (Sent::Whole(object), _) => object.clone(),
+            (Sent::Unreadable(status), _) => return Err(status.clone()),
             (Sent::Patch(Patch::Apply(config)), seen) => applied(ask, view, &writer, config, seen)?,
             (Sent::Patch(_), None) => return Err(no_such_resource()),
             (Sent::Patch(patch), Some(seen)) => patch.laid(ask, view.gvk, seen)?,
@@ -183,12 +192,22 @@ impl Handlers {
     }
 }
 
+/// What is told of a body that can't be read. Upstream knows no scale among the kinds of definitions, whatever is wrong with it.
+fn undecoded(ask: &Ask<'_>, view: &View<'_>, refused: Box<Status>) -> Box<Status> {
+    if ask.resource.custom.is_none() || view.other.is_none() || refused.reason != Reason::BadRequest {
+        return refused;
+    }
+    let (version, kind) = (&view.gvk.version, &view.gvk.kind);
+    let told = format!("no kind is registered for the type {version}.{kind} in scheme \"pkg/runtime/scheme.go:111\"");
+    Status::bad_request(told)
+}
+
 /// What an apply makes of the object that is there, or of nothing.
 fn applied(
     ask: &Ask<'_>,
     view: &View<'_>,
     writer: &Writer<'_>,
-    config: &super::patch::apply::Config,
+    config: &patch::apply::Config,
     seen: Option<&Value>,
 ) -> status::Result<Value> {
     if seen.is_none() && !view.subresource.is_empty() {
@@ -203,7 +222,14 @@ fn applied(
         return Err(Status::conflict(&ask.resource.gvk.group, &ask.resource.plural, ask.name, &why));
     }
     body::complete(view.gvk, ask.custom(view.gvk), made.object).map_err(|error| {
-        let of = managers::named(&config.object);
-        Status::failure(Reason::Unknown, format!("failed to convert new object ({of}) to proper version: {error}"))
+        let (of, gvk) = (managers::named(&config.object), view.gvk);
+        let why = patch::as_laid_over(&error.to_string());
+        let what = format!(
+            "{}, Kind={}",
+            if gvk.group.is_empty() { format!("/{}", gvk.version) } else { gvk.api_version() },
+            gvk.kind
+        );
+        let told = format!("unable to convert unstructured object to {what}: {why}");
+        Status::failure(Reason::Unknown, format!("failed to convert new object ({of}) to proper version: {told}"))
     })
 }

@@ -188,6 +188,7 @@ impl Registry {
                 scale.check_status(&object, &mut errors);
             }
         }
+        self.check_admin_access(resource, (&object, None), &mut errors)?;
         let mut causes = errors.into_causes();
         let of_kind =
             validation::create(&resource.gvk.group, &resource.gvk.kind, &object, intent.admission.cluster_net());

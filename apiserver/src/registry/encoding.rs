@@ -36,7 +36,16 @@ fn forgets_empty(resource: &Resource) -> bool {
 
 /// An object of the stored version as upstream's store gives it back, for one that does not go there: [`body`] writes it so.
 pub fn settle(resource: &Resource, object: &mut Value) {
+<<<<<<< HEAD
     if let Some(id) = resource.stored_type_id.filter(|_| forgets_empty(resource)) {
+=======
+    (resource.behaviour.read_back)(object);
+    if let Some(custom) = &resource.custom {
+        custom.settle(object);
+    }
+    let is_json = STORED_AS_JSON.contains(&resource.stored.group.as_str());
+    if let Some(id) = resource.stored_type_id.filter(|_| !is_json) {
+>>>>>>> wt-a
         schema::default::forget_empty(schema::model(), id, object);
     }
 }
@@ -182,13 +191,13 @@ pub fn parse_folded(entry: &Entry) -> status::Result<Value> {
 
 /// A value of the stored version in the version that a row serves.
 pub fn serve(resource: &Resource, mut object: Value) -> Value {
+    if let Some(custom) = &resource.custom {
+        custom.read(&mut object);
+    }
     if let Some(conversion) = resource.conversion {
         (conversion.from_stored)(&mut object);
         object["kind"] = resource.gvk.kind.as_str().into();
         object["apiVersion"] = resource.gvk.api_version().into();
-    }
-    if let Some(custom) = &resource.custom {
-        custom.read(&mut object);
     }
     object
 }

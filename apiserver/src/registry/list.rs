@@ -90,9 +90,10 @@ impl Registry {
     /// A parameter is wrong, or the moment asked for is gone or has not come yet.
     pub fn list(&self, resource: &Resource, selection: &Selection, ask: &Ask) -> status::Result<Page> {
         let (Range::Under(folder) | Range::Only(folder)) = &selection.range;
-        // A list of one name has no pages: upstream ignores a token then.
-        let one = matches!(selection.range, Range::Only(_));
-        let (snapshot, after, left) = if ask.token.is_empty() || one {
+        // A list of one name has no pages; with a token it is one of many, of which one is selected.
+        let one = matches!(selection.range, Range::Only(_)) && ask.token.is_empty();
+        let folder = &folder[..folder.rfind('/').map_or(0, |slash| slash + 1)];
+        let (snapshot, after, left) = if ask.token.is_empty() {
             (self.moment(ask, one)?, None, None)
         } else {
             let (snapshot, start, left) = self.resume(ask, folder)?;

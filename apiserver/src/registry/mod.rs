@@ -1,5 +1,6 @@
 //! What kinds exist and how each behaves: the operations on objects, in terms of a store of bytes.
 
+mod admin_access;
 pub mod admit;
 pub mod behaviour;
 pub mod bootstrap;

@@ -54,6 +54,15 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
+/// As `%s` prints it, which complains of what is no text.
+pub(crate) fn as_string(value: &Value) -> String {
+    match value {
+        Value::Null => "%!s(<nil>)".to_owned(),
+        Value::Bool(_) | Value::Number(_) => format!("%!s({}={value})", type_name(value)),
+        other => text(other),
+    }
+}
+
 /// As `encoding/json` writes it, which escapes what HTML gives a meaning.
 pub(crate) fn json(value: &Value, out: &mut String) {
     let several =

@@ -71,7 +71,7 @@ pub enum MergeError {
     MixedItems(String),
     /// A directive meant for a list stands beside something else.
     #[error("expected a []interface {{}}, but received a {0}")]
-    NotAList(&'static str),
+    NotAList(String),
     /// A directive for a field that the type does not have.
     #[error("unable to find api field in struct {holder} for the json field {field:?}")]
     NoField {
@@ -303,7 +303,8 @@ fn directive_field(name: &str, directive: &str) -> Option<String> {
 fn list(value: Value) -> Result<Vec<Value>, MergeError> {
     match value {
         Value::Array(items) => Ok(items),
-        other => Err(MergeError::NotAList(go::type_name(&other))),
+        Value::Null => Err(MergeError::NotAList(go::as_string(&Value::Null))),
+        other => Err(MergeError::NotAList(go::type_name(&other).to_owned())),
     }
 }
 
@@ -312,5 +313,5 @@ fn no_merge_key(one: &Object, key: &str) -> MergeError {
 }
 
 fn unknown_directive(directive: &Value, map: Object) -> MergeError {
-    MergeError::UnknownDirective { directive: go::text(directive), map: go::text(&Value::Object(map)) }
+    MergeError::UnknownDirective { directive: go::as_string(directive), map: go::text(&Value::Object(map)) }
 }

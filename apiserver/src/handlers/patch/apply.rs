@@ -3,7 +3,7 @@
 use super::Ask;
 use crate::codec::body::Validation;
 use crate::codec::doubles;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tinyplane_wire::status::{self, Status};
 
 /// What is applied, as its author sent it.
@@ -19,16 +19,20 @@ const STRICT: &str = "error converting YAML to JSON: yaml: unmarshal errors:\n";
 
 /// Reads what is applied.
 pub(super) fn read(bytes: &[u8]) -> status::Result<Config> {
-    let (object, strict) = doubles::yaml(bytes).map_err(|error| {
+    let (mut object, strict) = doubles::yaml(bytes).map_err(|error| {
         let told = format!("error decoding YAML: error converting YAML to JSON: {error}");
         Status::bad_request(told)
     })?;
+    // Nothing is an object of which nothing is said.
+    if object.is_null() {
+        object = Value::Object(Map::new());
+    }
     if object.is_object() {
         return Ok(Config { object, strict });
     }
     let what = crate::schema::go::json_word(&object);
     Err(Status::bad_request(format!(
-        "error decoding patch: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
+        "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
     )))
 }
 

@@ -4,7 +4,7 @@ use crate::codec::depth::LEVELS_MAX;
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
 use crate::schema::go::json_word;
-use json_patch::jsonptr::Pointer;
+use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
 use tinyplane_wire::status::{self, Details, Reason, Status};
@@ -31,9 +31,10 @@ pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<Strin
         other => return Err(unreadable(other, "[]handlers.jsonPatchOp")),
     };
     for operation in operations {
-        match operation.as_object_mut() {
-            Some(fields) => complete(fields),
-            None => return Err(unreadable(operation, "handlers.jsonPatchOp")),
+        match operation {
+            Value::Object(fields) => complete(fields)?,
+            Value::Null => return Err(rejected()),
+            other => return Err(unreadable(other, "handlers.jsonPatchOp")),
         }
     }
     // Operations are understood when they are applied: before, it matters only that they are a list of objects.
@@ -46,38 +47,67 @@ pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<Strin
 }
 
 /// Reads an operation as upstream's library does: a value that is not there is null, and of a path that begins without a
-/// slash the first step counts for nothing.
-fn complete(operation: &mut Map<String, Value>) {
+/// slash the first step counts for nothing. A tilde that escapes nothing stands for itself.
+fn complete(operation: &mut Map<String, Value>) -> status::Result<()> {
+    for field in ["op", "path", "from"] {
+        let given = operation.get(field).filter(|given| !given.is_null() && !given.is_string());
+        if let Some(given) = given {
+            let told = format!("{} into Go struct field jsonPatchOp.{field} of type string", json_word(given));
+            return Err(Status::bad_request(format!("error decoding patch: json: cannot unmarshal {told}")));
+        }
+    }
     if operation.get("op").is_some_and(|op| ["add", "replace", "test"].iter().any(|known| op == known)) {
         operation.entry("value").or_insert(Value::Null);
     }
     for field in ["path", "from"] {
-        if let Some(Value::String(path)) = operation.get_mut(field)
-            && let Some(slash) = path.find('/')
-        {
-            path.drain(..slash);
+        if let Some(Value::String(path)) = operation.get_mut(field) {
+            path.drain(..path.find('/').unwrap_or(0));
+            let mut parts = path.split('~');
+            let first = parts.next().unwrap_or_default().to_owned();
+            let escaped = |part: &str| if part.starts_with(['0', '1']) { "~" } else { "~0" };
+            *path = parts.fold(first, |path, part| path + escaped(part) + part);
         }
     }
+    Ok(())
 }
 
 /// Fields that are no part of an operation, and those that stand there twice.
 fn strict(bytes: &[u8]) -> Vec<String> {
     let Ok((value, doubles)) = doubles::json(bytes) else { return Vec::new() };
-    let mut told: Vec<_> = doubles.into_iter().map(|path| format!("json patch duplicate field {path:?}")).collect();
+    let mut told: Vec<_> = doubles.iter().map(|path| format!("json patch duplicate field {path:?}")).collect();
     for (index, operation) in value.as_array().into_iter().flatten().enumerate() {
         let fields = operation.as_object().into_iter().flat_map(|fields| fields.keys());
         let unknown = fields.filter(|name| !["op", "path", "from", "value"].contains(&name.as_str()));
         told.extend(unknown.map(|name| format!("json patch unknown field \"[{index}].{name}\"")));
     }
+    let operations = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    told.extend(doubles.iter().filter_map(|path| put_twice(path, operations)));
     told
+}
+
+/// What an operation puts into the object twice stands twice there as well.
+fn put_twice(double: &str, operations: &[Value]) -> Option<String> {
+    let (index, below) = double.strip_prefix('[')?.split_once("].value.")?;
+    let operation = operations.get(index.parse::<usize>().ok()?)?;
+    let path = operation["path"].as_str().filter(|_| ["add", "replace"].iter().any(|op| operation["op"] == *op))?;
+    let steps: Vec<_> = path.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
+    Some(format!("duplicate field {:?}", format!("{}.{below}", steps.join("."))))
 }
 
 pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {
     let mut effort = Effort { deepest: levels(&current), ..Effort::default() };
     for operation in patch.iter() {
-        let put;
-        let operation = match operation {
+        let (counted, put);
+        counted = settled(operation, &current);
+        let operation = match counted.as_ref().unwrap_or(operation) {
             PatchOperation::Add(add) if add.path.is_root() => return Err(rejected()),
+            PatchOperation::Copy(copy) if copy.path.is_root() => return Err(rejected()),
+            PatchOperation::Move(moved) if moved.path.is_root() => return Err(rejected()),
+            // Of what is not there its library copies nothing at all.
+            PatchOperation::Copy(copy) if lacks(&copy.from, &current) => {
+                put = PatchOperation::Add(AddOperation { path: copy.path.clone(), value: Value::Null });
+                &put
+            }
             // Upstream's library replaces what is not there.
             PatchOperation::Replace(replace) if lacks(&replace.path, &current) => {
                 put = PatchOperation::Add(AddOperation { path: replace.path.clone(), value: replace.value.clone() });
@@ -163,6 +193,60 @@ impl Effort {
     }
 }
 
+/// An operation whose places in lists are counted from the end, or written with zeros before them, with the places that
+/// upstream's library finds; `None` where there is no such place.
+fn settled(operation: &PatchOperation, object: &Value) -> Option<PatchOperation> {
+    let found = |path: &Pointer, adds: bool| place(path, object, adds);
+    let mut operation = operation.clone();
+    let changed = match &mut operation {
+        PatchOperation::Add(add) => swap(&mut add.path, |path| found(path, true)),
+        PatchOperation::Remove(remove) => swap(&mut remove.path, |path| found(path, false)),
+        PatchOperation::Replace(replace) => swap(&mut replace.path, |path| found(path, false)),
+        PatchOperation::Test(test) => swap(&mut test.path, |path| found(path, false)),
+        PatchOperation::Copy(copy) => {
+            swap(&mut copy.path, |path| found(path, true)) | swap(&mut copy.from, |path| found(path, false))
+        }
+        PatchOperation::Move(moved) => {
+            swap(&mut moved.path, |path| found(path, true)) | swap(&mut moved.from, |path| found(path, false))
+        }
+    };
+    changed.then_some(operation)
+}
+
+fn swap(path: &mut PointerBuf, found: impl FnOnce(&Pointer) -> Option<PointerBuf>) -> bool {
+    let other = found(path);
+    let changed = other.is_some();
+    if let Some(other) = other {
+        *path = other;
+    }
+    changed
+}
+
+/// The path with plain places in lists, where it has others. What is added may stand behind the last item.
+fn place(path: &Pointer, object: &Value, adds: bool) -> Option<PointerBuf> {
+    let is_odd = |token: &str| token.starts_with(['-', '+']) || (token.len() > 1 && token.starts_with('0'));
+    if !path.tokens().any(|token| token.encoded() != "-" && is_odd(token.encoded())) {
+        return None;
+    }
+    let (mut plain, mut holder, count) = (PointerBuf::new(), Some(object), path.count());
+    for (at, token) in path.tokens().enumerate() {
+        let mut token = token.decoded().into_owned();
+        if let Some(Value::Array(items)) = holder
+            && let Ok(index) = token.parse::<i64>()
+        {
+            let room = items.len() + usize::from(adds && at + 1 == count);
+            let index = if index < 0 { index + i64::try_from(room).ok()? } else { index };
+            token = index.to_string();
+        }
+        holder = holder.and_then(|holder| match holder {
+            Value::Array(items) => token.parse().ok().and_then(|index: usize| items.get(index)),
+            holder => holder.get(&token),
+        });
+        plain.push_back(token.as_str());
+    }
+    Some(plain)
+}
+
 /// How many levels of objects and lists a value has; one more than may be where it has more.
 fn levels(value: &Value) -> usize {
     fn below(value: &Value, left: usize) -> usize {
@@ -225,6 +309,43 @@ fn unreadable(value: &Value, wanted: &str) -> Box<Status> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn places_are_read_as_upstreams_library_reads_them() {
+        let patched = |operations: Value| {
+            let object = json!({"l": ["a", "b"], "m": {"~": 1, "~2": 2}});
+            read(operations.to_string().as_bytes()).and_then(|(patch, _)| apply(&patch, object))
+        };
+        let list =
+            |operation: Value| patched(json!([operation])).map(|object| object["l"].clone()).map_err(|why| why.code);
+        assert_eq!(list(json!({"op": "add", "path": "/l/-1", "value": "c"})), Ok(json!(["a", "b", "c"])));
+        assert_eq!(list(json!({"op": "add", "path": "/l/-3", "value": "c"})), Ok(json!(["c", "a", "b"])));
+        assert_eq!(list(json!({"op": "add", "path": "/l/-4", "value": "c"})), Err(422));
+        assert_eq!(list(json!({"op": "add", "path": "/l/01", "value": "c"})), Ok(json!(["a", "c", "b"])));
+        assert_eq!(list(json!({"op": "remove", "path": "/l/-1"})), Ok(json!(["a"])));
+        assert_eq!(list(json!({"op": "replace", "path": "/l/-2", "value": "c"})), Ok(json!(["c", "b"])));
+        assert_eq!(list(json!({"op": "test", "path": "/l/-1", "value": "b"})), Ok(json!(["a", "b"])));
+        assert_eq!(list(json!({"op": "copy", "from": "/l/-1", "path": "/l/0"})), Ok(json!(["b", "a", "b"])));
+        for whole in [json!({"op": "copy", "from": "/l", "path": ""}), json!({"op": "move", "from": "/m", "path": ""})]
+        {
+            assert_eq!(list(whole), Err(422));
+        }
+        let tested = json!([{"op": "test", "path": "/m/~", "value": 1}, {"op": "test", "path": "/m/~2", "value": 2}]);
+        assert!(patched(tested).is_ok());
+        let copied = patched(json!([{"op": "copy", "from": "/m/x", "path": "/m/y"}])).unwrap();
+        assert_eq!(copied["m"]["y"], Value::Null);
+        assert_eq!(patched(json!([null])).unwrap_err().code, 422);
+        let told =
+            "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.path of type string";
+        assert_eq!(patched(json!([{"op": "add", "path": 5}])).unwrap_err().message, told);
+    }
+
+    #[test]
+    fn what_is_put_twice_is_told_where_it_stands_in_the_object_too() {
+        let patch = r#"[{"op": "add", "path": "/metadata/x~1y", "value": {"a": 1, "a": 2}}]"#;
+        let told = ["json patch duplicate field \"[0].value.a\"", "duplicate field \"metadata.x/y.a\""];
+        assert_eq!(read(patch.as_bytes()).unwrap().1, told);
+    }
 
     #[test]
     fn copies_of_copies_and_nests_of_nests_are_bounded() {

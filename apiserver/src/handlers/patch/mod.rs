@@ -169,6 +169,12 @@ impl Patch {
     }
 }
 
+/// Why an object can't be laid over its type, in upstream's words for that where they are not those of JSON's decoder.
+pub(super) fn as_laid_over(why: &str) -> String {
+    let from = if why.starts_with("illegal base64") { "error decoding from json: " } else { "" };
+    strategic::in_its_words(why).unwrap_or_else(|| format!("{from}{why}"))
+}
+
 fn folded(mut object: Value) -> status::Result<Value> {
     folded::fold(&mut object)?;
     Ok(object)

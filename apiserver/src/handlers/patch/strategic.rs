@@ -40,7 +40,7 @@ pub(super) fn told(mut refused: Box<Status>) -> Box<Status> {
     refused
 }
 
-fn in_its_words(why: &str) -> Option<String> {
+pub(super) fn in_its_words(why: &str) -> Option<String> {
     let (word, rest) = why.strip_prefix("json: cannot unmarshal ")?.split_once(' ')?;
     let wanted = rest.rsplit(" of type ").next()?;
     let found = match word {

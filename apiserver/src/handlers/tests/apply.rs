@@ -193,6 +193,9 @@ async fn an_apply_that_is_wrong_is_refused_in_upstreams_words() {
     assert_eq!(desk.apply(&uri, "m", &managed).await.told(), (400, "metadata.managedFields must be nil"));
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "m"}});
     assert_eq!(desk.apply(&uri, "m", &secret).await.told(), (400, "invalid object type: /v1, Kind=Secret"));
+    assert_eq!(desk.apply(&uri, "m", &Value::Null).await.told(), (400, "invalid object type: /, Kind="));
+    let told = "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}";
+    assert_eq!(desk.apply(&uri, "m", &json!([])).await.told(), (400, told));
     let unknown = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "foo": 1});
     let told = "failed to create typed patch object (/m; /v1, Kind=ConfigMap): .foo: field not declared in schema";
     assert_eq!(desk.apply(&uri, "m", &unknown).await.told(), (500, told));

@@ -27,7 +27,9 @@ use tinyplane_wire::process::Shutdown;
 #[derive(Debug)]
 pub struct Custom {
     /// What its objects may hold.
-    pub structural: Structural,
+    pub structural: Arc<Structural>,
+    /// What the objects of every version may hold, by the version.
+    schemas: Arc<[(SmolStr, Arc<Structural>)]>,
     /// The same, for the walks of server-side apply.
     pub modelled: Modelled,
     /// The schema as its author wrote it; `Null` where there is none.
@@ -80,11 +82,23 @@ impl Custom {
         &self.offered
     }
 
-    /// Makes of a stored object what this version says: what the schema did not know when it was written is pruned and
-    /// completed as it is read.
+    /// Prunes and completes a stored object by the version that it was stored in, whichever it is read as: upstream does so before
+    /// it gives it another name.
     pub(super) fn read(&self, object: &mut Value) {
-        self.structural.prune(object);
-        self.structural.default(object);
+        let schema = self.schema_of(object);
+        schema.prune(object);
+        schema.default(object);
+    }
+
+    /// Takes out of an object what the version that it is stored in does not know.
+    pub(super) fn settle(&self, object: &mut Value) {
+        self.schema_of(object).prune(object);
+    }
+
+    fn schema_of(&self, object: &Value) -> Arc<Structural> {
+        let version = object["apiVersion"].as_str().and_then(|version| version.rsplit('/').next());
+        let known = self.schemas.iter().find(|(name, _)| Some(name.as_str()) == version);
+        Arc::clone(known.map_or(&self.structural, |(_, schema)| schema))
     }
 
     /// The columns of its Table.

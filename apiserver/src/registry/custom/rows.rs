@@ -55,10 +55,13 @@ pub(super) fn of(definition: &Value, gone: &Shutdown, forms: &mut Forms) -> Vec<
     let mut served: Vec<&Value> = items(&spec["versions"]).filter(|version| version["served"] == true).collect();
     served.sort_by_key(|version| Reverse(priority(text(&version["name"]))));
     let mut patterns = Patterns::default();
-    let one = |version: &&Value| {
+    let compiled = |version: &Value| {
         let schema = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object());
-        let structural = Structural::compile_with(schema, &mut patterns);
-        let custom = custom(definition, version, structural, (paths(version), Arc::clone(&selected)), gone);
+        (SmolStr::from(text(&version["name"])), Arc::new(Structural::compile_with(schema, &mut patterns)))
+    };
+    let schemas: Arc<[_]> = items(&spec["versions"]).map(compiled).collect();
+    let one = |version: &&Value| {
+        let custom = custom(definition, version, &schemas, (paths(version), Arc::clone(&selected)), gone);
         Arc::new(row(definition, version, text(&stored["name"]), custom, forms))
     };
     served.iter().map(one).collect()
@@ -89,7 +92,7 @@ pub(super) fn priority(version: &str) -> (u8, u64, u64, Reverse<String>) {
 fn custom(
     definition: &Value,
     version: &Value,
-    structural: Structural,
+    schemas: &Arc<[(SmolStr, Arc<Structural>)]>,
     (offered, selected): (Vec<SmolStr>, Arc<[SmolStr]>),
     gone: &Shutdown,
 ) -> Custom {
@@ -97,9 +100,12 @@ fn custom(
     let schema = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object());
     let name = || format!("{}/{} {}", text(&spec["group"]), text(&version["name"]), text(&spec["names"]["kind"]));
     let told = version["deprecationWarning"].as_str().map(str::to_owned);
+    let own = schemas.iter().find(|(name, _)| name == text(&version["name"]));
+    let structural = own.map_or_else(|| Arc::new(Structural::compile(None)), |(_, schema)| Arc::clone(schema));
     Custom {
         modelled: structural.model(),
         structural,
+        schemas: Arc::clone(schemas),
         published: schema.cloned().unwrap_or_default(),
         list_kind: text(&definition["status"]["acceptedNames"]["listKind"]).into(),
         columns: columns::of(version),

@@ -72,6 +72,8 @@ fn dotted(path: &[SmolStr]) -> String {
 /// What Go's helpers say of a value of another type.
 fn accessor(path: &[SmolStr], found: &Value, wanted: &str) -> String {
     let kind = go::type_name(found);
+    let whole = found.as_f64().filter(|number| found.is_f64() && number.fract() == 0.0 && number.abs() < 1e21);
     let shown = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+    let shown = whole.map_or(shown, |number| format!("{number:.0}"));
     format!("{} accessor error: {shown} is of the type {kind}, expected {wanted}", dotted(path))
 }

@@ -49,6 +49,29 @@ fn condition(definition: &Value, kind: &str) -> (String, String) {
 }
 
 #[tokio::test]
+async fn an_object_holds_what_the_version_knows_that_it_is_stored_in() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    let mut newer = version("v2", false);
+    let color = json!({"type": "string", "default": "red"});
+    newer["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["color"] = color;
+    let versions = json!([version("v1", true), newer]);
+    define(&world, definition("foos.g.example.com", &names("foos", "Foo"), &versions)).await;
+    assert!(definitions.bring_up_to_date().await.unwrap());
+    let row = world.registry.resource(&Gvr::new("g.example.com", "v2", "foos")).unwrap();
+    let custom = row.custom.as_ref().unwrap();
+    let stored = |version: &str| json!({"apiVersion": version, "spec": {"color": "blue"}});
+    let mut old = stored("g.example.com/v1");
+    custom.settle(&mut old);
+    assert_eq!(old["spec"], json!({}));
+    custom.read(&mut old);
+    assert_eq!(old["spec"], json!({"size": 3}));
+    let mut new = stored("g.example.com/v2");
+    custom.read(&mut new);
+    assert_eq!(new["spec"], json!({"size": 3, "color": "blue"}));
+}
+
+#[tokio::test]
 async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     let world = World::new().await;
     let mut definitions = Definitions::new(world.registry.clone());

@@ -11,7 +11,9 @@ pub(super) fn quantity(text: &str) -> Result<Value, String> {
         return Ok(Value::String(text.to_owned()));
     }
     // Go passes over blanks around it.
-    Quantity::written(text.trim()).map(|text| Value::String(text.into_owned())).map_err(|error| error.to_string())
+    Quantity::written(text.trim_matches(' '))
+        .map(|text| Value::String(text.into_owned()))
+        .map_err(|error| error.to_string())
 }
 
 /// Up to three digits and a plain suffix, as nearly every quantity has them, are canonical as they stand.

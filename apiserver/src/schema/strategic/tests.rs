@@ -119,6 +119,12 @@ fn a_bad_patch_is_refused_in_the_words_of_go() {
             "map: map[image:2] does not contain declared merge key: name",
         ),
         (json!({"spec": {"$patch": "x"}}), "unknown patch type: x in map: map[$patch:x]"),
+        (json!({"spec": {"$patch": 1}}), "unknown patch type: %!s(int64=1) in map: map[$patch:1]"),
+        (json!({"spec": {"$patch": null}}), "unknown patch type: %!s(<nil>) in map: map[$patch:<nil>]"),
+        (
+            json!({"spec": {"$setElementOrder/containers": null}}),
+            "expected a []interface {}, but received a %!s(<nil>)",
+        ),
         (json!({"spec": {"containers": ["a"]}}), "list element types are not identical: [[map[image:1 name:a]] [a]]"),
         (json!({"spec": {"$deleteFromPrimitiveList": ["a"]}}), "invalid patch format of primitive list"),
         (json!({"spec": {"$setElementOrder/containers": 1}}), "expected a []interface {}, but received a int64"),

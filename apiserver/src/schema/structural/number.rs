@@ -14,16 +14,21 @@ pub(super) fn faults(limits: &Limits, kind: &str, number: &Number, path: &str) -
         let why = format!("Checked value must be of type integer {format}{space}{which} in {path}");
         told.push(Fault { path: String::new(), what: What::Composite(why) });
     }
+    let value = number.as_f64().unwrap_or_default();
+    // A whole number is compared with a bound whose fraction is cut off, as Go converts it.
+    let whole = number.is_i64() || number.is_u64();
+    let bound = |bound: f64| if whole { bound.trunc() } else { bound };
+    let factor = limits.multiple_of.map(bound).filter(|factor| *factor > 0.0);
+    if whole && factor.is_none() && limits.multiple_of.is_some() {
+        let why = format!("factor MultipleOf declared for {path} must be positive: 0");
+        told.push(Fault { path: path.to_owned(), what: What::Invalid(0.into(), why) });
+    }
     let mut wrong = |why: String| {
         let value = Value::Number(number.clone());
         let why = format!("{path} in body should be {why}");
         told.push(Fault { path: path.to_owned(), what: What::Invalid(value, why) });
     };
-    let value = number.as_f64().unwrap_or_default();
-    // A whole number is compared with a bound whose fraction is cut off, as Go converts it.
-    let whole = number.is_i64() || number.is_u64();
-    let bound = |bound: f64| if whole { bound.trunc() } else { bound };
-    if let Some(factor) = limits.multiple_of.map(bound)
+    if let Some(factor) = factor
         && !is_multiple(value, factor)
     {
         wrong(format!("a multiple of {}", go(factor, whole)));

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use serde_json::{Value, json};
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -50,7 +50,8 @@ impl Public {
     /// Reads a public key, or the public half of a private one, PEM.
     pub(super) fn read(pem: &str) -> Result<Self, TokenError> {
         let read = |pem: &str| SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable());
-        let der = read(pem).or_else(|_| read(&pki::public_key(pem).map_err(|_| unreadable())?))?;
+        let der = read(pem).or_else(|_| certified(pem).ok_or_else(unreadable));
+        let der = der.or_else(|_| read(&pki::public_key(pem).map_err(|_| unreadable())?))?;
         let (_, info) = SubjectPublicKeyInfo::from_der(&der).map_err(|_| unreadable())?;
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let kid = text(&sha256(&der));
@@ -77,6 +78,13 @@ impl Public {
             _ => Err(unreadable()),
         }
     }
+}
+
+/// The key of a certificate, PEM.
+fn certified(pem: &str) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    Some(certificate.public_key().raw.to_vec().into())
 }
 
 /// Reads a private key, PEM, and tells which signatures are made with it.

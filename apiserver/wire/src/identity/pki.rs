@@ -289,7 +289,12 @@ pub(super) fn keys_of_every_kind() -> Vec<(String, &'static str)> {
     use base64::Engine;
     let engine = &base64::engine::general_purpose::STANDARD;
     let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
-    let mut keys = vec![(rsa.serialize_pem(), "RS256")];
+    let der = rsa.serialize_der();
+    // PKCS#8 holds the key as PKCS#1 has it, in octets behind what it says of its kind.
+    let at = der.windows(2).position(|bytes| bytes == [4, 0x82]).unwrap();
+    let text = engine.encode(&der[at + 4..]);
+    let alone = format!("-----BEGIN RSA PRIVATE KEY-----\n{text}\n-----END RSA PRIVATE KEY-----\n");
+    let mut keys = vec![(rsa.serialize_pem(), "RS256"), (alone, "RS256")];
     // A key without a word of its kind begins with its version behind the words that PKCS#8 says before it.
     let kinds = [(&PKCS_ECDSA_P256_SHA256, "ES256"), (&rcgen::PKCS_ECDSA_P384_SHA384, "ES384")];
     for (kind, name) in kinds {

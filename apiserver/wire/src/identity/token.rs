@@ -247,6 +247,15 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_verifies_by_its_key() {
+        let authority = crate::identity::pki::Authority::create("x", std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let token = Signer::from_pem(&authority.key_pem()).unwrap().sign(&claims()).unwrap();
+        let verifier = Verifier::from_pem(authority.certificate_pem(), "issuer").unwrap();
+        assert_eq!(verifier.verify(&token, None, 150).unwrap(), claims());
+        assert!(Signer::from_pem(authority.certificate_pem()).is_err());
+    }
+
+    #[test]
     fn a_token_counts_for_its_key_issuer_audience_and_time_only() {
         let (private, public) = crate::identity::pki::signing_key().unwrap();
         let (_, other) = crate::identity::pki::signing_key().unwrap();
