@@ -201,7 +201,7 @@ impl Registry {
         warn(resource, &object, None, intent);
         intent.admission.validate(&question, &object).await?;
         depth::demand(&object, resource.is_bounded())?;
-        (resource.behaviour.read_back)(&mut object);
+        encoding::read_back(resource, &mut object);
         let key = resource.key(namespace, &name);
         if intent.dry_run {
             encoding::settle(resource, &mut object);

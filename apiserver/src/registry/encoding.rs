@@ -34,18 +34,17 @@ fn forgets_empty(resource: &Resource) -> bool {
     !STORED_AS_JSON.contains(&resource.stored.group.as_str())
 }
 
-/// An object of the stored version as upstream's store gives it back, for one that does not go there: [`body`] writes it so.
-pub fn settle(resource: &Resource, object: &mut Value) {
-<<<<<<< HEAD
-    if let Some(id) = resource.stored_type_id.filter(|_| forgets_empty(resource)) {
-=======
+/// Completes an object of the stored version once all checks are done, as upstream does when it reads it back.
+pub fn read_back(resource: &Resource, object: &mut Value) {
     (resource.behaviour.read_back)(object);
     if let Some(custom) = &resource.custom {
         custom.settle(object);
     }
-    let is_json = STORED_AS_JSON.contains(&resource.stored.group.as_str());
-    if let Some(id) = resource.stored_type_id.filter(|_| !is_json) {
->>>>>>> wt-a
+}
+
+/// Takes for absent what upstream's store forgets, in an object that does not go there: [`body`] does so of one that does.
+pub fn settle(resource: &Resource, object: &mut Value) {
+    if let Some(id) = resource.stored_type_id.filter(|_| forgets_empty(resource)) {
         schema::default::forget_empty(schema::model(), id, object);
     }
 }

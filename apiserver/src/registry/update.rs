@@ -144,7 +144,7 @@ impl Registry {
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
         depth::demand(&new, resource.is_bounded())?;
-        (resource.behaviour.read_back)(&mut new);
+        encoding::read_back(resource, &mut new);
         if intent.dry_run {
             encoding::settle(resource, &mut new);
             return Ok(Attempt::Done(Object::of(new)));

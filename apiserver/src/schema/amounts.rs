@@ -43,9 +43,7 @@ mod tests {
     fn amounts_are_alike_whatever_their_texts() {
         let model = schema::model();
         let id = model.kind("", "v1", "Pod").unwrap();
-        let pod = |cpu: &str, memory: &str| {
-            json!({"spec": {"containers": [{"args": [cpu], "resources": {"limits": {"cpu": cpu, "memory": memory}}}]}})
-        };
+        let pod = |cpu: &str, memory: &str| json!({"spec": {"containers": [{"args": [cpu], "resources": {"limits": {"cpu": cpu, "memory": memory}}}]}});
         let (one, other) = (counted(model, id, &pod("1.250", "1Gi")), counted(model, id, &pod("1250m", "1073741824")));
         let limits = "/spec/containers/0/resources";
         assert_eq!(one.pointer(limits), other.pointer(limits));
