@@ -196,6 +196,18 @@ impl Effort {
 /// An operation whose places in lists are counted from the end, or written with zeros before them, with the places that
 /// upstream's library finds; `None` where there is no such place.
 fn settled(operation: &PatchOperation, object: &Value) -> Option<PatchOperation> {
+    let (path, from) = match operation {
+        PatchOperation::Add(add) => (&add.path, None),
+        PatchOperation::Remove(remove) => (&remove.path, None),
+        PatchOperation::Replace(replace) => (&replace.path, None),
+        PatchOperation::Test(test) => (&test.path, None),
+        PatchOperation::Copy(copy) => (&copy.path, Some(&copy.from)),
+        PatchOperation::Move(moved) => (&moved.path, Some(&moved.from)),
+    };
+    // Nearly none has such a place.
+    if !is_odd(path) && !from.is_some_and(|from| is_odd(from)) {
+        return None;
+    }
     let found = |path: &Pointer, adds: bool| place(path, object, adds);
     let mut operation = operation.clone();
     let changed = match &mut operation {
@@ -222,10 +234,15 @@ fn swap(path: &mut PointerBuf, found: impl FnOnce(&Pointer) -> Option<PointerBuf
     changed
 }
 
+/// Whether a step of a path may be such a place.
+fn is_odd(path: &Pointer) -> bool {
+    let is_odd = |step: &str| step.starts_with(['-', '+']) || (step.len() > 1 && step.starts_with('0'));
+    path.tokens().any(|token| token.encoded() != "-" && is_odd(token.encoded()))
+}
+
 /// The path with plain places in lists, where it has others. What is added may stand behind the last item.
 fn place(path: &Pointer, object: &Value, adds: bool) -> Option<PointerBuf> {
-    let is_odd = |token: &str| token.starts_with(['-', '+']) || (token.len() > 1 && token.starts_with('0'));
-    if !path.tokens().any(|token| token.encoded() != "-" && is_odd(token.encoded())) {
+    if !is_odd(path) {
         return None;
     }
     let (mut plain, mut holder, count) = (PointerBuf::new(), Some(object), path.count());
