@@ -1,6 +1,7 @@
 //! What the model says of the value at a place: how it is merged, and what lies below it.
 
 use super::element::Element;
+use crate::schema::default::empty;
 use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -146,12 +147,19 @@ pub(super) fn item_element(keys: &[SmolStr], place: Place<'_>, item: &Value) -> 
     let fields = item.as_object()?;
     let declared = place.object_type();
     let said = |key: &SmolStr| {
-        let fallback = || declared.and_then(|one| one.field(key)).and_then(|field| field.default.as_ref());
-        fields.get(key.as_str()).or_else(fallback).map(|value| (key.clone(), value.clone()))
+        let fallback = || declared.and_then(|one| one.field(key)).and_then(unsaid);
+        fields.get(key.as_str()).cloned().or_else(fallback).map(|value| (key.clone(), value))
     };
     let mut key: Vec<_> = keys.iter().filter_map(said).collect();
     key.sort_by(|one, other| one.0.cmp(&other.0));
     (!key.is_empty()).then(|| Element::Key(key.into()))
+}
+
+/// What a key is of an item that does not say it: as its marker has it, or what Go writes in any case, which upstream's schemas have
+/// for a default as well.
+fn unsaid(field: &Field) -> Option<Value> {
+    let zero = || (field.written && !field.pointer).then(|| empty(&field.shape, false));
+    field.default.clone().or_else(zero).filter(|value| !value.is_null())
 }
 
 /// The items of a list with their elements, sorted by them; items that can't be told apart are left out.

@@ -304,9 +304,14 @@ fn what_does_not_fit_its_type_is_told_as_go_tells_it() {
         told(json!({"spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": true}]}]}})),
         ".spec.containers[name=\"c\"].env[name=\"A\"].value: expected string, got &value.valueUnstructured{Value:true}"
     );
+    assert_eq!(told(json!({"spec": {"containers": [{"image": "c"}]}})), "", "its name is empty");
     assert_eq!(
-        told(json!({"spec": {"containers": [{"image": "c"}]}})),
-        ".spec.containers: element 0: associative list with keys has an element that omits all key fields [\"name\"] (and doesn't have default values for any key fields)"
+        told(json!({"spec": {"containers": [{"image": "c"}, {"image": "d"}]}})),
+        ".spec.containers: duplicate entries for key [name=\"\"]"
+    );
+    assert_eq!(
+        told(json!({"metadata": {"managedFields": [{}], "ownerReferences": [7]}})),
+        ".metadata.ownerReferences: element 0: associative list with keys may not have non-map elements"
     );
     assert_eq!(
         told(json!({"metadata": {"finalizers": ["a", "a"]}})),
