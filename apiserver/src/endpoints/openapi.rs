@@ -92,7 +92,7 @@ impl Documents {
             let modified = if is_index { now } else { since };
             let etag = (!is_index).then(|| document.quoted());
             let kept = below && hash == document.hash;
-            let content = Content { bytes: document.bytes, compressed, content_type, etag, modified };
+            let content = Content { bytes: document.bytes, compressed, content_type, etag, modified, now };
             let mut response = content.answer(&call.headers)?;
             if kept {
                 let headers = response.headers_mut();
