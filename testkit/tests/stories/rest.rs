@@ -8,6 +8,7 @@ use std::time::Duration;
 use tinyplane::{Cluster, Member};
 use tinyplane_wire::net::TcpDial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// Gauges of the tunnel's ends that count what goes on, and so are 0 when nothing does.
 const GOING_ON: [&str; 7] = [
@@ -52,10 +53,17 @@ impl fmt::Debug for Rest {
     }
 }
 
+/// Looks that leave what is looked at its time, however long each takes.
+fn looks() -> Interval {
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
 impl Rest {
     /// What members hold once that does not change any more.
     pub(crate) async fn of(cluster: &Cluster) -> Self {
-        let mut looks = tokio::time::interval(LOOK);
+        let mut looks = looks();
         let (mut last, mut alike) = (Self::now(cluster).await, 0);
         let steady = async {
             while alike < ALIKE {
@@ -71,7 +79,7 @@ impl Rest {
 
     /// Waits until nothing goes on, and no member holds more than this.
     pub(crate) async fn returns(&self, cluster: &Cluster) {
-        let mut looks = tokio::time::interval(LOOK);
+        let mut looks = looks();
         let mut now = Self::now(cluster).await;
         let waited = async {
             while !now.is_within(self) {
