@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tinyplane_wire::streaming::handshake::{self, Purpose, Spoken};
 use tinyplane_wire::streaming::remote::{self, End, RemoteStreams, Sizes, Wanted};
 use tokio::io::AsyncWrite;
@@ -24,6 +25,11 @@ use tokio_util::sync::CancellationToken;
 const RUN_BYTES_MAX: usize = 1024 * 1024;
 /// Sizes of a terminal that wait for a program.
 const SIZES_MAX: usize = 4;
+
+/// How long it takes until a command begins, or the output of a program that is joined. A real runtime needs some tens of
+/// milliseconds, and client-go of Kubernetes 1.32 throws away what arrives over a WebSocket before it has made its streams, which it does
+/// once it was told of the upgrade.
+pub(super) const BEGINS_AFTER: Duration = Duration::from_millis(10);
 
 /// What is done in the container.
 #[derive(Clone, Debug)]
@@ -94,6 +100,7 @@ impl Endpoints {
     }
 
     async fn run(&self, job: Job, stdio: Stdio) -> End {
+        tokio::time::sleep(BEGINS_AFTER).await;
         match job.act {
             Act::Exec(command) => {
                 let told = format!("error executing command [{}]", command.join(" "));

@@ -2,14 +2,24 @@
 
 mod fixture;
 
+use super::exec::BEGINS_AFTER;
 use fixture::{Fixture, in_time, text};
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper_util::rt::TokioIo;
+use std::time::Instant;
 use tinyplane_wire::streaming::channel::{self, ChannelProtocol, Heard};
 use tinyplane_wire::streaming::spdy::{Role, Session};
 use tinyplane_wire::streaming::websocket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const WEBSOCKET: [(&str, &str); 5] = [
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("sec-websocket-protocol", "v5.channel.k8s.io"),
+];
 
 fn named(pairs: &[(&'static str, &str)]) -> HeaderMap {
     pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_str(v).unwrap())).collect()
@@ -89,15 +99,8 @@ async fn a_command_is_run_over_spdy() {
 #[tokio::test]
 async fn a_command_is_run_over_a_websocket() {
     let kubelet = Fixture::start("127.85.1.5").await;
-    let asked = named(&[
-        ("connection", "Upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("sec-websocket-protocol", "v5.channel.k8s.io"),
-    ]);
     let path = "/exec/default/web/c?command=cat&input=1&output=1";
-    let connection = kubelet.upgrade(path, asked).await;
+    let connection = kubelet.upgrade(path, named(&WEBSOCKET)).await;
     let mut socket = websocket::over(TokioIo::new(connection), websocket::Role::Client).await;
     let v5 = ChannelProtocol::V5;
     for message in [v5.encode(channel::STDIN, b"hello"), v5.encode_close(channel::STDIN).unwrap()] {
@@ -113,6 +116,26 @@ async fn a_command_is_run_over_a_websocket() {
     }
     assert_eq!(heard, b"hello");
     assert!(String::from_utf8(told).unwrap().contains("NonZeroExitCode"));
+}
+
+#[tokio::test]
+async fn a_command_says_nothing_before_its_client_has_made_its_streams() {
+    let kubelet = Fixture::start("127.85.1.13").await;
+    let asked = Instant::now();
+    let connection = kubelet.upgrade("/exec/default/web/c?command=echo&command=hi&output=1", named(&WEBSOCKET)).await;
+    let mut socket = websocket::over(TokioIo::new(connection), websocket::Role::Client).await;
+    let first = in_time(async {
+        loop {
+            let message = socket.next().await.unwrap().unwrap();
+            if let Some(Heard::Bytes(channel::STDOUT, bytes)) = ChannelProtocol::V5.decode(message.into_data())
+                && !bytes.is_empty()
+            {
+                break bytes;
+            }
+        }
+    });
+    assert_eq!(first.await, "hi\n");
+    assert!(asked.elapsed() >= BEGINS_AFTER);
 }
 
 #[tokio::test]
