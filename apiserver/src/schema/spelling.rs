@@ -166,18 +166,27 @@ pub(crate) fn text(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a text stands in JSON as it is. 0xE2 begins, among others, the two separators that are escaped.
+/// Whether a text stands in JSON as it is. Most are shorter than a block, which the compiler looks at as a whole.
 fn is_plain(text: &str) -> bool {
-    let escaped = |byte: u8| {
-        (byte < b' ')
-            | (byte == b'"')
-            | (byte == b'\\')
-            | (byte == b'<')
-            | (byte == b'>')
-            | (byte == b'&')
-            | (byte == 0xe2)
-    };
-    !text.bytes().fold(false, |found, byte| found | escaped(byte))
+    let (blocks, rest) = text.as_bytes().as_chunks::<16>();
+    let is_special = |block: &[u8; 16]| block.iter().fold(false, |found, byte| found | is_escaped(*byte));
+    !blocks.iter().any(is_special) && !rest.iter().any(|byte| ESCAPED[usize::from(*byte)])
+}
+
+/// The bytes that do not stand in a text of JSON as they are.
+static ESCAPED: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        all[byte as usize] = is_escaped(byte);
+        byte += 1;
+    }
+    all
+};
+
+/// Whether a byte is one of these. 0xE2 begins, among others, the two separators that are escaped.
+const fn is_escaped(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\') | (byte == b'<') | (byte == b'>') | (byte == b'&') | (byte == 0xe2)
 }
 
 /// JSON on lines of its own, each two spaces deeper than what holds it. `compact` is JSON without spaces.
@@ -297,6 +306,20 @@ mod tests {
         assert!(told.starts_with("{\"a\":\"é \u{7f}\\u2028…\\u003c\\u0026\\u003e\","), "{told}");
         assert!(told.ends_with(r#"[],{},"\u0001\n\\\""]}"#), "{told}");
         assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), value);
+    }
+
+    #[test]
+    fn a_byte_that_is_escaped_is_found_wherever_it_stands() {
+        for special in ["\"", "\\", "<", ">", "&", "\n", "\u{1f}", "\u{2028}"] {
+            for before in 0..40 {
+                let value = format!("{}{special}{}", "x".repeat(before), "y".repeat(39 - before));
+                let mut out = Vec::new();
+                text(&value, &mut out);
+                assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), value);
+                assert_eq!(out.len(), 2 + 39 + if ["\"", "\\", "\n"].contains(&special) { 2 } else { 6 }, "{value:?}");
+            }
+        }
+        assert!(is_plain(&"üñ~".repeat(20)) && is_plain(""));
     }
 
     #[test]
