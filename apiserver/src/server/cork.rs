@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is held back at most, in bytes: four TLS records.
 const HELD_BYTES_MAX: usize = 64 * 1024;
-/// An empty buffer that is larger than this is given back: most connections are idle.
+/// An empty buffer that is larger than this is given back after a poll: most connections are idle. One that grows beyond it
+/// becomes as large as it may be at once: what is held would be copied with each step.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
 
 /// A stream whose writes are held back while its [`Cork`] is in.
@@ -61,6 +62,7 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
             if let Poll::Ready(Err(error)) = bottle.poll_out(context) {
                 bottle.failed = Some(error);
             }
+            bottle.give_back();
             polled
         })
     }
@@ -87,14 +89,27 @@ impl<S: AsyncWrite + Unpin> Bottle<S> {
         }
         self.sent = 0;
         self.held.clear();
-        if self.held.capacity() > KEPT_BYTES_MAX {
-            self.held = Vec::new();
-        }
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(context))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Frees what is empty and large.
+    fn give_back(&mut self) {
+        if self.held.is_empty() && self.held.capacity() > KEPT_BYTES_MAX {
+            self.held = Vec::new();
+        }
+    }
+
+    /// Takes bytes over.
+    fn hold(&mut self, bytes: &[u8]) {
+        let filled = self.held.len() + bytes.len();
+        if filled > self.held.capacity() && filled > KEPT_BYTES_MAX {
+            self.held.reserve_exact(HELD_BYTES_MAX - self.held.len());
+        }
+        self.held.extend_from_slice(bytes);
     }
 
     /// Makes room for more.
@@ -127,7 +142,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
         let mut taken = 0;
         for slice in slices {
             let part = &slice[..slice.len().min(room - taken)];
-            bottle.held.extend_from_slice(part);
+            bottle.hold(part);
             taken += part.len();
         }
         Poll::Ready(Ok(taken))
