@@ -7,10 +7,19 @@ use serde_json::{Map, Value, json};
 use tinyplane_wire::meta::map_mut;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
-/// What an object's metadata is, and a type that says of it what custom ones say.
-const OF_OBJECTS: (&str, &str) = ("ObjectMeta", "io.k8s.api.core.v1.Pod");
-/// The same of a list.
-const OF_LISTS: (&str, &str) = ("ListMeta", "io.k8s.apimachinery.pkg.apis.meta.v1.Status");
+/// What every object has: the type of its metadata, and the types that say of metadata and of kinds what custom ones say.
+struct Common {
+    metadata: &'static str,
+    of_metadata: &'static str,
+    of_kinds: &'static str,
+}
+
+const POD: &str = "io.k8s.api.core.v1.Pod";
+const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
+const OBJECT: Common = Common { metadata: "ObjectMeta", of_metadata: POD, of_kinds: POD };
+const LIST: Common = Common { metadata: "ListMeta", of_metadata: STATUS, of_kinds: STATUS };
+/// Of the kind of an object within an object upstream has words that no type has.
+const WITHIN: Common = Common { of_kinds: "", ..OBJECT };
 const PRESERVES: &str = "x-kubernetes-preserve-unknown-fields";
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
@@ -51,7 +60,7 @@ fn object(texts: &Texts, group_version: &GroupVersion, resource: &Resource, cust
     if custom.schema.is_object() {
         schema = custom.schema.clone();
         unfold(&mut schema);
-        put_meta(&mut schema, texts, OF_OBJECTS);
+        put_meta(&mut schema, texts, &OBJECT);
         embed(&mut schema, texts);
     }
     schema[KINDS] = kind(group_version, &resource.kind);
@@ -67,21 +76,22 @@ fn list(texts: &Texts, group_version: &GroupVersion, resource: &Resource, custom
         "type": "object", "description": format!("{} is a list of {}", custom.list_kind, resource.kind),
         "required": ["items"], "properties": {"items": items},
     });
-    put_meta(&mut schema, texts, OF_LISTS);
+    put_meta(&mut schema, texts, &LIST);
     schema[KINDS] = kind(group_version, &custom.list_kind);
     schema
 }
 
 /// What every object says of itself, whatever its schema says of that.
-fn put_meta(schema: &mut Value, texts: &Texts, (metadata, alike): (&str, &str)) {
+fn put_meta(schema: &mut Value, texts: &Texts, common: &Common) {
     let properties = map_mut(schema).entry("properties").or_insert_with(|| json!({}));
     let properties: &mut Map<String, Value> = map_mut(properties);
-    let mut put = |name: &str, schema: Value| {
+    let Common { metadata, of_metadata, of_kinds } = *common;
+    let mut put = |name: &str, schema: Value, alike: &str| {
         properties.insert(name.into(), described(schema, texts.of_field(alike, name)));
     };
-    put("apiVersion", json!({"type": "string"}));
-    put("kind", json!({"type": "string"}));
-    put("metadata", json!({"allOf": [reference(&format!("{META}.{metadata}"))]}));
+    put("apiVersion", json!({"type": "string"}), of_kinds);
+    put("kind", json!({"type": "string"}), of_kinds);
+    put("metadata", json!({"allOf": [reference(&format!("{META}.{metadata}"))]}), of_metadata);
 }
 
 fn says(fields: &Map<String, Value>, name: &str) -> bool {
@@ -129,7 +139,7 @@ fn embed(schema: &mut Value, texts: &Texts) {
             known.push(name.into());
         });
     }
-    put_meta(schema, texts, OF_OBJECTS);
+    put_meta(schema, texts, &WITHIN);
 }
 
 /// A custom schema as `OpenAPI` v2 can say it: upstream leaves out what older clients stumble over.
@@ -227,6 +237,7 @@ mod tests {
         let inner = &one["properties"]["inner"];
         assert_eq!(inner["required"], json!(["kind", "apiVersion"]));
         assert!(inner["properties"]["metadata"]["allOf"].is_array());
+        assert_eq!(inner["properties"]["kind"], json!({"type": "string"}));
         assert_eq!(one["properties"]["port"]["anyOf"], json!([{"type": "integer"}, {"type": "string"}]));
         assert_eq!(one[SELECTABLE], json!([{"fieldPath": "spec.color"}]));
         assert_eq!(list[KINDS][0]["kind"], "Shelf");
