@@ -154,7 +154,21 @@ fn every_file_is_short_and_says_its_job_in_its_first_line() {
 #[test]
 fn no_package_that_a_user_compiles_depends_on_generated_types() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).expect("the lock file is there");
-    for name in ["k8s-openapi", "k8s-pb", "kube", "openssl", "openssl-sys", "native-tls"] {
+    for name in ["k8s-pb", "kube", "openssl", "openssl-sys", "native-tls"] {
         assert!(!lock.contains(&format!("name = \"{name}\"\n")), "{name} stands in Cargo.lock");
     }
+}
+
+#[test]
+fn a_users_build_has_upstreams_texts_where_they_are_wished_and_then_at_the_build_alone() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a file of the workspace is text");
+    let lock = read("Cargo.lock");
+    let named = |package: &str| package.lines().find_map(|line| line.strip_prefix("name = ").map(str::to_owned));
+    let needing = lock.split("[[package]]").filter(|package| package.contains("\n \"k8s-openapi\",\n"));
+    assert_eq!(needing.filter_map(named).collect::<Vec<_>>(), ["\"tinyplane-apiserver\""]);
+    let manifest = read("apiserver/Cargo.toml");
+    let places: Vec<&str> = manifest.split("\n[").filter(|section| section.contains("\nk8s-openapi = ")).collect();
+    let [place] = places.as_slice() else { panic!("it stands in {} sections", places.len()) };
+    assert!(place.starts_with("build-dependencies]"), "{place}");
+    assert!(place.contains("\nk8s-openapi = { workspace = true, optional = true }\n"), "{place}");
 }

@@ -2,6 +2,7 @@
 
 mod facts;
 mod proto;
+#[path = "../../build/roots.rs"]
 mod roots;
 mod table;
 

@@ -145,6 +145,13 @@ impl Registry {
         managers::unite_times(&mut new, &old);
         depth::demand(&new, resource.is_bounded())?;
         encoding::read_back(resource, &mut new);
+        self.commit(target, intent, Judged { entry, old: &old, new, bound, allocated }).await
+    }
+
+    /// Stores what was judged, as long as the object is the one that it was judged by.
+    async fn commit(&self, target: &Target<'_>, intent: &Intent<'_>, judged: Judged<'_>) -> status::Result<Attempt> {
+        let resource = target.resource;
+        let Judged { entry, old, mut new, bound, allocated } = judged;
         if intent.dry_run {
             encoding::settle(resource, &mut new);
             return Ok(Attempt::Done(Object::of(new)));
@@ -167,7 +174,7 @@ impl Registry {
         match self.store.commit(write).await {
             Ok(committed) => {
                 allocated.keep();
-                services::release_unused(self, resource, &old, (!goes).then_some(&new)).await;
+                services::release_unused(self, resource, old, (!goes).then_some(&new)).await;
                 Ok(Attempt::Done(if goes { Object::of(new) } else { Object::Stored(committed.entry) }))
             }
             Err(CommitError::Stale { .. }) if bound => Err(self.modified(target)),
@@ -297,6 +304,16 @@ fn upstream_key(target: &Target<'_>) -> String {
         key.extend([target.namespace, "/"]);
     }
     key + target.name
+}
+
+/// An update that nothing speaks against.
+struct Judged<'a> {
+    entry: &'a Arc<Entry>,
+    old: &'a Value,
+    new: Value,
+    /// The caller is bound to the version that it sent.
+    bound: bool,
+    allocated: services::Allocated,
 }
 
 enum Attempt {

@@ -12,12 +12,14 @@ mod schemas;
 mod swagger;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use super::model::Model;
 use bytes::Bytes;
 use roots::Root;
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
+use texts::Texts;
 
 /// The content type of [`OpenApi::v2_protobuf`]. Clients ask for it with an `@` before `v1.0`, which is no valid answer.
 pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -179,7 +181,8 @@ impl OpenApi {
 
     fn swagger(&self) -> &Swagger {
         self.swagger.get_or_init(|| {
-            let documents = self.entries.iter().map(|entry| entry.subject.document(self.model));
+            let texts = Texts::unpack();
+            let documents = self.entries.iter().map(|entry| entry.subject.document(self.model, &texts));
             let written = swagger::write(self.model, documents);
             let of = |bytes: Bytes| Document { bytes, hash: self.hash() };
             Swagger { json: of(written.json.into()), protobuf: of(written.protobuf.into()) }
@@ -194,14 +197,14 @@ impl OpenApi {
     /// The document of `path`, as in `apis/apps/v1`.
     pub fn v3(&self, path: &str) -> Option<Document> {
         let entry = self.entry(path)?;
-        let bytes = entry.json.get_or_init(|| Bytes::from(entry.subject.document(self.model).to_string()));
-        Some(Document { bytes: bytes.clone(), hash: entry.hash.clone() })
+        let write = || Bytes::from(entry.subject.document(self.model, &Texts::unpack()).to_string());
+        Some(Document { bytes: entry.json.get_or_init(write).clone(), hash: entry.hash.clone() })
     }
 
     /// The same as [`V3_PROTOBUF`].
     pub fn v3_protobuf(&self, path: &str) -> Option<Document> {
         let entry = self.entry(path)?;
-        let write = || Bytes::from(gnostic::v3::document(&entry.subject.document(self.model)));
+        let write = || Bytes::from(gnostic::v3::document(&entry.subject.document(self.model, &Texts::unpack())));
         Some(Document { bytes: entry.protobuf.get_or_init(write).clone(), hash: entry.hash.clone() })
     }
 
@@ -226,22 +229,22 @@ impl Subject {
         }
     }
 
-    fn document(&self, model: &Model) -> Value {
+    fn document(&self, model: &Model, texts: &Texts) -> Value {
         match self {
-            Self::Root(root) => written(model, &GroupVersion::default(), root.paths()),
-            Self::GroupVersion(group_version) => document(model, group_version),
+            Self::Root(root) => written(model, texts, &GroupVersion::default(), root.paths()),
+            Self::GroupVersion(group_version) => document(model, texts, group_version),
         }
     }
 }
 
 /// The document of one group version.
-fn document(model: &Model, group_version: &GroupVersion) -> Value {
-    written(model, group_version, operations::paths(model, group_version))
+fn document(model: &Model, texts: &Texts, group_version: &GroupVersion) -> Value {
+    written(model, texts, group_version, operations::paths(model, group_version))
 }
 
 /// A document of these paths, in the words of a group version.
-fn written(model: &Model, group_version: &GroupVersion, paths: Value) -> Value {
-    let schemas = schemas::reachable(model, group_version, &paths);
+fn written(model: &Model, texts: &Texts, group_version: &GroupVersion, paths: Value) -> Value {
+    let schemas = schemas::reachable(model, texts, group_version, &paths);
     let mut components = Map::new();
     if schemas.as_object().is_some_and(|schemas| !schemas.is_empty()) {
         components.insert("schemas".to_owned(), schemas);
@@ -291,11 +294,17 @@ impl Hasher {
             .text(include_str!("openapi/roots.rs"))
             .text(include_str!("openapi/schemas.rs"))
             .text(include_str!("openapi/swagger.rs"))
+            .text(include_str!("openapi/texts.rs"))
+            .bytes(texts::PACKED)
     }
 
     fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+
+    fn bytes(self, bytes: &[u8]) -> Self {
         const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-        Self(text.bytes().fold(self.0, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME)))
+        Self(bytes.iter().fold(self.0, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME)))
     }
 
     fn finish(self) -> String {

@@ -273,10 +273,10 @@ fn differ(claimed: &Entry, observed: &Entry) -> Option<String> {
     {
         return Some(format!("it is connection {one} at one end and {other} at the other"));
     }
-    // What was sent need not have arrived; more can't have.
-    for (way, sent, received) in [("on", claimed.sent, observed.received), ("back", observed.sent, claimed.received)] {
-        let over = claimed.ended.is_some() && observed.ended.is_some();
-        if let (true, Some(sent), Some(received)) = (over, sent, received)
+    // What was sent need not have arrived; more can't have, where all of it is told.
+    for (way, sender, receiver) in [("on", claimed, observed), ("back", observed, claimed)] {
+        let over = sender.ended.is_some() && receiver.ended.is_some() && !sender.at_least;
+        if let (true, Some(sent), Some(received)) = (over, sender.sent, receiver.received)
             && received > sent
         {
             return Some(format!("{sent} bytes were sent {way}, and {received} arrived"));

@@ -20,6 +20,10 @@ fn looks_around(kubectl: &Kubectl) {
     assert!(kubectl.run("get all -A").contains("service/kubernetes"));
     assert!(kubectl.run("api-resources").contains("deployments"));
     assert!(kubectl.run("explain deployment.spec.replicas").contains("replicas"));
+    let containers = kubectl.run("explain pod.spec.containers");
+    assert!(containers.contains("imagePullPolicy"), "{containers}");
+    let said = containers.contains("List of containers belonging to the pod");
+    assert_eq!(said, cfg!(feature = "descriptions"), "{containers}");
     assert_eq!(kubectl.run("auth can-i create pods").trim(), "yes");
     if kubectl.run("version --output=json").contains("\"gitVersion\": \"v1.27") {
         // It asks for the beta versions of the review alone, which no 1.36 serves.

@@ -1,7 +1,9 @@
 //! What a server adds to objects of many kinds, and that it adds it once.
 
+use crate::schema::model::{Shape, TypeId};
+use crate::schema::spelling::Speller;
 use crate::schema::{decode, default, model};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 fn defaulted(kind: (&str, &str, &str), object: Value) -> Value {
     let model = model();
@@ -215,6 +217,51 @@ fn what_is_empty_and_written_all_the_same_is_forgotten_wherever_it_stands() {
         default::forget_empty(model(), model().kind(kind.0, kind.1, kind.2).unwrap(), &mut object);
         assert_eq!(object, expected, "{}", kind.2);
     }
+}
+
+/// A value of a type that has all of its fields: lists and maps have one item, or none where `bare`, and below those that are
+/// `above` nothing of the same type.
+fn all_of(id: TypeId, bare: bool, above: &[TypeId]) -> Value {
+    if above.contains(&id) {
+        return json!({});
+    }
+    let above = [above, &[id]].concat();
+    let fields = model().get(id).fields.iter();
+    fields.map(|field| (field.name.to_string(), shape_of(&field.shape, bare, &above))).collect::<Map<_, _>>().into()
+}
+
+fn shape_of(shape: &Shape, bare: bool, above: &[TypeId]) -> Value {
+    match shape {
+        Shape::Scalar(_) => json!("x"),
+        Shape::List(_) if bare => json!([]),
+        Shape::Map(_) if bare => json!({}),
+        Shape::List(item) => json!([shape_of(item, true, above), shape_of(item, false, above)]),
+        Shape::Map(value) => json!({"a": shape_of(value, true, above), "b": shape_of(value, false, above)}),
+        Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id) | Shape::SchemaOrStrings(id) => {
+            all_of(*id, bare, above)
+        }
+    }
+}
+
+#[test]
+fn what_is_empty_is_forgotten_alike_before_it_is_written_and_on_the_way() {
+    let spelled = |speller: Speller<'_>, id: TypeId, object: &Value| {
+        let mut out = Vec::new();
+        speller.object(id, object, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let mut forgotten = 0;
+    for (gvk, id) in model().kinds() {
+        for bare in [true, false] {
+            let object = all_of(id, bare, &[]);
+            let mut without = object.clone();
+            default::forget_empty(model(), id, &mut without);
+            forgotten += usize::from(without != object);
+            let on_the_way = spelled(Speller::as_stored(model()), id, &object);
+            assert_eq!(on_the_way, spelled(Speller::new(model()), id, &without), "{gvk:?}, {bare}");
+        }
+    }
+    assert!(forgotten > 20, "{forgotten} objects had something to be forgotten");
 }
 
 #[test]

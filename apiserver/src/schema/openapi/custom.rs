@@ -1,11 +1,25 @@
 //! The schemas of custom resources: what their authors wrote, with what every object has.
 
-use super::schemas::reference;
+use super::schemas::{described, reference};
+use super::texts::Texts;
 use super::{Custom, GroupVersion, Resource};
 use serde_json::{Map, Value, json};
 use tinyplane_wire::meta::map_mut;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+/// What every object has: the type of its metadata, and the types that say of metadata and of kinds what custom ones say.
+struct Common {
+    metadata: &'static str,
+    of_metadata: &'static str,
+    of_kinds: &'static str,
+}
+
+const POD: &str = "io.k8s.api.core.v1.Pod";
+const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
+const OBJECT: Common = Common { metadata: "ObjectMeta", of_metadata: POD, of_kinds: POD };
+const LIST: Common = Common { metadata: "ListMeta", of_metadata: STATUS, of_kinds: STATUS };
+/// Of the kind of an object within an object upstream has words that no type has.
+const WITHIN: Common = Common { of_kinds: "", ..OBJECT };
 const PRESERVES: &str = "x-kubernetes-preserve-unknown-fields";
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
@@ -20,13 +34,13 @@ pub(super) fn name(group_version: &GroupVersion, kind: &str) -> String {
 }
 
 /// The schema of a full name, where it is one of these custom kinds or the list of one.
-pub(super) fn schema(group_version: &GroupVersion, wanted: &str) -> Option<Value> {
+pub(super) fn schema(texts: &Texts, group_version: &GroupVersion, wanted: &str) -> Option<Value> {
     group_version.resources.iter().find_map(|resource| {
         let custom = resource.custom.as_ref()?;
         let (one, list) = (name(group_version, &resource.kind), name(group_version, &custom.list_kind));
         let mut schema = match wanted {
-            wanted if wanted == one => object(group_version, resource, custom),
-            wanted if wanted == list => self::list(group_version, resource, custom, &one),
+            wanted if wanted == one => object(texts, group_version, resource, custom),
+            wanted if wanted == list => self::list(texts, group_version, resource, custom, &one),
             _ => return None,
         };
         if !custom.selectable.is_empty() {
@@ -41,19 +55,19 @@ fn kind(group_version: &GroupVersion, kind: &str) -> Value {
     json!([{"group": group_version.group, "version": group_version.version, "kind": kind}])
 }
 
-fn object(group_version: &GroupVersion, resource: &Resource, custom: &Custom) -> Value {
+fn object(texts: &Texts, group_version: &GroupVersion, resource: &Resource, custom: &Custom) -> Value {
     let mut schema = json!({"type": "object"});
     if custom.schema.is_object() {
         schema = custom.schema.clone();
         unfold(&mut schema);
-        put_meta(&mut schema, "ObjectMeta");
-        embed(&mut schema);
+        put_meta(&mut schema, texts, &OBJECT);
+        embed(&mut schema, texts);
     }
     schema[KINDS] = kind(group_version, &resource.kind);
     schema
 }
 
-fn list(group_version: &GroupVersion, resource: &Resource, custom: &Custom, name: &str) -> Value {
+fn list(texts: &Texts, group_version: &GroupVersion, resource: &Resource, custom: &Custom, name: &str) -> Value {
     let more = "More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
     let items = json!({
         "type": "array", "items": reference(name), "description": format!("List of {}. {more}", resource.plural),
@@ -62,19 +76,22 @@ fn list(group_version: &GroupVersion, resource: &Resource, custom: &Custom, name
         "type": "object", "description": format!("{} is a list of {}", custom.list_kind, resource.kind),
         "required": ["items"], "properties": {"items": items},
     });
-    put_meta(&mut schema, "ListMeta");
+    put_meta(&mut schema, texts, &LIST);
     schema[KINDS] = kind(group_version, &custom.list_kind);
     schema
 }
 
 /// What every object says of itself, whatever its schema says of that.
-fn put_meta(schema: &mut Value, metadata: &str) {
+fn put_meta(schema: &mut Value, texts: &Texts, common: &Common) {
     let properties = map_mut(schema).entry("properties").or_insert_with(|| json!({}));
     let properties: &mut Map<String, Value> = map_mut(properties);
-    for name in ["apiVersion", "kind"] {
-        properties.insert(name.into(), json!({"type": "string"}));
-    }
-    properties.insert("metadata".into(), json!({"allOf": [reference(&format!("{META}.{metadata}"))]}));
+    let Common { metadata, of_metadata, of_kinds } = *common;
+    let mut put = |name: &str, schema: Value, alike: &str| {
+        properties.insert(name.into(), described(schema, texts.of_field(alike, name)));
+    };
+    put("apiVersion", json!({"type": "string"}), of_kinds);
+    put("kind", json!({"type": "string"}), of_kinds);
+    put("metadata", json!({"allOf": [reference(&format!("{META}.{metadata}"))]}), of_metadata);
 }
 
 fn says(fields: &Map<String, Value>, name: &str) -> bool {
@@ -110,9 +127,9 @@ fn unfold(schema: &mut Value) {
 }
 
 /// Gives objects within an object what every object says of itself.
-fn embed(schema: &mut Value) {
+fn embed(schema: &mut Value, texts: &Texts) {
     let Some(fields) = schema.as_object_mut() else { return };
-    below(fields, embed);
+    below(fields, |schema| embed(schema, texts));
     if !says(fields, EMBEDDED) {
         return;
     }
@@ -122,7 +139,7 @@ fn embed(schema: &mut Value) {
             known.push(name.into());
         });
     }
-    put_meta(schema, "ObjectMeta");
+    put_meta(schema, texts, &WITHIN);
 }
 
 /// A custom schema as `OpenAPI` v2 can say it: upstream leaves out what older clients stumble over.
@@ -207,8 +224,8 @@ mod tests {
         };
         let group_version =
             GroupVersion { group: "example.com".into(), version: "v1".into(), resources: vec![resource] };
-        let one = self::schema(&group_version, "com.example.v1.Book").unwrap();
-        (one, self::schema(&group_version, "com.example.v1.Shelf").unwrap())
+        let one = self::schema(&Texts::unpack(), &group_version, "com.example.v1.Book").unwrap();
+        (one, self::schema(&Texts::unpack(), &group_version, "com.example.v1.Shelf").unwrap())
     }
 
     #[test]
@@ -220,6 +237,7 @@ mod tests {
         let inner = &one["properties"]["inner"];
         assert_eq!(inner["required"], json!(["kind", "apiVersion"]));
         assert!(inner["properties"]["metadata"]["allOf"].is_array());
+        assert_eq!(inner["properties"]["kind"], json!({"type": "string"}));
         assert_eq!(one["properties"]["port"]["anyOf"], json!([{"type": "integer"}, {"type": "string"}]));
         assert_eq!(one[SELECTABLE], json!([{"fieldPath": "spec.color"}]));
         assert_eq!(list[KINDS][0]["kind"], "Shelf");

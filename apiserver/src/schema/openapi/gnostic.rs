@@ -55,6 +55,14 @@ impl Message {
         })
     }
 
+    /// What can be done at a path, by its methods, which have numbers one after the other.
+    fn methods(self, first: u32, item: &Value, operation: impl Fn(&Value) -> Message) -> Self {
+        (first..).zip(METHODS).fold(self, |message, (number, method)| match item.get(method) {
+            Some(found) => message.message(number, &operation(found)),
+            None => message,
+        })
+    }
+
     /// What stands under names on `x-`.
     fn extensions(self, number: u32, of: &Value) -> Self {
         let entries = of.as_object().into_iter().flatten().filter(|(name, _)| name.starts_with("x-"));
@@ -119,5 +127,7 @@ fn any(value: &Value) -> Message {
     Message::default().bytes(2, format!("{value}\n").as_bytes())
 }
 
+/// In the order of their numbers.
+const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 /// What a schema counts: whole numbers.
 const COUNTS: [&str; 6] = ["maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties"];

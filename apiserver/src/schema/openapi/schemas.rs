@@ -1,6 +1,7 @@
 //! The component schemas of a document: every type that its operations lead to.
 
 use super::published::{self, Among};
+use super::texts::Texts;
 use super::{GroupVersion, Resource, custom};
 use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
 use serde_json::{Map, Value, json};
@@ -16,7 +17,7 @@ pub(super) fn reference(name: &str) -> Value {
 }
 
 /// The schemas of everything that `paths` refer to, and of what those refer to.
-pub(super) fn reachable(model: &Model, group_version: &GroupVersion, paths: &Value) -> Value {
+pub(super) fn reachable(model: &Model, texts: &Texts, group_version: &GroupVersion, paths: &Value) -> Value {
     let mut schemas = Map::new();
     let mut open = BTreeSet::new();
     references(paths, &mut open);
@@ -28,10 +29,10 @@ pub(super) fn reachable(model: &Model, group_version: &GroupVersion, paths: &Val
         if schemas.contains_key(&name) {
             continue;
         }
-        let schema = match (model.named(&name), custom::schema(group_version, &name)) {
-            (Some(id), _) => object(model, model.get(id), group_version),
+        let schema = match (model.named(&name), custom::schema(texts, group_version, &name)) {
+            (Some(id), _) => object(model, texts, model.get(id), group_version),
             (None, Some(schema)) => schema,
-            (None, None) => scalar_definition(&name),
+            (None, None) => described(scalar_definition(&name), texts.of(&name)),
         };
         references(&schema, &mut open);
         schemas.insert(name, schema);
@@ -54,13 +55,24 @@ fn references(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-fn object(model: &Model, one: &Type, group_version: &GroupVersion) -> Value {
-    let mut schema = json!({"type": "object"});
+/// A schema with what is said of it.
+pub(super) fn described(mut schema: Value, text: Option<Value>) -> Value {
+    if let Some(text) = text {
+        put(&mut schema, "description", text);
+    }
+    schema
+}
+
+fn object(model: &Model, texts: &Texts, one: &Type, group_version: &GroupVersion) -> Value {
+    let mut schema = described(json!({"type": "object"}), texts.of(&one.name));
     if !one.fields.is_empty() {
         schema["properties"] = one
             .fields
             .iter()
-            .map(|field| (field.name.to_string(), property(model, one, field)))
+            .map(|field| {
+                let text = texts.of_field(&one.name, &field.name);
+                (field.name.to_string(), described(property(model, one, field), text))
+            })
             .collect::<Map<_, _>>()
             .into();
     }

@@ -3,6 +3,7 @@
 use super::gnostic;
 use super::parameters::Shared;
 use super::published::{self, Among};
+use super::schemas::described;
 use crate::schema::model::Model;
 use serde_json::{Map, Value, json};
 
@@ -78,9 +79,10 @@ fn definition(model: &Model, name: &str, mut schema: Value) -> Value {
         super::custom::for_v2(&mut schema);
         return self::schema(schema);
     }
+    let said = schema.get("description").cloned();
     match name.rsplit('.').next() {
-        Some("Quantity") => json!({"type": "string"}),
-        Some("IntOrString") => json!({"type": "string", "format": "int-or-string"}),
+        Some("Quantity") => described(json!({"type": "string"}), said),
+        Some("IntOrString") => described(json!({"type": "string", "format": "int-or-string"}), said),
         Some(short) if published::OF_ALL.contains(&short) => {
             schema["x-kubernetes-group-version-kind"] = published::everywhere(short, Among::Everything);
             self::schema(schema)

@@ -5,7 +5,7 @@ use crate::schema::model;
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// The folder of a real server's documents; none in a checkout of this repository alone.
-fn reference_folder() -> Option<PathBuf> {
+pub(super) fn reference_folder() -> Option<PathBuf> {
     let shared = std::env::var_os("TINYPLANE_SHARED")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
     let folder = shared.join("kubernetes-1.36");
@@ -16,7 +16,7 @@ fn reference_folder() -> Option<PathBuf> {
     Some(folder)
 }
 
-fn read(path: PathBuf) -> Value {
+pub(super) fn read(path: PathBuf) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -58,9 +58,9 @@ fn discovered(list: &Value) -> GroupVersion {
 }
 
 /// The document of every group version that a real server has on by default: ours and its own.
-fn documents() -> Vec<(String, Value, Value)> {
+pub(super) fn documents() -> Vec<(String, Value, Value)> {
     let Some(folder) = reference_folder() else { return Vec::new() };
-    let mut all = Vec::new();
+    let (texts, mut all) = (Texts::unpack(), Vec::new());
     for entry in fs::read_dir(folder.join("openapi/v3")).unwrap() {
         let file = entry.unwrap().file_name().into_string().unwrap();
         let name = file.strip_suffix("_openapi.json").unwrap();
@@ -69,7 +69,7 @@ fn documents() -> Vec<(String, Value, Value)> {
             name.starts_with("api__") || name.starts_with("apis__") && name.matches("__").count() == 2;
         if is_group_version && list.exists() {
             let group_version = discovered(&read(list));
-            let ours = document(model(), &group_version);
+            let ours = document(model(), &texts, &group_version);
             all.push((group_version.path(), ours, read(folder.join("openapi/v3").join(&file))));
         }
     }
@@ -192,7 +192,7 @@ fn what_is_no_resource_is_told_as_a_real_server_tells_it() {
     let group = |path: String| path.split('/').next().unwrap().to_owned();
     let served: Vec<GroupVersion> =
         groups.map(|path| GroupVersion { group: group(path), ..GroupVersion::default() }).collect();
-    let mut found = Vec::new();
+    let (texts, mut found) = (Texts::unpack(), Vec::new());
     for root in roots::all(&served) {
         let path = root.path();
         let file = folder.join(format!("openapi/v3/{}_openapi.json", path.replace('/', "__")));
@@ -200,7 +200,7 @@ fn what_is_no_resource_is_told_as_a_real_server_tells_it() {
         if matches!(root, Root::Issuer | Root::Keys) {
             continue;
         }
-        let ours = Subject::Root(root).document(model());
+        let ours = Subject::Root(root).document(model(), &texts);
         differences(&path, &normal(&ours), &normal(&read(file)), &mut found);
     }
     // A running server knows its version.
@@ -254,7 +254,11 @@ fn document_of(plural: &str, kind: &str, returns_deleted: bool) -> Value {
         subresources: Vec::new(),
         custom: None,
     };
-    document(model(), &GroupVersion { group: String::new(), version: "v1".to_owned(), resources: vec![resource] })
+    document(
+        model(),
+        &Texts::unpack(),
+        &GroupVersion { group: String::new(), version: "v1".to_owned(), resources: vec![resource] },
+    )
 }
 
 #[test]
@@ -289,7 +293,7 @@ fn values_that_are_counted_up_and_unions_are_told() {
     let document = document_of("pods", "Pod", false);
     let core = |name: &str| &document["components"]["schemas"][format!("io.k8s.api.core.v1.{name}")];
     let restart = &core("PodSpec")["properties"]["restartPolicy"];
-    assert_eq!(*restart, json!({"type": "string", "enum": ["Always", "Never", "OnFailure"]}));
+    assert_eq!(normal(restart), json!({"type": "string", "enum": ["Always", "Never", "OnFailure"]}));
     let claims = core("PersistentVolumeClaimSpec")["properties"]["accessModes"]["items"]["enum"].as_array().unwrap();
     assert_eq!(claims.len(), 4);
     let members = json!({"localhostProfile": "LocalhostProfile"});
@@ -317,7 +321,7 @@ fn a_document_of_custom_resources_tells_less() {
     let group_version =
         GroupVersion { group: "example.com".to_owned(), version: "v1".to_owned(), resources: vec![resource] };
     assert!(!roots::all(std::slice::from_ref(&group_version)).contains(&Root::Group("example.com".to_owned())));
-    let document = document(model(), &group_version);
+    let document = document(model(), &Texts::unpack(), &group_version);
     assert_eq!(document["components"].as_object().unwrap().keys().collect::<Vec<_>>(), ["schemas"]);
     let paths = document["paths"].as_object().unwrap();
     assert!(!paths.contains_key("/apis/example.com/v1/"));
@@ -347,7 +351,7 @@ fn v2_takes_no_custom_kind_for_one_of_upstreams() {
         let group_version =
             GroupVersion { group: group.to_owned(), version: "v1".to_owned(), resources: vec![resource] };
         let name = custom::name(&group_version, kind);
-        let written = swagger::write(model(), std::iter::once(document(model(), &group_version)));
+        let written = swagger::write(model(), std::iter::once(document(model(), &Texts::unpack(), &group_version)));
         let written: Value = serde_json::from_str(&written.json).unwrap();
         let definition = &written["definitions"][&name];
         assert_eq!(definition["properties"]["a"], json!({}), "{name}");

@@ -2,10 +2,11 @@
 //! end, and each that did not come to be.
 //!
 //! The library beneath keeps its connections to itself. That one of HTTP/2 has ended shows when answers come over the next
-//! one; what it carried does not show at all, and is told by the other end alone.
+//! one. What it carried the kernel tells as long as there is the connection: it is asked at each answer, and at the client's end.
 
 use crate::identity::shaken::Shaken;
 use crate::ledger::{Entry, Ledger, Open, Outcome, View};
+use crate::net;
 use http::Version;
 use http::header::CONNECTION;
 use hyper_util::client::legacy::connect::HttpInfo;
@@ -28,10 +29,11 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct Known {
     from: SocketAddr,
+    to: SocketAddr,
     version: Version,
     /// By which credentials it was made: those that were changed since have connections of their own.
     shaken: Arc<Shaken>,
-    _open: Open,
+    open: Open,
 }
 
 impl Claims {
@@ -58,8 +60,9 @@ impl Claims {
                 certificate: certificate.map(str::to_owned),
                 ..self.begun(at.remote_addr().to_string())
             });
-            known.push(Known { from, version, shaken: Arc::clone(shaken), _open: open });
+            known.push(Known { from, to: at.remote_addr(), version, shaken: Arc::clone(shaken), open });
         }
+        known.iter_mut().filter(|one| one.from == from).for_each(Known::count);
         // The server's last answer over it.
         if answer.headers().get(CONNECTION).is_some_and(|told| told.as_bytes().eq_ignore_ascii_case(b"close")) {
             known.retain(|one| one.from != from);
@@ -77,6 +80,22 @@ impl Claims {
 
     fn begun(&self, to: String) -> Entry {
         Entry { path: Some(PATH), to, egress: Some("direct".into()), ..self.ledger.entry(View::Claimed) }
+    }
+}
+
+impl Known {
+    /// Writes down what it has carried so far, where that is told.
+    fn count(&mut self) {
+        if let Some(counted) = net::counted(self.from, self.to) {
+            let entry = &mut self.open.entry;
+            (entry.sent, entry.received, entry.at_least) = (Some(counted.sent), Some(counted.received), true);
+        }
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        self.count();
     }
 }
 
@@ -106,6 +125,7 @@ mod tests {
         tls: TlsAcceptor,
         client: Client,
         ledger: Ledger,
+        heard: Ledger,
         file: PathBuf,
     }
 
@@ -126,15 +146,17 @@ mod tests {
             std::fs::write(folder.join("kubeconfig"), kubeconfig.to_string()).unwrap();
             let file = folder.join("ledger.jsonl");
             let ledger = Ledger::append_to(&file, "member", Clock::system()).unwrap();
+            let heard = Ledger::append_to(&folder.join("server.jsonl"), "server", Clock::system()).unwrap();
+            let listener = bound.listener.recording(Some(&heard), Entry::default());
             let client = Client::from_kubeconfig(&folder.join("kubeconfig"), None, "test").unwrap();
             let client = client.recording(Some(&ledger));
-            Self { listener: bound.listener, tls: TlsAcceptor::from(Arc::new(tls)), client, ledger, file }
+            Self { listener, heard, tls: TlsAcceptor::from(Arc::new(tls)), client, ledger, file }
         }
 
         /// Calls twice over one connection, which the server then ends.
         async fn call(&self) {
             let serving = async {
-                let stream = self.tls.accept(self.listener.accept().await.stream).await.unwrap();
+                let stream = self.tls.accept(self.listener.accept().await.recorded()).await.unwrap();
                 let answer = service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::new(&b"{}"[..]))));
                 let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
                 drop(served.serve_connection(TokioIo::new(stream), answer).await);
@@ -168,7 +190,15 @@ mod tests {
         assert_eq!(only.tls.as_ref().unwrap().verified.as_deref(), Some("kubernetes"));
         rig.call().await;
         let ended = |hops: &[Entry]| hops.iter().map(|hop| hop.ended.is_some()).collect::<Vec<_>>();
-        assert_eq!(ended(&rig.hops()), [true, false]);
+        let hops = rig.hops();
+        assert_eq!(ended(&hops), [true, false]);
+        rig.heard.flush();
+        let heard = read(&folder.path().join("server.jsonl")).unwrap();
+        let told = |hop: &Entry| (hop.sent.unwrap_or_default(), hop.received.unwrap_or_default());
+        let ((sent, received), (answered, arrived)) = (told(&hops[0]), told(&heard[0]));
+        // A handshake and two calls at least; what followed them was not seen.
+        assert!(hops[0].at_least && (500..=arrived).contains(&sent), "{sent} of {arrived} bytes on");
+        assert!((500..=answered).contains(&received), "{received} of {answered} bytes back");
         let Rig { listener, client, ledger, file, .. } = rig;
         drop(listener);
         let hops = loop {

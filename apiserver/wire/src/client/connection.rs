@@ -24,9 +24,10 @@ pub struct Connection {
     user_agent: String,
     /// Whether the kubeconfig's certificate or token is shown.
     known: bool,
+    /// Ends first: what connections carried is told as long as they are there.
+    ledger: OnceLock<Claims>,
     current: ArcSwap<Opened>,
     looked: Mutex<Instant>,
-    ledger: OnceLock<Claims>,
 }
 
 #[derive(Debug)]

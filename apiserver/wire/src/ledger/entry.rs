@@ -110,12 +110,16 @@ pub struct Entry {
     /// The tunnel's agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Bytes that this end sent.
+    /// Bytes that this end sent, as TCP carried them: with TLS, where that is spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
     /// Bytes that it received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<u64>,
+    /// More bytes may have gone than are told: they are what the kernel had counted when the last answer began, or when its
+    /// client ended. It is asked for connections that a library keeps to itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
     /// The answer's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u16>,

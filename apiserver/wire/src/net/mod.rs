@@ -1,16 +1,19 @@
 //! Sockets: the only room that opens one. Every dial binds its member's own address as source.
 
 mod cluster_net;
+mod counted;
 pub mod detour;
 mod dial;
 mod first_call;
 mod keepalive;
 mod listen;
+mod netlink;
 mod reserve;
 mod routes;
 mod unix;
 
 pub use cluster_net::{ClusterNet, ClusterNetError};
+pub use counted::{Counted, counted};
 pub use dial::{Dial, Dialled, Stream, TcpDial, Way};
 pub use first_call::FirstCall;
 pub use keepalive::keep_alive;

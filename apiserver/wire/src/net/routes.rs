@@ -1,19 +1,12 @@
 //! Routes of this machine, or of the container that is a node: set through netlink, without a program's help.
 
+use super::netlink::{self, HEADER_BYTES, message};
 use ipnet::IpNet;
-use socket2::{Domain, Protocol, Socket, Type};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
 
-/// Longest wait for the kernel's word on a route. It answers while the request is being sent.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
-/// Longest answer: a header, an error number, and the request again.
-const ANSWER_BYTES_MAX: usize = 512;
-
-/// The family of netlink's sockets (`AF_NETLINK`), and of its protocol for routes (`NETLINK_ROUTE`).
-const NETLINK: i32 = 16;
-const NETLINK_ROUTE: i32 = 0;
+/// Netlink's protocol for routes (`NETLINK_ROUTE`).
+const ROUTES: i32 = 0;
 /// The first interface of every network namespace: the loopback one.
 const LOOPBACK: u32 = 1;
 
@@ -27,8 +20,6 @@ const REPLACE: u16 = 0x100;
 const CREATE: u16 = 0x400;
 /// The kernel's word for a route that is not there (`ESRCH`).
 const NO_SUCH_ROUTE: i32 = 3;
-/// Bytes of a message's header (`nlmsghdr`).
-const HEADER_BYTES: usize = 16;
 
 /// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +70,7 @@ pub fn remove_default_route() -> io::Result<()> {
 
 /// Sends a message, and takes the kernel's word on it.
 fn ask(message: &[u8]) -> io::Result<()> {
-    // A netlink socket that names nobody speaks to the kernel.
-    let mut socket = Socket::new(Domain::from(NETLINK), Type::RAW, Some(Protocol::from(NETLINK_ROUTE)))?;
-    socket.set_read_timeout(Some(ANSWER_WAIT))?;
-    socket.write_all(message)?;
-    let mut answer = [0; ANSWER_BYTES_MAX];
-    let length = socket.read(&mut answer)?;
-    judge(&answer[..length])
+    judge(&netlink::ask(ROUTES, message)?)
 }
 
 /// The message that asks for a route (`RTM_NEWROUTE`), as rtnetlink(7) lays it out.
@@ -106,18 +91,6 @@ fn request(route: Route) -> Vec<u8> {
     message(NEW_ROUTE, REQUEST | REPLACE | CREATE, &body)
 }
 
-/// A message with its header, in the machine's own byte order. Each is alone on its socket, and needs no number.
-fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(HEADER_BYTES + body.len()).expect("a route's message is shorter than a hundred bytes");
-    let mut message = Vec::with_capacity(HEADER_BYTES + body.len());
-    message.extend(length.to_ne_bytes());
-    message.extend(kind.to_ne_bytes());
-    message.extend(flags.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend(body);
-    message
-}
-
 /// Appends an attribute. The bytes of each are a multiple of four here, so that none needs padding.
 fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(4 + value.len()).expect("an attribute is a number or an address");
@@ -136,9 +109,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
 /// What the kernel answered: nothing is wrong, or an error number of its own.
 fn judge(answer: &[u8]) -> io::Result<()> {
     let unread = || io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer can't be understood");
-    let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
     let code = answer.get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|bytes| bytes.try_into().ok());
-    match (kind, code.map(i32::from_ne_bytes)) {
+    match (netlink::kind(answer), code.map(i32::from_ne_bytes)) {
         (Some(ERROR), Some(0)) => Ok(()),
         (Some(ERROR), Some(code)) => Err(io::Error::from_raw_os_error(-code)),
         _ => Err(unread()),

@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// What every HTTP/2 client begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,10 +32,9 @@ const AUTHORITY: usize = 1;
 /// What stands in its place.
 const REPLACEMENT: &[u8] = b"k";
 
-/// A frontend's stream whose first call has an authority that can be read.
+/// Reads a frontend's stream so that its first call has an authority that can be read.
 #[derive(Debug)]
-pub(super) struct Sayable<S> {
-    inner: S,
+pub(super) struct Sayable {
     /// Nothing once the first call has been seen.
     looking: Option<Looking>,
     /// To be given out before anything else.
@@ -49,64 +48,41 @@ struct Looking {
     begun: bool,
 }
 
-impl<S> Sayable<S> {
-    pub(super) fn new(inner: S) -> Self {
+impl Sayable {
+    pub(super) fn new() -> Self {
         let looking = Looking { heard: BytesMut::with_capacity(FIRST_BYTES_EXPECTED), begun: false };
-        Self { inner, looking: Some(looking), ready: Bytes::new() }
+        Self { looking: Some(looking), ready: Bytes::new() }
     }
-}
 
-impl<S: AsyncRead + Unpin> AsyncRead for Sayable<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
+    /// Reads on from the stream, which is the same each time.
+    pub(super) fn poll_read(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
-            if !this.ready.is_empty() {
-                let count = this.ready.len().min(into.remaining());
-                into.put_slice(&this.ready[..count]);
-                this.ready.advance(count);
+            if !self.ready.is_empty() {
+                let count = self.ready.len().min(into.remaining());
+                into.put_slice(&self.ready[..count]);
+                self.ready.advance(count);
                 return Poll::Ready(Ok(()));
             }
-            let Some(looking) = &mut this.looking else { return Pin::new(&mut this.inner).poll_read(cx, into) };
-            match ready!(tokio_util::io::poll_read_buf(Pin::new(&mut this.inner), cx, &mut looking.heard))? {
+            let Some(looking) = &mut self.looking else { return Pin::new(stream).poll_read(cx, into) };
+            match ready!(tokio_util::io::poll_read_buf(Pin::new(&mut *stream), cx, &mut looking.heard))? {
                 0 => {
-                    this.ready = looking.heard.split().freeze();
-                    this.looking = None;
+                    self.ready = looking.heard.split().freeze();
+                    self.looking = None;
                 }
                 _ => {
                     let (ready, done) = looking.look();
-                    this.ready = ready;
+                    self.ready = ready;
                     if done {
-                        this.looking = None;
+                        self.looking = None;
                     }
                 }
             }
         }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Sayable<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, from)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, from)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 
@@ -216,6 +192,7 @@ fn integer(block: &[u8], at: &mut usize, prefix: u32) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reticent::Reticent;
     use super::*;
     use tokio::io::AsyncReadExt;
 
@@ -241,8 +218,8 @@ mod tests {
         let (inner, mut client) = tokio::io::duplex(1);
         let sent = bytes.to_vec();
         let write = async move { tokio::io::AsyncWriteExt::write_all(&mut client, &sent).await.unwrap() };
-        let mut sayable = Sayable::new(inner);
-        let ((), read) = tokio::join!(write, sayable.read_to_end(&mut heard));
+        let (mut stream, _tongue) = Reticent::new(inner);
+        let ((), read) = tokio::join!(write, stream.read_to_end(&mut heard));
         read.unwrap();
         heard
     }

@@ -3,7 +3,6 @@
 use super::super::backends::DialError;
 use super::super::hops::Hops;
 use super::super::{State, port};
-use super::authority::Sayable;
 use super::reticent::Reticent;
 use crate::carry::{FrontendCounts, Leg, Moved, packets, pump_timed};
 use crate::keepalive;
@@ -24,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// Serves one frontend's connection.
 pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
     let beside = usize::try_from(state.numbers.frontend_streams.get()).unwrap_or_default();
-    let (stream, tongue) = Reticent::new(Sayable::new(stream));
+    let (stream, tongue) = Reticent::new(stream);
     let Some(mut connection) = port::http2(stream, "frontend", beside).await else { return };
     let (pings, turn) = (connection.ping_pong(), Turn::default());
     let mut silent = std::pin::pin!(keepalive::until_silent(pings, state.config.frontend_keepalive, &state.clock));

@@ -1,6 +1,10 @@
-//! What a server says of HTTP/2 before it is asked anything: its settings, and that it heard the client's. By itself each is a
-//! write, and a turn of the client, which waits for none of it. So it waits for the answer to the first call.
+//! A frontend's stream up to its first call, as it is to be heard and answered.
+//!
+//! What a server says of HTTP/2 before it is asked anything, its settings, and that it heard the client's, is by itself a write each,
+//! and a turn of the client, which waits for none of it. So it waits for the answer to the first call. What the first call says
+//! is made sayable ([`Sayable`]).
 
+use super::authority::Sayable;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +19,7 @@ const HELD_BYTES_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Reticent<S> {
     inner: S,
+    heard: Sayable,
     held: Vec<u8>,
     speaks: Arc<AtomicBool>,
 }
@@ -34,7 +39,7 @@ impl Tongue {
 impl<S> Reticent<S> {
     pub(super) fn new(inner: S) -> (Self, Tongue) {
         let speaks = Arc::new(AtomicBool::new(false));
-        (Self { inner, held: Vec::new(), speaks: Arc::clone(&speaks) }, Tongue(speaks))
+        (Self { inner, heard: Sayable::new(), held: Vec::new(), speaks: Arc::clone(&speaks) }, Tongue(speaks))
     }
 
     fn is_silent(&self) -> bool {
@@ -58,7 +63,8 @@ impl<S: AsyncWrite + Unpin> Reticent<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Reticent<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, into)
+        let this = &mut *self;
+        this.heard.poll_read(&mut this.inner, cx, into)
     }
 }
 
@@ -125,6 +131,27 @@ mod tests {
         let mut all = vec![0; 13];
         client.read_exact(&mut all).await.unwrap();
         assert_eq!(all, b"one two three");
+    }
+
+    #[tokio::test]
+    async fn who_breaks_the_protocol_before_any_call_is_told_so() {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let (server, _tongue) = Reticent::new(server);
+        // What every client begins with, its settings, and data of no stream.
+        let said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\0\0\0x";
+        client.write_all(said).await.unwrap();
+        let mut connection = h2::server::handshake(server).await.unwrap();
+        assert!(connection.accept().await.unwrap().is_err());
+        drop(connection);
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        let (mut rest, mut kinds) = (heard.as_slice(), Vec::new());
+        while let [_, high, low, kind, ..] = rest {
+            kinds.push(*kind);
+            rest = &rest[9 + usize::from(*high) * 256 + usize::from(*low)..];
+        }
+        const GOAWAY: u8 = 7;
+        assert_eq!(kinds.last(), Some(&GOAWAY), "{heard:?}");
     }
 
     #[tokio::test]

@@ -117,6 +117,9 @@ fn an_end_that_is_silent_or_says_something_else_is_found_out() {
     assert!(told(&|entries| entries[7].certificate = None).contains("client's certificate"));
     assert!(told(&|entries| entries[7].tls = None).contains("TLS"));
     assert!(told(&|entries| entries[3].received = Some(101)).contains("100 bytes were sent"));
+    let counted_at_times = |entries: &mut Vec<Entry>| (entries[2].at_least, entries[3].received) = (true, Some(101));
+    assert_eq!(told(&counted_at_times), "");
+    assert!(told(&|entries| (entries[2].at_least, entries[3].sent) = (true, Some(49))).contains("49 bytes were sent"));
     assert!(told(&|entries| entries[5].outcome = Outcome::Failed).contains("Failed"));
     let mut going_on = logs();
     going_on[7].ended = None;

@@ -36,12 +36,7 @@ pub(in crate::schema::openapi) fn document(rest: &Value, paths: &Paths) -> Vec<u
 }
 
 fn path(item: &Value) -> Message {
-    let methods = [("get", 2), ("put", 3), ("post", 4), ("delete", 5), ("options", 6), ("head", 7), ("patch", 8)];
-    let message = methods.iter().fold(Message::default(), |message, (method, number)| match item.get(*method) {
-        Some(found) => message.message(*number, &operation(found)),
-        None => message,
-    });
-    parameters(message, 9, &item["parameters"])
+    parameters(Message::default().methods(2, item, operation), 9, &item["parameters"])
 }
 
 fn operation(operation: &Value) -> Message {

@@ -28,12 +28,7 @@ fn security_scheme(one: &Value) -> Message {
 }
 
 fn path(item: &Value) -> Message {
-    let methods = [("get", 4), ("put", 5), ("post", 6), ("delete", 7), ("options", 8), ("head", 9), ("patch", 10)];
-    let message = methods.iter().fold(Message::default(), |message, (method, number)| match item.get(*method) {
-        Some(found) => message.message(*number, &operation(found)),
-        None => message,
-    });
-    parameters(message, 13, &item["parameters"])
+    parameters(Message::default().methods(4, item, operation), 13, &item["parameters"])
 }
 
 fn operation(operation: &Value) -> Message {

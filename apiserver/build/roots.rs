@@ -1,20 +1,21 @@
-//! The types that the served group versions are made of, collected from k8s-openapi into one set of definitions.
+//! The types that the served group versions are made of, collected from k8s-openapi into one set of definitions. The schema
+//! generator has its names and types from here, and the build script its texts.
 
 use k8s_openapi::schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
-use serde_json::{Map, Value};
+use k8s_openapi::serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// How a root is served: the group, version and kind, and whether a list of it has a kind of its own.
-pub struct Kind {
-    pub group: &'static str,
-    pub version: &'static str,
-    pub listed: bool,
+pub(crate) struct Kind {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) listed: bool,
 }
 
 /// Every definition by its full name, and the kinds among them.
-pub struct Roots {
-    pub definitions: Map<String, Value>,
-    pub kinds: BTreeMap<String, Kind>,
+pub(crate) struct Roots {
+    pub(crate) definitions: Map<String, Value>,
+    pub(crate) kinds: BTreeMap<String, Kind>,
 }
 
 struct Collector {
@@ -44,7 +45,7 @@ macro_rules! roots {
 }
 
 /// Collects all roots and what they lead to.
-pub fn collect() -> Roots {
+pub(crate) fn collect() -> Roots {
     use k8s_openapi::apimachinery::pkg::{apis::meta::v1 as meta, version};
     let mut into = Collector { generator: SchemaSettings::draft2020_12().into_generator(), kinds: BTreeMap::new() };
     roots! { into,
