@@ -4,6 +4,7 @@ mod apply;
 mod bad_input;
 mod bounds;
 mod components;
+mod custom_scales;
 mod deletions;
 mod every_way;
 mod forms;
