@@ -7,7 +7,7 @@ use crate::authz::{Authorizer, Authorizers, NodeAuthorizer, Rbac};
 use crate::chain::Chain;
 use crate::config::{AuthorizationMode, Config, Storage};
 use crate::discovery::Discovery;
-use crate::egress::{self, Egress, Nodes, Tunnels};
+use crate::egress::{self, Components, Egress, Nodes, Tunnels};
 use crate::endpoints::health::{Bootstrapped, Health};
 use crate::endpoints::issuer::Issuer;
 use crate::endpoints::pages::Pages;
@@ -41,6 +41,7 @@ use tinyplane_wire::identity::serving::ServingFiles;
 use tinyplane_wire::identity::tls::{self, ClientAuth};
 use tinyplane_wire::identity::token::{Signer, Verifier, public_jwk};
 use tinyplane_wire::ledger::Ledger;
+use tinyplane_wire::net::TcpDial;
 use tinyplane_wire::process::{MemberError, Running, Shutdown};
 
 /// Starts an API server. It serves when this returns.
@@ -181,6 +182,7 @@ impl Parts<'_> {
             registry: Arc::clone(self.registry),
             admission: Arc::new(Plugins::new(means)),
             connect: self.connect(ways),
+            components: Components::over(TcpDial::from(self.config.source_address)),
             reviews: Reviews { authenticator: Arc::clone(&authenticator), authorizer: Arc::clone(&authorizer) },
             tokens: self.token_issuer(&keys, live),
             metrics: Arc::clone(self.metrics),

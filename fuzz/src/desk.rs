@@ -14,7 +14,7 @@ use tinyplane_apiserver::authn::{Authenticator, Caller, GROUP_MASTERS, Impersona
 use tinyplane_apiserver::authz::{Authorizers, permit};
 use tinyplane_apiserver::chain::{CALL_TIMEOUT, Chain, Serve};
 use tinyplane_apiserver::discovery::Discovery;
-use tinyplane_apiserver::egress::{NodeConfig, Nodes, direct};
+use tinyplane_apiserver::egress::{Components, NodeConfig, Nodes, direct};
 use tinyplane_apiserver::endpoints::health::{Bootstrapped, Health};
 use tinyplane_apiserver::endpoints::pages::Pages;
 use tinyplane_apiserver::endpoints::{Documents, Endpoints};
@@ -30,7 +30,7 @@ use tinyplane_apiserver::server::serve_connection;
 use tinyplane_apiserver::store::limits::Limits;
 use tinyplane_apiserver::store::memory::MemoryStore;
 use tinyplane_wire::clock::Clock;
-use tinyplane_wire::net::{ClusterNet, Dial};
+use tinyplane_wire::net::{ClusterNet, Dial, TcpDial};
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{Reason, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -133,6 +133,8 @@ impl Desk {
                 cluster_net: net,
                 shutdown: shutdown.clone(),
             },
+            // Nobody listens there.
+            components: Components { dial: TcpDial::from(None), ports: [("controller-manager", 1), ("scheduler", 1)] },
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer: authorizer.clone() },
             tokens: None,
             metrics: Arc::default(),

@@ -12,9 +12,11 @@ use crate::audit::{AuditLog, Pending, Ticket};
 use crate::authn::{Acting, Authenticator, Caller, Impersonation, Peer, strip_credentials};
 use crate::authz::{Authorizer, Permitted, permit};
 use crate::codec::accept;
+use crate::discovery;
 use crate::endpoints::Endpoints;
 use crate::flow_control::{Class, FlowControl};
 use crate::metrics::{Counted, FieldValidation, InFlight, Metrics, RequestLabels};
+use crate::registry::no_such_resource;
 use crate::request::{self, Call, PathTaken, ResourcePath, TINYPLANE_PATH, Target, Warnings};
 use crate::respond;
 use async_trait::async_trait;
@@ -242,7 +244,12 @@ impl Chain {
     async fn serve(&self, call: Permitted<Call>, request: Request<Body>) -> status::Result<Response<Body>> {
         match &call.target {
             Target::Path => self.endpoints.serve(&call).await,
-            Target::Resource(path) if !self.handlers.knows(&path.group, &path.version) => Ok(respond::page_not_found()),
+            Target::Resource(path) if !self.handlers.knows(&path.group, &path.version) => {
+                match discovery::is_of_router(&self.endpoints.catalog.load(), &call.path) {
+                    true => Err(no_such_resource()),
+                    false => Ok(respond::page_not_found()),
+                }
+            }
             Target::Resource(_) if call.verb.is_read_only() || call.is_long_running() => {
                 self.handlers.serve(call, request).await
             }

@@ -161,6 +161,17 @@ async fn refusals_read_as_upstream_says_them() {
     assert_eq!(message(&body), r#"forbidden: User "system:anonymous" cannot get path "/foo""#);
     assert_eq!(ask(&chain, "GET", "/nope", "admin").await.1, "404 page not found\n");
     assert_eq!(message(&ask(&chain, "GET", "/api", "wrong").await.1), "Unauthorized");
+    // What lies in a group is looked for by another router than what lies in none.
+    let unknown = "the server could not find the requested resource";
+    for path in ["/api/v2", "/api/v2/pods", "/api//v1", "/apis/apps/v2", "/apis/apps//v1", "/apis/apps/v2/pods"] {
+        assert_eq!(message(&ask(&chain, "GET", path, "admin").await.1), unknown, "{path}");
+    }
+    for (method, path) in [("GET", "/apis//"), ("GET", "/apis/none/v1"), ("GET", "/metrics/"), ("POST", "//")] {
+        let told = ask(&chain, method, path, "admin").await;
+        assert_eq!(told, (404, "404 page not found\n".to_owned()), "{path}");
+    }
+    assert_eq!(ask(&chain, "GET", "/version//", "admin").await.0, 200);
+    assert_eq!(ask(&chain, "POST", "/apis/apps//", "admin").await.0, 405);
 }
 
 #[tokio::test]

@@ -194,6 +194,12 @@ pub fn of_types(line: &str, types: &[&str]) -> Option<usize> {
     clauses(line).iter().find_map(|clause| types.iter().position(|name| clause.fits(name)))
 }
 
+/// Whether anything in a line of `Accept` can be read.
+#[must_use]
+pub fn names_types(line: &str) -> bool {
+    !clauses(line).is_empty()
+}
+
 /// How a failure is wished; `None` where it can't be written so, as a Table alone say.
 #[must_use]
 pub fn of_failure(accept: Option<&HeaderValue>) -> Option<Accept> {

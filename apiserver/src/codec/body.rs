@@ -223,7 +223,7 @@ pub fn decode(
             unrecognized(&format!("couldn't get version/kind; json parse error: {why}"))
         })?;
         folded::fold(&mut value)?;
-        let doubles = doubles.iter().map(|path| format!("duplicate field {path:?}")).collect();
+        let doubles = doubles.iter().map(|path| format!("duplicate field {}", schema::go::quote(path))).collect();
         let decoded = fit(custom, value, doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
         return settle(gvk, sent.judged(decoded), validation, warnings);
     }
@@ -237,6 +237,15 @@ pub fn decode(
     settle(gvk, sent.judged(decoded), validation, warnings)
 }
 
+/// What a patch made.
+#[derive(Debug)]
+pub struct Made {
+    /// The object, whatever it is.
+    pub value: Value,
+    /// Whether it is laid over its type as Go lays maps over structs, and not read as JSON is.
+    pub is_laid_over: bool,
+}
+
 /// The same for a value that a patch made. `shown` says what is told of a patch that makes no such object, `strict` what
 /// a strict reader said of the patch.
 ///
@@ -245,17 +254,18 @@ pub fn decode(
 pub fn decode_value(
     gvk: &Gvk,
     custom: Option<&Custom>,
-    value: Value,
+    made: Made,
     shown: impl FnOnce() -> String,
     strict: &[String],
     validation: Validation,
     warnings: &Warnings,
 ) -> status::Result<Value> {
     let decoded = match (custom, schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)) {
-        (Some(custom), _) => fit(custom, value, strict.to_vec()),
-        (None, None) => return Ok(value),
+        (Some(custom), _) => fit(custom, made.value, strict.to_vec()),
+        (None, None) => return Ok(made.value),
         (None, Some(id)) => {
-            decode::value(schema::model(), id, value).map_err(|error| error.to_string()).map(|mut decoded| {
+            let read = if made.is_laid_over { decode::laid_over } else { decode::value };
+            read(schema::model(), id, made.value).map_err(|error| error.to_string()).map(|mut decoded| {
                 decoded.unknown.splice(0..0, strict.iter().cloned());
                 decoded
             })
@@ -284,7 +294,7 @@ pub fn complete(gvk: &Gvk, custom: Option<&Custom>, value: Value) -> Result<Valu
         return fit(custom, value, Vec::new()).map(|decoded| decoded.value).map_err(DecodeError::Type);
     }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
-    let mut value = decode::value(schema::model(), id, value)?.value;
+    let mut value = decode::laid_over(schema::model(), id, value)?.value;
     value["kind"] = gvk.kind.as_str().into();
     value["apiVersion"] = gvk.api_version().into();
     Ok(value)

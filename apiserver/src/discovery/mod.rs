@@ -54,6 +54,9 @@ impl Discovery {
     /// A 406 when the client accepts no form that a document has.
     pub fn serve(&self, catalog: &Arc<Catalog>, call: &Call) -> status::Result<Option<Response<Body>>> {
         let path = call.path.trim_end_matches('/');
+        if path == "/apis" && call.path.ends_with("//") {
+            return Ok(None);
+        }
         let built = self.documents(catalog);
         let Some(document) = built.documents.plain(path) else { return Ok(None) };
         if let Some(aggregated) = built.documents.aggregated(path)
@@ -83,7 +86,17 @@ impl Discovery {
 #[must_use]
 pub fn is_of_groups(path: &str) -> bool {
     let below = path.strip_prefix("/apis").filter(|below| below.is_empty() || below.starts_with('/'));
-    below.is_some_and(|below| !below.trim_matches('/').contains('/'))
+    below.is_some_and(|below| {
+        let group = below.strip_prefix('/').unwrap_or(below);
+        !group.strip_suffix('/').unwrap_or(group).contains('/')
+    })
+}
+
+/// Whether a path lies in a group whose router upstream asks: what that does not know it tells by a `Status`.
+#[must_use]
+pub fn is_of_router(catalog: &Catalog, path: &str) -> bool {
+    let below = path.strip_prefix("/apis/").and_then(|below| below.split_once('/'));
+    path.starts_with("/api/") || below.is_some_and(|(group, _)| !group.is_empty() && catalog.is_builtin_group(group))
 }
 
 /// Whether a path is that of a group version in which all that is served is custom.

@@ -151,5 +151,5 @@ async fn a_custom_kind_is_told_with_its_group() {
 fn the_groups_are_told_whatever_the_method() {
     let of_groups = ["/apis", "/apis/", "/apis/apps", "/apis/apps/"];
     assert!(of_groups.into_iter().all(is_of_groups));
-    assert!(!["/api", "/apis/apps/v1", "/apisx"].into_iter().any(is_of_groups));
+    assert!(!["/api", "/apis/apps/v1", "/apis/apps//", "/apisx"].into_iter().any(is_of_groups));
 }

@@ -1,6 +1,7 @@
 //! How the API server reaches what lies in the cluster: directly, through Konnectivity or through SSH. It alone decides that.
 
 mod balance;
+pub mod components;
 mod config;
 mod counted;
 pub mod direct;
@@ -12,6 +13,7 @@ mod travel;
 mod validate;
 mod verdict;
 
+pub use components::Components;
 pub use config::ConfigError;
 pub use node::{NodeConfig, NodeError, Nodes, Target};
 pub use select::Egress;

@@ -8,6 +8,7 @@ use http::header::{
     IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::SystemTime;
 use time::PrimitiveDateTime;
@@ -52,6 +53,14 @@ enum Verdict {
     Failed,
 }
 
+/// What of a document is wished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wish {
+    Whole,
+    Part(Range<usize>),
+    Parts(Vec<Range<usize>>),
+}
+
 /// Why no part can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum BadRange {
@@ -62,7 +71,7 @@ enum BadRange {
 }
 
 impl Content {
-    /// The answer to a request with these headers. Of several parts at once there is the whole.
+    /// The answer to a request with these headers.
     ///
     /// # Errors
     /// A 500 when a header can't be written.
@@ -72,18 +81,21 @@ impl Content {
         let range = if self.is_same(of(IF_RANGE)) { of(RANGE) } else { "" };
         let mut response = match (verdict, part(range, self.bytes.len())) {
             (Verdict::NotModified, _) => empty(StatusCode::NOT_MODIFIED),
-            (Verdict::Failed, _) => respond::bytes_of(StatusCode::PRECONDITION_FAILED, self.content_type, Bytes::new()),
+            (Verdict::Failed, _) => {
+                respond::bytes_of(StatusCode::PRECONDITION_FAILED, self.content_type.clone(), Bytes::new())
+            }
             (Verdict::Met, Err(bad)) => return self.refusal(bad),
-            (Verdict::Met, Ok(Some(part))) => {
-                let told = format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), self.bytes.len());
+            (Verdict::Met, Ok(Wish::Parts(parts))) => self.parts(&parts)?,
+            (Verdict::Met, Ok(Wish::Part(part))) => {
+                let told = self.told(&part);
                 let code = StatusCode::PARTIAL_CONTENT;
-                let mut response = respond::bytes_of(code, self.content_type, self.bytes.slice(part));
+                let mut response = respond::bytes_of(code, self.content_type.clone(), self.bytes.slice(part));
                 response.headers_mut().insert(CONTENT_RANGE, told.parse().map_err(Status::internal)?);
                 response
             }
-            (Verdict::Met, Ok(None)) => {
-                let body = self.compressed.clone().unwrap_or(self.bytes);
-                let mut response = respond::bytes_of(StatusCode::OK, self.content_type, body);
+            (Verdict::Met, Ok(Wish::Whole)) => {
+                let body = self.compressed.as_ref().unwrap_or(&self.bytes).clone();
+                let mut response = respond::bytes_of(StatusCode::OK, self.content_type.clone(), body);
                 if self.compressed.is_some() {
                     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
                 }
@@ -101,6 +113,30 @@ impl Content {
             headers.insert(ETAG, etag.parse().map_err(Status::internal)?);
         }
         Ok(response)
+    }
+
+    /// What is told of a part.
+    fn told(&self, part: &Range<usize>) -> String {
+        format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), self.bytes.len())
+    }
+
+    /// Several parts in one answer, each with what is told of it.
+    fn parts(&self, parts: &[Range<usize>]) -> status::Result<Response<Body>> {
+        let bound = rand::random::<[u8; 30]>().iter().fold(String::new(), |mut bound, byte| {
+            let _ = write!(bound, "{byte:02x}");
+            bound
+        });
+        let kind = self.content_type.to_str().map_err(Status::internal)?;
+        let mut body = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            let open = if at > 0 { "\r\n--" } else { "--" };
+            let head = format!("{open}{bound}\r\nContent-Range: {}\r\nContent-Type: {kind}\r\n\r\n", self.told(part));
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(&self.bytes[part.clone()]);
+        }
+        body.extend_from_slice(format!("\r\n--{bound}--\r\n").as_bytes());
+        let kind = format!("multipart/byteranges; boundary={bound}").parse().map_err(Status::internal)?;
+        Ok(respond::bytes_of(StatusCode::PARTIAL_CONTENT, kind, body))
     }
 
     fn refusal(&self, bad: BadRange) -> status::Result<Response<Body>> {
@@ -150,19 +186,22 @@ impl Content {
     }
 }
 
-/// The part of so many bytes that a line of `Range` wishes; `None` for the whole.
-fn part(line: &str, length: usize) -> Result<Option<Range<usize>>, BadRange> {
+/// What of so many bytes a line of `Range` wishes. Parts that are more than the whole are the whole.
+fn part(line: &str, length: usize) -> Result<Wish, BadRange> {
     if line.is_empty() {
-        return Ok(None);
+        return Ok(Wish::Whole);
     }
     let wishes = line.strip_prefix("bytes=").ok_or(BadRange::Unreadable)?;
     let wishes = wishes.split(',').map(str::trim).filter(|wish| !wish.is_empty());
-    let parts = wishes.map(|wish| one(wish, length)).collect::<Result<Vec<_>, _>>()?;
-    let mut within = parts.iter().flatten();
-    match (within.next(), within.next()) {
-        (Some(part), None) => Ok(Some(part.clone())),
-        (None, _) if !parts.is_empty() && length > 0 => Err(BadRange::Beyond),
-        _ => Ok(None),
+    let wished = wishes.map(|wish| one(wish, length)).collect::<Result<Vec<_>, _>>()?;
+    let none = wished.is_empty();
+    let parts: Vec<_> = wished.into_iter().flatten().collect();
+    let sum = parts.iter().map(Range::len).fold(0, usize::saturating_add);
+    match parts.as_slice() {
+        [] if !none && length > 0 => Err(BadRange::Beyond),
+        [part] => Ok(Wish::Part(part.clone())),
+        [_, _, ..] if sum <= length => Ok(Wish::Parts(parts)),
+        _ => Ok(Wish::Whole),
     }
 }
 
@@ -245,14 +284,15 @@ mod tests {
     #[test]
     fn parts_are_given() {
         for (wish, wanted) in [
-            ("bytes=2-4", Ok(Some(2..5))),
-            ("bytes= 8- ", Ok(Some(8..10))),
-            ("bytes=-3", Ok(Some(7..10))),
-            ("bytes=-30", Ok(Some(0..10))),
-            ("bytes=5-99", Ok(Some(5..10))),
-            ("bytes=10-,1-1", Ok(Some(1..2))),
-            ("bytes=1-2,4-5", Ok(None)),
-            ("bytes=", Ok(None)),
+            ("bytes=2-4", Ok(Wish::Part(2..5))),
+            ("bytes= 8- ", Ok(Wish::Part(8..10))),
+            ("bytes=-3", Ok(Wish::Part(7..10))),
+            ("bytes=-30", Ok(Wish::Part(0..10))),
+            ("bytes=5-99", Ok(Wish::Part(5..10))),
+            ("bytes=10-,1-1", Ok(Wish::Part(1..2))),
+            ("bytes=4-5,1-2", Ok(Wish::Parts(vec![4..6, 1..3]))),
+            ("bytes=0-,0-", Ok(Wish::Whole)),
+            ("bytes=", Ok(Wish::Whole)),
             ("bytes=10-", Err(BadRange::Beyond)),
             ("bytes=3-2", Err(BadRange::Unreadable)),
             ("bytes=3", Err(BadRange::Unreadable)),
@@ -260,7 +300,7 @@ mod tests {
         ] {
             assert_eq!(part(wish, 10), wanted, "{wish}");
         }
-        assert_eq!(part("bytes=0-", 0), Ok(None));
+        assert_eq!(part("bytes=0-", 0), Ok(Wish::Whole));
         let given = answer(&[(RANGE, "bytes=2-4")]);
         assert_eq!((given.status().as_u16(), &given.headers()[CONTENT_RANGE]), (206, &"bytes 2-4/10".parse().unwrap()));
         assert_eq!(answer(&[(RANGE, "bytes=2-4"), (IF_RANGE, "\"b\"")]).status(), 200);
@@ -270,5 +310,19 @@ mod tests {
             (refused.status().as_u16(), &refused.headers()[CONTENT_RANGE]),
             (416, &"bytes */10".parse().unwrap())
         );
+    }
+
+    #[tokio::test]
+    async fn several_parts_come_in_one_answer() {
+        let given = answer(&[(RANGE, "bytes=2-4,-1")]);
+        assert_eq!((given.status().as_u16(), given.headers().get(CONTENT_RANGE)), (206, None));
+        let kind = given.headers()[http::header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let bound = kind.strip_prefix("multipart/byteranges; boundary=").unwrap();
+        let part = |told: &str, bytes: &str| {
+            format!("--{bound}\r\nContent-Range: bytes {told}/10\r\nContent-Type: application/json\r\n\r\n{bytes}\r\n")
+        };
+        let wanted = part("2-4", "234") + &part("9-9", "9") + &format!("--{bound}--\r\n");
+        let body = axum::body::to_bytes(given.into_body(), 1_000).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&body), wanted);
     }
 }

@@ -14,6 +14,7 @@ use crate::codec::accept;
 use crate::discovery::{self, Discovery};
 use crate::metrics::{self, Source};
 use crate::registry::catalog::Catalog;
+use crate::registry::no_such_resource;
 use crate::request::{Call, Verb};
 use crate::respond;
 use arc_swap::ArcSwap;
@@ -63,13 +64,17 @@ impl Endpoints {
         }
         match path {
             "/" => Ok(respond::json(StatusCode::OK, &json!({"paths": self.paths()}), true)),
-            "/version" | "/version/" => {
+            _ if path.trim_end_matches('/') == "/version" => {
                 accept::demand_json(&call.headers)?;
                 Ok(respond::spelled_json(StatusCode::OK, version::spelled(), true))
             }
-            "/metrics" | "/metrics/" => Ok(self.figures()),
+            METRICS => Ok(self.figures()),
             _ if is_api(path) => {
-                let found = self.discovery.serve(&self.catalog.load_full(), call)?;
+                let catalog = self.catalog.load_full();
+                let found = self.discovery.serve(&catalog, call)?;
+                if found.is_none() && discovery::is_of_router(&catalog, path) {
+                    return Err(no_such_resource());
+                }
                 Ok(found.unwrap_or_else(respond::page_not_found))
             }
             _ => match path.strip_prefix("/openapi/") {
@@ -93,15 +98,15 @@ impl Endpoints {
     }
 
     fn exists(&self, path: &str) -> bool {
-        let path = path.trim_end_matches('/');
-        path.is_empty() || self.paths().iter().any(|known| known == path) || path.starts_with("/openapi/v3/")
+        let found = |known: &str| known == path || (known != METRICS && known == path.trim_end_matches('/'));
+        path == "/" || self.paths().iter().any(|known| found(known)) || path.starts_with("/openapi/v3/")
     }
 
     /// Every path that answers, as `/` tells them.
     fn paths(&self) -> Vec<String> {
         let mut paths = self.discovery.paths(&self.catalog.load_full());
         paths.extend(self.health.paths());
-        paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned));
+        paths.extend([METRICS, "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned));
         paths.extend(pages::PATHS.map(str::to_owned));
         if self.issuer.is_some() {
             paths.extend(issuer::PATHS.map(str::to_owned));
@@ -110,6 +115,9 @@ impl Endpoints {
         paths
     }
 }
+
+/// Upstream serves it at this path and at none that goes on behind it.
+const METRICS: &str = "/metrics";
 
 fn is_api(path: &str) -> bool {
     ["/api", "/apis"].iter().any(|root| path.strip_prefix(root).is_some_and(|r| r.is_empty() || r.starts_with('/')))

@@ -62,7 +62,10 @@ impl Documents {
         let is_index = path == "v3";
         let below = path.strip_prefix("v3/").is_some();
         let media = if below { &V3_MEDIA } else { &V2_MEDIA };
-        let wished = accept::of_types(call.header(ACCEPT.as_str()), media);
+        let accept = call.header(ACCEPT.as_str());
+        // What of v3 is asked for in no form that can be read is not answered, and that is no failure.
+        let unreadable = below && !accept.trim().is_empty() && !accept::names_types(accept);
+        let wished = accept::of_types(accept, media);
         let wants_protobuf = wished.is_some_and(|wished| wished > 0);
         // Upstream compresses documents of v2 alone.
         let gzip = path == "v2" && call.header(ACCEPT_ENCODING.as_str()).split(',').any(wishes_gzip);
@@ -83,6 +86,9 @@ impl Documents {
         let Some((document, compressed)) = found else {
             return Ok(below.then(|| content::empty(StatusCode::NOT_FOUND)));
         };
+        if unreadable {
+            return Ok(Some(content::empty(StatusCode::OK)));
+        }
         let hash = call.query.text("hash");
         let mut response = if !is_index && wished.is_none() {
             content::empty(StatusCode::NOT_ACCEPTABLE)
@@ -271,5 +277,9 @@ mod tests {
         assert_eq!(code(one, "text/html,application/json;q=0.1").await, 200);
         assert_eq!(code("/openapi/v3/nope", "text/html").await, 404);
         assert_eq!(code("/openapi/v3/", "*/*").await, 404);
+        let unread = ask(&documents, one, "json").await;
+        assert_eq!((unread.status().as_u16(), unread.headers().get("vary")), (200, None));
+        assert_eq!(unread.headers().get("content-type"), None, "nothing is answered");
+        assert_eq!(code("/openapi/v2", "json").await, 406);
     }
 }

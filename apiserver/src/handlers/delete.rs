@@ -7,7 +7,7 @@ use super::{Ask, Handlers};
 use crate::registry::delete::Options;
 use crate::schema;
 use crate::schema::decode::{self, not_json};
-use crate::schema::go::json_word;
+use crate::schema::go::{json_word, quote};
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -99,7 +99,11 @@ fn read(json: &[u8]) -> status::Result<Value> {
     let kind = value["kind"].as_str().unwrap_or("DeleteOptions");
     if kind != "DeleteOptions" {
         let version = value["apiVersion"].as_str().unwrap_or_default();
-        let told = format!("no kind {kind:?} is registered for version {version:?} in scheme {OPTIONS_SCHEME:?}");
+        let told = format!(
+            "no kind {} is registered for version {} in scheme {OPTIONS_SCHEME:?}",
+            quote(kind),
+            quote(version)
+        );
         return Err(Status::bad_request(told));
     }
     let model = schema::model();

@@ -41,21 +41,31 @@ impl Handlers {
         if let Some(pieces) = pieces {
             return Ok(respond::body_of(StatusCode::OK, accept.media.content_type(), Body::new(pieces)));
         }
-        let mut objects: Vec<Value> =
-            page.entries.iter().map(|entry| encoding::parse(entry)).collect::<Result<_, _>>()?;
+        let objects = page.entries.iter().map(|entry| encoding::parse(entry)).collect::<Result<_, _>>()?;
+        self.listed(ask, accept, &metadata, objects)
+    }
+
+    /// Objects as a list, in the form that the client wants.
+    pub(super) fn listed(
+        &self,
+        ask: &Ask<'_>,
+        accept: Accept,
+        metadata: &Value,
+        mut objects: Vec<Value>,
+    ) -> status::Result<Response<Body>> {
         if let Some(rank) = ask.resource.behaviour.rank.filter(|_| accept.form == Form::Table) {
             objects.sort_by_key(rank);
         }
         let value = match accept.form {
             Form::Table => {
                 let now = (accept.meta, self.registry.clock().now());
-                table::of(&ask.resource, &metadata, &objects, Include::of(ask.call)?, true, now)
+                table::of(&ask.resource, metadata, &objects, Include::of(ask.call)?, true, now)
             }
             Form::Metadata => {
                 let items: Vec<Value> = objects.iter().map(|object| partial::of(accept.meta, object)).collect();
-                partial::list(accept.meta, &metadata, &items)
+                partial::list(accept.meta, metadata, &items)
             }
-            Form::Object => whole(ask, &metadata, objects),
+            Form::Object => whole(ask, metadata, objects),
         };
         write(ask, StatusCode::OK, accept.media, &value)
     }

@@ -1,6 +1,7 @@
 //! What is done for a permitted call, by verb or subresource.
 
 mod answer;
+mod components;
 pub mod connect;
 mod create;
 mod delete;
@@ -22,6 +23,7 @@ use crate::chain::Serve;
 use crate::codec::accept::{self, Accept, Offer};
 use crate::codec::body::{self, Sent};
 use crate::codec::gzip;
+use crate::egress::Components;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::registry::admit::{Admission, Intent};
@@ -56,6 +58,8 @@ pub struct Handlers {
     pub admission: Arc<dyn Admission>,
     /// The ways to nodes, pods and Services.
     pub connect: ConnectContext,
+    /// What runs beside the server.
+    pub components: Components,
     /// Answers to reviews.
     pub reviews: Reviews,
     /// Issues service account tokens, where there is a key to sign them.
@@ -177,6 +181,9 @@ impl Handlers {
             let gvk = &ask.resource.gvk;
             return Err(Status::not_supported(&gvk.group, &ask.resource.plural, ask.call.verb.as_str()));
         }
+        if ask.call.verb == Verb::Watch && verbs.has("list") && !verbs.has("watch") {
+            return Err(self.no_watch(ask));
+        }
         let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
         let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;
         let created = ask.call.verb == Verb::Create && subresource.is_empty() && !ask.name.is_empty();
@@ -207,6 +214,18 @@ impl Handlers {
         Ok(())
     }
 
+    /// What is told who wants to watch what is only listed. Below the old `/watch/` nothing of it is found.
+    fn no_watch(&self, ask: &Ask<'_>) -> Box<Status> {
+        if ask.call.method != Method::GET {
+            return Status::method_not_allowed();
+        }
+        if !ask.call.query.flag("watch") {
+            return crate::registry::no_such_resource();
+        }
+        self.tell_deprecation(ask, "");
+        Status::not_supported(&ask.resource.gvk.group, &ask.resource.plural, "watch")
+    }
+
     fn tell_deprecation(&self, ask: &Ask<'_>, subresource: &str) {
         if let Some(told) = ask.resource.deprecation() {
             ask.call.warnings.add(told.to_owned());
@@ -221,7 +240,9 @@ impl Handlers {
             return self.subresource(ask, subresource, body).await;
         }
         match ask.call.verb {
+            Verb::Get if ask.resource.behaviour.is_found_out => self.component(ask).await,
             Verb::Get => self.get(ask),
+            Verb::List if ask.resource.behaviour.is_found_out => self.components(ask).await,
             Verb::List => self.list(ask),
             Verb::Watch => self.watch(ask),
             Verb::Create => self.create(ask, body).await,

@@ -3,6 +3,7 @@
 use crate::registry::list::Ask as ListAsk;
 use crate::registry::watch::WatchAsk;
 use crate::request::Query;
+use crate::schema::go;
 use std::time::Duration;
 use tinyplane_wire::status::{self, Cause, Status};
 
@@ -53,7 +54,7 @@ fn forbidden(field: &str, why: &str) -> Cause {
 fn unsupported(word: &str, known: &str) -> Cause {
     Cause {
         reason: "FieldValueNotSupported".into(),
-        message: format!("Unsupported value: {word:?}: supported values: {known}"),
+        message: format!("Unsupported value: {}: supported values: {known}", go::json_quoted(word)),
         field: MATCH.into(),
     }
 }

@@ -3,6 +3,8 @@
 mod apply;
 mod bad_input;
 mod bounds;
+mod components;
+mod custom_scales;
 mod deletions;
 mod every_way;
 mod forms;
@@ -20,7 +22,7 @@ use crate::authn::{Authenticator, Caller, GROUP_MASTERS, Peer};
 use crate::authz::{Authorizers, permit};
 use crate::chain::Serve;
 use crate::codec::accept::of_failure;
-use crate::egress::{NodeConfig, Nodes, direct};
+use crate::egress::{Components, NodeConfig, Nodes, direct};
 use crate::live::LiveObjects;
 use crate::registry::tests::World;
 use crate::request::{Call, Warnings};
@@ -34,7 +36,7 @@ use std::time::Duration;
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::signing_key;
 use tinyplane_wire::identity::token::Signer;
-use tinyplane_wire::net::{ClusterNet, Dial};
+use tinyplane_wire::net::{ClusterNet, Dial, TcpDial};
 use tinyplane_wire::process::Shutdown;
 
 pub(super) const JSON: &str = "application/json";
@@ -83,6 +85,8 @@ impl Desk {
                 cluster_net: net,
                 shutdown: shutdown.clone(),
             },
+            // Nobody listens there.
+            components: Components { dial: TcpDial::from(None), ports: [("controller-manager", 1), ("scheduler", 1)] },
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer },
             tokens: Some(TokenIssuer {
                 signer: Signer::from_pem(&signing_key().unwrap().0).unwrap(),

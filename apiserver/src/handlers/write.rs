@@ -214,7 +214,20 @@ fn applied(
         return Err(no_such_resource());
     }
     let force = ask.options.force;
+    let unconvertible = |what: &str, of: &str| {
+        let told = "to proper version: request to convert CR to an invalid group/version: autoscaling/v1";
+        Status::failure(Reason::Unknown, format!("{what} ({of}) {told}"))
+    };
+    // The scale of a custom object is what upstream can't convert, and finds only where it has to.
+    let of_custom = seen.filter(|_| view.other.is_some() && ask.resource.custom.is_some());
+    if of_custom.is_some_and(|scale| scale["metadata"]["managedFields"].is_null()) {
+        let what = "failed to create manager for existing fields: failed to convert live object";
+        return Err(unconvertible(what, "/; autoscaling/v1, Kind=Scale"));
+    }
     let made = managers::apply(writer, seen, &config.object, force).map_err(|refused| refused.status())?;
+    if of_custom.is_some() && made.changed {
+        return Err(unconvertible("failed to convert new object", &managers::named(&config.object)));
+    }
     config.judge(ask)?;
     let uid = Meta::of(&made.object).uid();
     if seen.is_none() && !uid.is_empty() {

@@ -62,8 +62,10 @@ impl WriteOptions {
         }
         let validation = query.text("fieldValidation");
         if Validation::named(validation).is_none() {
-            let told =
-                format!("Unsupported value: {validation:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
+            let told = format!(
+                "Unsupported value: {}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"",
+                go::quote(validation)
+            );
             causes.push(cause("FieldValueNotSupported", &told, "fieldValidation"));
         }
         if causes.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", kind, "", causes)) }

@@ -188,6 +188,8 @@ pub struct Behaviour {
     pub read_back: fn(object: &mut Value),
     /// Says what its author should know. `old` is `None` when it is created.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// Whether its objects are not stored, but found out when somebody asks.
+    pub is_found_out: bool,
     /// What every caller is told, where the kind is deprecated.
     pub deprecation: Option<&'static str>,
     /// The columns of its Table.
@@ -221,6 +223,7 @@ impl Behaviour {
         prepare: |_, _, _| {},
         read_back: |_| {},
         warnings: |_, _| Vec::new(),
+        is_found_out: false,
         deprecation: None,
         columns: &[NAME, AGE],
         cells: super::cells::name_and_age,

@@ -47,11 +47,7 @@ impl Registry {
         let roles = defaults::objects().into_iter().map(|(plural, object)| roles::ensure(self, plural, object));
         let roles = futures_util::future::try_join_all(roles);
         let now = self.clock().timestamp();
-        let objects = priorities()
-            .into_iter()
-            .chain([store_status()])
-            .chain(flow_control::objects(&now))
-            .chain(api_services::objects(&now));
+        let objects = priorities().into_iter().chain(flow_control::objects(&now)).chain(api_services::objects(&now));
         let writes = objects.map(|(group, plural, object)| self.ensure(group, plural, object));
         let all = futures_util::future::try_join_all(writes);
         let (written, roles, own) = tokio::join!(all, roles, own_service::ensure(self, own.endpoint));
@@ -145,12 +141,6 @@ fn complete(registry: &Registry, object: &mut Value) {
 #[must_use]
 pub fn first_service_address(range: ipnet::IpNet) -> IpAddr {
     super::services::nth(range.network(), 1)
-}
-
-/// What is told of the store, under the name that upstream's has.
-fn store_status() -> (&'static str, &'static str, Value) {
-    let healthy = json!([{"type": "Healthy", "status": "True", "message": "ok"}]);
-    ("", "componentstatuses", json!({"metadata": {"name": "etcd-0"}, "conditions": healthy}))
 }
 
 /// The priority classes that every cluster has.

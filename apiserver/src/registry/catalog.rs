@@ -200,6 +200,12 @@ impl Catalog {
         rows.peek().is_some() && rows.all(|row| row.custom.is_some())
     }
 
+    /// Whether the server itself brought a group.
+    #[must_use]
+    pub fn is_builtin_group(&self, group: &str) -> bool {
+        self.rows().any(|row| row.gvk.group == group && row.custom.is_none())
+    }
+
     /// The row of a path.
     #[must_use]
     pub fn get(&self, gvr: &Gvr) -> Option<&Arc<Resource>> {

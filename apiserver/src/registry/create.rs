@@ -171,7 +171,7 @@ impl Registry {
             registry: self,
         };
         intent.admission.mutate(&question, &mut object).await?;
-        metadata::count(resource.behaviour, &mut object, None, true);
+        metadata::count((resource.behaviour, resource.stored_type_id), &mut object, None, true);
         let now = self.clock.timestamp();
         let scene =
             Scene { part: Part::Main, subresource: "", caller: intent.caller, now: &now, warnings: intent.warnings };

@@ -306,7 +306,8 @@ impl Options {
             (None, None) => None,
             (Some(other), _) => {
                 let known = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
-                wrong("FieldValueNotSupported", format!("Unsupported value: {other:?}: {known}"));
+                let shown = go::json_quoted(other);
+                wrong("FieldValueNotSupported", format!("Unsupported value: {shown}: {known}"));
                 None
             }
         };

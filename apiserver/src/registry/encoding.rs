@@ -190,6 +190,7 @@ pub fn parse_folded(entry: &Entry) -> status::Result<Value> {
 
 /// A value of the stored version in the version that a row serves.
 pub fn serve(resource: &Resource, mut object: Value) -> Value {
+    let is_other = object["apiVersion"] != resource.gvk.api_version();
     if let Some(custom) = &resource.custom {
         custom.read(&mut object);
     }
@@ -197,6 +198,10 @@ pub fn serve(resource: &Resource, mut object: Value) -> Value {
         (conversion.from_stored)(&mut object);
         object["kind"] = resource.gvk.kind.as_str().into();
         object["apiVersion"] = resource.gvk.api_version().into();
+    }
+    if let Some(custom) = resource.custom.as_ref().filter(|_| is_other) {
+        // What another version has been completed by, or held, this one may not know.
+        custom.settle(&mut object);
     }
     object
 }

@@ -4,7 +4,7 @@ use super::catalog::Resource;
 use super::selection::Selection;
 use super::{Registry, failure};
 use crate::schema::decode::not_json;
-use crate::schema::go::json_word;
+use crate::schema::go::{json_word, quote};
 use crate::store::contract::{Range, Revision, RevisionError};
 use crate::store::entry::Entry;
 use crate::store::snapshot::Snapshot;
@@ -214,7 +214,8 @@ fn read_token(text: &str) -> Result<Token, String> {
 pub fn parse_version(text: &str) -> status::Result<u64> {
     text.parse().map_err(|error: std::num::ParseIntError| {
         let wrong = if *error.kind() == PosOverflow { "value out of range" } else { "invalid syntax" };
-        let cause = format!("strconv.ParseUint: parsing {text:?}: {wrong}");
-        Status::failure(Reason::Unknown, format!("resourceVersion: Invalid value: {text:?}: {cause}"))
+        let shown = quote(text);
+        let cause = format!("strconv.ParseUint: parsing {shown}: {wrong}");
+        Status::failure(Reason::Unknown, format!("resourceVersion: Invalid value: {shown}: {cause}"))
     })
 }

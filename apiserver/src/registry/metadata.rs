@@ -1,6 +1,7 @@
 //! The metadata that the server itself writes: names made up, ids, times, generations.
 
 use super::behaviour::{Behaviour, Generation};
+use crate::schema::{self, TypeId, amounts};
 use rand::Rng;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -91,7 +92,12 @@ fn set_or_remove(metadata: &mut Map<String, Value>, field: &str, value: &Value) 
 
 /// The first generation, or the next one where something that counts has changed. Metadata counts for some kinds, but not
 /// where a status is written.
-pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>, counts_metadata: bool) {
+pub(super) fn count(
+    (behaviour, stored): (&Behaviour, Option<TypeId>),
+    new: &mut Value,
+    old: Option<&Value>,
+    counts_metadata: bool,
+) {
     let counts_status = match behaviour.generation {
         Generation::None => return,
         Generation::First | Generation::Spec => false,
@@ -104,20 +110,28 @@ pub(super) fn count(behaviour: &Behaviour, new: &mut Value, old: Option<&Value>,
         metadata_mut(new).insert("generation".into(), json!(1));
         return;
     };
-    let differs = counted(new, counts_status).any(|(name, value)| old[name.as_str()] != *value)
-        || counted(old, counts_status).any(|(name, value)| !value.is_null() && new.get(name).is_none())
-        || (counts_metadata
-            && behaviour.counted_metadata.iter().any(|field| new["metadata"][*field] != old["metadata"][*field]));
-    if differs && behaviour.generation != Generation::First {
+    let differs = |new: &Value, old: &Value| {
+        counted(new, counts_status).any(|(name, value)| old[name.as_str()] != *value)
+            || counted(old, counts_status).any(|(name, value)| !value.is_null() && new.get(name).is_none())
+            || (counts_metadata
+                && behaviour.counted_metadata.iter().any(|field| new["metadata"][*field] != old["metadata"][*field]))
+    };
+    // Another text of the same amount is no change; few objects come so far that hold any.
+    let means_more =
+        |id| differs(&amounts::counted(schema::model(), id, new), &amounts::counted(schema::model(), id, old));
+    if behaviour.generation != Generation::First && differs(new, old) && stored.is_none_or(means_more) {
         let next = Meta::of(old).generation() + 1;
         metadata_mut(new).insert("generation".into(), json!(next));
     }
 }
 
-/// The fields of an object that count.
+/// The fields of an object that count: what it says of its version does not.
 fn counted(object: &Value, counts_status: bool) -> impl Iterator<Item = (&String, &Value)> {
     let fields = object.as_object().into_iter().flatten();
-    fields.filter(move |(name, _)| name.as_str() != "metadata" && (counts_status || name.as_str() != "status"))
+    fields.filter(move |(name, _)| match name.as_str() {
+        "kind" | "apiVersion" | "metadata" => false,
+        name => counts_status || name != "status",
+    })
 }
 
 /// Longest grace that is counted: 1,000 years. What is told of it is what was asked.
@@ -168,17 +182,33 @@ mod tests {
         let next = |change: fn(&mut Value)| {
             let mut new = old.clone();
             change(&mut new);
-            count(&Behaviour::WITH_STATUS, &mut new, Some(&old), true);
+            count((&Behaviour::WITH_STATUS, None), &mut new, Some(&old), true);
             Meta::of(&new).generation()
         };
         assert_eq!(next(|new| new["status"]["b"] = json!(2)), 3);
         assert_eq!(next(|new| new["spec"]["a"] = json!(2)), 4);
         assert_eq!(next(|new| drop(new.as_object_mut().unwrap().remove("spec"))), 4);
+        assert_eq!(next(|new| new["apiVersion"] = json!("g/v2")), 3, "it is stored in another version now");
         let noted = Behaviour { counted_metadata: &["annotations"], ..Behaviour::WITH_STATUS };
         for (counts, expected) in [(true, 4), (false, 3)] {
             let mut new = json!({"metadata": {"generation": 3, "annotations": {"a": "b"}}, "spec": {"a": 1}});
-            count(&noted, &mut new, Some(&old), counts);
+            count((&noted, None), &mut new, Some(&old), counts);
             assert_eq!(Meta::of(&new).generation(), expected);
         }
+    }
+
+    #[test]
+    fn the_generation_counts_no_other_text_of_the_same_amount() {
+        let job = |memory: &str, image: &str| {
+            let container = json!({"name": "c", "image": image, "resources": {"limits": {"memory": memory}}});
+            json!({"metadata": {"generation": 1}, "spec": {"template": {"spec": {"containers": [container]}}}})
+        };
+        let kind = (&Behaviour::WITH_STATUS, schema::model().kind("batch", "v1", "Job"));
+        let next = |mut new: Value| {
+            count(kind, &mut new, Some(&job("1Gi", "a")), true);
+            Meta::of(&new).generation()
+        };
+        assert_eq!(next(job("1073741824", "a")), 1);
+        assert_eq!((next(job("1073741825", "a")), next(job("1024Mi", "b"))), (2, 2));
     }
 }

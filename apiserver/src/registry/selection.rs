@@ -1,6 +1,7 @@
 //! Which objects a list or a watch is about: selectors, judged by what was computed when an object was written.
 
 use super::catalog::{Catalog, Resource};
+use crate::schema::go::quote;
 use crate::store::contract::{Key, Range};
 use crate::store::entry::{Attributes, Describe, Entry};
 use arc_swap::ArcSwap;
@@ -139,9 +140,9 @@ fn offered(resource: &Resource, name: &str) -> status::Result<()> {
         return Ok(());
     }
     Err(Status::bad_request(if is_by_default {
-        format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        format!("{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", quote(name))
     } else if resource.stored.kind == "Job" && resource.stored.group == "batch" {
-        format!("field label {name:?} not supported for Job")
+        format!("field label {} not supported for Job", quote(name))
     } else {
         format!("field label not supported: {name}")
     }))

@@ -134,7 +134,10 @@ impl Registry {
         (resource.behaviour.prepare)(&mut new, Some(&old), &scene);
         if target.subresource != "binding" {
             // Being given a node is the one change of a pod's spec that does not count.
-            metadata::count(resource.behaviour, &mut new, Some(&old), target.part != Part::Status);
+            // A custom object is what it is seen as: nobody has changed what is completed and pruned on the way.
+            let before = if resource.custom.is_some() { &*served } else { &old };
+            let kind = (resource.behaviour, resource.stored_type_id);
+            metadata::count(kind, &mut new, Some(before), target.part != Part::Status);
         }
         let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
         self.check(target, intent.admission.cluster_net(), &new, &old)?;
@@ -226,7 +229,7 @@ impl Registry {
         } else if sent.parse::<u64>().is_err() {
             return Err(Status::failure(
                 Reason::Unknown,
-                format!("strconv.ParseUint: parsing {sent:?}: invalid syntax"),
+                format!("strconv.ParseUint: parsing {}: invalid syntax", schema::go::quote(sent)),
             ));
         } else if sent != current {
             return Err(self.modified(target));

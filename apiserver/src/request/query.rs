@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
+use tinyplane_wire::quote::quote;
 use tinyplane_wire::status::{self, Status};
 
 /// Decoded pairs, in order.
@@ -78,7 +79,7 @@ fn strconv(text: &str, error: &std::num::ParseIntError) -> String {
         PosOverflow | NegOverflow => "value out of range",
         _ => "invalid syntax",
     };
-    format!("strconv.ParseInt: parsing {text:?}: {what}")
+    format!("strconv.ParseInt: parsing {}: {what}", quote(text))
 }
 
 /// Whether each `%` stands before two hexadecimal digits.

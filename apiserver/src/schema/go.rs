@@ -1,36 +1,7 @@
 //! Values as Go prints them, in messages.
 
 use serde_json::Value;
-
-/// A text as `%q` prints it.
-pub(crate) fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for one in text.chars() {
-        match one {
-            '"' | '\\' => out.extend(['\\', one]),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x0b' => out.push_str("\\v"),
-            '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(one))),
-            _ if is_printable(one) => out.push(one),
-            '\0'..='\u{ffff}' => out.push_str(&format!("\\u{:04x}", u32::from(one))),
-            _ => out.push_str(&format!("\\U{:08x}", u32::from(one))),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// What `unicode.IsPrint` lets through, as far as that needs no table: no control, and no space but the plain one.
-pub(crate) fn is_printable(one: char) -> bool {
-    let joins = matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
-    one == ' ' || !(one.is_control() || one.is_whitespace() || joins || one == '\u{feff}')
-}
+pub(crate) use tinyplane_wire::quote::{is_printable, quote};
 
 /// As `%v` prints it, with texts in quotation marks.
 pub(crate) fn quoted(value: &Value) -> String {
@@ -50,8 +21,14 @@ pub(crate) fn text(value: &Value) -> String {
             let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}:{}", text(value))).collect();
             format!("map[{}]", fields.join(" "))
         }
+        Value::Number(number) if number.is_f64() => number.as_f64().map(wide_float).unwrap_or_default(),
         other => other.to_string(),
     }
+}
+
+/// A number as `%v` has it, which gives it an exponent later than `%g`.
+fn wide_float(value: f64) -> String {
+    if value != 0.0 && !(1e-4..1e21).contains(&value.abs()) { float(value) } else { value.to_string() }
 }
 
 /// As `%s` prints it, which complains of what is no text.
@@ -111,6 +88,13 @@ pub(crate) fn json_text(text: &str, out: &mut String) {
         }
     }
     out.push('"');
+}
+
+/// The same as a text of its own: how messages show words that have a type of their own.
+pub(crate) fn json_quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    json_text(text, &mut out);
+    out
 }
 
 /// A number as Go's `%g` has it.
@@ -174,19 +158,6 @@ pub(super) fn syntax(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_quoted_as_go_quotes_them() {
-        for (text, quoted) in [
-            ("plain ä", r#""plain ä""#),
-            ("\"\\", r#""\"\\""#),
-            ("\0\x01\x1b\x7f", r#""\x00\x01\x1b\x7f""#),
-            ("\x07\x08\t\n\x0b\x0c\r", r#""\a\b\t\n\v\f\r""#),
-            ("\u{a0}\u{200b}\u{feff}", r#""\u00a0\u200b\ufeff""#),
-        ] {
-            assert_eq!(quote(text), quoted);
-        }
-    }
 
     #[test]
     fn json_is_escaped_for_html() {

@@ -5,7 +5,7 @@ mod list;
 mod tests;
 
 use super::go;
-use super::model::{Field, Model, Shape, Strategy, TypeId};
+use super::model::{Field, Model, Scalar, Shape, Strategy, TypeId};
 use serde_json::{Map, Value};
 
 const DIRECTIVE: &str = "$patch";
@@ -72,6 +72,18 @@ pub enum MergeError {
     /// A directive meant for a list stands beside something else.
     #[error("expected a []interface {{}}, but received a {0}")]
     NotAList(String),
+    /// Something else than an object in a list whose items are told apart by a field of theirs.
+    #[error("expected a map[string]interface {{}}, but received a {0}")]
+    NotAMap(String),
+    /// The same in a `$setElementOrder`, by its index.
+    #[error("value for key {0} is not a map")]
+    OrderedNotAMap(usize),
+    /// A `$setElementOrder` for a field that is no list.
+    #[error("expected slice or array type, but got: {0}")]
+    NoSlice(&'static str),
+    /// A `$setElementOrder` for a list that is empty and stays so.
+    #[error("no elements in any of the given slices")]
+    NoElements,
     /// A directive for a field that the type does not have.
     #[error("unable to find api field in struct {holder} for the json field {field:?}")]
     NoField {
@@ -110,6 +122,8 @@ struct Merger<'m> {
 struct Meta<'m> {
     shape: Option<&'m Shape>,
     strategy: Strategy,
+    /// What Go calls the kind of the type that holds it, where it is neither a list nor behind a pointer.
+    no_slice: Option<&'static str>,
 }
 
 impl<'m> Merger<'m> {
@@ -119,11 +133,15 @@ impl<'m> Merger<'m> {
             Some(Shape::Object(id)) => {
                 let one = self.model.get(*id);
                 let missing = || MergeError::NoField { holder: one.short_name().to_owned(), field: name.to_owned() };
-                let Field { shape, strategy, .. } = one.field(name).ok_or_else(missing)?;
-                Ok(Meta { shape: Some(shape), strategy: strategy.clone() })
+                let Field { shape, strategy, pointer, .. } = one.field(name).ok_or_else(missing)?;
+                let no_slice = (!pointer && !is_slice(shape)).then_some("struct");
+                Ok(Meta { shape: Some(shape), strategy: strategy.clone(), no_slice })
             }
-            Some(Shape::Map(value)) => Ok(Meta { shape: Some(value), strategy: Strategy::default() }),
-            _ => Ok(Meta { shape: None, strategy: Strategy::default() }),
+            Some(Shape::Map(value)) => {
+                let no_slice = (!is_slice(value)).then_some("map");
+                Ok(Meta { shape: Some(value), strategy: Strategy::default(), no_slice })
+            }
+            _ => Ok(Meta { shape: None, strategy: Strategy::default(), no_slice: None }),
         }
     }
 
@@ -159,12 +177,12 @@ impl<'m> Merger<'m> {
             };
             *place = match (std::mem::take(place), value) {
                 (Value::Object(current), Value::Object(patch)) => {
-                    let Meta { shape, strategy } = self.meta(shape, &name)?;
+                    let Meta { shape, strategy, .. } = self.meta(shape, &name)?;
                     let merged = if strategy.replace { patch } else { self.objects(current, patch, shape)? };
                     Value::Object(merged)
                 }
                 (Value::Array(current), Value::Array(patch)) => {
-                    let Meta { shape, strategy } = self.meta(shape, &name)?;
+                    let Meta { shape, strategy, .. } = self.meta(shape, &name)?;
                     Value::Array(self.lists(current, patch, shape, &strategy, delete_list)?)
                 }
                 (old, _) if delete_list => old,
@@ -191,7 +209,10 @@ impl<'m> Merger<'m> {
             let name = directive_field(&directive, ELEMENT_ORDER).ok_or(MergeError::ElementOrder)?;
             let theirs = current.get(&name).filter(|value| !value.is_null()).cloned().map(list).transpose()?;
             let ours = patch.get(&name).cloned().map(list).transpose()?;
-            let Meta { shape, strategy } = self.meta(shape, &name)?;
+            let Meta { shape, strategy, no_slice } = self.meta(shape, &name)?;
+            if let Some(held_by) = no_slice {
+                return Err(MergeError::NoSlice(held_by));
+            }
             list::check_order(ours.as_deref().unwrap_or(&[]), &order, strategy.key.as_deref())?;
             let merged = match (theirs.clone(), ours) {
                 (None, None) => continue,
@@ -203,6 +224,10 @@ impl<'m> Merger<'m> {
                 (Some(theirs), Some(ours)) => self.lists(theirs, ours, shape, &strategy, false)?,
             };
             let key = strategy.key.as_deref();
+            list::demand_keys(&merged, &order, key)?;
+            if merged.is_empty() && theirs.as_ref().is_none_or(Vec::is_empty) {
+                return Err(MergeError::NoElements);
+            }
             let ordered = list::ordered(merged, &order, &theirs.unwrap_or_default(), key)?;
             current.insert(name.clone(), Value::Array(ordered));
             patch.remove(&name);
@@ -294,6 +319,11 @@ fn retain_keys(current: &mut Object, patch: &mut Object) -> Result<(), MergeErro
     Ok(())
 }
 
+/// Whether Go holds values of a shape in a slice.
+const fn is_slice(shape: &Shape) -> bool {
+    matches!(shape, Shape::List(_) | Shape::Scalar(Scalar::Bytes))
+}
+
 /// The field that a directive such as `$setElementOrder/containers` is for.
 fn directive_field(name: &str, directive: &str) -> Option<String> {
     let (found, field) = name.split_once('/')?;
@@ -303,9 +333,13 @@ fn directive_field(name: &str, directive: &str) -> Option<String> {
 fn list(value: Value) -> Result<Vec<Value>, MergeError> {
     match value {
         Value::Array(items) => Ok(items),
-        Value::Null => Err(MergeError::NotAList(go::as_string(&Value::Null))),
-        other => Err(MergeError::NotAList(go::type_name(&other).to_owned())),
+        other => Err(MergeError::NotAList(type_of(&other))),
     }
+}
+
+/// A value's type, as `%s` prints it.
+fn type_of(value: &Value) -> String {
+    if value.is_null() { go::as_string(value) } else { go::type_name(value).to_owned() }
 }
 
 fn no_merge_key(one: &Object, key: &str) -> MergeError {

@@ -140,9 +140,11 @@ impl Errors {
         }
     }
 
+    /// A word that is none of a set. It has a type of its own, and so is shown as JSON.
     pub(crate) fn unsupported(&mut self, path: impl Into<String>, value: &str, known: &[&str]) {
         let known: Vec<String> = known.iter().map(|k| go::quote(k)).collect();
-        let told = format!("Unsupported value: \"{value}\": supported values: {}", known.join(", "));
+        let shown = go::json_quoted(value);
+        let told = format!("Unsupported value: {shown}: supported values: {}", known.join(", "));
         self.push("FieldValueNotSupported", path, told);
     }
 

@@ -138,6 +138,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value, net: Option<&Cl
             check_change(group, kind, new, old, &mut errors);
             check(group, kind, new, net, &mut errors);
         }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_changed(new, old, &mut errors),
         _ => {
             let mut found = Errors::default();
             check(group, kind, new, net, &mut found);
@@ -173,7 +174,6 @@ fn check_change(group: &str, kind: &str, new: &Value, old: &Value, errors: &mut 
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::check_update(new, old, errors);
         }
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::check_update(new, old, errors),
         ("", "Node") => node::check_update(new, old, errors),
         ("" | "events.k8s.io", "Event") => event::check_update(group, new, old, errors),
         ("certificates.k8s.io", "CertificateSigningRequest") => {

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod meta;
 pub mod net;
 pub mod process;
+pub mod quote;
 pub mod selector;
 pub mod status;
 pub mod streaming;

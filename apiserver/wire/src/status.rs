@@ -1,5 +1,6 @@
 //! `Status` and its `Reason`: the only way in which a failure of the API crosses the wire.
 
+use crate::quote::quote;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
@@ -248,14 +249,14 @@ impl Status {
     /// 404: `pods "web" not found`.
     #[must_use]
     pub fn not_found(group: &str, resource: &str, name: &str) -> Box<Self> {
-        Self::failure(Reason::NotFound, format!("{} \"{name}\" not found", qualified(group, resource)))
+        Self::failure(Reason::NotFound, format!("{} {} not found", qualified(group, resource), quote(name)))
             .with_details(about(group, resource, name))
     }
 
     /// 409: `pods "web" already exists`.
     #[must_use]
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Box<Self> {
-        Self::failure(Reason::AlreadyExists, format!("{} \"{name}\" already exists", qualified(group, resource)))
+        Self::failure(Reason::AlreadyExists, format!("{} {} already exists", qualified(group, resource), quote(name)))
             .with_details(about(group, resource, name))
     }
 
@@ -264,7 +265,7 @@ impl Status {
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Box<Self> {
         Self::failure(
             Reason::Conflict,
-            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource)),
+            format!("Operation cannot be fulfilled on {} {}: {why}", qualified(group, resource), quote(name)),
         )
         .with_details(about(group, resource, name))
     }
@@ -276,7 +277,7 @@ impl Status {
         let message = match (resource.is_empty(), name.is_empty()) {
             (true, _) => format!("forbidden: {why}"),
             (false, true) => format!("{what} is forbidden: {why}"),
-            (false, false) => format!("{what} \"{name}\" is forbidden: {why}"),
+            (false, false) => format!("{what} {} is forbidden: {why}", quote(name)),
         };
         Self::failure(Reason::Forbidden, message).with_details(about(group, resource, name))
     }
@@ -297,7 +298,7 @@ impl Status {
         };
         let mut details = about(group, kind, name);
         details.causes = causes;
-        Self::failure(Reason::Invalid, format!("{} \"{name}\" is invalid: {told}", qualified(group, kind)))
+        Self::failure(Reason::Invalid, format!("{} {} is invalid: {told}", qualified(group, kind), quote(name)))
             .with_details(details)
     }
 

@@ -3,7 +3,7 @@
 use crate::codec::depth::LEVELS_MAX;
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
-use crate::schema::go::json_word;
+use crate::schema::go::{json_word, quote};
 use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
@@ -74,7 +74,7 @@ fn complete(operation: &mut Map<String, Value>) -> status::Result<()> {
 /// Fields that are no part of an operation, and those that stand there twice.
 fn strict(bytes: &[u8]) -> Vec<String> {
     let Ok((value, doubles)) = doubles::json(bytes) else { return Vec::new() };
-    let mut told: Vec<_> = doubles.iter().map(|path| format!("json patch duplicate field {path:?}")).collect();
+    let mut told: Vec<_> = doubles.iter().map(|path| format!("json patch duplicate field {}", quote(path))).collect();
     for (index, operation) in value.as_array().into_iter().flatten().enumerate() {
         let fields = operation.as_object().into_iter().flat_map(|fields| fields.keys());
         let unknown = fields.filter(|name| !["op", "path", "from", "value"].contains(&name.as_str()));
@@ -91,7 +91,7 @@ fn put_twice(double: &str, operations: &[Value]) -> Option<String> {
     let operation = operations.get(index.parse::<usize>().ok()?)?;
     let path = operation["path"].as_str().filter(|_| ["add", "replace"].iter().any(|op| operation["op"] == *op))?;
     let steps: Vec<_> = path.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
-    Some(format!("duplicate field {:?}", format!("{}.{below}", steps.join("."))))
+    Some(format!("duplicate field {}", quote(&format!("{}.{below}", steps.join(".")))))
 }
 
 pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {

@@ -2,7 +2,7 @@
 
 use crate::codec::doubles;
 use crate::schema::decode::not_json;
-use crate::schema::go::json_word;
+use crate::schema::go::{json_word, quote};
 use serde_json::{Map, Value};
 use tinyplane_wire::status::{self, Status};
 
@@ -12,7 +12,7 @@ pub(super) fn read(bytes: &[u8], frame: &str) -> status::Result<(Value, Vec<Stri
     let (value, doubles) =
         doubles::json(bytes).map_err(|error| Status::bad_request(format!("{frame}{}", not_json(bytes, &error))))?;
     if value.is_object() {
-        let strict = doubles.into_iter().map(|path| format!("duplicate field {path:?}")).collect();
+        let strict = doubles.into_iter().map(|path| format!("duplicate field {}", quote(&path))).collect();
         return Ok((value, strict));
     }
     if value.is_null() {

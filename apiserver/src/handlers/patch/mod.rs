@@ -106,6 +106,7 @@ impl Patch {
             return Err(body::bad_patch(&shown(), &why));
         }
         let untouched = self.untouched(ask, gvk, &mut made);
+        let made = body::Made { value: made, is_laid_over: matches!(self, Self::Strategic(..)) };
         let decoded = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings);
         let mut new = match self {
             Self::Strategic(..) => decoded.map_err(strategic::told)?,

@@ -211,6 +211,15 @@ async fn patches_that_are_wrong_are_refused_and_change_nothing() {
         typed.told(),
         (422, " \"\" is invalid: patch: Invalid value: \"map[spec:map[replicas:x]]\": unrecognized type: int32")
     );
+    let fraction = desk.patch(&uri, STRATEGIC, r#"{"spec":{"replicas":2.50}}"#).await;
+    let told =
+        " \"\" is invalid: patch: Invalid value: \"map[spec:map[replicas:2.5]]\": cannot convert float64 to int32";
+    assert_eq!(fraction.told(), (422, told));
+    let whole = desk.patch(&format!("{uri}?dryRun=All"), STRATEGIC, r#"{"spec":{"replicas":30e-1}}"#).await;
+    assert_eq!((whole.code, &whole.value["spec"]["replicas"]), (200, &json!(3)), "it is laid over the type");
+    assert_eq!(desk.patch(&uri, MERGE, r#"{"spec":{"replicas":3.0}}"#).await.code, 422);
+    let large = desk.patch(&uri, STRATEGIC, r#"{"spec":{"replicas":1e400}}"#).await;
+    assert_eq!(large.told(), (400, "json: cannot unmarshal number 1e400 into Go value of type float64"));
     let told = "the server does not allow this method on the requested resource";
     assert_eq!(desk.post(&uri, &deployment("d")).await.told(), (405, told));
     let kind = desk.patch(&uri, "application/apply-patch+cbor", "{}").await;

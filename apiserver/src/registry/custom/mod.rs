@@ -90,7 +90,7 @@ impl Custom {
         schema.default(object);
     }
 
-    /// Takes out of an object what the version that it is stored in does not know.
+    /// Takes out of an object what its version does not know.
     pub(super) fn settle(&self, object: &mut Value) {
         self.schema_of(object).prune(object);
     }

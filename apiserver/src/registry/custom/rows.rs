@@ -98,7 +98,6 @@ fn custom(
 ) -> Custom {
     let spec = &definition["spec"];
     let schema = version["schema"].get("openAPIV3Schema").filter(|schema| schema.is_object());
-    let name = || format!("{}/{} {}", text(&spec["group"]), text(&version["name"]), text(&spec["names"]["kind"]));
     let told = version["deprecationWarning"].as_str().map(str::to_owned);
     let own = schemas.iter().find(|(name, _)| name == text(&version["name"]));
     let structural = own.map_or_else(|| Arc::new(Structural::compile(None)), |(_, schema)| Arc::clone(schema));
@@ -112,11 +111,25 @@ fn custom(
         offered,
         selected,
         scale: scale(&version["subresources"]["scale"]),
-        deprecation: (version["deprecated"] == true)
-            .then(|| told.unwrap_or_else(|| format!("{} is deprecated", name()))),
+        deprecation: (version["deprecated"] == true).then(|| told.unwrap_or_else(|| deprecation(spec, version))),
         webhook: (spec["conversion"]["strategy"] == "Webhook").then(|| text(&definition["metadata"]["name"]).into()),
         terminating: is(&definition["status"], "Terminating"),
         gone: gone.clone(),
+    }
+}
+
+/// What is told of a deprecated version whose author has no words for it: which one takes its place, if one does.
+fn deprecation(spec: &Value, version: &Value) -> String {
+    let name = |version: &str| format!("{}/{version} {}", text(&spec["group"]), text(&spec["names"]["kind"]));
+    let own = text(&version["name"]);
+    let better = items(&spec["versions"])
+        .filter(|other| other["served"] == true && other["deprecated"] != true)
+        .map(|other| text(&other["name"]))
+        .filter(|other| priority(other) > priority(own))
+        .max_by_key(|other| priority(other));
+    match better {
+        Some(better) => format!("{} is deprecated; use {}", name(own), name(better)),
+        None => format!("{} is deprecated", name(own)),
     }
 }
 

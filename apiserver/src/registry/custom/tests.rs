@@ -49,6 +49,31 @@ fn condition(definition: &Value, kind: &str) -> (String, String) {
 }
 
 #[tokio::test]
+async fn a_version_shows_what_it_knows_of_what_another_one_holds() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    let mut newer = version("v2", false);
+    let color = json!({"type": "string", "default": "red"});
+    newer["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"] = json!({"color": color});
+    let mut older = version("v1", true);
+    older["deprecated"] = json!(true);
+    define(&world, definition("foos.g.example.com", &names("foos", "Foo"), &json!([older, newer]))).await;
+    assert!(definitions.bring_up_to_date().await.unwrap());
+    let row = |version: &str| world.registry.resource(&Gvr::new("g.example.com", version, "foos")).unwrap();
+    let seen = |by: &str, stored: &str, spec: Value| {
+        let object =
+            json!({"apiVersion": format!("g.example.com/{stored}"), "kind": "Foo", "metadata": {}, "spec": spec});
+        crate::registry::encoding::serve(&row(by), object)["spec"].clone()
+    };
+    assert_eq!(seen("v2", "v1", json!({"size": 1})), json!({}), "completed by the version that it is stored in alone");
+    assert_eq!(seen("v1", "v2", json!({"size": 1})), json!({}));
+    assert_eq!(seen("v1", "v1", json!({"color": "blue"})), json!({"size": 3}));
+    let told = row("v1").deprecation().map(str::to_owned);
+    assert_eq!(told.as_deref(), Some("g.example.com/v1 Foo is deprecated; use g.example.com/v2 Foo"));
+    assert_eq!(row("v2").deprecation(), None);
+}
+
+#[tokio::test]
 async fn an_object_holds_what_the_version_knows_that_it_is_stored_in() {
     let world = World::new().await;
     let mut definitions = Definitions::new(world.registry.clone());

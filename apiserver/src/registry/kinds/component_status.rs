@@ -1,5 +1,5 @@
-//! `ComponentStatus`es: that of the store, without which nothing could be told. Upstream asks the scheduler and the control
-//! loops at ports of its own machine, where those of this cluster do not listen: of them nothing is said.
+//! `ComponentStatus`es, which nobody writes: the server asks its components when it is asked. Those of this cluster listen at no
+//! port of the machine, so that of scheduler and control loops is told, as upstream does, who else is there.
 
 use crate::registry::behaviour::{Behaviour, NAME, column};
 use crate::registry::cells::{items, name};
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 /// `ComponentStatus`es.
 pub(super) static COMPONENT_STATUS: Behaviour = Behaviour {
+    is_found_out: true,
     deprecation: Some("v1 ComponentStatus is deprecated in v1.19+"),
     columns: &[
         NAME,

@@ -16,6 +16,8 @@ use tinyplane_wire::status::{Cause, Details, Reason, Status};
 pub struct Applied {
     /// The whole object, in the version that is applied, with its managers written in. It is not decoded.
     pub object: Value,
+    /// Whether anything of it but its managers is new.
+    pub changed: bool,
 }
 
 /// Why nothing was applied.
@@ -132,18 +134,24 @@ pub fn apply(writer: &Writer<'_>, live: Option<&Value>, config: &Value, force: b
         }
         done => done,
     };
-    let (mut object, managed) = done.map_err(Refused::Conflicts)?;
+    let Merged { mut object, managed, changed } = done.map_err(Refused::Conflicts)?;
     if last_applied::belongs_to(writer.manager) {
         last_applied::follow(&mut object, config);
     }
     managed.write_into(&mut object);
-    Ok(Applied { object })
+    Ok(Applied { object, changed })
 }
 
 fn without_managers(live: &Value) -> Value {
     let mut bare = live.clone();
     metadata_mut(&mut bare).remove("managedFields");
     bare
+}
+
+struct Merged {
+    object: Value,
+    managed: Managed,
+    changed: bool,
 }
 
 /// The merged object and its managers, or the conflicts.
@@ -153,7 +161,7 @@ fn attempt(
     config: &Value,
     mut managed: Managed,
     force: bool,
-) -> Result<(Value, Managed), Vec<Conflict>> {
+) -> Result<Merged, Vec<Conflict>> {
     let place = writer.versions.kind.place();
     reconcile(writer.versions, &mut managed);
     let mut fields = fields::collect(place, config);
@@ -187,13 +195,13 @@ fn attempt(
     if !force && !conflicts.is_empty() {
         return Err(conflicts);
     }
+    let changed = !fields::same(live, &merged);
     let fields = strip(own.fields);
     if !fields.is_empty() {
-        let changed = !fields::same(live, &merged);
         let time = if changed { Some(writer.now.into()) } else { last.and_then(|last| last.time) };
         managed.entries.push(Entry { fields, time, ..own });
     }
-    Ok((merged, managed))
+    Ok(Merged { object: merged, managed, changed })
 }
 
 /// Takes away what this applier applied the last time and not this time, as far as nobody else owns it.

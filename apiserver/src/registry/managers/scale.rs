@@ -50,7 +50,9 @@ pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Manag
         }
         if entry.fields.has(&path) {
             let own = Entry { api_version: SCALE.into(), ..entry.clone() };
-            match scale.iter().position(|one| one.is_same(&own)) {
+            // Upstream finds appliers again, whose version does not tell them from others. Whoever updates comes anew,
+            // in the version of this write.
+            match scale.iter().position(|one| entry.applied && one.is_same(&own)) {
                 Some(place) => drop(scale.swap_remove(place)),
                 // The replicas have gone to somebody else.
                 None => entry.fields = entry.fields.difference(&only),
@@ -62,7 +64,8 @@ pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Manag
     }
     let own: Path = OWN.map(|name| Element::Field(name.into())).to_vec();
     for entry in scale.into_iter().filter(|entry| entry.fields.has(&own)) {
-        out.put(Entry { api_version: versions.kind.api_version.clone(), time: None, fields: only.clone(), ..entry });
+        let api_version = versions.kind.api_version.clone();
+        out.entries.push(Entry { api_version, time: None, fields: only.clone(), ..entry });
     }
     out
 }

@@ -7,6 +7,7 @@ mod tests;
 mod twice;
 mod visit;
 
+use super::go::quote;
 use super::model::{Model, Shape, TypeId};
 use serde::de::DeserializeSeed;
 use serde_json::Value;
@@ -81,6 +82,17 @@ pub fn value(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeE
     state.finish(read, ToString::to_string)
 }
 
+/// The same as Go lays a map over a struct: a number that is no fraction becomes what the type holds, whatever is lost of it.
+///
+/// # Errors
+/// When a value does not fit its type.
+pub fn laid_over(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeError> {
+    let shape = Shape::Object(id);
+    let mut state = State { folded: true, converts: true, ..State::new(model) };
+    let read = visit::Seed::new(&mut state, &shape).deserialize(value);
+    state.finish(read, ToString::to_string)
+}
+
 /// A step from the root to the value at hand.
 enum Segment<'m> {
     Field(&'m str, TypeId),
@@ -97,12 +109,15 @@ struct State<'m> {
     silent: usize,
     /// Whether sets of fields are texts already.
     folded: bool,
+    /// Whether numbers are converted to what the type holds.
+    converts: bool,
     failure: Option<DecodeError>,
 }
 
 impl<'m> State<'m> {
     fn new(model: &'m Model) -> Self {
-        Self { model, path: Vec::with_capacity(16), strict: Vec::new(), silent: 0, folded: false, failure: None }
+        let path = Vec::with_capacity(16);
+        Self { model, path, strict: Vec::new(), silent: 0, folded: false, converts: false, failure: None }
     }
 
     /// Whether a set of fields stays as it is: nothing, its text, or one that is not of the object's own managers.
@@ -159,7 +174,7 @@ impl<'m> State<'m> {
         }
         path.push_str(&name[..name.floor_char_boundary(TOLD_BYTES_MAX)]);
         path.truncate(path.floor_char_boundary(TOLD_BYTES_MAX));
-        let message = format!("{what} field {path:?}");
+        let message = format!("{what} field {}", quote(&path));
         if !self.strict.contains(&message) {
             self.strict.push(message);
         }

@@ -1,8 +1,9 @@
 //! Texts that mean more than text: quantities, times and base64 bytes, checked and in their canonical form.
 
+use crate::schema::model::Scalar;
 use crate::schema::quantity::Quantity;
 use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 /// Checks a quantity and writes it as Go would.
@@ -50,6 +51,26 @@ const MICROS: &str = ".000000";
 pub(super) fn micro_time(text: &str) -> Result<Value, String> {
     let moment = parse(text, "2006-01-02T15:04:05.000000Z07:00")?;
     Ok(Value::String(format!("{}.{:06}Z", seconds(moment), moment.microsecond())))
+}
+
+/// A number as Go converts it to the type of a field, where that is one of whole numbers and it is no fraction: what does
+/// not fit loses its upper bits.
+pub(super) fn converted(scalar: Scalar, number: &Number) -> Option<Number> {
+    let whole = match number.as_i64() {
+        Some(whole) => whole,
+        None => truncated(number.as_f64()?)?,
+    };
+    match scalar {
+        Scalar::Int32 => Some((whole as i32).into()),
+        Scalar::Int64 | Scalar::IntOrString => Some(whole.into()),
+        _ => None,
+    }
+}
+
+/// A number that is no fraction as a processor converts it: what is out of bounds is the least one.
+fn truncated(number: f64) -> Option<i64> {
+    let bound = -(i64::MIN as f64);
+    (number.trunc() == number).then(|| if (-bound..bound).contains(&number) { number as i64 } else { i64::MIN })
 }
 
 fn seconds(moment: OffsetDateTime) -> String {

@@ -11,6 +11,11 @@ pub(super) fn message(bytes: &[u8], error: &serde_json::Error) -> String {
     if text.starts_with("recursion limit") {
         return "exceeded max depth".to_owned();
     }
+    if text.starts_with("number out of range")
+        && let Some(number) = number(bytes, error.line(), error.column())
+    {
+        return format!("json: cannot unmarshal number {number} into Go value of type float64");
+    }
     let place = [
         ("key must be a string", "looking for beginning of object key string"),
         ("trailing comma", "looking for beginning of value"),
@@ -43,6 +48,16 @@ fn literal(bytes: &[u8], line: usize, column: usize) -> Option<String> {
     let word = ["null", "true", "false"].into_iter().find(|word| word.as_bytes()[0] == *first)?;
     let next = word.as_bytes().get(letters)?;
     Some(format!("in literal {word} (expecting '{}')", char::from(*next)))
+}
+
+/// The number that stands at a line and column.
+fn number(bytes: &[u8], line: usize, column: usize) -> Option<&str> {
+    let row = bytes.split(|byte| *byte == b'\n').nth(line.checked_sub(1)?)?;
+    let (before, behind) = row.split_at_checked(column.checked_sub(1)?)?;
+    let is_in = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let from = before.len() - before.iter().rev().take_while(is_in).count();
+    let to = before.len() + behind.iter().take_while(is_in).count();
+    std::str::from_utf8(&row[from..to]).ok().filter(|number| !number.is_empty())
 }
 
 /// The character at a line and column, both counted from 1, columns in bytes.

@@ -362,3 +362,24 @@ mod any {
         }
     }
 }
+
+#[test]
+fn numbers_of_what_is_laid_over_a_type_are_converted() {
+    let replicas = |number: Value| {
+        let model = model();
+        let id = model.kind("apps", "v1", "Deployment").unwrap();
+        let made = json!({"spec": {"replicas": number}});
+        laid_over(model, id, made)
+            .map(|decoded| decoded.value["spec"]["replicas"].clone())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(replicas(json!(3.0)), Ok(json!(3)));
+    assert_eq!(replicas(json!(-0.0)), Ok(json!(0)));
+    assert_eq!(replicas(json!(2_147_483_648_i64)), Ok(json!(-2_147_483_648)), "the upper bits are lost");
+    assert_eq!(replicas(json!(1e10)), Ok(json!(1_410_065_408)));
+    assert_eq!(replicas(json!(9_223_372_036_854_775_808_u64)), Ok(json!(0)));
+    assert!(replicas(json!(3.5)).is_err() && replicas(json!("3")).is_err());
+    let model = model();
+    let strict = value(model, model.kind("apps", "v1", "Deployment").unwrap(), json!({"spec": {"replicas": 3.0}}));
+    assert!(strict.is_err(), "JSON has no whole number that is written as a fraction");
+}

@@ -1,6 +1,6 @@
 //! The lists of a strategic merge: what is in them, what a patch takes out, and in which order the rest stands.
 
-use super::{DIRECTIVE, MergeError, no_merge_key, unknown_directive};
+use super::{DIRECTIVE, MergeError, no_merge_key, type_of, unknown_directive};
 use crate::schema::go;
 use serde_json::Value;
 
@@ -71,6 +71,9 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
+    if key.is_some() {
+        patch.iter().try_for_each(demand_map)?;
+    }
     let is_directive = |item: &&Value| item.get(DIRECTIVE).is_some();
     let mut places = order.iter();
     for item in patch.iter().filter(|item| !is_directive(item)) {
@@ -88,6 +91,26 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -
         }
     }
     Ok(())
+}
+
+/// Insists that items which a field of theirs tells apart are looked for among such. What is found is looked for no further.
+pub(super) fn demand_keys(merged: &[Value], order: &[Value], key: Option<&str>) -> Result<(), MergeError> {
+    let Some(key) = key else { return Ok(()) };
+    for item in merged {
+        demand_map(item)?;
+        let id = identity(item, Some(key))?;
+        for (at, other) in order.iter().enumerate() {
+            let Value::Object(other) = other else { return Err(MergeError::OrderedNotAMap(at)) };
+            if other.get(key) == Some(id) {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn demand_map(item: &Value) -> Result<(), MergeError> {
+    if item.is_object() { Ok(()) } else { Err(MergeError::NotAMap(type_of(item))) }
 }
 
 /// The items in the order that `order` declares, with those that it does not name about them where they stood.
@@ -130,6 +153,7 @@ fn woven(ours: Vec<Value>, theirs: Vec<Value>, position: impl Fn(&Value) -> Opti
 fn identity<'v>(item: &'v Value, key: Option<&str>) -> Result<&'v Value, MergeError> {
     match (item, key) {
         (Value::Object(one), Some(key)) => one.get(key).ok_or_else(|| no_merge_key(one, key)),
-        _ => Ok(item),
+        (_, Some(_)) => Err(MergeError::NotAMap(type_of(item))),
+        (_, None) => Ok(item),
     }
 }

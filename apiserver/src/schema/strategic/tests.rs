@@ -142,3 +142,25 @@ fn a_bad_patch_is_refused_in_the_words_of_go() {
         }
     }
 }
+
+#[test]
+fn what_is_no_object_has_no_place_in_a_list_of_them() {
+    let refused = |spec: Value| {
+        let current = containers(&[("a", "1"), ("b", "1")]);
+        patched(POD, current, json!({"spec": spec})).unwrap_err().to_string()
+    };
+    let order = "$setElementOrder/containers";
+    let item = json!([{"name": "a", "image": "2"}]);
+    for (one, told) in [(json!("a"), "string"), (json!(1), "int64"), (json!(["a"]), "[]interface {}")] {
+        let told = format!("expected a map[string]interface {{}}, but received a {told}");
+        assert_eq!(refused(json!({order: [one], "containers": item})), told);
+    }
+    assert_eq!(refused(json!({order: [{"name": "b"}, "a"]})), "value for key 1 is not a map");
+    assert_eq!(refused(json!({order: [null]})), "value for key 0 is not a map");
+    assert_eq!(refused(json!({"$setElementOrder/nodeSelector": []})), "expected slice or array type, but got: struct");
+    let none = json!({"$setElementOrder/tolerations": [], "tolerations": []});
+    assert_eq!(refused(none), "no elements in any of the given slices");
+    let found = json!({"spec": {order: [{"name": "b"}, {"name": "a"}, "c"]}});
+    let current = containers(&[("a", "1"), ("b", "1")]);
+    assert!(patched(POD, current, found).is_err(), "an order is sorted by as a whole");
+}

@@ -85,8 +85,9 @@ impl Maker {
             "object" => match &node.additional {
                 Additional::Like(value) if node.properties.is_empty() => Shape::Map(Box::new(self.shape(value))),
                 Additional::Any if node.properties.is_empty() => Shape::Map(Box::new(Shape::Scalar(Scalar::Json))),
+                // Whatever is in it, it is a map.
                 _ if node.properties.is_empty() && node.preserve_unknown && !node.embedded => {
-                    Shape::Scalar(Scalar::Json)
+                    Shape::Map(Box::new(Shape::Scalar(Scalar::Json)))
                 }
                 _ => Shape::Object(self.object(node)),
             },

@@ -2,7 +2,7 @@
 
 use super::{Additional, Node, Structural};
 use crate::codec::body::OBJECT_META;
-use crate::schema::{self, decode};
+use crate::schema::{self, decode, go};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ impl Structural {
         let mut walk = Walk { path: String::new(), gone: Vec::new() };
         walk.prune(Some(&self.root), object, false);
         walk.gone.sort();
-        walk.gone.into_iter().map(|path| format!("unknown field {path:?}")).collect()
+        walk.gone.into_iter().map(|path| format!("unknown field {}", go::quote(&path))).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Schemas against objects.
 
 use super::Structural;
-use crate::schema::fields::{Place, collect};
+use crate::schema::fields::{Place, check, collect};
 use crate::validation::Errors;
 use serde_json::{Value, json};
 
@@ -215,6 +215,15 @@ fn the_model_tells_how_lists_and_maps_merge() {
             },
         })
     );
+}
+
+#[test]
+fn an_object_that_may_hold_anything_is_a_map_all_the_same() {
+    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let modelled = Structural::compile(Some(&json!({"type": "object", "properties": {"free": free}}))).model();
+    let wrong = |value: Value| check(Place::root(&modelled.model, Some(modelled.root)), &json!({"free": value}));
+    assert_eq!(wrong(json!([])).as_deref(), Some(".free: expected map, got &{[]}"));
+    assert_eq!(wrong(json!({"a": [1, {"b": "c"}], "d": {}})), None);
 }
 
 #[test]

@@ -23,8 +23,31 @@ const COLUMN_TYPES: &str = "boolean,date,integer,number,string";
 const COLUMN_FORMATS: &str = "byte,date,date-time,double,float,int32,int64,password";
 
 pub(super) fn check(definition: &Value, errors: &mut Errors) {
-    let spec = &definition["spec"];
-    let wanted = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    check_name(definition, errors);
+    check_spec(definition, errors);
+    check_standing(definition, errors);
+}
+
+/// A changed definition: what may not change is told before what has been stored.
+pub(super) fn check_changed(new: &Value, old: &Value, errors: &mut Errors) {
+    check_spec(new, errors);
+    check_update(new, old, errors);
+    check_standing(new, errors);
+}
+
+fn check_standing(definition: &Value, errors: &mut Errors) {
+    check_stored(definition, errors);
+    check_approval(definition, errors);
+    if definition["spec"]["preserveUnknownFields"] == true {
+        let why =
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.invalid("spec.preserveUnknownFields", &json!(true), why);
+    }
+}
+
+fn check_name(definition: &Value, errors: &mut Errors) {
+    let names = &definition["spec"]["names"];
+    let wanted = format!("{}.{}", text(&names["plural"]), text(&definition["spec"]["group"]));
     let told = "must be spec.names.plural+\".\"+spec.group";
     let (name, prefix) = (Meta::of(definition).name(), text(&definition["metadata"]["generateName"]));
     if !prefix.is_empty() && prefix != wanted {
@@ -33,13 +56,12 @@ pub(super) fn check(definition: &Value, errors: &mut Errors) {
     if !name.is_empty() && name != wanted {
         errors.invalid_text("metadata.name", name, told);
     }
+}
+
+fn check_spec(definition: &Value, errors: &mut Errors) {
+    let spec = &definition["spec"];
     check_group(text(&spec["group"]), errors);
     errors.one_of("spec.scope", &spec["scope"], &["Cluster", "Namespaced"]);
-    if spec["preserveUnknownFields"] == true {
-        let why =
-            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
-        errors.invalid("spec.preserveUnknownFields", &json!(true), why);
-    }
     let mut versions = Versions::of(list(&spec["versions"]));
     check_versions(&mut versions, &spec["versions"], errors);
     for field in ["plural", "singular", "kind", "listKind"] {
@@ -48,11 +70,9 @@ pub(super) fn check(definition: &Value, errors: &mut Errors) {
     check_names(&spec["names"], errors);
     check_common(&mut versions, errors);
     conversion::check(&spec["conversion"], errors);
-    check_stored(definition, errors);
-    check_approval(definition, errors);
 }
 
-pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
+fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     let established =
         list(&old["status"]["conditions"]).iter().any(|c| c["type"] == "Established" && c["status"] == "True");
     let (is, was) = (&new["spec"], &old["spec"]);

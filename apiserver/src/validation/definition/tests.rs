@@ -1,6 +1,6 @@
 //! Definitions that are refused, and in which words.
 
-use super::{check, check_update};
+use super::{check, check_changed, check_update};
 use crate::validation::Errors;
 use serde_json::{Value, json};
 
@@ -24,6 +24,18 @@ fn told(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut errors = Errors::default();
     check(&changed, &mut errors);
     errors.into_causes().into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+}
+
+#[test]
+fn what_may_not_change_is_told_before_what_was_stored() {
+    let (old, mut new) = (definition(), definition());
+    new["spec"]["group"] = "h.example.com".into();
+    new["status"]["storedVersions"] = json!(["v9", "v1"]);
+    new["spec"]["preserveUnknownFields"] = json!(true);
+    let mut errors = Errors::default();
+    check_changed(&new, &old, &mut errors);
+    let fields: Vec<_> = errors.into_causes().into_iter().map(|cause| cause.field).collect();
+    assert_eq!(fields, ["spec.group", "status.storedVersions[0]", "spec.preserveUnknownFields"]);
 }
 
 fn of_schema(schema: Value) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The text form of a label selector: words and signs, read as upstream's lexer and parser read them.
 
 use super::{LabelSelector, REQUIREMENTS_MAX, Requirement, SelectorError, wrong};
+use crate::quote::quote;
 use smol_str::SmolStr;
 use std::collections::BTreeSet;
 
@@ -88,7 +89,7 @@ impl<'a> Parser<'a> {
         };
         let faults = crate::meta::qualified_name(key);
         if !faults.is_empty() {
-            return wrong(format!("<nil>: Invalid value: {key:?}: {}", faults.join("; ")));
+            return wrong(format!("<nil>: Invalid value: {}: {}", quote(key), faults.join("; ")));
         }
         if denied {
             return Ok(Requirement::DoesNotExist(key.into()));
@@ -121,7 +122,7 @@ impl<'a> Parser<'a> {
         for (at, value) in values.iter().enumerate() {
             let wrong = crate::meta::label_value(value);
             if !wrong.is_empty() {
-                faults.push(format!("values[{at}][{key}]: Invalid value: {value:?}: {}", wrong.join("; ")));
+                faults.push(format!("values[{at}][{key}]: Invalid value: {}: {}", quote(value), wrong.join("; ")));
             }
         }
         match faults.as_slice() {
