@@ -16,7 +16,12 @@ const STORE: &str = "etcd-0";
 impl Handlers {
     pub(super) async fn component(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
         match self.found_out(ask.name).await {
-            Some(object) => self.answer(ask, StatusCode::OK, &Object::Value(object)),
+            Some(mut object) => {
+                // An item of a list says neither.
+                object["kind"] = ask.resource.gvk.kind.as_str().into();
+                object["apiVersion"] = ask.resource.gvk.api_version().into();
+                self.answer(ask, StatusCode::OK, &Object::Value(object))
+            }
             // By its kind: upstream has no store here that would know the resource.
             None => Err(Status::not_found("", "componentstatus", ask.name)),
         }

@@ -11,6 +11,7 @@ async fn components_are_asked_when_they_are_looked_at() {
     let unwell = json!([{"type": "Healthy", "status": "False", "message": refused}]);
     let answer = desk.get(&format!("{COMPONENTS}/scheduler")).await;
     assert_eq!(answer.value["conditions"], unwell);
+    assert_eq!((&answer.value["kind"], &answer.value["apiVersion"]), (&json!("ComponentStatus"), &json!("v1")));
     assert_eq!(answer.value["metadata"], json!({"name": "scheduler"}), "nothing of it is stored");
     let list = desk.get(COMPONENTS).await.value;
     assert_eq!(list["metadata"], json!({}));
