@@ -28,15 +28,18 @@ def server():
     config = json.loads(told)
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
 
-    def of(part, name):
-        if name in part:
-            return part[name]
-        with tempfile.NamedTemporaryFile(delete=False) as file:
-            file.write(base64.b64decode(part[name + "-data"]))
-        return file.name
+    with tempfile.TemporaryDirectory() as folder:
 
-    tls = ssl.create_default_context(cafile=of(cluster, "certificate-authority"))
-    tls.load_cert_chain(of(user, "client-certificate"), of(user, "client-key"))
+        def of(part, name):
+            if name in part:
+                return part[name]
+            path = os.path.join(folder, name)
+            with open(path, "wb") as file:
+                file.write(base64.b64decode(part[name + "-data"]))
+            return path
+
+        tls = ssl.create_default_context(cafile=of(cluster, "certificate-authority"))
+        tls.load_cert_chain(of(user, "client-certificate"), of(user, "client-key"))
     return urlsplit(cluster["server"]), tls
 
 

@@ -190,7 +190,7 @@ pub fn parse_folded(entry: &Entry) -> status::Result<Value> {
 
 /// A value of the stored version in the version that a row serves.
 pub fn serve(resource: &Resource, mut object: Value) -> Value {
-    let is_other = object["apiVersion"] != resource.gvk.api_version();
+    let is_other = resource.custom.is_some() && object["apiVersion"] != resource.gvk.api_version();
     if let Some(custom) = &resource.custom {
         custom.read(&mut object);
     }

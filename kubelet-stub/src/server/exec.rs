@@ -26,9 +26,9 @@ const RUN_BYTES_MAX: usize = 1024 * 1024;
 /// Sizes of a terminal that wait for a program.
 const SIZES_MAX: usize = 4;
 
-/// How long it takes until a command begins, or the output of a program that is joined. A real runtime needs some tens of
-/// milliseconds, and client-go of Kubernetes 1.32 throws away what arrives over a WebSocket before it has made its streams, which it does
-/// once it was told of the upgrade.
+/// How long it takes until a command begins, or the output of a program that is joined: part of what a runtime is emulated to be, for a
+/// real one needs some tens of milliseconds. client-go of Kubernetes 1.32 throws away what arrives over a WebSocket before it has made
+/// its streams, which it does once it was told of the upgrade; nothing that it sends says that it has, so there is nothing else to wait on.
 pub(super) const BEGINS_AFTER: Duration = Duration::from_millis(10);
 
 /// What is done in the container.
