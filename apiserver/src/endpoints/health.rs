@@ -4,10 +4,10 @@ use crate::request::Call;
 use crate::respond;
 use axum::body::Body;
 use http::{Response, StatusCode};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tinyplane_wire::process::Shutdown;
+use tinyplane_wire::process::checks::{Passes, Verdict, judge};
 
 /// Of which paths a check is a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ enum Of {
 struct Check {
     name: &'static str,
     of: Of,
-    passes: Box<dyn Fn() -> bool + Send + Sync>,
+    passes: Passes,
 }
 
 impl Check {
@@ -158,32 +158,11 @@ impl Health {
 
 /// All checks but those that the caller leaves out. Every one is told when one fails, or by `verbose`.
 fn all(what: &str, checks: &[&Check], call: &Call) -> Response<Body> {
-    let left_out: BTreeSet<&str> = call.query.all("exclude").collect();
-    let (mut told, mut healthy) = (String::new(), true);
-    for Check { name, passes, .. } in checks {
-        if left_out.contains(name) {
-            told.push_str(&format!("[+]{name} excluded: ok\n"));
-        } else if passes() {
-            told.push_str(&format!("[+]{name} ok\n"));
-        } else {
-            told.push_str(&format!("[-]{name} failed: reason withheld\n"));
-            healthy = false;
-        }
-    }
-    let unknown: Vec<String> = left_out
-        .iter()
-        .filter(|name| !checks.iter().any(|check| check.name == **name))
-        .map(|name| format!("{name:?}"))
-        .collect();
-    if !unknown.is_empty() {
-        let unknown = unknown.join(",");
-        told.push_str(&format!("warn: some health checks cannot be excluded: no matches for {unknown}\n"));
-    }
-    match (healthy, call.query.first("verbose").is_some()) {
-        (true, false) => respond::text(StatusCode::OK, "ok"),
-        (true, true) => respond::text(StatusCode::OK, format!("{told}{what} check passed\n")),
-        (false, _) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{told}{what} check failed\n")),
-    }
+    let checks = checks.iter().map(|check| (check.name, &check.passes));
+    let verbose = call.query.first("verbose").is_some();
+    let Verdict { is_healthy, text } = judge(what, checks, call.query.all("exclude"), verbose);
+    let code = if is_healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    respond::text(code, text)
 }
 
 #[cfg(test)]

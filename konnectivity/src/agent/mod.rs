@@ -218,7 +218,7 @@ fn serve(state: &Arc<State>) -> Result<BTreeMap<String, SocketAddr>, MemberError
     // Upstream's admin port has no metrics of its own.
     let admin = move |asked: Asked<'_>| {
         let host = asked.host.trim_start_matches('[').trim_end_matches(']');
-        (asked.path == "/metrics").then(|| Answer::moved_to(format!("//{}/metrics", join_host_port(host, at.port()))))
+        (asked.path == "/metrics").then(|| Answer::moved_to(&format!("//{}/metrics", join_host_port(host, at.port()))))
     };
     addresses.insert("admin".into(), endpoints::serve(state.config.admin, "admin", &state.tasks, admin)?);
     Ok(addresses)
@@ -226,15 +226,15 @@ fn serve(state: &Arc<State>) -> Result<BTreeMap<String, SocketAddr>, MemberError
 
 fn health(state: &State, asked: Asked<'_>) -> Option<Answer> {
     match asked.path {
-        "/healthz" => Some(Answer::ok("ok".into())),
+        "/healthz" => Some(Answer::ok("ok")),
         "/readyz" | "/ready" => {
-            let verbose = asked.query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
+            let verbose = asked.values("verbose").next().is_some();
             Some(match (state.numbers.servers.get() > 0, verbose) {
-                (true, false) => Answer::ok("ok".into()),
-                (true, true) => Answer::ok("[+]ping ok\n[+]server-connected ok\nreadyz check passed\n".into()),
+                (true, false) => Answer::ok("ok"),
+                (true, true) => Answer::ok("[+]ping ok\n[+]server-connected ok\nreadyz check passed\n"),
                 (false, _) => {
                     let told = "[+]ping ok\n[-]server-connected failed: no servers connected\nreadyz check failed\n";
-                    Answer::of(StatusCode::SERVICE_UNAVAILABLE, told.into())
+                    Answer::of(StatusCode::SERVICE_UNAVAILABLE, told)
                 }
             })
         }

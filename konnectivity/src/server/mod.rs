@@ -232,11 +232,9 @@ fn serve(state: &Arc<State>) -> Result<BTreeMap<String, SocketAddr>, MemberError
 
 fn health(state: &State, path: &str) -> Option<Answer> {
     match path {
-        "/healthz" => Some(Answer::ok("ok".into())),
-        "/readyz" | "/ready" if state.backends.any() => Some(Answer::ok("ok".into())),
-        "/readyz" | "/ready" => {
-            Some(Answer::of(StatusCode::INTERNAL_SERVER_ERROR, "no connection to any proxy agent".into()))
-        }
+        "/healthz" => Some(Answer::ok("ok")),
+        "/readyz" | "/ready" if state.backends.any() => Some(Answer::ok("ok")),
+        "/readyz" | "/ready" => Some(Answer::of(StatusCode::INTERNAL_SERVER_ERROR, "no connection to any proxy agent")),
         "/metrics" => Some(Answer::ok(state.page())),
         _ => None,
     }

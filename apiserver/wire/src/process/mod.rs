@@ -1,5 +1,7 @@
 //! The frame of every member: its ready line, how it is told to end, and its limits.
 
+pub mod checks;
+pub mod endpoints;
 mod ready;
 mod shutdown;
 
