@@ -14,7 +14,7 @@ use tinyplane_apiserver::audit::Ticket;
 use tinyplane_apiserver::authn::{Authenticator, Caller, GROUP_MASTERS, Peer};
 use tinyplane_apiserver::authz::{Authorizers, permit};
 use tinyplane_apiserver::chain::Serve;
-use tinyplane_apiserver::egress::{Components, NodeConfig, Nodes, direct};
+use tinyplane_apiserver::egress::{ComponentAddresses, Components, NodeConfig, Nodes, direct};
 use tinyplane_apiserver::handlers::Handlers;
 use tinyplane_apiserver::handlers::connect::ConnectContext;
 use tinyplane_apiserver::registry::bootstrap::Own;
@@ -65,7 +65,7 @@ impl Desk {
                 cluster_net: net,
                 shutdown: shutdown.clone(),
             },
-            components: Components::over(TcpDial::from(None)),
+            components: Components::at(ComponentAddresses::default(), TcpDial::from(None)),
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer: authorizer.clone() },
             tokens: None,
             metrics: Arc::default(),

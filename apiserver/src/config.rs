@@ -4,7 +4,7 @@ mod told;
 
 use crate::admission::Choice;
 use crate::audit;
-use crate::egress::{NodeConfig, SshConfig};
+use crate::egress::{ComponentAddresses, NodeConfig, SshConfig};
 use crate::flow_control::Limits;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -73,6 +73,8 @@ pub struct Config {
     pub egress_file: Option<PathBuf>,
     /// SSH tunnels that lead to the cluster instead (`--ssh-user`, `--ssh-keyfile`, `--ssh-known-hosts-file`).
     pub ssh: Option<SshConfig>,
+    /// Where the components are asked how they are (`--controller-manager-address`, `--scheduler-address`).
+    pub components: ComponentAddresses,
     /// Where objects are kept (`--store`, `--store-dir`).
     pub storage: Storage,
     /// How far back changes can be watched from (`--etcd-compaction-interval`); zero for as far as memory allows.

@@ -182,7 +182,7 @@ impl Parts<'_> {
             registry: Arc::clone(self.registry),
             admission: Arc::new(Plugins::new(means)),
             connect: self.connect(ways),
-            components: Components::over(TcpDial::from(self.config.source_address)),
+            components: Components::at(self.config.components, TcpDial::from(self.config.source_address)),
             reviews: Reviews { authenticator: Arc::clone(&authenticator), authorizer: Arc::clone(&authorizer) },
             tokens: self.token_issuer(&keys, live),
             metrics: Arc::clone(self.metrics),

@@ -61,6 +61,7 @@ async fn start() -> Server {
         admission: Default::default(),
         egress_file: None,
         ssh: None,
+        components: Default::default(),
         storage: Storage::Memory,
         cluster_net: ClusterNet::default(),
         source_address: None,

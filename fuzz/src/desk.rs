@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_apiserver::admission::{Choice, Means, Plugins};
@@ -14,7 +15,7 @@ use tinyplane_apiserver::authn::{Authenticator, Caller, GROUP_MASTERS, Impersona
 use tinyplane_apiserver::authz::{Authorizers, permit};
 use tinyplane_apiserver::chain::{CALL_TIMEOUT, Chain, Serve};
 use tinyplane_apiserver::discovery::Discovery;
-use tinyplane_apiserver::egress::{Components, NodeConfig, Nodes, direct};
+use tinyplane_apiserver::egress::{ComponentAddresses, Components, NodeConfig, Nodes, direct};
 use tinyplane_apiserver::endpoints::health::{Bootstrapped, Health};
 use tinyplane_apiserver::endpoints::pages::Pages;
 use tinyplane_apiserver::endpoints::{Documents, Endpoints};
@@ -43,6 +44,9 @@ const PIPE_BYTES: usize = 16 * 1024;
 const HEARD_BYTES_MAX: u64 = 4 << 20;
 /// How long a connection is listened to.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Nobody listens there.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 thread_local! {
     static DESK: Cell<Option<Desk>> = const { Cell::new(None) };
@@ -133,8 +137,10 @@ impl Desk {
                 cluster_net: net,
                 shutdown: shutdown.clone(),
             },
-            // Nobody listens there.
-            components: Components { dial: TcpDial::from(None), ports: [("controller-manager", 1), ("scheduler", 1)] },
+            components: Components::at(
+                ComponentAddresses { controller_manager: NOBODY, scheduler: NOBODY },
+                TcpDial::from(None),
+            ),
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer: authorizer.clone() },
             tokens: None,
             metrics: Arc::default(),

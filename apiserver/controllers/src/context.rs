@@ -2,7 +2,10 @@
 
 use crate::identity::Identities;
 use crate::recorder::Recorder;
+use futures_util::FutureExt;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tinyplane_wire::client::{Cache, Client, Selection, reflect};
 use tinyplane_wire::clock::Clock;
@@ -16,7 +19,21 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
     pub(crate) recorder: Recorder,
+    /// Whether this loop still runs.
+    pub(crate) pulse: Pulse,
     shared: Arc<Shared>,
+}
+
+/// Whether all tasks of a loop run that were begun. One that panics takes nothing along but this.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pulse {
+    has_stopped: Arc<AtomicBool>,
+}
+
+impl Pulse {
+    pub(crate) fn beats(&self) -> bool {
+        !self.has_stopped.load(Ordering::Relaxed)
+    }
 }
 
 /// The caches are filled by one client, known as the program itself, as upstream's shared informers are.
@@ -36,10 +53,10 @@ impl Shared {
 impl Context {
     pub(crate) fn new(client: Client, shared: &Arc<Shared>, clock: Clock, shutdown: Shutdown) -> Arc<Self> {
         let recorder = Recorder::start(client.clone(), clock.clone(), &shutdown);
-        Arc::new(Self { client, clock, shutdown, recorder, shared: Arc::clone(shared) })
+        Arc::new(Self { client, clock, shutdown, recorder, pulse: Pulse::default(), shared: Arc::clone(shared) })
     }
 
-    /// The same for a loop that acts as another account.
+    /// The same for another loop, which acts as this account.
     pub(crate) fn acting_as(&self, account: &'static str) -> Arc<Self> {
         let client = self.shared.identities.client(account);
         Self::new(client, &self.shared, self.clock.clone(), self.shutdown.clone())
@@ -71,11 +88,12 @@ impl Context {
 
     /// Runs a task until shutdown.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let shutdown = self.shutdown.clone();
+        let (shutdown, pulse) = (self.shutdown.clone(), self.pulse.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = task => {}
+            let running = AssertUnwindSafe(shutdown.run_until_cancelled(task)).catch_unwind();
+            if running.await.is_err() {
+                tracing::error!("a loop of the controllers panicked, and has ended");
+                pulse.has_stopped.store(true, Ordering::Relaxed);
             }
         });
     }

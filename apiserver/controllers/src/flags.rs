@@ -1,6 +1,7 @@
 //! The flags of `tinyplane controllers`, named as kube-controller-manager's.
 
 use crate::Config;
+use crate::serving::{MANAGER_PORT, SCHEDULER_PORT};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +35,15 @@ pub struct Flags {
     /// How many pods that have ended are kept; 0 for all
     #[arg(long, value_name = "N", default_value_t = 12_500)]
     terminated_pod_gc_threshold: usize,
+    /// Where the control loops and the scheduler say how they are, over HTTPS
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
+    bind_address: IpAddr,
+    /// The control loops' port there; 0 for none
+    #[arg(long, value_name = "PORT", default_value_t = MANAGER_PORT)]
+    secure_port: u16,
+    /// The scheduler's port there; 0 for none
+    #[arg(long, value_name = "PORT", default_value_t = SCHEDULER_PORT)]
+    scheduler_secure_port: u16,
     /// Address to dial from
     #[arg(long, value_name = "IP")]
     source_address: Option<IpAddr>,
@@ -63,6 +73,9 @@ impl TryFrom<Flags> for Config {
             cluster_signing_files: flags.cluster_signing_cert_file.zip(flags.cluster_signing_key_file),
             cluster_signing_duration: flags.cluster_signing_duration,
             terminated_pod_gc_threshold: flags.terminated_pod_gc_threshold,
+            bind_address: flags.bind_address,
+            secure_port: port(flags.secure_port),
+            scheduler_secure_port: port(flags.scheduler_secure_port),
             source_address: flags.source_address,
             ledger_file: flags.ledger_file,
             cluster_net: flags.cluster_net,
@@ -70,6 +83,10 @@ impl TryFrom<Flags> for Config {
             node_monitor_grace_period: flags.node_monitor_grace_period,
         })
     }
+}
+
+const fn port(given: u16) -> Option<u16> {
+    if given == 0 { None } else { Some(given) }
 }
 
 /// Reads a duration, or says what one looks like.

@@ -13,7 +13,7 @@ mod travel;
 mod validate;
 mod verdict;
 
-pub use components::Components;
+pub use components::{ComponentAddresses, Components};
 pub use config::ConfigError;
 pub use node::{NodeConfig, NodeError, Nodes, Target};
 pub use select::Egress;

@@ -4,7 +4,7 @@ mod audit;
 
 use crate::admission::Choice;
 use crate::config::{AuthorizationMode, Config, Storage};
-use crate::egress::{NodeConfig, SshConfig};
+use crate::egress::{ComponentAddresses, NodeConfig, SshConfig};
 use crate::flow_control::Limits;
 use clap::{ArgAction, ValueEnum};
 use ipnet::IpNet;
@@ -114,6 +114,12 @@ pub struct Flags {
     /// Keys of the nodes' SSH servers, as OpenSSH keeps them; without it every key is believed
     #[arg(long, value_name = "FILE", requires = "ssh_user")]
     ssh_known_hosts_file: Option<PathBuf>,
+    /// Where kube-controller-manager is asked how it is, for its ComponentStatus
+    #[arg(long, value_name = "IP:PORT", default_value_t = ComponentAddresses::default().controller_manager)]
+    controller_manager_address: SocketAddr,
+    /// Where kube-scheduler is asked how it is, for its ComponentStatus
+    #[arg(long, value_name = "IP:PORT", default_value_t = ComponentAddresses::default().scheduler)]
+    scheduler_address: SocketAddr,
     /// Where objects are kept
     #[arg(long, value_enum, default_value = "memory")]
     store: Store,
@@ -179,6 +185,10 @@ impl TryFrom<Flags> for Config {
                 key_file,
                 known_hosts_file: flags.ssh_known_hosts_file,
             }),
+            components: ComponentAddresses {
+                controller_manager: flags.controller_manager_address,
+                scheduler: flags.scheduler_address,
+            },
             storage,
             compaction_interval: flags.etcd_compaction_interval,
             cluster_net: flags.cluster_net,

@@ -33,7 +33,7 @@ impl Handlers {
         accept.demand_shape(true, || ask.go_type("List"))?;
         options::list(&ask.call.query)?;
         let Selection { labels, fields, .. } = selection(ask)?;
-        let names = self.components.ports.map(|(name, _)| name).into_iter().chain([STORE]);
+        let names = self.components.addresses.map(|(name, _)| name).into_iter().chain([STORE]);
         let named = |name: &&str| {
             labels.matches(|_| None) && fields.matches(|field| if field == "metadata.name" { *name } else { "" })
         };
@@ -47,8 +47,8 @@ impl Handlers {
             // Its answers come out of this process: who hears this, hears it.
             (true, "ok".to_owned())
         } else {
-            let (_, port) = self.components.ports.into_iter().find(|(known, _)| *known == name)?;
-            let found = self.components.ask(port).await;
+            let (_, at) = self.components.addresses.into_iter().find(|(known, _)| *known == name)?;
+            let found = self.components.ask(at).await;
             (found.is_healthy, found.said)
         };
         let status = if is_healthy { "True" } else { "False" };

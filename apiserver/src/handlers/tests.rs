@@ -22,7 +22,7 @@ use crate::authn::{Authenticator, Caller, GROUP_MASTERS, Peer};
 use crate::authz::{Authorizers, permit};
 use crate::chain::Serve;
 use crate::codec::accept::of_failure;
-use crate::egress::{Components, NodeConfig, Nodes, direct};
+use crate::egress::{ComponentAddresses, Components, NodeConfig, Nodes, direct};
 use crate::live::LiveObjects;
 use crate::registry::tests::World;
 use crate::request::{Call, Warnings};
@@ -31,6 +31,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::clock::Clock;
@@ -38,6 +39,9 @@ use tinyplane_wire::identity::pki::signing_key;
 use tinyplane_wire::identity::token::Signer;
 use tinyplane_wire::net::{ClusterNet, Dial, TcpDial};
 use tinyplane_wire::process::Shutdown;
+
+/// Nobody listens there.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const MERGE: &str = "application/merge-patch+json";
@@ -85,8 +89,10 @@ impl Desk {
                 cluster_net: net,
                 shutdown: shutdown.clone(),
             },
-            // Nobody listens there.
-            components: Components { dial: TcpDial::from(None), ports: [("controller-manager", 1), ("scheduler", 1)] },
+            components: Components::at(
+                ComponentAddresses { controller_manager: NOBODY, scheduler: NOBODY },
+                TcpDial::from(None),
+            ),
             reviews: Reviews { authenticator: Arc::new(Authenticator::default()), authorizer },
             tokens: Some(TokenIssuer {
                 signer: Signer::from_pem(&signing_key().unwrap().0).unwrap(),

@@ -14,6 +14,9 @@ use tokio::sync::watch;
 
 /// Upstream's port for the agents of the Konnectivity server.
 const AGENTS: u16 = 8091;
+/// Upstream's ports of kube-controller-manager and kube-scheduler.
+const CONTROLLER_MANAGER: u16 = 10_257;
+const SCHEDULER: u16 = 10_259;
 /// Where the ports are kept in a cluster's folder.
 const FILE: &str = "ports.json";
 
@@ -24,6 +27,21 @@ pub(crate) struct Ports {
     pub(crate) apiserver: u16,
     /// Of the Konnectivity server, for agents.
     pub(crate) agents: u16,
+    /// Of the control loops, for whoever asks how they are.
+    #[serde(default = "controller_manager")]
+    pub(crate) controller_manager: u16,
+    /// Of the scheduler, for the same.
+    #[serde(default = "scheduler")]
+    pub(crate) scheduler: u16,
+}
+
+/// Of a cluster that an older version has made.
+const fn controller_manager() -> u16 {
+    CONTROLLER_MANAGER
+}
+
+const fn scheduler() -> u16 {
+    SCHEDULER
 }
 
 impl Ports {
@@ -39,12 +57,19 @@ impl Ports {
 
     /// The ports that the cluster had before, as far as they can be had; else upstream's, as far as those can.
     fn choose(plan: &Plan, folder: &Folder) -> Result<Self, ClusterError> {
-        let wished = Self::kept(folder)?.unwrap_or(Self { apiserver: plan.apiserver().port(), agents: AGENTS });
+        let wished = Self::kept(folder)?.unwrap_or(Self {
+            apiserver: plan.apiserver().port(),
+            agents: AGENTS,
+            controller_manager: CONTROLLER_MANAGER,
+            scheduler: SCHEDULER,
+        });
         let at = |member, port| free(SocketAddr::from((plan.address(member), port)));
         let no_port = |e| MemberError::because("no port is free on the cluster's own addresses", e);
         Ok(Self {
             apiserver: at(Member::Apiserver, wished.apiserver).map_err(no_port)?,
             agents: free(SocketAddr::from((plan.agents_dial(), wished.agents))).map_err(no_port)?,
+            controller_manager: at(Member::Controllers, wished.controller_manager).map_err(no_port)?,
+            scheduler: at(Member::Controllers, wished.scheduler).map_err(no_port)?,
         })
     }
 }
@@ -125,10 +150,9 @@ impl Whereabouts {
     }
 
     /// Takes up where a member really listens. Whoever reads kubeconfigs finds it there; the agent has to be started
-    /// anew, for which its keeper waits in [`Whereabouts::agents_moved_from`].
+    /// anew, for which its keeper waits in [`Whereabouts::agents_moved_from`]. An API server whose store is in memory can't be:
+    /// it is told where the controllers are when it starts the next time.
     pub(crate) fn learn(&self, member: Member, addresses: &BTreeMap<String, SocketAddr>) -> Result<(), FolderError> {
-        let before = self.now();
-        let port = |name: &str| addresses.get(name).map(SocketAddr::port);
         let listens = match member {
             Member::Apiserver => addresses.get("https"),
             Member::KonnectivityServer(_) => addresses.get("agent"),
@@ -137,24 +161,29 @@ impl Whereabouts {
         if let Some(at) = listens {
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(member, *at);
         }
-        let now = match member {
+        let said = |port: &mut u16, name: &str| *port = addresses.get(name).map_or(*port, SocketAddr::port);
+        let correct = |ports: &mut Ports| match member {
+            Member::Controllers => {
+                said(&mut ports.controller_manager, "controller-manager");
+                said(&mut ports.scheduler, "scheduler");
+            }
             // Others know the relays' addresses, which stay.
-            _ if self.relayed => before,
-            Member::Apiserver => Ports { apiserver: port("https").unwrap_or(before.apiserver), ..before },
+            _ if self.relayed => {}
+            Member::Apiserver => said(&mut ports.apiserver, "https"),
             // Of several servers, agents know the one address before them.
-            Member::KonnectivityServer(_) if self.plan.konnectivity_servers > 1 => before,
-            Member::KonnectivityServer(_) => Ports { agents: port("agent").unwrap_or(before.agents), ..before },
-            Member::Controllers | Member::Kubelet | Member::KonnectivityAgent(_) => before,
+            Member::KonnectivityServer(_) if self.plan.konnectivity_servers > 1 => {}
+            Member::KonnectivityServer(_) => said(&mut ports.agents, "agent"),
+            Member::Kubelet | Member::KonnectivityAgent(_) => {}
         };
+        let before = self.now();
+        let mut now = before;
+        correct(&mut now);
         if now == before {
             return Ok(());
         }
         tracing::info!(%member, ?before, ?now, "a port was taken before the member was there");
         self.tell(now)?;
-        self.ports.send_modify(|ports| match member {
-            Member::Apiserver => ports.apiserver = now.apiserver,
-            _ => ports.agents = now.agents,
-        });
+        self.ports.send_modify(correct);
         Ok(())
     }
 
@@ -212,8 +241,15 @@ mod tests {
         assert!(futures_util::FutureExt::now_or_never(here.agents_moved_from(chosen.agents)).is_none());
         here.learn(Member::KonnectivityServer(1), &said("agent", 40_091)).unwrap();
         here.agents_moved_from(chosen.agents).await;
+        here.learn(Member::Controllers, &said("scheduler", 40_259)).unwrap();
         assert!(futures_util::FutureExt::now_or_never(here.agents_moved_from(40_091)).is_none());
         let kept: Ports = serde_json::from_slice(&std::fs::read(folder.file(FILE)).unwrap()).unwrap();
-        assert_eq!(kept, Ports { apiserver: 40_443, agents: 40_091 });
+        assert_eq!(kept, Ports { apiserver: 40_443, agents: 40_091, scheduler: 40_259, ..chosen });
+    }
+
+    #[test]
+    fn ports_of_an_older_version_read_as_upstreams() {
+        let kept: Ports = serde_json::from_str(r#"{"apiserver": 6443, "agents": 8091}"#).unwrap();
+        assert_eq!((kept.controller_manager, kept.scheduler), (10_257, 10_259));
     }
 }

@@ -68,6 +68,8 @@ fn apiserver(spec: &Spec, line: &mut Line) {
     line.flag("authorization-mode", "Node,RBAC");
     line.flag("enable-admission-plugins", tinyplane_apiserver::admission::OWN_ENABLED);
     line.flag("disable-admission-plugins", tinyplane_apiserver::admission::OWN_DISABLED);
+    line.flag("controller-manager-address", spec.controller_manager());
+    line.flag("scheduler-address", spec.scheduler());
     line.flag("cluster-net", spec.cluster_net_by_relay());
     line.flag("store", plan.storage);
     if plan.storage == Storage::Sled {
@@ -120,6 +122,9 @@ fn controllers(spec: &Spec, line: &mut Line) {
     line.file("cluster-signing-key-file", &spec.folder.pki("ca.key"));
     line.file("root-ca-file", &spec.folder.pki("ca.crt"));
     line.flag("node-monitor-grace-period", format_args!("{}ms", spec.node_monitor_grace_period.as_millis()));
+    line.flag("bind-address", spec.controller_manager().ip());
+    line.flag("secure-port", spec.controller_manager().port());
+    line.flag("scheduler-secure-port", spec.scheduler().port());
     line.flag("source-address", spec.plan.address(Member::Controllers));
     line.flag("cluster-net", spec.plan.division().cluster_net());
 }

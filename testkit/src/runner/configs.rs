@@ -6,7 +6,7 @@ use crate::cluster::plan::{Egress, Member, Mode, NodePlan, Storage};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tinyplane_apiserver::config::{self, AuthorizationMode};
-use tinyplane_apiserver::egress::{NodeConfig, SshConfig};
+use tinyplane_apiserver::egress::{ComponentAddresses, NodeConfig, SshConfig};
 use tinyplane_konnectivity::{Overflow, TlsFiles, agent, server};
 use tinyplane_kubelet_stub as kubelet;
 use tinyplane_wire::clock::Clock;
@@ -31,6 +31,9 @@ fn controllers(spec: &Spec) -> tinyplane_controllers::Config {
         cluster_signing_files: Some((spec.folder.pki("ca.crt"), spec.folder.pki("ca.key"))),
         root_ca_file: Some(spec.folder.pki("ca.crt")),
         node_monitor_grace_period: spec.node_monitor_grace_period,
+        bind_address: spec.controller_manager().ip(),
+        secure_port: Some(spec.controller_manager().port()),
+        scheduler_secure_port: Some(spec.scheduler().port()),
         source_address: Some(spec.plan.address(Member::Controllers).into()),
         cluster_net: spec.plan.division().cluster_net(),
         ledger_file: spec.ledger_file(),
@@ -158,6 +161,7 @@ fn apiserver(spec: &Spec) -> tinyplane_apiserver::Config {
             key_file: folder.pki(SSH_KEY),
             known_hosts_file: plan.security.kubelet_certificate_checked.then(|| folder.pki(SSH_KNOWN_HOSTS)),
         }),
+        components: ComponentAddresses { controller_manager: spec.controller_manager(), scheduler: spec.scheduler() },
         storage: match plan.storage {
             Storage::Memory => config::Storage::Memory,
             Storage::Sled => config::Storage::Sled(folder.store()),

@@ -84,6 +84,16 @@ impl Spec {
         }
     }
 
+    /// Where the control loops are asked how they are.
+    pub(crate) fn controller_manager(&self) -> SocketAddr {
+        SocketAddr::from((self.plan.address(Member::Controllers), self.ports.controller_manager))
+    }
+
+    /// Where the scheduler is.
+    pub(crate) fn scheduler(&self) -> SocketAddr {
+        SocketAddr::from((self.plan.address(Member::Controllers), self.ports.scheduler))
+    }
+
     /// The cluster's addresses, with the relay by which the API server, agents and nodes dial nodes and pods.
     pub(crate) fn cluster_net_by_relay(&self) -> ClusterNet {
         ClusterNet { relay: self.detour, ..self.plan.division().cluster_net() }

@@ -119,7 +119,12 @@ mod tests {
             let command = compose["services"][service]["command"].as_array().cloned().unwrap_or_default();
             command.iter().filter_map(|flag| flag.as_str().map(str::to_owned)).collect()
         };
-        assert!(flags("apiserver").contains(&format!("--service-cluster-ip-range={}", block.services())));
+        let of_apiserver = flags("apiserver");
+        assert!(of_apiserver.contains(&format!("--service-cluster-ip-range={}", block.services())));
+        for (name, port) in [("controller-manager", 10_257), ("scheduler", 10_259)] {
+            let at = format!("--{name}-address={}:{port}", address("controllers", "control-plane"));
+            assert!(of_apiserver.contains(&at), "{at}: {of_apiserver:?}");
+        }
         for number in 1..=NODES {
             let flags = flags(&node_name(number));
             assert_eq!(address(&node_name(number), "nodes"), block.node(number).to_string());

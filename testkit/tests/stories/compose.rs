@@ -101,6 +101,7 @@ async fn a_cluster_of_containers_meets_at_its_edge_alone() {
     }
     let sandbox = Sandbox::up();
     let kubectl = Kubectl::with(&sandbox.folder.join("kubeconfig"));
+    kubectl.until("get componentstatuses --no-headers", |told| told.lines().all(|line| line.contains(" Healthy ")));
     pods_meet_across_nodes(&kubectl);
     a_person_works_with_pods(&kubectl);
     the_control_plane_has_no_route_to_a_node(&sandbox);

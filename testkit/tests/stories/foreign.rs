@@ -12,7 +12,7 @@ use tinyplane_wire::net::{Bound, Sources, bind};
 /// Says to one of the tests below that it has the namespace that it needs.
 const INSIDE: &str = "TINYPLANE_TEST_INSIDE_NAMESPACE";
 /// The ports that somebody else listens on: those of all members, and one of a container.
-const TAKEN: [u16; 9] = [6443, 8080, 8090, 8091, 8092, 8093, 8094, 8095, 10250];
+const TAKEN: [u16; 11] = [6443, 8080, 8090, 8091, 8092, 8093, 8094, 8095, 10250, 10257, 10259];
 /// The port of the container.
 const CONTAINER: u16 = 8080;
 
@@ -83,6 +83,8 @@ async fn beside_wildcard_listeners() {
     let kubelet: SocketAddr =
         cluster.member("kubelet")["addresses"]["kubelet/node-1"].as_str().and_then(|at| at.parse().ok()).expect("it");
     assert_eq!(node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"], kubelet.port());
+    let components = kubectl.run("get componentstatuses --no-headers");
+    assert!(components.lines().all(|line| line.contains(" Healthy ")), "{components}");
     container_port_is_taken(&kubectl);
     cluster.end();
 }

@@ -5,6 +5,7 @@ mod apps;
 mod bad_input;
 mod certificates;
 mod charts;
+mod components;
 mod compose;
 mod crash;
 mod custom;

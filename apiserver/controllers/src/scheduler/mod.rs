@@ -25,7 +25,8 @@ const NAME: &str = "default-scheduler";
 /// A pod that fits nowhere is looked at again after this long, if no node changes before.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-pub(crate) fn start(context: &Arc<Context>) {
+/// Starts to schedule, and says which caches that waits for.
+pub(crate) fn start(context: &Arc<Context>) -> Vec<Arc<Cache>> {
     let queue = Arc::new(WorkQueue::new());
     let (pods, nodes) = (context.cache(&kinds::pods()), context.cache(&kinds::nodes()));
     let ledger = Arc::new(Ledger::default());
@@ -41,7 +42,9 @@ pub(crate) fn start(context: &Arc<Context>) {
     let lonely = retry_when_others_come(&pods, &queue);
     let namespaces = context.cache(&kinds::namespaces());
     let reads = vec![Arc::clone(&pods), Arc::clone(&nodes), Arc::clone(&namespaces)];
-    run(context, &queue, reads, Scheduler { context: Arc::clone(context), pods, nodes, namespaces, ledger, lonely });
+    let scheduler = Scheduler { context: Arc::clone(context), pods, nodes, namespaces, ledger, lonely };
+    run(context, &queue, reads.clone(), scheduler);
+    reads
 }
 
 /// Nodes that change, and pods that end, may make room for those that fitted nowhere.

@@ -1,5 +1,4 @@
-//! `ComponentStatus`es, which nobody writes: the server asks its components when it is asked. Those of this cluster listen at no
-//! port of the machine, so that of scheduler and control loops is told, as upstream does, who else is there.
+//! `ComponentStatus`es, which nobody writes: the server asks its components when it is asked.
 
 use crate::registry::behaviour::{Behaviour, NAME, column};
 use crate::registry::cells::{items, name};

@@ -116,6 +116,12 @@ impl Cache {
         }
     }
 
+    /// Whether the first list is in.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Value>>> {
         self.objects.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
