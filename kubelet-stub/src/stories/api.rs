@@ -179,21 +179,29 @@ impl Api {
 
     /// Waits until an object is as wished; fails with the last that was seen.
     pub(super) async fn until(&self, key: &Key, wish: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
+        let seen = self.seen(|| Some(self.get(key)).filter(|object| wish(object.as_ref()))).await;
+        seen.unwrap_or_else(|| panic!("{key:?} did not come about; it is {:#}", self.get(key).unwrap_or_default()))
+    }
+
+    /// Waits until an event about an object tells so: events are written beside statuses, and may come after them.
+    pub(super) async fn until_told(&self, name: &str, wish: impl Fn(&str, &str) -> bool) {
+        let told = || self.events(name).iter().any(|(reason, message)| wish(reason, message)).then_some(());
+        assert!(self.seen(told).await.is_some(), "nothing like it in {:?}", self.events(name));
+    }
+
+    /// What is looked for, once it is there; nothing when it takes too long.
+    async fn seen<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         let mut changes = self.revision.subscribe();
         let wait = async {
             loop {
                 changes.borrow_and_update();
-                let object = self.get(key);
-                if wish(object.as_ref()) {
-                    return object;
+                if let Some(seen) = look() {
+                    return seen;
                 }
                 changes.changed().await.unwrap();
             }
         };
-        match tokio::time::timeout(Duration::from_secs(20), wait).await {
-            Ok(object) => object,
-            Err(_) => panic!("{key:?} did not come about; it is {:#}", self.get(key).unwrap_or_default()),
-        }
+        tokio::time::timeout(Duration::from_secs(20), wait).await.ok()
     }
 
     /// All statuses that an object ever had.
@@ -202,8 +210,8 @@ impl Api {
         state.log.iter().filter(|(_, k, _)| k == key).map(|(_, _, object)| object["status"].clone()).collect()
     }
 
-    /// The reasons of all events about an object.
-    pub(super) fn events(&self, name: &str) -> Vec<(String, String)> {
+    /// The reasons and messages of all events about an object.
+    fn events(&self, name: &str) -> Vec<(String, String)> {
         let state = self.state.lock().unwrap();
         let events = state
             .objects

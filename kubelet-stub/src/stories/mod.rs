@@ -150,9 +150,8 @@ async fn a_pod_serves_through_its_service_and_goes_when_it_is_deleted() {
     story.api.until(&key("pods", "d", "web"), |pod| pod.is_none()).await;
     let last = story.api.history(&key("pods", "d", "web")).pop().unwrap();
     assert!(last["containerStatuses"][0]["state"]["terminated"].is_object(), "{last:#}");
-    let reasons: Vec<String> = story.api.events("web").into_iter().map(|(reason, _)| reason).collect();
-    for reason in ["Pulled", "Created", "Started", "Killing"] {
-        assert!(reasons.iter().any(|r| r == reason), "no {reason} in {reasons:?}");
+    for expected in ["Pulled", "Created", "Started", "Killing"] {
+        story.api.until_told("web", |reason, _| reason == expected).await;
     }
     story.end().await;
 }
@@ -241,12 +240,10 @@ async fn a_changed_config_map_is_seen_in_its_volume_and_a_failing_probe_restarts
     let status = story.status("sees", |status| status["phase"] == "Failed").await;
     assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["exitCode"], 9);
     story.status("sick", |status| status["containerStatuses"][0]["restartCount"].as_u64() >= Some(1)).await;
-    let events = story.api.events("sick");
-    assert!(
-        events.iter().any(|(reason, message)| reason == "Unhealthy" && message.starts_with("Liveness probe failed"))
-    );
+    let unhealthy = |reason: &str, message: &str| reason == "Unhealthy" && message.starts_with("Liveness probe failed");
+    story.api.until_told("sick", unhealthy).await;
     let killing = "Container c failed liveness probe, will be restarted";
-    assert!(events.iter().any(|(_, message)| message == killing), "{events:?}");
+    story.api.until_told("sick", |_, message| message == killing).await;
     story.end().await;
 }
 
