@@ -1,6 +1,6 @@
 //! Admission policies and their bindings, as far as they are no expressions: those are stored and not evaluated.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::metadata::label_1035;
 use super::{selector, webhook};
 use serde_json::Value;
@@ -219,7 +219,7 @@ fn check_resources(resources: &Value, path: &str, errors: &mut Errors) {
     }
     for field in ["namespaceSelector", "objectSelector"] {
         if resources[field].is_object() {
-            selector::check(&resources[field], &child(path, field), errors);
+            selector::check(&resources[field], &Path::root(path).child(field), errors);
         } else {
             errors.required(child(path, field), "");
         }
@@ -293,7 +293,7 @@ fn check_parameters(parameters: &Value, errors: &mut Errors) {
         }
     }
     if selects {
-        selector::check(&parameters["selector"], &child(path, "selector"), errors);
+        selector::check(&parameters["selector"], &Path::root(path).child("selector"), errors);
         if !name.is_empty() {
             errors.forbidden(child(path, "selector"), told);
         }

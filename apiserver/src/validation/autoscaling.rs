@@ -1,6 +1,6 @@
 //! `HorizontalPodAutoscaler`s, as `autoscaling/v2` has them.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::resources;
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
@@ -197,7 +197,7 @@ fn check_container(source: &Value, path: &str, errors: &mut Errors) {
     if name.is_empty() {
         errors.required(child(path, "name"), "must specify a resource name");
     } else {
-        resources::check_name(name, &child(path, "name"), errors);
+        resources::check_name(name, &Path::root(path).child("name"), errors);
     }
     if container.is_empty() {
         errors.required(child(path, "container"), "must specify a container");

@@ -1,6 +1,6 @@
 //! Jobs and CronJobs.
 
-use super::field::{Errors, child, list, text};
+use super::field::{Errors, Path, child, list, text};
 use super::{cron, internal, job_policy, pod, selector};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, dns_label};
@@ -26,7 +26,7 @@ pub(super) fn check_job(job: &Value, errors: &mut Errors) {
     if spec["selector"].is_null() {
         errors.required("spec.selector", "");
     } else {
-        selector::check(&spec["selector"], "spec.selector", errors);
+        selector::check(&spec["selector"], &Path::root("spec.selector"), errors);
     }
     if let Ok(selector) = LabelSelector::from_object(&spec["selector"])
         && !selector.is_some_and(|selector| selector.selects(&spec["template"]))
@@ -126,7 +126,7 @@ fn check_job_spec(spec: &Value, path: &str, errors: &mut Errors) {
         if spec["podFailurePolicy"].is_null() { &["Failed", "TerminatingOrFailed"] } else { &["Failed"] };
     errors.known(child(path, "podReplacementPolicy"), &spec["podReplacementPolicy"], replacements);
     let template = child(path, "template");
-    pod::check_template(&spec["template"], &template, errors);
+    pod::check_template(&spec["template"], &Path::root(&template), errors);
     let (restart, at) = (text(&spec["template"]["spec"]["restartPolicy"]), child(&template, "spec.restartPolicy"));
     match restart {
         "Always" | "" => errors.required(at, "valid values: \"OnFailure\", \"Never\""),

@@ -1,6 +1,6 @@
 //! Claims on persistent volumes, alone and as templates of them.
 
-use super::field::{Errors, child, key, list, text};
+use super::field::{Errors, Path, child, key, list, text};
 use super::{internal, selector};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(super) fn check_spec(spec: &Value, path: &str, errors: &mut Errors) {
     if list(&spec["accessModes"]).is_empty() {
         errors.required(child(path, "accessModes"), "at least 1 access mode is required");
     }
-    selector::check(&spec["selector"], &child(path, "selector"), errors);
+    selector::check(&spec["selector"], &Path::root(path).child("selector"), errors);
     check_access_modes(&spec["accessModes"], &child(path, "accessModes"), errors);
     let storage = key(&child(path, "resources"), "storage");
     match &spec["resources"]["requests"]["storage"] {

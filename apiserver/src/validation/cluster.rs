@@ -1,6 +1,6 @@
 //! Small kinds that a cluster is run with: leases and candidates for them, priority and runtime classes, namespaces.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::{internal, pod, resources};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -78,11 +78,11 @@ pub(super) fn check_runtime_class(class: &Value, errors: &mut Errors) {
         handler => errors.grammar("handler", handler, dns_label(handler)),
     }
     if class["overhead"].is_object() {
-        resources::check(&json!({"limits": class["overhead"]["podFixed"]}), "overhead", errors);
+        resources::check(&json!({"limits": class["overhead"]["podFixed"]}), &Path::root("overhead"), errors);
     }
     let scheduling = &class["scheduling"];
-    pod::check_labels(&scheduling["nodeSelector"], "scheduling.nodeSelector", errors);
-    pod::check_tolerations(&scheduling["tolerations"], "scheduling.tolerations", errors);
+    pod::check_labels(&scheduling["nodeSelector"], &Path::root("scheduling.nodeSelector"), errors);
+    pod::check_tolerations(&scheduling["tolerations"], &Path::root("scheduling.tolerations"), errors);
     let mut seen = BTreeSet::new();
     for (at, toleration) in list(&scheduling["tolerations"]).iter().enumerate() {
         let fields = ["key", "operator", "value", "effect"].map(|field| text(&toleration[field]));
@@ -102,7 +102,7 @@ pub(super) fn check_namespace(namespace: &Value, errors: &mut Errors) {
 
 fn check_finalizer(name: &str, path: &str, errors: &mut Errors) {
     errors.grammar(path, name, qualified_name(name));
-    super::metadata::finalizer_name(path, name, errors);
+    super::metadata::finalizer_name(&Path::root(path), name, errors);
 }
 
 pub(super) fn check_finalizers(namespace: &Value, errors: &mut Errors) {

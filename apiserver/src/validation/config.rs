@@ -1,6 +1,6 @@
 //! ConfigMaps and Secrets: their keys, their size, and those that may not change.
 
-use super::field::{Errors, key, same};
+use super::field::{Errors, Path, key, same};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -14,14 +14,14 @@ const KEY_MESSAGE: &str = "a valid config key must consist of alphanumeric chara
 pub(super) fn check_config_map(map: &Value, errors: &mut Errors) {
     let mut total = 0;
     for (name, value) in entries(&map["data"]) {
-        check_key(&key("data", name), name, errors);
+        check_key(&Path::root("data").key(name), name, errors);
         if map["binaryData"].get(name).is_some() {
             errors.invalid_text(key("data", name), name, "duplicate of key present in binaryData");
         }
         total += value.as_str().map_or(0, str::len);
     }
     for (name, value) in entries(&map["binaryData"]) {
-        check_key(&key("binaryData", name), name, errors);
+        check_key(&Path::root("binaryData").key(name), name, errors);
         total += decoded_bytes(value);
     }
     if total > DATA_BYTES_MAX {
@@ -33,7 +33,7 @@ pub(super) fn check_config_map(map: &Value, errors: &mut Errors) {
 pub(super) fn check_secret(secret: &Value, errors: &mut Errors) {
     let mut total = 0;
     for (name, value) in entries(&secret["data"]) {
-        check_key(&key("data", name), name, errors);
+        check_key(&Path::root("data").key(name), name, errors);
         total += decoded_bytes(value);
     }
     if total > DATA_BYTES_MAX {
@@ -97,7 +97,7 @@ fn decoded_bytes(value: &Value) -> usize {
     value.as_str().map_or(0, |text| text.trim_end_matches('=').len() * 3 / 4)
 }
 
-fn check_key(path: &str, name: &str, errors: &mut Errors) {
+fn check_key(path: &Path<'_>, name: &str, errors: &mut Errors) {
     errors.grammar(path, name, key_complaints(name));
 }
 

@@ -1,6 +1,6 @@
 //! Containers: names, images, ports, environment, mounts, resources, probes.
 
-use super::field::{Errors, child, index, list, text, under};
+use super::field::{Errors, Path, list, text};
 use super::{environment, probe, resources, security};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -34,30 +34,30 @@ pub(super) struct Around<'a> {
 }
 
 /// All containers of a pod's spec.
-pub(super) fn check_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
+pub(super) fn check_all(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
     let spec = around.spec;
     let grace = spec["terminationGracePeriodSeconds"].as_i64();
-    let containers = child(path, "containers");
+    let containers = path.child("containers");
     if list(&spec["containers"]).is_empty() {
         errors.required(&containers, "");
     }
     let mut names = BTreeSet::new();
     for (at, container) in list(&spec["containers"]).iter().enumerate() {
-        let path = index(&containers, at);
+        let path = containers.index(at);
         check(container, around, &path, errors);
         check_unique(container, &mut names, &path, errors);
         probe::check_all(container, grace, &path, errors);
         check_restarts(container, &path, errors);
     }
     check_host_ports(list(&spec["containers"]), &containers, errors);
-    let init = child(path, "initContainers");
+    let init = path.child("initContainers");
     for (at, container) in list(&spec["initContainers"]).iter().enumerate() {
-        let path = index(&init, at);
+        let path = init.index(at);
         check(container, around, &path, errors);
         if container["restartPolicy"].is_string() {
             check_restarts(container, &path, errors);
         } else if !list(&container["restartPolicyRules"]).is_empty() {
-            errors.required(child(&path, "restartPolicy"), RULES_NEED_POLICY);
+            errors.required(path.child("restartPolicy"), RULES_NEED_POLICY);
         }
         check_unique(container, &mut names, &path, errors);
         check_host_ports(std::slice::from_ref(container), &init, errors);
@@ -67,124 +67,123 @@ pub(super) fn check_all(around: &Around<'_>, path: &str, errors: &mut Errors) {
         }
         for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
             if container[field].is_object() {
-                errors
-                    .forbidden(child(&path, field), "may not be set for init containers without restartPolicy=Always");
+                errors.forbidden(path.child(field), "may not be set for init containers without restartPolicy=Always");
             }
         }
     }
-    check_ephemeral(around, &names, &child(path, "ephemeralContainers"), errors);
+    check_ephemeral(around, &names, &path.child("ephemeralContainers"), errors);
 }
 
 /// Containers that are added to a running pod: little of what others may say.
-fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
+fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &Path<'_>, errors: &mut Errors) {
     const MAY_NOT: &str = "cannot be set for an Ephemeral Container";
     let mut names = others.clone();
     for (at, container) in list(&around.spec["ephemeralContainers"]).iter().enumerate() {
-        let path = index(path, at);
+        let path = path.index(at);
         check(container, around, &path, errors);
         check_image(container, &path, errors);
         check_unique(container, &mut names, &path, errors);
         let target = text(&container["targetContainerName"]);
         if !target.is_empty() && !others.contains(target) {
-            errors.not_found(child(&path, "targetContainerName"), target);
+            errors.not_found(path.child("targetContainerName"), target);
         }
         for field in NOT_ADDED {
             let empty = container[field].as_object().is_none_or(serde_json::Map::is_empty);
             if !empty || !list(&container[field]).is_empty() || container[field].is_string() {
-                errors.forbidden(child(&path, field), MAY_NOT);
+                errors.forbidden(path.child(field), MAY_NOT);
             }
         }
         for (nth, mount) in list(&container["volumeMounts"]).iter().enumerate() {
             for field in ["subPath", "subPathExpr"].into_iter().filter(|field| !text(&mount[*field]).is_empty()) {
-                errors.forbidden(child(&index(&child(&path, "volumeMounts"), nth), field), MAY_NOT);
+                errors.forbidden(path.item("volumeMounts", nth).child(field), MAY_NOT);
             }
         }
     }
 }
 
 /// When a container is started again, if not as its pod says.
-fn check_restarts(container: &Value, path: &str, errors: &mut Errors) {
+fn check_restarts(container: &Value, path: &Path<'_>, errors: &mut Errors) {
     let rules = list(&container["restartPolicyRules"]);
     match container["restartPolicy"].as_str() {
         None if rules.is_empty() => return,
-        None => errors.required(child(path, "restartPolicy"), RULES_NEED_POLICY),
+        None => errors.required(path.child("restartPolicy"), RULES_NEED_POLICY),
         Some(_) => {
-            errors.known(under(path, "restartPolicy"), &container["restartPolicy"], &["Always", "Never", "OnFailure"]);
+            errors.known(path.child("restartPolicy"), &container["restartPolicy"], &["Always", "Never", "OnFailure"]);
         }
     }
-    let path = child(path, "restartPolicyRules");
+    let path = path.child("restartPolicyRules");
     if rules.len() > RESTART_RULES_MAX {
         errors.too_many(&path, rules.len(), RESTART_RULES_MAX);
     }
     for (at, rule) in rules.iter().enumerate() {
-        let (path, codes) = (index(&path, at), &rule["exitCodes"]);
+        let (path, codes) = (path.index(at), &rule["exitCodes"]);
         let action = text(&rule["action"]);
         if !["Restart", "RestartAllContainers"].contains(&action) {
-            errors.unsupported(child(&path, "action"), action, &["Restart", "RestartAllContainers"]);
+            errors.unsupported(path.child("action"), action, &["Restart", "RestartAllContainers"]);
         }
         if !codes.is_object() {
-            errors.required(child(&path, "exitCodes"), "must be specified");
+            errors.required(path.child("exitCodes"), "must be specified");
             continue;
         }
         if !["In", "NotIn"].contains(&text(&codes["operator"])) {
-            errors.unsupported(child(&path, "exitCodes.operator"), text(&codes["operator"]), &["In", "NotIn"]);
+            errors.unsupported(path.child("exitCodes.operator"), text(&codes["operator"]), &["In", "NotIn"]);
         }
         let count = list(&codes["values"]).len();
         if count > EXIT_CODES_MAX {
-            errors.too_many(child(&path, "exitCodes.values"), count, EXIT_CODES_MAX);
+            errors.too_many(path.child("exitCodes.values"), count, EXIT_CODES_MAX);
         }
     }
 }
 
 /// What of a container is looked at in pods alone, and not in their templates.
-pub(super) fn check_image(container: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_image(container: &Value, path: &Path<'_>, errors: &mut Errors) {
     let image = text(&container["image"]);
     if image.trim() != image {
-        errors.invalid_text(child(path, "image"), image, "must not have leading or trailing whitespace");
+        errors.invalid_text(path.child("image"), image, "must not have leading or trailing whitespace");
     }
 }
 
-fn check_unique<'a>(container: &'a Value, names: &mut BTreeSet<&'a str>, path: &str, errors: &mut Errors) {
+fn check_unique<'a>(container: &'a Value, names: &mut BTreeSet<&'a str>, path: &Path<'_>, errors: &mut Errors) {
     let name = text(&container["name"]);
     if !name.is_empty() && !names.insert(name) {
-        errors.duplicate(child(path, "name"), &container["name"]);
+        errors.duplicate(path.child("name"), &container["name"]);
     }
 }
 
-fn check(container: &Value, around: &Around<'_>, path: &str, errors: &mut Errors) {
+fn check(container: &Value, around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
     let name = text(&container["name"]);
     if name.is_empty() {
-        errors.required(child(path, "name"), "");
+        errors.required(path.child("name"), "");
     } else {
-        errors.grammar(under(path, "name"), name, dns_label(name));
+        errors.grammar(path.child("name"), name, dns_label(name));
     }
     if text(&container["image"]).is_empty() {
-        errors.required(child(path, "image"), "");
+        errors.required(path.child("image"), "");
     }
     errors.one_of(
-        under(path, "terminationMessagePolicy"),
+        path.child("terminationMessagePolicy"),
         &container["terminationMessagePolicy"],
         &["File", "FallbackToLogsOnError"],
     );
-    check_ports(&container["ports"], &child(path, "ports"), errors);
-    environment::check(&container["env"], &child(path, "env"), errors);
-    environment::check_from(&container["envFrom"], &child(path, "envFrom"), errors);
-    check_mounts(container, around.volumes, &child(path, "volumeMounts"), errors);
-    check_devices(container, around.volumes, &child(path, "volumeDevices"), errors);
-    errors.one_of(under(path, "imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
-    resources::check(&container["resources"], &child(path, "resources"), errors);
+    check_ports(&container["ports"], &path.child("ports"), errors);
+    environment::check(&container["env"], &path.child("env"), errors);
+    environment::check_from(&container["envFrom"], &path.child("envFrom"), errors);
+    check_mounts(container, around.volumes, &path.child("volumeMounts"), errors);
+    check_devices(container, around.volumes, &path.child("volumeDevices"), errors);
+    errors.one_of(path.child("imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
+    resources::check(&container["resources"], &path.child("resources"), errors);
     let claims = &container["resources"]["claims"];
-    resources::check_claims(claims, around.claims, &child(path, "resources.claims"), errors);
-    check_resize(&container["resizePolicy"], &around.spec["restartPolicy"], &child(path, "resizePolicy"), errors);
+    resources::check_claims(claims, around.claims, &path.child("resources.claims"), errors);
+    check_resize(&container["resizePolicy"], &around.spec["restartPolicy"], &path.child("resizePolicy"), errors);
     let host_users = around.spec["hostUsers"] != false;
-    security::check_container(&container["securityContext"], host_users, &child(path, "securityContext"), errors);
+    security::check_container(&container["securityContext"], host_users, &path.child("securityContext"), errors);
 }
 
-fn check_resize(policies: &Value, restart: &Value, path: &str, errors: &mut Errors) {
+fn check_resize(policies: &Value, restart: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for (at, policy) in list(policies).iter().enumerate() {
         if !seen.insert(text(&policy["resourceName"])) {
-            errors.duplicate(index(path, at), &policy["resourceName"]);
+            errors.duplicate(path.index(at), &policy["resourceName"]);
         }
         errors.one_of(path, &policy["resourceName"], &["cpu", "memory"]);
         errors.one_of(path, &policy["restartPolicy"], &["NotRequired", "RestartContainer"]);
@@ -195,27 +194,27 @@ fn check_resize(policies: &Value, restart: &Value, path: &str, errors: &mut Erro
     }
 }
 
-fn check_ports(ports: &Value, path: &str, errors: &mut Errors) {
+fn check_ports(ports: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut names = BTreeSet::new();
     for (at, port) in list(ports).iter().enumerate() {
-        let path = index(path, at);
+        let path = path.index(at);
         let name = text(&port["name"]);
         if !name.is_empty() {
             let complaints = port_name(name);
             if !complaints.is_empty() {
-                errors.grammar(under(&path, "name"), name, complaints);
+                errors.grammar(path.child("name"), name, complaints);
             } else if !names.insert(name) {
-                errors.duplicate(child(&path, "name"), &port["name"]);
+                errors.duplicate(path.child("name"), &port["name"]);
             }
         }
         match port["containerPort"].as_i64() {
-            None | Some(0) => errors.required(child(&path, "containerPort"), ""),
-            Some(_) => errors.port(under(&path, "containerPort"), &port["containerPort"]),
+            None | Some(0) => errors.required(path.child("containerPort"), ""),
+            Some(_) => errors.port(path.child("containerPort"), &port["containerPort"]),
         }
         if port["hostPort"].as_i64().is_some_and(|p| p != 0) {
-            errors.port(under(&path, "hostPort"), &port["hostPort"]);
+            errors.port(path.child("hostPort"), &port["hostPort"]);
         }
-        errors.one_of(under(&path, "protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        errors.one_of(path.child("protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
     }
 }
 
@@ -240,94 +239,94 @@ pub(super) fn port_name(name: &str) -> Vec<String> {
     wrong
 }
 
-fn check_host_ports(containers: &[Value], path: &str, errors: &mut Errors) {
+fn check_host_ports(containers: &[Value], path: &Path<'_>, errors: &mut Errors) {
     let mut taken = BTreeSet::new();
     for (at, container) in containers.iter().enumerate() {
         for (nth, port) in list(&container["ports"]).iter().enumerate() {
             let Some(host) = port["hostPort"].as_i64().filter(|p| *p != 0) else { continue };
             let told = format!("{}/{}/{host}", text(&port["protocol"]), text(&port["hostIP"]));
             if !taken.insert(told.clone()) {
-                let path = index(&child(&index(path, at), "ports"), nth);
-                errors.duplicate(child(&path, "hostPort"), &Value::from(told));
+                let path = path.index(at);
+                errors.duplicate(path.item("ports", nth).child("hostPort"), &Value::from(told));
             }
         }
     }
 }
 
-fn check_mounts(container: &Value, volumes: &BTreeSet<String>, path: &str, errors: &mut Errors) {
+fn check_mounts(container: &Value, volumes: &BTreeSet<String>, path: &Path<'_>, errors: &mut Errors) {
     let devices = list(&container["volumeDevices"]);
     let mut taken = BTreeSet::new();
     for (at, mount) in list(&container["volumeMounts"]).iter().enumerate() {
         let (name, place) = (text(&mount["name"]), text(&mount["mountPath"]));
-        let at = index(path, at);
+        let at = path.index(at);
         if name.is_empty() {
-            errors.required(child(&at, "name"), "");
+            errors.required(at.child("name"), "");
         }
         if !volumes.contains(name) {
-            errors.not_found(child(&at, "name"), name);
+            errors.not_found(at.child("name"), name);
         }
         if place.is_empty() {
-            errors.required(child(&at, "mountPath"), "");
+            errors.required(at.child("mountPath"), "");
         }
         if !taken.insert(place) {
-            errors.invalid_text(child(&at, "mountPath"), place, "must be unique");
+            errors.invalid_text(at.child("mountPath"), place, "must be unique");
         }
         if devices.iter().any(|device| device["name"] == name) {
-            errors.invalid_text(child(&at, "name"), name, "must not already exist in volumeDevices");
+            errors.invalid_text(at.child("name"), name, "must not already exist in volumeDevices");
         }
         if devices.iter().any(|device| device["devicePath"] == place) {
             let told = "must not already exist as a path in volumeDevices";
-            errors.invalid_text(child(&at, "mountPath"), place, told);
+            errors.invalid_text(at.child("mountPath"), place, told);
         }
         // Upstream leaves the mount's number out of the paths from here on.
         let (sub, expression) = (text(&mount["subPath"]), text(&mount["subPathExpr"]));
-        security::check_descending(sub, &child(path, "subPath"), errors);
+        security::check_descending(sub, &path.child("subPath"), errors);
         if !expression.is_empty() && !sub.is_empty() {
             let told = "subPathExpr and subPath are mutually exclusive";
-            errors.invalid_text(child(&at, "subPathExpr"), expression, told);
+            errors.invalid_text(at.child("subPathExpr"), expression, told);
         }
-        security::check_descending(expression, &child(path, "subPathExpr"), errors);
+        security::check_descending(expression, &path.child("subPathExpr"), errors);
         let propagation = &mount["mountPropagation"];
         let known = ["Bidirectional", "HostToContainer", "None"];
-        errors.known(under(path, "mountPropagation"), propagation, &known);
+        errors.known(path.child("mountPropagation"), propagation, &known);
         let recursive = &mount["recursiveReadOnly"];
-        errors.known(under(path, "recursiveReadOnly"), recursive, &["Disabled", "Enabled", "IfPossible"]);
+        errors.known(path.child("recursiveReadOnly"), recursive, &["Disabled", "Enabled", "IfPossible"]);
         if propagation == "Bidirectional" && container["securityContext"]["privileged"] != true {
             let told = "Bidirectional mount propagation is available only to privileged containers";
-            errors.forbidden(child(path, "mountPropagation"), told);
+            errors.forbidden(path.child("mountPropagation"), told);
         }
     }
 }
 
-fn check_devices(container: &Value, volumes: &BTreeSet<String>, path: &str, errors: &mut Errors) {
+fn check_devices(container: &Value, volumes: &BTreeSet<String>, path: &Path<'_>, errors: &mut Errors) {
     let mounts = list(&container["volumeMounts"]);
     let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
     for (at, device) in list(&container["volumeDevices"]).iter().enumerate() {
         let (name, place) = (text(&device["name"]), text(&device["devicePath"]));
-        let at = index(path, at);
+        let at = path.index(at);
         if name.is_empty() {
-            errors.required(child(&at, "name"), "");
+            errors.required(at.child("name"), "");
         } else if !names.insert(name) {
-            errors.invalid_text(child(&at, "name"), name, "must be unique");
+            errors.invalid_text(at.child("name"), name, "must be unique");
         }
         if !volumes.contains(name) {
-            errors.not_found(child(&at, "name"), name);
+            errors.not_found(at.child("name"), name);
         }
         if place.is_empty() {
-            errors.required(child(&at, "devicePath"), "");
+            errors.required(at.child("devicePath"), "");
         }
         if !places.insert(place) {
-            errors.invalid_text(child(&at, "devicePath"), place, "must be unique");
+            errors.invalid_text(at.child("devicePath"), place, "must be unique");
         }
         if place.split('/').any(|part| part == "..") {
-            errors.invalid_text(child(&at, "devicePath"), place, "can not contain backsteps ('..')");
+            errors.invalid_text(at.child("devicePath"), place, "can not contain backsteps ('..')");
         }
         if mounts.iter().any(|mount| mount["name"] == name) {
-            errors.invalid_text(child(&at, "name"), name, "must not already exist in volumeMounts");
+            errors.invalid_text(at.child("name"), name, "must not already exist in volumeMounts");
         }
         if mounts.iter().any(|mount| mount["mountPath"] == place) {
             let told = "must not already exist as a path in volumeMounts";
-            errors.invalid_text(child(&at, "devicePath"), place, told);
+            errors.invalid_text(at.child("devicePath"), place, told);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `ResourceSlice`s: the devices that a driver offers.
 
 use super::device_parts as parts;
-use super::field::{Errors, child, index, key, list, same, text};
+use super::field::{Errors, Path, child, index, key, list, same, text};
 use super::volume_sources::check_driver;
 use super::{affinity, internal};
 use crate::schema::quantity::Quantity;
@@ -91,7 +91,7 @@ fn check_nodes(spec: &Value, errors: &mut Errors) {
     let selector = &spec["nodeSelector"];
     if selector.is_object() {
         said.push("`nodeSelector`");
-        affinity::check_node_selector(selector, "spec.nodeSelector", errors);
+        affinity::check_node_selector(selector, &Path::root("spec.nodeSelector"), errors);
         let terms = &selector["nodeSelectorTerms"];
         if list(terms).len() != 1 {
             let shown = internal::shown("[]NodeSelectorTerm", terms);
@@ -196,7 +196,7 @@ fn check_own_nodes(device: &Value, has_nodes: bool, path: &str, errors: &mut Err
     }
     if device["nodeSelector"].is_object() {
         said.push("`nodeSelector`");
-        affinity::check_node_selector(&device["nodeSelector"], &child(path, "nodeSelector"), errors);
+        affinity::check_node_selector(&device["nodeSelector"], &Path::root(path).child("nodeSelector"), errors);
     }
     check_true(&device["allNodes"], "`allNodes`", &child(path, "allNodes"), &mut said, errors);
     match said.as_slice() {

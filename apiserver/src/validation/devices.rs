@@ -1,6 +1,6 @@
 //! What is asked of devices, and given: claims, templates of claims, and classes.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::volume_sources::check_driver;
 use super::{affinity, conditions, device_parts as parts, internal, ip, metadata};
 use limits::*;
@@ -33,7 +33,7 @@ pub(super) fn check_claim(claim: &Value, errors: &mut Errors) {
 }
 
 pub(super) fn check_template(template: &Value, errors: &mut Errors) {
-    metadata::check_template(&template["spec"]["metadata"], "spec.metadata", errors);
+    metadata::check_template(&template["spec"]["metadata"], &Path::root("spec.metadata"), errors);
     check_spec(&template["spec"]["spec"], "spec.spec", errors);
 }
 
@@ -253,7 +253,11 @@ fn check_allocation(allocation: &Value, names: &Requests<'_>, errors: &mut Error
         check_setting(one, path, errors);
     });
     if allocation["nodeSelector"].is_object() {
-        affinity::check_node_selector(&allocation["nodeSelector"], "status.allocation.nodeSelector", errors);
+        affinity::check_node_selector(
+            &allocation["nodeSelector"],
+            &Path::root("status.allocation.nodeSelector"),
+            errors,
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Endpoints and `EndpointSlice`s. Which addresses they may tell of depends on the cluster.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::{ip, pod};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ fn check_endpoint(endpoint: &Value, kind: (&str, Option<&ClusterNet>), path: &st
     if labels > TOPOLOGY_LABELS_MAX {
         errors.too_many(&topology_path, labels, TOPOLOGY_LABELS_MAX);
     }
-    pod::check_labels(topology, &topology_path, errors);
+    pod::check_labels(topology, &Path::root(&topology_path), errors);
     if let Some(host) = endpoint["hostname"].as_str() {
         errors.grammar(child(path, "hostname"), host, dns_label(host));
     }

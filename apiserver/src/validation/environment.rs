@@ -1,6 +1,6 @@
 //! A container's environment: names, and exactly one place that a value comes from.
 
-use super::field::{Errors, child, index, list, text, under};
+use super::field::{Errors, Path, list, text};
 use serde_json::Value;
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -29,36 +29,36 @@ const RESOURCES: [&str; 6] = [
 const KEY_BYTES_MAX: usize = 253;
 const KEY_MESSAGE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
-pub(super) fn check(env: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check(env: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (at, variable) in list(env).iter().enumerate() {
-        let path = index(path, at);
+        let path = path.index(at);
         let name = text(&variable["name"]);
         if name.is_empty() {
-            errors.required(child(&path, "name"), "");
+            errors.required(path.child("name"), "");
         } else {
-            check_name(name, &child(&path, "name"), errors);
+            check_name(name, &path.child("name"), errors);
         }
         if variable["valueFrom"].is_object() {
-            check_source(variable, &child(&path, "valueFrom"), errors);
+            check_source(variable, &path.child("valueFrom"), errors);
         }
     }
 }
 
 /// Whole ConfigMaps and Secrets.
-pub(super) fn check_from(sources: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_from(sources: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (at, source) in list(sources).iter().enumerate() {
-        let at_path = index(path, at);
+        let at_path = path.index(at);
         let prefix = text(&source["prefix"]);
         if !prefix.is_empty() {
-            check_name(prefix, &child(&at_path, "prefix"), errors);
+            check_name(prefix, &at_path.child("prefix"), errors);
         }
         let given: Vec<&str> = ["configMapRef", "secretRef"].into_iter().filter(|f| source[*f].is_object()).collect();
         for field in &given {
-            let (name, path) = (text(&source[*field]["name"]), child(&child(&at_path, field), "name"));
+            let (name, path) = (text(&source[*field]["name"]), at_path.child(field));
             if name.is_empty() {
-                errors.required(path, "");
+                errors.required(path.child("name"), "");
             } else {
-                errors.grammar(&path, name, dns_subdomain(name.trim_end_matches('-')));
+                errors.grammar(path.child("name"), name, dns_subdomain(name.trim_end_matches('-')));
             }
         }
         match given.len() {
@@ -69,30 +69,30 @@ pub(super) fn check_from(sources: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_name(name: &str, path: &str, errors: &mut Errors) {
+fn check_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
     if name.contains('=') || name.bytes().any(|b| !(0x20..0x7f).contains(&b)) {
         let told = "a valid environment variable name must consist only of printable ASCII characters other than '='";
         errors.invalid_text(path, name, told);
     }
 }
 
-fn check_source(variable: &Value, path: &str, errors: &mut Errors) {
+fn check_source(variable: &Value, path: &Path<'_>, errors: &mut Errors) {
     let from = &variable["valueFrom"];
     let known = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
     let given = known.into_iter().filter(|field| from[*field].is_object()).count();
     if from["fieldRef"].is_object() {
-        check_field(&from["fieldRef"], &FIELD_PATHS, &child(path, "fieldRef"), errors);
+        check_field(&from["fieldRef"], &FIELD_PATHS, &path.child("fieldRef"), errors);
     }
     if from["resourceFieldRef"].is_object() {
-        check_resource(&from["resourceFieldRef"], false, &child(path, "resourceFieldRef"), errors);
+        check_resource(&from["resourceFieldRef"], false, &path.child("resourceFieldRef"), errors);
     }
     for field in ["configMapKeyRef", "secretKeyRef"] {
         if from[field].is_object() {
-            check_key(&from[field], &child(path, field), errors);
+            check_key(&from[field], &path.child(field), errors);
         }
     }
     if from["fileKeyRef"].is_object() {
-        check_file(&from["fileKeyRef"], &child(path, "fileKeyRef"), errors);
+        check_file(&from["fileKeyRef"], &path.child("fileKeyRef"), errors);
     }
     if given == 0 {
         errors.invalid_text(
@@ -126,15 +126,15 @@ const OTHER_FIELDS: [&str; 14] = [
 ];
 
 /// A field of the pod that may be shown: one of `known`, or an entry of its labels or annotations.
-pub(super) fn check_field(reference: &Value, known: &[&str], path: &str, errors: &mut Errors) {
+pub(super) fn check_field(reference: &Value, known: &[&str], path: &Path<'_>, errors: &mut Errors) {
     let field = text(&reference["fieldPath"]);
     if field.is_empty() {
-        return errors.required(child(path, "fieldPath"), "");
+        return errors.required(path.child("fieldPath"), "");
     }
     let version = text(&reference["apiVersion"]);
     if !matches!(version, "" | "v1") {
         let told = format!("error converting fieldPath: unsupported pod version: {version}");
-        return errors.invalid_text(child(path, "fieldPath"), field, &told);
+        return errors.invalid_text(path.child("fieldPath"), field, &told);
     }
     let subscripted = field.strip_suffix("']").and_then(|field| field.split_once("['"));
     // An old name of the same.
@@ -144,62 +144,62 @@ pub(super) fn check_field(reference: &Value, known: &[&str], path: &str, errors:
         Some(("metadata.labels", name)) => errors.grammar(path, name, qualified_name(name)),
         Some(_) => {
             let told = format!("error converting fieldPath: field label does not support subscript: {field}");
-            errors.invalid_text(child(path, "fieldPath"), field, &told);
+            errors.invalid_text(path.child("fieldPath"), field, &told);
         }
         None if known.contains(&field) => {}
-        None if OTHER_FIELDS.contains(&field) => errors.unsupported(child(path, "fieldPath"), field, known),
+        None if OTHER_FIELDS.contains(&field) => errors.unsupported(path.child("fieldPath"), field, known),
         None => {
             let told = format!("error converting fieldPath: field label not supported: {field}");
-            errors.invalid_text(child(path, "fieldPath"), field, &told);
+            errors.invalid_text(path.child("fieldPath"), field, &told);
         }
     }
 }
 
 /// A resource of a container; in a volume the container must be named.
-pub(super) fn check_resource(reference: &Value, volume: bool, path: &str, errors: &mut Errors) {
+pub(super) fn check_resource(reference: &Value, volume: bool, path: &Path<'_>, errors: &mut Errors) {
     let resource = text(&reference["resource"]);
     let huge = resource.starts_with("limits.hugepages-") || resource.starts_with("requests.hugepages-");
     if volume && text(&reference["containerName"]).is_empty() {
-        errors.required(child(path, "containerName"), "");
+        errors.required(path.child("containerName"), "");
     } else if resource.is_empty() {
-        errors.required(child(path, "resource"), "");
+        errors.required(path.child("resource"), "");
     } else if !RESOURCES.contains(&resource) && !huge {
-        errors.unsupported(child(path, "resource"), resource, &RESOURCES);
+        errors.unsupported(path.child("resource"), resource, &RESOURCES);
     }
 }
 
-fn check_key(reference: &Value, path: &str, errors: &mut Errors) {
+fn check_key(reference: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (name, key) = (text(&reference["name"]), text(&reference["key"]));
-    errors.grammar(under(path, "name"), name, dns_subdomain(name));
+    errors.grammar(path.child("name"), name, dns_subdomain(name));
     if key.is_empty() {
-        errors.required(child(path, "key"), "");
+        errors.required(path.child("key"), "");
     } else {
-        errors.grammar(under(path, "key"), key, key_complaints(key));
+        errors.grammar(path.child("key"), key, key_complaints(key));
     }
 }
 
 /// A variable that stands in a file of a volume.
-fn check_file(reference: &Value, path: &str, errors: &mut Errors) {
+fn check_file(reference: &Value, path: &Path<'_>, errors: &mut Errors) {
     let [key, volume, place] = ["key", "volumeName", "path"].map(|field| text(&reference[field]));
     match key {
-        "" => errors.required(child(path, "key"), ""),
-        key => check_name(key, &child(path, "key"), errors),
+        "" => errors.required(path.child("key"), ""),
+        key => check_name(key, &path.child("key"), errors),
     }
     match volume {
-        "" => errors.required(child(path, "volumeName"), ""),
-        volume => errors.grammar(child(path, "volumeName"), volume, dns_label(volume)),
+        "" => errors.required(path.child("volumeName"), ""),
+        volume => errors.grammar(path.child("volumeName"), volume, dns_label(volume)),
     }
     match place {
-        "" => errors.required(child(path, "path"), ""),
+        "" => errors.required(path.child("path"), ""),
         place if place.split('/').any(|part| part == "..") => {
-            errors.invalid_text(child(path, "path"), place, "must not contain '..'");
+            errors.invalid_text(path.child("path"), place, "must not contain '..'");
         }
         _ => {}
     }
 }
 
 /// Files of variables lie in volumes that are empty at first.
-pub(super) fn check_file_volumes(spec: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_file_volumes(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let volumes = LazyCell::new(|| -> BTreeMap<&str, &Value> {
         // Of two of a name the first holds.
         list(&spec["volumes"]).iter().rev().map(|volume| (text(&volume["name"]), volume)).collect()
@@ -211,8 +211,9 @@ pub(super) fn check_file_volumes(spec: &Value, path: &str, errors: &mut Errors) 
                 if !reference.is_object() {
                     continue;
                 }
-                let env = index(&child(&index(&child(path, field), at), "env"), nth);
-                let (name, path) = (text(&reference["volumeName"]), child(&env, "valueFrom.fileKeyRef.volumeName"));
+                let (container, name) = (path.item(field, at), text(&reference["volumeName"]));
+                let variable = container.item("env", nth);
+                let path = variable.child("valueFrom.fileKeyRef.volumeName");
                 match volumes.get(name) {
                     None => errors.not_found(path, name),
                     Some(volume) if !volume["emptyDir"].is_object() => {

@@ -2,6 +2,7 @@
 
 use crate::schema::go;
 use serde_json::Value;
+use std::fmt;
 use tinyplane_wire::meta::{dns_subdomain, path_segment};
 use tinyplane_wire::status::Cause;
 
@@ -21,18 +22,88 @@ pub(crate) fn child(path: &str, field: &str) -> String {
     if path.is_empty() { field.to_owned() } else { joined([path, ".", field]) }
 }
 
-/// The same path, not made before it is told: for what is checked in every pod, and seldom wrong.
-pub(crate) fn under<'p>(path: &'p str, field: &'p str) -> At<'p> {
-    At(path, field)
+/// A path that is made when it is told: what is checked in every pod has hundreds, and is seldom wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Path<'p> {
+    above: Option<&'p Path<'p>>,
+    step: Step<'p>,
 }
 
-/// A path that is not made yet.
-#[derive(Clone, Copy)]
-pub(crate) struct At<'p>(&'p str, &'p str);
+/// The last step of a path.
+#[derive(Clone, Copy, Debug)]
+enum Step<'p> {
+    Field(&'p str),
+    Index(usize),
+    Item(&'p str, usize),
+    Key(&'p str),
+}
 
-impl From<At<'_>> for String {
-    fn from(At(path, field): At<'_>) -> Self {
-        child(path, field)
+impl<'p> Path<'p> {
+    /// A path that begins with this one.
+    pub(crate) fn root(path: &'p str) -> Self {
+        Self { above: None, step: Step::Field(path) }
+    }
+
+    /// Whether this is the object itself.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.above.is_none() && matches!(self.step, Step::Field(""))
+    }
+
+    /// The path one step further, to a field.
+    pub(crate) fn child<'c>(&'c self, field: &'c str) -> Path<'c> {
+        Path { above: Some(self), step: Step::Field(field) }
+    }
+
+    /// The path to an element of this list.
+    pub(crate) fn index(&self, at: usize) -> Path<'_> {
+        Path { above: Some(self), step: Step::Index(at) }
+    }
+
+    /// The path to an element of a field that is a list.
+    pub(crate) fn item<'c>(&'c self, field: &'c str, at: usize) -> Path<'c> {
+        Path { above: Some(self), step: Step::Item(field, at) }
+    }
+
+    /// The path to an entry of this map.
+    pub(crate) fn key<'c>(&'c self, name: &'c str) -> Path<'c> {
+        Path { above: Some(self), step: Step::Key(name) }
+    }
+
+    fn write(&self, out: &mut String) {
+        if let Some(above) = self.above {
+            above.write(out);
+        }
+        if let Step::Field(_) | Step::Item(..) = self.step
+            && !out.is_empty()
+        {
+            out.push('.');
+        }
+        match self.step {
+            Step::Field(name) => out.push_str(name),
+            Step::Item(name, at) => out.push_str(&index(name, at)),
+            Step::Index(at) => out.push_str(&index("", at)),
+            Step::Key(name) => out.extend(["[", name, "]"]),
+        }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out);
+        f.write_str(&out)
+    }
+}
+
+impl From<Path<'_>> for String {
+    fn from(path: Path<'_>) -> Self {
+        path.to_string()
+    }
+}
+
+impl From<&Path<'_>> for String {
+    fn from(path: &Path<'_>) -> Self {
+        path.to_string()
     }
 }
 
@@ -52,7 +123,6 @@ pub(crate) fn key(path: &str, name: &str) -> String {
     out
 }
 
-/// Paths are made by the hundred for each pod, and looked at only where something is wrong.
 fn joined(parts: [&str; 3]) -> String {
     let mut out = String::with_capacity(parts.iter().map(|part| part.len()).sum());
     out.extend(parts);

@@ -1,6 +1,6 @@
 //! Metadata of every kind: names, labels, annotations, owners, finalizers, and what of it may never change.
 
-use super::field::{Errors, child, index, list, same, text};
+use super::field::{Errors, Path, list, same, text};
 use crate::registry::behaviour::Grammar;
 use crate::schema;
 use serde_json::Value;
@@ -58,14 +58,14 @@ pub(crate) fn label_1035(name: &str) -> Vec<String> {
 
 /// What is wrong with the metadata of an object.
 pub(crate) fn check(object: &Value, grammar: Grammar, namespaced: bool, errors: &mut Errors) {
-    let (meta, path) = (&object["metadata"], "metadata");
-    check_names(meta, grammar, path, errors);
-    check_namespace(text(&meta["namespace"]), namespaced, path, errors);
-    check_rest(meta, path, errors);
+    let (meta, path) = (&object["metadata"], Path::root("metadata"));
+    check_names(meta, grammar, &path, errors);
+    check_namespace(text(&meta["namespace"]), namespaced, &path, errors);
+    check_rest(meta, &path, errors);
 }
 
 /// What is wrong with the metadata of an object that stands in a custom resource. It needs no name.
-pub(crate) fn check_embedded(meta: &Value, path: &str, errors: &mut Errors) {
+pub(crate) fn check_embedded(meta: &Value, path: &Path<'_>, errors: &mut Errors) {
     if !text(&meta["name"]).is_empty() || !text(&meta["generateName"]).is_empty() {
         let mut named = meta.clone();
         let name = if text(&meta["name"]).is_empty() { "fakename" } else { text(&meta["name"]) };
@@ -78,29 +78,29 @@ pub(crate) fn check_embedded(meta: &Value, path: &str, errors: &mut Errors) {
 }
 
 /// What is wrong with the metadata of a template that may say labels and annotations, and nothing else.
-pub(super) fn check_template(meta: &Value, path: &str, errors: &mut Errors) {
-    annotations(&meta["annotations"], &child(path, "annotations"), errors);
-    labels(&meta["labels"], &child(path, "labels"), errors);
+pub(super) fn check_template(meta: &Value, path: &Path<'_>, errors: &mut Errors) {
+    annotations(&meta["annotations"], &path.child("annotations"), errors);
+    labels(&meta["labels"], &path.child("labels"), errors);
     let others = METADATA_ORDER.into_iter().filter(|field| !["annotations", "labels"].contains(field));
     for field in others.filter(|field| !same(&meta[*field], &Value::Null)) {
         let told = if field == "uid" { "uID" } else { field };
-        errors.forbidden(child(path, told), "cannot be set");
+        errors.forbidden(path.child(told), "cannot be set");
     }
 }
 
-fn check_names(meta: &Value, grammar: Grammar, path: &str, errors: &mut Errors) {
+fn check_names(meta: &Value, grammar: Grammar, path: &Path<'_>, errors: &mut Errors) {
     let generated = text(&meta["generateName"]);
     if !generated.is_empty() {
-        errors.grammar(child(path, "generateName"), generated, name(grammar, generated, true));
+        errors.grammar(path.child("generateName"), generated, name(grammar, generated, true));
     }
     match text(&meta["name"]) {
-        "" => errors.required(child(path, "name"), "name or generateName is required"),
-        given => errors.grammar(child(path, "name"), given, name(grammar, given, false)),
+        "" => errors.required(path.child("name"), "name or generateName is required"),
+        given => errors.grammar(path.child("name"), given, name(grammar, given, false)),
     }
 }
 
-fn check_namespace(namespace: &str, namespaced: bool, path: &str, errors: &mut Errors) {
-    let path = child(path, "namespace");
+fn check_namespace(namespace: &str, namespaced: bool, path: &Path<'_>, errors: &mut Errors) {
+    let path = path.child("namespace");
     match (namespaced, namespace) {
         (true, "") => errors.required(path, ""),
         (true, namespace) => errors.grammar(&path, namespace, dns_label(namespace)),
@@ -109,25 +109,25 @@ fn check_namespace(namespace: &str, namespaced: bool, path: &str, errors: &mut E
     }
 }
 
-fn check_rest(meta: &Value, path: &str, errors: &mut Errors) {
+fn check_rest(meta: &Value, path: &Path<'_>, errors: &mut Errors) {
     if meta["generation"].as_i64().is_some_and(|generation| generation < 0) {
-        errors.invalid(child(path, "generation"), &meta["generation"], "must be greater than or equal to 0");
+        errors.invalid(path.child("generation"), &meta["generation"], "must be greater than or equal to 0");
     }
-    labels(&meta["labels"], &child(path, "labels"), errors);
-    annotations(&meta["annotations"], &child(path, "annotations"), errors);
-    owners(&meta["ownerReferences"], &child(path, "ownerReferences"), errors);
-    finalizers(&meta["finalizers"], &child(path, "finalizers"), errors);
+    labels(&meta["labels"], &path.child("labels"), errors);
+    annotations(&meta["annotations"], &path.child("annotations"), errors);
+    owners(&meta["ownerReferences"], &path.child("ownerReferences"), errors);
+    finalizers(&meta["finalizers"], &path.child("finalizers"), errors);
 }
 
 /// What is wrong with labels.
-fn labels(labels: &Value, path: &str, errors: &mut Errors) {
+fn labels(labels: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (key, value) in pairs(labels) {
         errors.grammar(path, key, qualified_name(key));
         errors.grammar(path, value, label_value(value));
     }
 }
 
-fn annotations(annotations: &Value, path: &str, errors: &mut Errors) {
+fn annotations(annotations: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut bytes = 0;
     for (key, value) in pairs(annotations) {
         errors.grammar(path, key, qualified_name(&key.to_lowercase()));
@@ -139,16 +139,16 @@ fn annotations(annotations: &Value, path: &str, errors: &mut Errors) {
 }
 
 /// Upstream tells of no owner by its place in the list.
-fn owners(owners: &Value, path: &str, errors: &mut Errors) {
+fn owners(owners: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut controller: Option<String> = None;
     for owner in list(owners) {
         let version = text(&owner["apiVersion"]);
         if version.matches('/').count() > 1 || version.rsplit('/').next().unwrap_or_default().is_empty() {
-            errors.invalid_text(child(path, "apiVersion"), version, "version must not be empty");
+            errors.invalid_text(path.child("apiVersion"), version, "version must not be empty");
         }
         for field in ["kind", "name", "uid"] {
             if text(&owner[field]).is_empty() {
-                errors.invalid_text(child(path, field), "", "must not be empty");
+                errors.invalid_text(path.child(field), "", "must not be empty");
             }
         }
         if version == "v1" && owner["kind"] == "Event" {
@@ -182,7 +182,7 @@ fn spelled(owner: &Value) -> String {
 
 const OWNER: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference";
 
-fn finalizers(finalizers: &Value, path: &str, errors: &mut Errors) {
+fn finalizers(finalizers: &Value, path: &Path<'_>, errors: &mut Errors) {
     let names: Vec<&str> = list(finalizers).iter().map(text).collect();
     for name in &names {
         errors.grammar(path, name, qualified_name(name));
@@ -204,12 +204,12 @@ pub(crate) fn check_finalizer_names(group: &str, kind: &str, object: &Value, err
         return;
     }
     for (at, name) in names.iter().map(text).enumerate() {
-        finalizer_name(&index("metadata.finalizers", at), name, errors);
+        finalizer_name(&Path::root("metadata.finalizers").index(at), name, errors);
     }
 }
 
 /// A finalizer is one of the standard ones, or has a domain.
-pub(super) fn finalizer_name(path: &str, name: &str, errors: &mut Errors) {
+pub(super) fn finalizer_name(path: &Path<'_>, name: &str, errors: &mut Errors) {
     if !is_known_finalizer(name) {
         errors.invalid_text(path, name, "name is neither a standard finalizer name nor is it fully qualified");
     }
@@ -291,11 +291,11 @@ pub(crate) fn check_change(
     };
     let whole = |grammar: Grammar, errors: &mut Errors| check(new, grammar, namespaced, errors);
     let changed = |errors: &mut Errors| {
-        let meta = &new["metadata"];
+        let (meta, path) = (&new["metadata"], Path::root("metadata"));
         check_update(new, old, errors);
-        labels(&meta["labels"], "metadata.labels", errors);
-        annotations(&meta["annotations"], "metadata.annotations", errors);
-        owners(&meta["ownerReferences"], "metadata.ownerReferences", errors);
+        labels(&meta["labels"], &path.child("labels"), errors);
+        annotations(&meta["annotations"], &path.child("annotations"), errors);
+        owners(&meta["ownerReferences"], &path.child("ownerReferences"), errors);
     };
     // What is there has a name that fits its kind; only as a segment of a path is every name judged anew.
     whole(Grammar::PathSegment, errors);
@@ -327,7 +327,7 @@ pub(crate) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
         }
     }
     for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
-        errors.immutable(child("metadata", field), &new_meta[field], &old_meta[field]);
+        errors.immutable(Path::root("metadata").child(field), &new_meta[field], &old_meta[field]);
     }
 }
 
@@ -397,14 +397,19 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let mut errors = Errors::default();
-        check_embedded(&json!({"labels": {"a": "b"}, "namespace": "-"}), "spec.object.metadata", &mut errors);
+        let path = Path::root("spec.object.metadata");
+        check_embedded(&json!({"labels": {"a": "b"}, "namespace": "-"}), &path, &mut errors);
         let found = told(errors);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
             found[0].starts_with("spec.object.metadata.namespace: Invalid value: \"-\": a lowercase RFC 1123 label")
         );
         let mut errors = Errors::default();
-        check_template(&json!({"labels": {"a": "b"}, "name": "x", "finalizers": []}), "metadata", &mut errors);
+        check_template(
+            &json!({"labels": {"a": "b"}, "name": "x", "finalizers": []}),
+            &Path::root("metadata"),
+            &mut errors,
+        );
         assert_eq!(told(errors), ["metadata.name: Forbidden: cannot be set"]);
     }
 

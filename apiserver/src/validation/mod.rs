@@ -56,7 +56,7 @@ mod windows;
 mod workload;
 
 pub use field::Errors;
-pub(crate) use field::{child, index, same};
+pub(crate) use field::{Path, child, index, same};
 pub(crate) use internal::is_empty;
 pub(crate) use service::related_addresses;
 
@@ -207,7 +207,7 @@ fn check_change(group: &str, kind: &str, new: &Value, old: &Value, errors: &mut 
 fn check(group: &str, kind: &str, object: &Value, net: Option<&ClusterNet>, errors: &mut Errors) {
     match (group, kind) {
         ("", "Pod") => pod::check(object, errors),
-        ("", "PodTemplate") => pod::check_template(&object["template"], "template", errors),
+        ("", "PodTemplate") => pod::check_template(&object["template"], &Path::root("template"), errors),
         ("", "Service") => service::check(object, net, errors),
         ("", "ConfigMap") => config::check_config_map(object, errors),
         ("", "Secret") => config::check_secret(object, errors),

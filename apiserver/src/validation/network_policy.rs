@@ -1,7 +1,7 @@
 //! Network policies.
 
 use super::container::port_name;
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::{ip, selector};
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ const TYPES: [&str; 2] = ["Ingress", "Egress"];
 
 pub(super) fn check(policy: &Value, errors: &mut Errors) {
     let spec = &policy["spec"];
-    selector::check(&spec["podSelector"], "spec.podSelector", errors);
+    selector::check(&spec["podSelector"], &Path::root("spec.podSelector"), errors);
     for (direction, side) in DIRECTIONS {
         for (at, rule) in list(&spec[direction]).iter().enumerate() {
             let path = index(&child("spec", direction), at);
@@ -58,7 +58,7 @@ fn check_peer(peer: &Value, path: &str, errors: &mut Errors) {
     for field in ["podSelector", "namespaceSelector"] {
         if peer[field].is_object() {
             peers += 1;
-            selector::check(&peer[field], &child(path, field), errors);
+            selector::check(&peer[field], &Path::root(path).child(field), errors);
         }
     }
     let block = &peer["ipBlock"];

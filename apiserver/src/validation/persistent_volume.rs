@@ -2,7 +2,7 @@
 
 use super::affinity::check_node_selector;
 use super::claim::{check_access_modes, check_basic, check_class_name, check_positive};
-use super::field::{Errors, child, key, list, same, text};
+use super::field::{Errors, Path, child, key, list, same, text};
 use super::internal;
 use super::volume_sources::{self as sources, Holder};
 use serde_json::{Map, Value};
@@ -51,7 +51,10 @@ fn check_spec(spec: &Value, name: &str, path: &str, errors: &mut Errors) {
     }
     let affinity = &spec["nodeAffinity"];
     match (affinity.is_object(), affinity["required"].is_object()) {
-        (true, true) => check_node_selector(&affinity["required"], &child(path, "nodeAffinity.required"), errors),
+        (true, true) => {
+            let path = Path::root(path);
+            check_node_selector(&affinity["required"], &path.child("nodeAffinity.required"), errors);
+        }
         (true, false) => {
             errors.required(child(path, "nodeAffinity.required"), "must specify required node constraints");
         }

@@ -1,7 +1,7 @@
 //! Pods and pod templates.
 
 use super::container::{self, Around};
-use super::field::{Errors, child, index, list, text, under};
+use super::field::{Errors, Path, list, text};
 use super::{affinity, environment, internal, pod_annotations, pod_profiles, resources, security, volume, windows};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -14,11 +14,12 @@ const DNS_SEARCH_BYTES_MAX: usize = 2_048;
 const HOSTNAME_BYTES_MAX: usize = 64;
 
 pub(super) fn check(pod: &Value, errors: &mut Errors) {
+    let path = Path::root("spec");
     pod_annotations::check(pod, errors);
-    check_spec(&pod["spec"], Some(Meta::of(pod).name()), "spec", errors);
+    check_spec(&pod["spec"], Some(Meta::of(pod).name()), &path, errors);
     for field in ["containers", "initContainers"] {
         for (at, container) in list(&pod["spec"][field]).iter().enumerate() {
-            container::check_image(container, &index(&child("spec", field), at), errors);
+            container::check_image(container, &path.item(field, at), errors);
         }
     }
 }
@@ -32,33 +33,33 @@ pub(super) fn check_create(pod: &Value, errors: &mut Errors) {
     if !text(&spec["nodeName"]).is_empty() && !list(&spec["schedulingGates"]).is_empty() {
         errors.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared");
     }
-    pod_profiles::check(pod, "spec", errors);
+    pod_profiles::check(pod, &Path::root("spec"), errors);
 }
 
 /// A template: its labels and annotations, which upstream tells of without `metadata`, and its spec.
-pub(super) fn check_template(template: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_template(template: &Value, path: &Path<'_>, errors: &mut Errors) {
     check_template_metadata(template, path, errors);
     if template["metadata"]["annotations"].is_object() {
-        pod_annotations::check_at(template, &child(path, "annotations"), errors);
+        pod_annotations::check_at(template, &String::from(path.child("annotations")), errors);
     }
-    check_spec(&template["spec"], None, &child(path, "spec"), errors);
-    pod_profiles::check(template, &child(path, "spec"), errors);
+    check_spec(&template["spec"], None, &path.child("spec"), errors);
+    pod_profiles::check(template, &path.child("spec"), errors);
     let ephemeral = &template["spec"]["ephemeralContainers"];
     if !list(ephemeral).is_empty() {
-        errors.forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
+        errors.forbidden(path.child("spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
     }
 }
 
 /// The labels and annotations of a template.
-pub(super) fn check_template_metadata(template: &Value, path: &str, errors: &mut Errors) {
-    check_labels(&template["metadata"]["labels"], &child(path, "labels"), errors);
+pub(super) fn check_template_metadata(template: &Value, path: &Path<'_>, errors: &mut Errors) {
+    check_labels(&template["metadata"]["labels"], &path.child("labels"), errors);
     for (name, _) in pairs(&template["metadata"]["annotations"]) {
-        errors.grammar(under(path, "annotations"), name, qualified_name(&name.to_ascii_lowercase()));
+        errors.grammar(path.child("annotations"), name, qualified_name(&name.to_ascii_lowercase()));
     }
 }
 
 /// Labels: keys and values by their grammar.
-pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_labels(labels: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (name, value) in pairs(labels) {
         errors.grammar(path, name, qualified_name(name));
         errors.grammar(path, value, label_value(value));
@@ -66,31 +67,31 @@ pub(super) fn check_labels(labels: &Value, path: &str, errors: &mut Errors) {
 }
 
 /// What is wrong with a spec. `pod` is the name of the pod whose it is; a template's has none.
-fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) {
-    let volumes = volume::check(&spec["volumes"], pod, &child(path, "volumes"), errors);
+fn check_spec(spec: &Value, pod: Option<&str>, path: &Path<'_>, errors: &mut Errors) {
+    let volumes = volume::check(&spec["volumes"], pod, &path.child("volumes"), errors);
     let claims: BTreeSet<&str> = list(&spec["resourceClaims"]).iter().map(|claim| text(&claim["name"])).collect();
     container::check_all(&Around { spec, volumes: &volumes, claims: &claims }, path, errors);
     if spec["resources"].is_object() {
-        resources::check_of_pod(spec, &claims, &child(path, "resources"), errors);
+        resources::check_of_pod(spec, &claims, &path.child("resources"), errors);
     }
     check_host_network(spec, pod.is_some(), path, errors);
-    errors.one_of(under(path, "restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
+    errors.one_of(path.child("restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(
-        under(path, "dnsPolicy"),
+        path.child("dnsPolicy"),
         &spec["dnsPolicy"],
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
-    check_labels(&spec["nodeSelector"], &child(path, "nodeSelector"), errors);
+    check_labels(&spec["nodeSelector"], &path.child("nodeSelector"), errors);
     security::check_pod(spec, path, errors);
-    affinity::check(&spec["affinity"], &child(path, "affinity"), errors);
-    check_dns(spec, &child(path, "dnsConfig"), errors);
+    affinity::check(&spec["affinity"], &path.child("affinity"), errors);
+    check_dns(spec, &path.child("dnsConfig"), errors);
     for (at, gate) in list(&spec["readinessGates"]).iter().enumerate() {
         let name = text(&gate["conditionType"]);
-        errors.grammar(child(&index(&child(path, "readinessGates"), at), "conditionType"), name, qualified_name(name));
+        errors.grammar(path.item("readinessGates", at).child("conditionType"), name, qualified_name(name));
     }
-    check_gates(&spec["schedulingGates"], &child(path, "schedulingGates"), errors);
-    check_claims(&spec["resourceClaims"], &child(path, "resourceClaims"), errors);
-    affinity::check_spread(&spec["topologySpreadConstraints"], &child(path, "topologySpreadConstraints"), errors);
+    check_gates(&spec["schedulingGates"], &path.child("schedulingGates"), errors);
+    check_claims(&spec["resourceClaims"], &path.child("resourceClaims"), errors);
+    affinity::check_spread(&spec["topologySpreadConstraints"], &path.child("topologySpreadConstraints"), errors);
     windows::check_host_process(spec, path, errors);
     check_host_users(spec, path, errors);
     check_own_hostname(spec, path, errors);
@@ -100,43 +101,43 @@ fn check_spec(spec: &Value, pod: Option<&str>, path: &str, errors: &mut Errors) 
         && !(1..=i64::from(i32::MAX)).contains(&seconds)
     {
         let told = "must be between 1 and 2147483647, inclusive";
-        errors.invalid(child(path, "activeDeadlineSeconds"), &spec["activeDeadlineSeconds"], told);
+        errors.invalid(path.child("activeDeadlineSeconds"), &spec["activeDeadlineSeconds"], told);
     }
     name(spec, "hostname", path, dns_label, errors);
     name(spec, "subdomain", path, dns_label, errors);
-    check_tolerations(&spec["tolerations"], &child(path, "tolerations"), errors);
+    check_tolerations(&spec["tolerations"], &path.child("tolerations"), errors);
     for (at, alias) in list(&spec["hostAliases"]).iter().enumerate() {
-        let path = index(&child(path, "hostAliases"), at);
-        errors.address(child(&path, "ip"), text(&alias["ip"]));
+        let path = path.item("hostAliases", at);
+        errors.address(path.child("ip"), text(&alias["ip"]));
         for (nth, host) in list(&alias["hostnames"]).iter().enumerate() {
-            errors.grammar(index(&child(&path, "hostnames"), nth), text(host), dns_subdomain(text(host)));
+            errors.grammar(path.item("hostnames", nth), text(host), dns_subdomain(text(host)));
         }
     }
     name(spec, "priorityClassName", path, dns_subdomain, errors);
     if let Some(class) = spec["runtimeClassName"].as_str() {
-        errors.grammar(under(path, "runtimeClassName"), class, dns_subdomain(class));
+        errors.grammar(path.child("runtimeClassName"), class, dns_subdomain(class));
     }
     if !spec["preemptionPolicy"].is_null() {
         let known = ["PreemptLowerPriority", "Never"];
-        errors.one_of(under(path, "preemptionPolicy"), &spec["preemptionPolicy"], &known);
+        errors.one_of(path.child("preemptionPolicy"), &spec["preemptionPolicy"], &known);
     }
     if spec["overhead"].is_object() {
-        resources::check(&json!({"limits": spec["overhead"]}), &child(path, "overhead"), errors);
+        resources::check(&json!({"limits": spec["overhead"]}), &path.child("overhead"), errors);
     }
     let system = text(&spec["os"]["name"]);
     if spec["os"].is_object() && !["linux", "windows"].contains(&system) {
         match system {
-            "" => errors.required(child(path, "os.name"), ""),
-            other => errors.unsupported(child(path, "os"), other, &["linux", "windows"]),
+            "" => errors.required(path.child("os.name"), ""),
+            other => errors.unsupported(path.child("os"), other, &["linux", "windows"]),
         }
     }
     environment::check_file_volumes(spec, path, errors);
 }
 
 /// A name of the host that the pod gives itself.
-fn check_own_hostname(spec: &Value, path: &str, errors: &mut Errors) {
+fn check_own_hostname(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let Some(name) = spec["hostnameOverride"].as_str() else { return };
-    let path = child(path, "hostnameOverride");
+    let path = path.child("hostnameOverride");
     for field in ["setHostnameAsFQDN", "hostNetwork"].into_iter().filter(|field| spec[*field] == true) {
         errors.forbidden(&path, &format!("may not be specified when {field} is true"));
     }
@@ -146,7 +147,7 @@ fn check_own_hostname(spec: &Value, path: &str, errors: &mut Errors) {
     errors.grammar(&path, name, dns_subdomain(name));
 }
 
-fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
+fn check_dns(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let config = &spec["dnsConfig"];
     let (servers, searches) = (list(&config["nameservers"]), list(&config["searches"]));
     if spec["dnsPolicy"] == "None" {
@@ -155,28 +156,28 @@ fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
         }
         if servers.is_empty() {
             let told = "must provide at least one DNS nameserver when `dnsPolicy` is None";
-            return errors.required(child(path, "nameservers"), told);
+            return errors.required(path.child("nameservers"), told);
         }
     }
     if servers.len() > DNS_SERVERS_MAX {
         let told = format!("must not have more than {DNS_SERVERS_MAX} nameservers");
-        errors.invalid(child(path, "nameservers"), &config["nameservers"], &told);
+        errors.invalid(path.child("nameservers"), &config["nameservers"], &told);
     }
     for (at, server) in servers.iter().enumerate() {
-        errors.address(index(&child(path, "nameservers"), at), text(server));
+        errors.address(path.item("nameservers", at), text(server));
     }
     if searches.len() > DNS_SEARCHES_MAX {
         let told = format!("must not have more than {DNS_SEARCHES_MAX} search paths");
-        errors.invalid(child(path, "searches"), &config["searches"], &told);
+        errors.invalid(path.child("searches"), &config["searches"], &told);
     }
     if searches.iter().map(|search| text(search).len() + 1).sum::<usize>() > DNS_SEARCH_BYTES_MAX + 1 {
         let told =
             format!("must not have more than {DNS_SEARCH_BYTES_MAX} characters (including spaces) in the search list");
-        errors.invalid(child(path, "searches"), &config["searches"], &told);
+        errors.invalid(path.child("searches"), &config["searches"], &told);
     }
     for (at, search) in searches.iter().enumerate() {
         // A dot alone is the root, and one at the end is none of a name's.
-        let (search, path) = (text(search), index(&child(path, "searches"), at));
+        let (search, path) = (text(search), path.item("searches", at));
         let name = if search == "." { search } else { search.strip_suffix('.').unwrap_or(search) };
         if name != "." {
             errors.grammar(path, name, relaxed_subdomain(name));
@@ -184,7 +185,7 @@ fn check_dns(spec: &Value, path: &str, errors: &mut Errors) {
     }
     for (at, option) in list(&config["options"]).iter().enumerate() {
         if text(&option["name"]).is_empty() {
-            errors.required(index(&child(path, "options"), at), "must not be empty");
+            errors.required(path.item("options", at), "must not be empty");
         }
     }
 }
@@ -209,28 +210,28 @@ fn relaxed_subdomain(name: &str) -> Vec<String> {
     wrong
 }
 
-fn check_gates(gates: &Value, path: &str, errors: &mut Errors) {
+fn check_gates(gates: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for (at, gate) in list(gates).iter().enumerate() {
         let name = text(&gate["name"]);
-        errors.grammar(index(path, at), name, qualified_name(name));
+        errors.grammar(path.index(at), name, qualified_name(name));
         if !seen.insert(name) {
-            errors.duplicate(index(path, at), &gate["name"]);
+            errors.duplicate(path.index(at), &gate["name"]);
         }
     }
 }
 
 /// Claims of devices: each has a name, and is there already or made of a template.
-fn check_claims(claims: &Value, path: &str, errors: &mut Errors) {
+fn check_claims(claims: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for (at, claim) in list(claims).iter().enumerate() {
-        let (path, name) = (index(path, at), text(&claim["name"]));
+        let (path, name) = (path.index(at), text(&claim["name"]));
         if name.is_empty() {
-            errors.required(child(&path, "name"), "");
+            errors.required(path.child("name"), "");
         } else if seen.insert(name) {
-            errors.grammar(child(&path, "name"), name, dns_label(name));
+            errors.grammar(path.child("name"), name, dns_label(name));
         } else {
-            errors.duplicate(child(&path, "name"), &claim["name"]);
+            errors.duplicate(path.child("name"), &claim["name"]);
         }
         let (there, template) = (&claim["resourceClaimName"], &claim["resourceClaimTemplateName"]);
         let detail = match (there.is_string(), template.is_string()) {
@@ -243,85 +244,85 @@ fn check_claims(claims: &Value, path: &str, errors: &mut Errors) {
         }
         for (field, value) in [("resourceClaimName", there), ("resourceClaimTemplateName", template)] {
             if let Some(name) = value.as_str() {
-                errors.grammar(child(&path, field), name, dns_subdomain(name));
+                errors.grammar(path.child(field), name, dns_subdomain(name));
             }
         }
     }
 }
 
 /// Users of a pod's own don't go with the host's namespaces.
-fn check_host_users(spec: &Value, path: &str, errors: &mut Errors) {
+fn check_host_users(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     if spec["hostUsers"] != false {
         return;
     }
     for (field, told_as) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
         if spec[field] == true {
-            errors.forbidden(child(path, told_as), "when `pod.Spec.HostUsers` is false");
+            errors.forbidden(path.child(told_as), "when `pod.Spec.HostUsers` is false");
         }
     }
 }
 
-fn name(spec: &Value, field: &str, path: &str, grammar: fn(&str) -> Vec<String>, errors: &mut Errors) {
+fn name(spec: &Value, field: &str, path: &Path<'_>, grammar: fn(&str) -> Vec<String>, errors: &mut Errors) {
     let value = text(&spec[field]);
     if !value.is_empty() {
-        errors.grammar(under(path, field), value, grammar(value));
+        errors.grammar(path.child(field), value, grammar(value));
     }
 }
 
 /// With the host's network, a container's port is the host's port. A template may leave the host's port open.
-fn check_host_network(spec: &Value, is_pod: bool, path: &str, errors: &mut Errors) {
+fn check_host_network(spec: &Value, is_pod: bool, path: &Path<'_>, errors: &mut Errors) {
     if spec["hostNetwork"] != true {
         return;
     }
     for (at, container) in list(&spec["containers"]).iter().enumerate() {
-        let path = child(&index(&child(path, "containers"), at), "ports");
+        let container_path = path.item("containers", at);
         for (nth, port) in list(&container["ports"]).iter().enumerate() {
             let host = port["hostPort"].as_i64().unwrap_or_default();
             if (is_pod || host != 0) && Some(host) != port["containerPort"].as_i64() {
                 let told = "must match `containerPort` when `hostNetwork` is true";
-                errors.invalid(child(&index(&path, nth), "hostPort"), &Value::from(host), told);
+                errors.invalid(container_path.item("ports", nth).child("hostPort"), &Value::from(host), told);
             }
         }
     }
 }
 
-pub(super) fn check_tolerations(tolerations: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_tolerations(tolerations: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (at, toleration) in list(tolerations).iter().enumerate() {
-        let path = index(path, at);
+        let path = path.index(at);
         let (name, operator, value) =
             (text(&toleration["key"]), text(&toleration["operator"]), text(&toleration["value"]));
         if !name.is_empty() {
-            errors.grammar(under(&path, "key"), name, qualified_name(name));
+            errors.grammar(path.child("key"), name, qualified_name(name));
         }
         if name.is_empty() && operator != "Exists" {
             let told = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            errors.invalid_text(child(&path, "operator"), operator, told);
+            errors.invalid_text(path.child("operator"), operator, told);
         }
         if toleration["tolerationSeconds"].is_number() && toleration["effect"] != "NoExecute" {
             let told = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            errors.invalid_text(child(&path, "effect"), text(&toleration["effect"]), told);
+            errors.invalid_text(path.child("effect"), text(&toleration["effect"]), told);
         }
         match operator {
             "" | "Equal" => {
                 let complaints = label_value(value);
                 if !complaints.is_empty() {
-                    errors.invalid_text(child(&path, "operator"), value, &complaints.join(";"));
+                    errors.invalid_text(path.child("operator"), value, &complaints.join(";"));
                 }
             }
             "Exists" if !value.is_empty() => {
                 let told = "value must be empty when `operator` is 'Exists'";
-                errors.invalid_text(child(&path, "operator"), value, told);
+                errors.invalid_text(path.child("operator"), value, told);
             }
             "Exists" => {}
             // Known, and not to be had by default: upstream names them none the less.
             other @ ("Lt" | "Gt") => {
-                errors.unsupported(child(&path, "operator"), other, &["Equal", "Exists", "Lt", "Gt"]);
+                errors.unsupported(path.child("operator"), other, &["Equal", "Exists", "Lt", "Gt"]);
             }
-            other => errors.unsupported(child(&path, "operator"), other, &["Equal", "Exists"]),
+            other => errors.unsupported(path.child("operator"), other, &["Equal", "Exists"]),
         }
         let effect = text(&toleration["effect"]);
         if !effect.is_empty() && !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
-            errors.unsupported(child(&path, "effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+            errors.unsupported(path.child("effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         }
     }
 }

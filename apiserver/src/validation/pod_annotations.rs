@@ -1,6 +1,6 @@
 //! Annotations of pods that mean something: copies of static pods, profiles of an earlier day, the cost of a deletion.
 
-use super::field::{Errors, child, key, list, text};
+use super::field::{Errors, Path, child, key, list, text};
 use super::security::check_descending;
 use serde_json::Value;
 use std::cell::LazyCell;
@@ -80,7 +80,7 @@ fn is_cost(text: &str) -> bool {
 
 fn check_seccomp(path: &str, profile: &str, errors: &mut Errors) {
     if let Some(place) = profile.strip_prefix("localhost/") {
-        check_descending(place, path, errors);
+        check_descending(place, &Path::root(path), errors);
     } else if !["runtime/default", "docker/default", "unconfined"].contains(&profile) {
         errors.invalid_text(path, profile, "must be a valid seccomp profile");
     }

@@ -1,6 +1,6 @@
 //! Profiles of seccomp and AppArmor that stand both in a field and in an annotation of an earlier day: they have to agree.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, list, text};
 use serde_json::Value;
 use tinyplane_wire::meta::Meta;
 
@@ -9,7 +9,7 @@ const SECCOMP: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// What does not agree in a pod or a template, whose spec is told of at this path.
-pub(super) fn check(holder: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check(holder: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (spec, meta) = (&holder["spec"], Meta::of(holder));
     if !holder["metadata"]["annotations"].is_object() {
         return;
@@ -20,14 +20,14 @@ pub(super) fn check(holder: &Value, path: &str, errors: &mut Errors) {
             annotation,
             &spec["securityContext"][field],
             "seccomp",
-            &child(path, "securityContext.seccompProfile"),
+            &path.child("securityContext.seccompProfile"),
             errors,
         );
     }
     for (at, one) in containers(spec, path) {
         let annotation = meta.annotation(&format!("{SECCOMP}{}", text(&one["name"])));
         if let Some(annotation) = annotation {
-            let at = child(&at, "securityContext.seccompProfile");
+            let at = at.child("securityContext.seccompProfile");
             compare(annotation, &one["securityContext"][field], "seccomp", &at, errors);
         }
     }
@@ -38,34 +38,33 @@ pub(super) fn check(holder: &Value, path: &str, errors: &mut Errors) {
         let own = &one["securityContext"]["appArmorProfile"];
         let profile = if own.is_object() { own } else { &spec["securityContext"]["appArmorProfile"] };
         if let Some(annotation) = meta.annotation(&format!("{APP_ARMOR}{}", text(&one["name"]))) {
-            compare(annotation, profile, "apparmor", &child(&at, "securityContext.appArmorProfile"), errors);
+            compare(annotation, profile, "apparmor", &at.child("securityContext.appArmorProfile"), errors);
         }
     }
 }
 
 /// All containers of a spec with their paths, as upstream goes through them.
-fn containers<'s>(spec: &'s Value, path: &str) -> impl Iterator<Item = (String, &'s Value)> {
-    ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(move |field| {
-        let path = child(path, field);
-        list(&spec[field]).iter().enumerate().map(move |(at, one)| (index(&path, at), one))
-    })
+fn containers<'s>(spec: &'s Value, path: &'s Path<'s>) -> impl Iterator<Item = (Path<'s>, &'s Value)> {
+    ["initContainers", "containers", "ephemeralContainers"]
+        .into_iter()
+        .flat_map(move |field| list(&spec[field]).iter().enumerate().map(move |(at, one)| (path.item(field, at), one)))
 }
 
-fn compare(annotation: &str, profile: &Value, what: &str, path: &str, errors: &mut Errors) {
+fn compare(annotation: &str, profile: &Value, what: &str, path: &Path<'_>, errors: &mut Errors) {
     let agrees = match text(&profile["type"]) {
         "Unconfined" => annotation == "unconfined",
         "RuntimeDefault" => annotation == "runtime/default" || (what == "seccomp" && annotation == "docker/default"),
         "Localhost" => match annotation.strip_prefix("localhost/") {
             Some(local) if profile["localhostProfile"] != *local => {
                 let told = format!("{what} profile in annotation and field must match");
-                return errors.forbidden(child(path, "localhostProfile"), &told);
+                return errors.forbidden(path.child("localhostProfile"), &told);
             }
             local => local.is_some(),
         },
         _ => true,
     };
     if !agrees {
-        errors.forbidden(child(path, "type"), &format!("{what} type in annotation and field must match"));
+        errors.forbidden(path.child("type"), &format!("{what} type in annotation and field must match"));
     }
 }
 
@@ -78,7 +77,7 @@ mod tests {
     fn annotations_and_fields_agree() {
         let told = |annotations: Value, spec: Value| {
             let mut errors = Errors::default();
-            check(&json!({"metadata": {"annotations": annotations}, "spec": spec}), "spec", &mut errors);
+            check(&json!({"metadata": {"annotations": annotations}, "spec": spec}), &Path::root("spec"), &mut errors);
             let causes = errors.into_causes().into_iter();
             causes.map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
         };

@@ -1,7 +1,7 @@
 //! What of a pod may change: images, deadlines that get shorter, tolerations that are added, a grace period, and, while
 //! it is not to be scheduled yet, where it may go.
 
-use super::field::{Errors, child, index, list, same, text};
+use super::field::{Errors, Path, child, index, list, same, text};
 use super::{internal, pod};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -78,7 +78,7 @@ fn timeless(toleration: &Value) -> [&str; 4] {
 fn check_tolerations(now: &Value, before: &Value, errors: &mut Errors) {
     let all: BTreeSet<[&str; 4]> = list(now).iter().map(timeless).collect();
     if list(before).iter().all(|toleration| all.contains(&timeless(toleration))) {
-        pod::check_tolerations(now, "spec.tolerations", errors);
+        pod::check_tolerations(now, &Path::root("spec.tolerations"), errors);
     } else {
         errors.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");
     }

@@ -1,6 +1,6 @@
 //! What limits disruption and use: `PodDisruptionBudget`s and `LimitRange`s.
 
-use super::field::{Errors, child, index, key, list, text};
+use super::field::{Errors, Path, child, index, key, list, text};
 use super::share::{at_most_whole, check_share};
 use super::{resources, selector};
 use crate::schema::quantity::Quantity;
@@ -22,7 +22,7 @@ pub(super) fn check_budget(budget: &Value, errors: &mut Errors) {
         check_share(&spec[field], &child("spec", field), errors);
         at_most_whole(&spec[field], &child("spec", field), errors);
     }
-    selector::check(&spec["selector"], "spec.selector", errors);
+    selector::check(&spec["selector"], &Path::root("spec.selector"), errors);
     let policies = ["AlwaysAllow", "IfHealthyBudget"];
     errors.known("spec.unhealthyPodEvictionPolicy", &spec["unhealthyPodEvictionPolicy"], &policies);
 }
@@ -101,7 +101,7 @@ fn is_standard(name: &str) -> bool {
 
 fn check_name(kind: &str, name: &str, path: &str, errors: &mut Errors) {
     if ["Pod", "Container"].contains(&kind) {
-        return resources::check_name(name, path, errors);
+        return resources::check_name(name, &Path::root(path), errors);
     }
     let complaints = qualified_name(name);
     if complaints.is_empty() && !name.contains('/') && !is_standard(name) {

@@ -1,13 +1,13 @@
 //! Probes and lifecycle hooks: exactly one handler, and numbers in their ranges.
 
 use super::container::port_name;
-use super::field::{Errors, child, list, text, under};
+use super::field::{Errors, Path, list, text};
 use serde_json::Value;
 
 const HEADER_MESSAGE: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
 
 /// A container's probes and hooks, in upstream's order. `grace` is how long the pod is given to end.
-pub(super) fn check_all(container: &Value, grace: Option<i64>, path: &str, errors: &mut Errors) {
+pub(super) fn check_all(container: &Value, grace: Option<i64>, path: &Path<'_>, errors: &mut Errors) {
     let lifecycle = &container["lifecycle"];
     for hook in ["postStart", "preStop"] {
         if lifecycle[hook].is_object() {
@@ -15,63 +15,63 @@ pub(super) fn check_all(container: &Value, grace: Option<i64>, path: &str, error
                 &lifecycle[hook],
                 &["exec", "httpGet", "tcpSocket", "sleep"],
                 grace,
-                &format!("{path}.lifecycle.{hook}"),
+                &path.child("lifecycle").child(hook),
                 errors,
             );
         }
     }
     for kind in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if container[kind].is_object() {
-            check_probe(&container[kind], kind, &child(path, kind), errors);
+            check_probe(&container[kind], kind, &path.child(kind), errors);
         }
     }
 }
 
-fn check_probe(probe: &Value, kind: &str, path: &str, errors: &mut Errors) {
+fn check_probe(probe: &Value, kind: &str, path: &Path<'_>, errors: &mut Errors) {
     check_handler(probe, &["exec", "httpGet", "tcpSocket", "grpc"], None, path, errors);
     for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
-        errors.non_negative(under(path, field), &probe[field]);
+        errors.non_negative(path.child(field), &probe[field]);
     }
     let grace = &probe["terminationGracePeriodSeconds"];
     if grace.as_i64().is_some_and(|seconds| seconds <= 0) {
-        errors.invalid(child(path, "terminationGracePeriodSeconds"), grace, "must be greater than 0");
+        errors.invalid(path.child("terminationGracePeriodSeconds"), grace, "must be greater than 0");
     }
     if kind == "readinessProbe" {
         if grace.is_number() {
             let told = "must not be set for readinessProbes";
-            errors.invalid(child(path, "terminationGracePeriodSeconds"), grace, told);
+            errors.invalid(path.child("terminationGracePeriodSeconds"), grace, told);
         }
     } else if probe["successThreshold"].as_i64().is_some_and(|n| n != 1) {
-        errors.invalid(child(path, "successThreshold"), &probe["successThreshold"], "must be 1");
+        errors.invalid(path.child("successThreshold"), &probe["successThreshold"], "must be 1");
     }
 }
 
-fn check_handler(handler: &Value, known: &[&str], grace: Option<i64>, path: &str, errors: &mut Errors) {
+fn check_handler(handler: &Value, known: &[&str], grace: Option<i64>, path: &Path<'_>, errors: &mut Errors) {
     let mut given = known.iter().filter(|kind| handler[**kind].is_object());
     let Some(first) = given.next() else { return errors.required(path, "must specify a handler type") };
-    check_action(&handler[*first], first, grace, &child(path, first), errors);
+    check_action(&handler[*first], first, grace, &path.child(first), errors);
     for more in given {
-        errors.forbidden(child(path, more), "may not specify more than 1 handler type");
+        errors.forbidden(path.child(more), "may not specify more than 1 handler type");
     }
 }
 
-fn check_action(action: &Value, kind: &str, grace: Option<i64>, path: &str, errors: &mut Errors) {
+fn check_action(action: &Value, kind: &str, grace: Option<i64>, path: &Path<'_>, errors: &mut Errors) {
     match kind {
-        "exec" if list(&action["command"]).is_empty() => errors.required(child(path, "command"), ""),
+        "exec" if list(&action["command"]).is_empty() => errors.required(path.child("command"), ""),
         "httpGet" => {
             if action["path"].as_str() == Some("") {
-                errors.required(child(path, "path"), "");
+                errors.required(path.child("path"), "");
             }
-            check_port(&action["port"], &child(path, "port"), errors);
-            errors.known(under(path, "scheme"), &action["scheme"], &["HTTP", "HTTPS"]);
+            check_port(&action["port"], &path.child("port"), errors);
+            errors.known(path.child("scheme"), &action["scheme"], &["HTTP", "HTTPS"]);
             for header in list(&action["httpHeaders"]) {
                 let name = text(&header["name"]);
                 if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-                    errors.invalid_text(child(path, "httpHeaders"), name, HEADER_MESSAGE);
+                    errors.invalid_text(path.child("httpHeaders"), name, HEADER_MESSAGE);
                 }
             }
         }
-        "tcpSocket" | "grpc" => check_port(&action["port"], &child(path, "port"), errors),
+        "tcpSocket" | "grpc" => check_port(&action["port"], &path.child("port"), errors),
         "sleep" => {
             let seconds = action["seconds"].as_i64().unwrap_or_default();
             if let Some(grace) = grace.filter(|grace| !(0..=*grace).contains(&seconds)) {
@@ -83,7 +83,7 @@ fn check_action(action: &Value, kind: &str, grace: Option<i64>, path: &str, erro
     }
 }
 
-fn check_port(port: &Value, path: &str, errors: &mut Errors) {
+fn check_port(port: &Value, path: &Path<'_>, errors: &mut Errors) {
     match port {
         Value::String(name) => errors.grammar(path, name, port_name(name)),
         Value::Number(_) => errors.port(path, port),

@@ -1,6 +1,6 @@
 //! Roles and bindings.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::{internal, selector};
 use serde_json::Value;
 use tinyplane_wire::meta::{dns_subdomain, path_segment};
@@ -46,7 +46,7 @@ pub(super) fn check_aggregation(role: &Value, errors: &mut Errors) {
     }
     for (at, wished) in selectors.iter().enumerate() {
         let mut own = Errors::default();
-        selector::check(wished, &index(path, at), &mut own);
+        selector::check(wished, &Path::root(&index(path, at)), &mut own);
         let is_odd = !own.is_empty() || LabelSelector::from_object(wished).is_err();
         errors.append(own);
         if is_odd {

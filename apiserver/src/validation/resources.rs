@@ -1,6 +1,6 @@
 //! What a container asks for and may use: names of resources, amounts, requests against limits.
 
-use super::field::{Errors, child, index, key, list, text};
+use super::field::{Errors, Path, list, text};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,25 +22,25 @@ const OF_QUOTAS: [&str; 10] = [
 
 const NOT_STANDARD: &str = "must be a standard resource type or fully qualified";
 
-pub(super) fn check(resources: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check(resources: &Value, path: &Path<'_>, errors: &mut Errors) {
     check_with(resources, path, check_name, errors);
 }
 
 /// What a pod asks for as a whole.
-pub(super) fn check_of_pod(spec: &Value, claims: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
+pub(super) fn check_of_pod(spec: &Value, claims: &BTreeSet<&str>, path: &Path<'_>, errors: &mut Errors) {
     let resources = &spec["resources"];
     if !list(&resources["claims"]).is_empty() {
-        errors.forbidden(child(path, "claims"), "claims may not be set for Resources at pod-level");
+        errors.forbidden(path.child("claims"), "claims may not be set for Resources at pod-level");
     }
     check_with(resources, path, check_name_of_pod, errors);
-    check_claims(&resources["claims"], claims, &child(path, "claims"), errors);
+    check_claims(&resources["claims"], claims, &path.child("claims"), errors);
 }
 
 /// Devices, out of the pod's claims, of which `known` are the names.
-pub(super) fn check_claims(claims: &Value, known: &BTreeSet<&str>, path: &str, errors: &mut Errors) {
+pub(super) fn check_claims(claims: &Value, known: &BTreeSet<&str>, path: &Path<'_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for (at, claim) in list(claims).iter().enumerate() {
-        let (path, name, request) = (index(path, at), text(&claim["name"]), text(&claim["request"]));
+        let (path, name, request) = (path.index(at), text(&claim["name"]), text(&claim["request"]));
         if name.is_empty() {
             errors.required(path, "");
             continue;
@@ -49,7 +49,7 @@ pub(super) fn check_claims(claims: &Value, known: &BTreeSet<&str>, path: &str, e
             errors.duplicate(&path, &claim["name"]);
         } else {
             if !request.is_empty() {
-                errors.grammar(child(&path, "request"), request, dns_label(request));
+                errors.grammar(path.child("request"), request, dns_label(request));
             }
             if seen.contains(&(name, request)) {
                 errors.duplicate(&path, &Value::from(format!("{name}/{request}")));
@@ -72,16 +72,16 @@ pub(super) fn check_claims(claims: &Value, known: &BTreeSet<&str>, path: &str, e
     }
 }
 
-type CheckName = fn(name: &str, path: &str, errors: &mut Errors);
+type CheckName = fn(name: &str, path: &Path<'_>, errors: &mut Errors);
 
-fn check_with(resources: &Value, path: &str, names: CheckName, errors: &mut Errors) {
-    let (limits_path, requests_path) = (child(path, "limits"), child(path, "requests"));
+fn check_with(resources: &Value, path: &Path<'_>, names: CheckName, errors: &mut Errors) {
+    let (limits_path, requests_path) = (path.child("limits"), path.child("requests"));
     let (limits, requests) = (amounts(&resources["limits"]), amounts(&resources["requests"]));
     for (name, (amount, shown)) in &limits {
-        check_amount((name, names), *amount, shown, &key(&limits_path, name), errors);
+        check_amount((name, names), *amount, shown, &limits_path.key(name), errors);
     }
     for (name, (amount, shown)) in &requests {
-        check_amount((name, names), *amount, shown, &key(&requests_path, name), errors);
+        check_amount((name, names), *amount, shown, &requests_path.key(name), errors);
         let shared = is_native(name) && !name.starts_with("hugepages-");
         match limits.get(name) {
             Some((limit, told)) if amount != limit && !shared => {
@@ -111,7 +111,7 @@ fn amounts(map: &Value) -> BTreeMap<&str, (Quantity, String)> {
         .collect()
 }
 
-fn check_amount((name, names): (&str, CheckName), amount: Quantity, shown: &str, path: &str, errors: &mut Errors) {
+fn check_amount((name, names): (&str, CheckName), amount: Quantity, shown: &str, path: &Path<'_>, errors: &mut Errors) {
     names(name, path, errors);
     if amount.signum() < 0 {
         errors.invalid_text(path, shown, "must be greater than or equal to 0");
@@ -122,7 +122,7 @@ fn check_amount((name, names): (&str, CheckName), amount: Quantity, shown: &str,
 }
 
 /// What is wrong with the name of something that containers use.
-pub(super) fn check_name(name: &str, path: &str, errors: &mut Errors) {
+pub(super) fn check_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
     let complaints = qualified_name(name);
     let fits = complaints.is_empty();
     errors.grammar(path, name, complaints);
@@ -150,7 +150,7 @@ fn is_standard(name: &str) -> bool {
 }
 
 /// What is wrong with the name of something that pods use as wholes.
-fn check_name_of_pod(name: &str, path: &str, errors: &mut Errors) {
+fn check_name_of_pod(name: &str, path: &Path<'_>, errors: &mut Errors) {
     let complaints = qualified_name(name);
     if !complaints.is_empty() {
         errors.grammar(path, name, complaints);

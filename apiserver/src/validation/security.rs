@@ -1,6 +1,6 @@
 //! Security contexts, of pods and of containers.
 
-use super::field::{Errors, child, index, list, text, under};
+use super::field::{Errors, Path, list, text};
 use super::{internal, windows};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -9,42 +9,42 @@ const SYSCTL_BYTES_MAX: usize = 253;
 const SYSCTL_MESSAGE: &str = "must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 
 /// The context of a whole pod.
-pub(super) fn check_pod(spec: &Value, path: &str, errors: &mut Errors) {
-    let (context, path) = (&spec["securityContext"], child(path, "securityContext"));
+pub(super) fn check_pod(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let (context, path) = (&spec["securityContext"], path.child("securityContext"));
     for field in ["fsGroup", "runAsUser", "runAsGroup"] {
-        check_id(&context[field], &child(&path, field), errors);
+        check_id(&context[field], &path.child(field), errors);
     }
     for (at, group) in list(&context["supplementalGroups"]).iter().enumerate() {
-        check_id(group, &index(&child(&path, "supplementalGroups"), at), errors);
+        check_id(group, &path.item("supplementalGroups", at), errors);
     }
     if spec["shareProcessNamespace"] == true && spec["hostPID"] == true {
         let told = "ShareProcessNamespace and HostPID cannot both be enabled";
-        errors.invalid(child(&path, "shareProcessNamespace"), &spec["shareProcessNamespace"], told);
+        errors.invalid(path.child("shareProcessNamespace"), &spec["shareProcessNamespace"], told);
     }
-    check_sysctls(&context["sysctls"], &child(&path, "sysctls"), errors);
-    errors.known(under(&path, "fsGroupChangePolicy"), &context["fsGroupChangePolicy"], &["Always", "OnRootMismatch"]);
-    check_seccomp(&context["seccompProfile"], &child(&path, "seccompProfile"), errors);
-    windows::check_options(&context["windowsOptions"], &child(&path, "windowsOptions"), errors);
-    check_app_armor(&context["appArmorProfile"], &child(&path, "appArmorProfile"), errors);
+    check_sysctls(&context["sysctls"], &path.child("sysctls"), errors);
+    errors.known(path.child("fsGroupChangePolicy"), &context["fsGroupChangePolicy"], &["Always", "OnRootMismatch"]);
+    check_seccomp(&context["seccompProfile"], &path.child("seccompProfile"), errors);
+    windows::check_options(&context["windowsOptions"], &path.child("windowsOptions"), errors);
+    check_app_armor(&context["appArmorProfile"], &path.child("appArmorProfile"), errors);
     let groups = &context["supplementalGroupsPolicy"];
-    errors.known(under(&path, "supplementalGroupsPolicy"), groups, &["Merge", "Strict"]);
-    errors.known(under(&path, "seLinuxChangePolicy"), &context["seLinuxChangePolicy"], &["Recursive"]);
+    errors.known(path.child("supplementalGroupsPolicy"), groups, &["Merge", "Strict"]);
+    errors.known(path.child("seLinuxChangePolicy"), &context["seLinuxChangePolicy"], &["Recursive"]);
 }
 
 /// The context of one container.
-pub(super) fn check_container(context: &Value, host_users: bool, path: &str, errors: &mut Errors) {
+pub(super) fn check_container(context: &Value, host_users: bool, path: &Path<'_>, errors: &mut Errors) {
     if !context.is_object() {
         return;
     }
     for field in ["runAsUser", "runAsGroup"] {
-        check_id(&context[field], &child(path, field), errors);
+        check_id(&context[field], &path.child(field), errors);
     }
     let mount = &context["procMount"];
-    errors.known(under(path, "procMount"), mount, &["Default", "Unmasked"]);
+    errors.known(path.child("procMount"), mount, &["Default", "Unmasked"]);
     if host_users && mount == "Unmasked" {
-        errors.invalid(child(path, "procMount"), mount, "`hostUsers` must be false to use `Unmasked`");
+        errors.invalid(path.child("procMount"), mount, "`hostUsers` must be false to use `Unmasked`");
     }
-    check_seccomp(&context["seccompProfile"], &child(path, "seccompProfile"), errors);
+    check_seccomp(&context["seccompProfile"], &path.child("seccompProfile"), errors);
     if context["allowPrivilegeEscalation"] == false {
         if context["privileged"] == true {
             let told = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
@@ -55,20 +55,21 @@ pub(super) fn check_container(context: &Value, host_users: bool, path: &str, err
             errors.invalid_as(path, &internal::shown("SecurityContext", context), told);
         }
     }
-    windows::check_options(&context["windowsOptions"], &child(path, "windowsOptions"), errors);
-    check_app_armor(&context["appArmorProfile"], &child(path, "appArmorProfile"), errors);
+    windows::check_options(&context["windowsOptions"], &path.child("windowsOptions"), errors);
+    check_app_armor(&context["appArmorProfile"], &path.child("appArmorProfile"), errors);
 }
 
-fn check_id(id: &Value, path: &str, errors: &mut Errors) {
+fn check_id(id: &Value, path: &Path<'_>, errors: &mut Errors) {
     if id.as_i64().is_some_and(|id| !(0..=i64::from(i32::MAX)).contains(&id)) {
         errors.invalid(path, id, "must be between 0 and 2147483647, inclusive");
     }
 }
 
-fn check_sysctls(sysctls: &Value, path: &str, errors: &mut Errors) {
+fn check_sysctls(sysctls: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut names = BTreeSet::new();
     for (at, sysctl) in list(sysctls).iter().enumerate() {
-        let (name, path) = (text(&sysctl["name"]), child(&index(path, at), "name"));
+        let (name, path) = (text(&sysctl["name"]), path.index(at));
+        let path = path.child("name");
         if name.is_empty() {
             errors.required(&path, "");
         } else if name.len() > SYSCTL_BYTES_MAX || !name.split(['.', '/']).all(is_sysctl_segment) {
@@ -87,16 +88,16 @@ fn is_sysctl_segment(segment: &str) -> bool {
         && bytes.iter().all(|b| plain(b) || matches!(b, b'-' | b'_'))
 }
 
-fn check_seccomp(profile: &Value, path: &str, errors: &mut Errors) {
+fn check_seccomp(profile: &Value, path: &Path<'_>, errors: &mut Errors) {
     if !profile.is_object() {
         return;
     }
     let (kind, local) = (text(&profile["type"]), &profile["localhostProfile"]);
     if kind.is_empty() {
-        errors.required(child(path, "type"), "type is required when seccompProfile is set");
+        errors.required(path.child("type"), "type is required when seccompProfile is set");
     }
     check_profile_type(kind, path, errors);
-    let path = child(path, "localhostProfile");
+    let path = path.child("localhostProfile");
     match local.as_str() {
         None if kind == "Localhost" => errors.required(path, "must be set when seccomp type is Localhost"),
         Some(local) if kind == "Localhost" => check_descending(local, &path, errors),
@@ -108,15 +109,15 @@ fn check_seccomp(profile: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_app_armor(profile: &Value, path: &str, errors: &mut Errors) {
+fn check_app_armor(profile: &Value, path: &Path<'_>, errors: &mut Errors) {
     if !profile.is_object() {
         return;
     }
     let (kind, local) = (text(&profile["type"]), &profile["localhostProfile"]);
     if kind.is_empty() {
-        errors.required(child(path, "type"), "type is required when appArmorProfile is set");
+        errors.required(path.child("type"), "type is required when appArmorProfile is set");
     }
-    let at = child(path, "localhostProfile");
+    let at = path.child("localhostProfile");
     match local.as_str() {
         None | Some("") if kind == "Localhost" => errors.required(at, "must be set when AppArmor type is Localhost"),
         Some(local) if kind == "Localhost" && local.trim() != local => {
@@ -130,15 +131,15 @@ fn check_app_armor(profile: &Value, path: &str, errors: &mut Errors) {
     check_profile_type(kind, path, errors);
 }
 
-fn check_profile_type(kind: &str, path: &str, errors: &mut Errors) {
+fn check_profile_type(kind: &str, path: &Path<'_>, errors: &mut Errors) {
     let known = ["Localhost", "RuntimeDefault", "Unconfined"];
     if !kind.is_empty() && !known.contains(&kind) {
-        errors.unsupported(child(path, "type"), kind, &known);
+        errors.unsupported(path.child("type"), kind, &known);
     }
 }
 
 /// A path that does not leave the folder it is in.
-pub(super) fn check_descending(place: &str, path: &str, errors: &mut Errors) {
+pub(super) fn check_descending(place: &str, path: &Path<'_>, errors: &mut Errors) {
     if place.starts_with('/') {
         errors.invalid_text(path, place, "must be a relative path");
     }

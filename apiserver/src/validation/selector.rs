@@ -1,16 +1,16 @@
 //! Label selectors, wherever an object has one.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, list, text};
 use super::pod;
 use serde_json::Value;
 use tinyplane_wire::meta::{label_value, qualified_name};
 use tinyplane_wire::status::Cause;
 
 /// Checks a selector that may be missing or empty.
-pub(super) fn check(selector: &Value, path: &str, errors: &mut Errors) {
-    pod::check_labels(&selector["matchLabels"], &child(path, "matchLabels"), errors);
+pub(super) fn check(selector: &Value, path: &Path<'_>, errors: &mut Errors) {
+    pod::check_labels(&selector["matchLabels"], &path.child("matchLabels"), errors);
     for (at, expression) in list(&selector["matchExpressions"]).iter().enumerate() {
-        check_expression(expression, &index(&child(path, "matchExpressions"), at), errors);
+        check_expression(expression, &path.item("matchExpressions", at), errors);
     }
 }
 
@@ -22,27 +22,28 @@ pub(crate) fn causes_of_asked(attributes: &Value) -> Vec<Cause> {
         if selector.is_null() {
             continue;
         }
-        let path = child("spec.resourceAttributes", field);
+        let root = Path::root("spec.resourceAttributes");
+        let path = root.child(field);
         let (raw, requirements) = (&selector["rawSelector"], list(&selector["requirements"]));
         match (text(raw).is_empty(), requirements.is_empty()) {
             (false, false) => {
-                errors.invalid(child(&path, "rawSelector"), raw, "may not specified at the same time as requirements");
+                errors.invalid(path.child("rawSelector"), raw, "may not specified at the same time as requirements");
             }
             (true, true) => errors.required(
-                child(&path, "requirements"),
+                path.child("requirements"),
                 &format!("when {path} is specified, requirements or rawSelector is required"),
             ),
             _ => {}
         }
         for (at, one) in requirements.iter().enumerate() {
-            let path = index(&child(&path, "requirements"), at);
+            let path = path.item("requirements", at);
             if field == "labelSelector" {
                 check_values(one, &path, &mut errors);
                 check_words(one, &path, &mut errors);
                 continue;
             }
             if text(&one["key"]).is_empty() {
-                errors.required(child(&path, "key"), "must be specified");
+                errors.required(path.child("key"), "must be specified");
             }
             check_values(one, &path, &mut errors);
         }
@@ -50,23 +51,23 @@ pub(crate) fn causes_of_asked(attributes: &Value) -> Vec<Cause> {
     errors.into_causes()
 }
 
-fn check_expression(expression: &Value, path: &str, errors: &mut Errors) {
+fn check_expression(expression: &Value, path: &Path<'_>, errors: &mut Errors) {
     if !check_values(expression, path, errors) {
-        errors.invalid(child(path, "operator"), &expression["operator"], "not a valid selector operator");
+        errors.invalid(path.child("operator"), &expression["operator"], "not a valid selector operator");
     }
     check_words(expression, path, errors);
 }
 
 /// Checks that there are values where the operator wants them. False for an operator that is none.
-fn check_values(expression: &Value, path: &str, errors: &mut Errors) -> bool {
+fn check_values(expression: &Value, path: &Path<'_>, errors: &mut Errors) -> bool {
     let values = list(&expression["values"]);
     match text(&expression["operator"]) {
         "In" | "NotIn" if values.is_empty() => {
-            errors.required(child(path, "values"), "must be specified when `operator` is 'In' or 'NotIn'");
+            errors.required(path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
         }
         "Exists" | "DoesNotExist" if !values.is_empty() => {
             let told = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-            errors.forbidden(child(path, "values"), told);
+            errors.forbidden(path.child("values"), told);
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
         _ => return false,
@@ -75,12 +76,12 @@ fn check_values(expression: &Value, path: &str, errors: &mut Errors) -> bool {
 }
 
 /// Checks the key, and each value.
-fn check_words(expression: &Value, path: &str, errors: &mut Errors) {
+fn check_words(expression: &Value, path: &Path<'_>, errors: &mut Errors) {
     let values = list(&expression["values"]);
     let key = text(&expression["key"]);
-    errors.grammar(child(path, "key"), key, qualified_name(key));
+    errors.grammar(path.child("key"), key, qualified_name(key));
     for (at, value) in values.iter().enumerate() {
-        errors.grammar(index(&child(path, "values"), at), text(value), label_value(text(value)));
+        errors.grammar(path.item("values", at), text(value), label_value(text(value)));
     }
 }
 

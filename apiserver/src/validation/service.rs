@@ -1,7 +1,7 @@
 //! Services.
 
 use super::container::port_name;
-use super::field::{Errors, child, index, key, list, text};
+use super::field::{Errors, Path, child, index, key, list, text};
 use super::pod;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ pub(super) fn check(service: &Value, net: Option<&ClusterNet>, errors: &mut Erro
         _ => {}
     }
     check_ports(ports, errors);
-    pod::check_labels(&spec["selector"], "spec.selector", errors);
+    pod::check_labels(&spec["selector"], &Path::root("spec.selector"), errors);
     errors.one_of("spec.sessionAffinity", &spec["sessionAffinity"], &["ClientIP", "None"]);
     check_affinity(spec, errors);
     if kind != "ExternalName" {

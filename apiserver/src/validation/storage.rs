@@ -1,6 +1,6 @@
 //! The group `storage.k8s.io`: classes, drivers, attachments, what nodes have and what there is to have.
 
-use super::field::{Errors, child, index, list, same, text};
+use super::field::{Errors, Path, child, index, list, same, text};
 use super::volume_sources::check_driver;
 use super::{claim, internal, persistent_volume, selector};
 use serde_json::Value;
@@ -244,7 +244,7 @@ pub(super) fn check_node_update(new: &Value, old: &Value, errors: &mut Errors) {
 }
 
 pub(super) fn check_storage_capacity(capacity: &Value, errors: &mut Errors) {
-    selector::check(&capacity["nodeTopology"], "nodeTopology", errors);
+    selector::check(&capacity["nodeTopology"], &Path::root("nodeTopology"), errors);
     let class = text(&capacity["storageClassName"]);
     errors.grammar("storageClassName", class, dns_subdomain(class));
     if claim::amount(&capacity["capacity"]).is_some_and(|amount| amount.signum() < 0) {

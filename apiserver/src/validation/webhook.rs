@@ -1,6 +1,6 @@
 //! Configurations of admission webhooks.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, Path, child, index, list, text};
 use super::metadata::label_1035;
 use super::selector;
 use serde_json::Value;
@@ -41,7 +41,7 @@ fn check_hook(hook: &Value, path: &str, errors: &mut Errors) {
         errors.invalid(child(path, "timeoutSeconds"), &hook["timeoutSeconds"], told);
     }
     for field in ["namespaceSelector", "objectSelector"] {
-        selector::check(&hook[field], &child(path, field), errors);
+        selector::check(&hook[field], &Path::root(path).child(field), errors);
     }
     check_client(&hook["clientConfig"], &child(path, "clientConfig"), errors);
     check_conditions(&hook["matchConditions"], &child(path, "matchConditions"), errors);

@@ -1,6 +1,6 @@
 //! What pods say to Windows.
 
-use super::field::{Errors, child, index, list};
+use super::field::{Errors, Path, list};
 use serde_json::Value;
 use tinyplane_wire::meta::dns_subdomain;
 
@@ -11,11 +11,11 @@ const DOMAIN_BYTES_MAX: usize = 255;
 const USER_BYTES_MAX: usize = 104;
 
 /// The options of a pod or a container.
-pub(super) fn check_options(options: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_options(options: &Value, path: &Path<'_>, errors: &mut Errors) {
     if !options.is_object() {
         return;
     }
-    let said = |field: &str| options[field].as_str().map(|value| (value, child(path, field)));
+    let said = |field: &'static str| options[field].as_str().map(|value| (value, path.child(field)));
     if let Some((name, path)) = said("gmsaCredentialSpecName") {
         errors.grammar(path, name, dns_subdomain(name));
     }
@@ -31,7 +31,7 @@ pub(super) fn check_options(options: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn check_user(name: &str, path: &str, errors: &mut Errors) {
+fn check_user(name: &str, path: &Path<'_>, errors: &mut Errors) {
     let mut wrong = |told: &str| errors.invalid_text(path, name, told);
     if name.is_empty() {
         return wrong("runAsUserName cannot be an empty string");
@@ -78,7 +78,7 @@ fn is_domain(domain: &str) -> bool {
 }
 
 /// With a host's processes all containers run as such, in the host's network.
-pub(super) fn check_host_process(spec: &Value, path: &str, errors: &mut Errors) {
+pub(super) fn check_host_process(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let of = |holder: &Value| holder["securityContext"]["windowsOptions"]["hostProcess"].as_bool();
     let whole = of(spec);
     let (mut count, mut hosted) = (0_usize, 0_usize);
@@ -89,9 +89,9 @@ pub(super) fn check_host_process(spec: &Value, path: &str, errors: &mut Errors) 
             if let (Some(whole), Some(own)) = (whole, own)
                 && whole != own
             {
-                let path = child(&index(&child(path, field), at), "securityContext.windowsOptions.hostProcess");
+                let path = path.item(field, at);
                 let told = format!("pod hostProcess value must be identical if both are specified, was {whole}");
-                errors.invalid(path, &Value::from(own), &told);
+                errors.invalid(path.child("securityContext.windowsOptions.hostProcess"), &Value::from(own), &told);
             }
             hosted += usize::from(own.or(whole).unwrap_or_default());
         }
@@ -105,6 +105,6 @@ pub(super) fn check_host_process(spec: &Value, path: &str, errors: &mut Errors) 
     }
     if spec["hostNetwork"] != true {
         let told = "hostNetwork must be true if pod contains any hostProcess containers";
-        errors.invalid(child(path, "hostNetwork"), &Value::from(false), told);
+        errors.invalid(path.child("hostNetwork"), &Value::from(false), told);
     }
 }

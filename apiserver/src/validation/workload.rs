@@ -1,6 +1,6 @@
 //! Deployments, `ReplicaSet`s, `DaemonSet`s, `StatefulSet`s, `ReplicationController`s and `ControllerRevision`s.
 
-use super::field::{Errors, child, index, list, same, text};
+use super::field::{Errors, Path, child, index, list, same, text};
 use super::share::{at_most_whole, check_share, is_nothing};
 use super::{claim, internal, pod, selector};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn check_replicated(spec: &Value, errors: &mut Errors) {
     let selector = check_selector(spec, "empty selector is invalid for deployment", "invalid label selector", errors);
     if let Some(selector) = selector {
         check_labels(spec, selector.as_ref(), errors);
-        pod::check_template(&spec["template"], "spec.template", errors);
+        pod::check_template(&spec["template"], &Path::root("spec.template"), errors);
         check_always(spec, "ReplicaSet", errors);
     }
 }
@@ -59,7 +59,7 @@ fn check_selector(spec: &Value, if_empty: &str, if_odd: &str, errors: &mut Error
     if value.is_null() {
         errors.required(path, "");
     } else {
-        selector::check(value, path, &mut own);
+        selector::check(value, &Path::root(path), &mut own);
     }
     let is_odd = !own.is_empty();
     errors.append(own);
@@ -129,7 +129,7 @@ fn check_deployment_strategy(strategy: &Value, errors: &mut Errors) {
 fn check_daemon_set(spec: &Value, errors: &mut Errors) {
     let path = "spec.selector";
     let mut own = Errors::default();
-    selector::check(&spec["selector"], path, &mut own);
+    selector::check(&spec["selector"], &Path::root(path), &mut own);
     let is_odd = !own.is_empty();
     errors.append(own);
     // Nothing matches a selector that is missing; one that is wrong is not asked.
@@ -146,7 +146,7 @@ fn check_daemon_set(spec: &Value, errors: &mut Errors) {
     if spec["selector"].is_object() && is_empty(&spec["selector"]) {
         errors.invalid_as(path, "{}", "empty selector is invalid for daemonset");
     }
-    pod::check_template(&spec["template"], "spec.template", errors);
+    pod::check_template(&spec["template"], &Path::root("spec.template"), errors);
     check_always(spec, "DaemonSet", errors);
     errors.non_negative("spec.minReadySeconds", &spec["minReadySeconds"]);
     check_daemon_strategy(&spec["updateStrategy"], errors);
@@ -206,8 +206,8 @@ fn check_stateful_set(spec: &Value, is_new: bool, errors: &mut Errors) {
     let Some(selector) = check_selector(spec, "empty selector is invalid for statefulset", "", errors) else { return };
     check_labels(spec, selector.as_ref(), errors);
     let template = with_claims(spec);
-    pod::check_template(&template, "spec.template", errors);
-    pod::check_template_metadata(&template, "spec.template", errors);
+    pod::check_template(&template, &Path::root("spec.template"), errors);
+    pod::check_template_metadata(&template, &Path::root("spec.template"), errors);
     check_always(spec, "StatefulSet", errors);
 }
 
@@ -272,7 +272,7 @@ pub(super) fn check_replication_controller(object: &Value, errors: &mut Errors) 
         return errors.required("spec.template", "");
     }
     check_labels(spec, Some(&selector), errors);
-    pod::check_template(&spec["template"], "spec.template", errors);
+    pod::check_template(&spec["template"], &Path::root("spec.template"), errors);
     check_always(spec, "ReplicationController", errors);
 }
 

@@ -89,18 +89,17 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
 #[must_use]
 pub fn qualified_name(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    let parts: Vec<&str> = text.split('/').collect();
-    let name = match parts.as_slice() {
-        [name] => *name,
-        [prefix, name] => {
+    let name = match text.split_once('/') {
+        None => text,
+        Some((prefix, name)) if !name.contains('/') => {
             if prefix.is_empty() {
                 wrong.push("prefix part must be non-empty".into());
             } else {
                 wrong.extend(dns_subdomain(prefix).into_iter().map(|w| format!("prefix part {w}")));
             }
-            *name
+            name
         }
-        _ => {
+        Some(_) => {
             return vec![
                 "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')".into(),
             ];
@@ -258,7 +257,12 @@ pub fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
 }
 
 fn map_mut_at<'a>(object: &'a mut Value, field: &str) -> &'a mut Value {
-    map_mut(object).entry(field).or_insert_with(|| json!({}))
+    let fields = map_mut(object);
+    // An entry would be asked for by a name of its own, and the field is there as a rule.
+    if !fields.contains_key(field) {
+        fields.insert(field.to_owned(), json!({}));
+    }
+    &mut fields[field]
 }
 
 /// A value as a map, replaced by an empty one when it is something else.

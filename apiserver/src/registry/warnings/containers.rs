@@ -3,27 +3,24 @@
 use super::{LOOKED_AT_MAX, fraction};
 use crate::registry::cells::{items, number};
 use crate::request::WARNINGS_MAX;
+use crate::validation::Path;
 use crate::validation::field::text;
-use crate::validation::{child, field};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The containers of a pod's spec with their paths, in the order in which they are told of.
-pub(super) fn with_paths<'s>(spec: &'s Value, path: &str) -> Vec<(String, &'s Value)> {
+pub(super) fn with_paths<'s>(spec: &'s Value, path: &'s Path<'s>) -> Vec<(Path<'s>, &'s Value)> {
     let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter();
-    let of = |list: &'static str| {
-        let path = child(path, list);
-        items(&spec[list]).enumerate().map(move |(at, one)| (field::index(&path, at), one))
-    };
+    let of = |list: &'static str| items(&spec[list]).enumerate().map(move |(at, one)| (path.item(list, at), one));
     lists.flat_map(of).collect()
 }
 
 /// Tells of a container's amounts and variables.
-pub(super) fn told(container: &Value, path: &str, out: &mut Vec<String>) {
+pub(super) fn told(container: &Value, path: &Path<'_>, out: &mut Vec<String>) {
+    let resources = path.child("resources");
     for name in ["memory", "ephemeral-storage"] {
         for which in ["limits", "requests"] {
-            let at = || child(path, &format!("resources.{which}"));
-            fraction(&container["resources"][which], name, at, out);
+            fraction(&container["resources"][which], name, &resources.child(which), out);
         }
     }
     let mut seen = BTreeSet::new();
@@ -35,14 +32,14 @@ pub(super) fn told(container: &Value, path: &str, out: &mut Vec<String>) {
         // One that is made of the one before is fine.
         let (value, reference) = (text(&variable["value"]), format!("$({name})"));
         if variable["valueFrom"].is_object() || value == reference || !value.contains(&reference) {
-            let path = field::index(&child(path, "env"), at);
+            let path = path.item("env", at);
             out.push(format!("{path}: hides previous definition of {name:?}, which may be dropped when using apply"));
         }
     }
 }
 
 /// Tells of the ports of all containers: numbers first, then names.
-pub(super) fn ports(containers: &[(String, &Value)], out: &mut Vec<String>) {
+pub(super) fn ports(containers: &[(Path<'_>, &Value)], out: &mut Vec<String>) {
     let mut by_number: BTreeMap<(i64, &str), Vec<Port<'_>>> = BTreeMap::new();
     for place in all_ports(containers) {
         let (port, host) = (place.port, number(&place.port["hostPort"]));
@@ -83,19 +80,19 @@ pub(super) fn ports(containers: &[(String, &Value)], out: &mut Vec<String>) {
 /// A port, and where it stands.
 #[derive(Clone, Copy)]
 struct Port<'c> {
-    container: &'c str,
+    container: &'c Path<'c>,
     at: usize,
     port: &'c Value,
 }
 
 impl Port<'_> {
     fn path(&self) -> String {
-        field::index(&child(self.container, "ports"), self.at)
+        self.container.item("ports", self.at).into()
     }
 }
 
 /// The ports of containers, with their places.
-fn all_ports<'c>(containers: &'c [(String, &'c Value)]) -> impl Iterator<Item = Port<'c>> {
+fn all_ports<'c>(containers: &'c [(Path<'c>, &'c Value)]) -> impl Iterator<Item = Port<'c>> {
     containers.iter().flat_map(|(container, value)| {
         items(&value["ports"]).enumerate().map(move |(at, port)| Port { container, at, port })
     })

@@ -1,7 +1,7 @@
 //! Labels of nodes that have other names by now, wherever they are asked for.
 
 use crate::registry::cells::items;
-use crate::validation::{child, field::index};
+use crate::validation::Path;
 use serde_json::Value;
 use tinyplane_wire::meta::label_value;
 
@@ -27,18 +27,18 @@ pub(super) fn deprecated(label: &str) -> Option<&'static str> {
 }
 
 /// Tells of the keys in a list of requirements at this path.
-pub(super) fn requirements(expressions: &Value, path: &str, out: &mut Vec<String>) {
+pub(super) fn requirements(expressions: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     for (at, one) in items(expressions).enumerate() {
         let key = one["key"].as_str().unwrap_or_default();
         if let Some(told) = deprecated(key) {
-            out.push(format!("{}: {key} is {told}", child(&index(path, at), "key")));
+            out.push(format!("{}: {key} is {told}", path.index(at).child("key")));
         }
     }
 }
 
 /// Tells of a term of a node selector. In a mere preference, values that no label can have are told as well.
-pub(super) fn term(term: &Value, path: &str, is_preference: bool, out: &mut Vec<String>) {
-    let path = child(path, "matchExpressions");
+pub(super) fn term(term: &Value, path: &Path<'_>, is_preference: bool, out: &mut Vec<String>) {
+    let path = path.child("matchExpressions");
     requirements(&term["matchExpressions"], &path, out);
     if !is_preference {
         return;
@@ -46,7 +46,8 @@ pub(super) fn term(term: &Value, path: &str, is_preference: bool, out: &mut Vec<
     for (at, one) in items(&term["matchExpressions"]).enumerate() {
         for (nth, value) in items(&one["values"]).enumerate() {
             let value = value.as_str().unwrap_or_default();
-            let path = index(&child(&index(&path, at), "values"), nth);
+            let path = path.index(at);
+            let path = path.item("values", nth);
             out.extend(label_value(value).into_iter().map(|told| format!("{path}: {value} is invalid, {told}")));
         }
     }

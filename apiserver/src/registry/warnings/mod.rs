@@ -19,26 +19,26 @@ pub(super) use volumes::{claim, storage_capacity, storage_class, volume};
 pub(super) use workload::{cron_job, daemon_set, job, pod_template, replicated, stateful_set};
 
 use crate::schema::quantity::Quantity;
-use crate::validation::{child, field};
+use crate::validation::Path;
 use serde_json::Value;
 
 /// With so many things that each have to be held against all others nobody looks for what meets: it would take their square.
 const LOOKED_AT_MAX: usize = 2_048;
 
-/// An amount of bytes that is no whole number, told with its path. Most are whole, and need none.
-fn fraction(amounts: &Value, name: &str, path: impl FnOnce() -> String, out: &mut Vec<String>) {
+/// An amount of bytes that is no whole number, told with its path.
+fn fraction(amounts: &Value, name: &str, path: &Path<'_>, out: &mut Vec<String>) {
     let Some(amount) = amounts[name].as_str() else { return };
     if Quantity::parse(amount).is_ok_and(|quantity| quantity.milli() % 1_000 != 0) {
-        let path = field::key(&path(), name);
+        let path = path.key(name);
         out.push(format!("{path}: fractional byte value {amount:?} is invalid, must be an integer"));
     }
 }
 
 /// What a claim's spec asks for and may have at most, in fractions of bytes.
-fn claim_spec(spec: &Value, path: &str, out: &mut Vec<String>) {
+fn claim_spec(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
+    let resources = path.child("resources");
     for which in ["requests", "limits"] {
-        let at = || child(path, &format!("resources.{which}"));
-        fraction(&spec["resources"][which], "storage", at, out);
+        fraction(&spec["resources"][which], "storage", &resources.child(which), out);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{address::address, claim_spec, containers, fraction, labels, overlap};
 use crate::registry::cells::items;
 use crate::registry::kinds::app_armor;
-use crate::validation::{child, field};
+use crate::validation::Path;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_label, pairs};
@@ -43,24 +43,25 @@ pub(in crate::registry) fn pod(new: &Value, old: Option<&Value>) -> Vec<String> 
             let told = "this is used in the Pod's hostname, which can result in surprising behavior";
             out.push(format!("metadata.name: {told}; a DNS label is recommended: [{}]", complaints.join(" ")));
         }
-        holder(new, "", &mut out);
+        holder(new, &Path::root(""), &mut out);
     }
     out
 }
 
 /// Tells of the spec and annotations of a pod, or of a template at this path.
-pub(super) fn holder(holder: &Value, path: &str, out: &mut Vec<String>) {
+pub(super) fn holder(holder: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     let (spec, annotations) = (&holder["spec"], &holder["metadata"]["annotations"]);
-    let at = child(path, "spec");
+    let at = path.child("spec");
     node_labels(spec, &at, out);
-    let annotated = |key: &str| field::key(&child(path, "metadata.annotations"), key);
+    let annotations_path = path.child("metadata.annotations");
+    let annotated = |key: &str| annotations_path.key(key).to_string();
     for (key, told) in ANNOTATIONS.into_iter().filter(|(key, _)| !annotations[*key].is_null()) {
         out.push(format!("{}: non-functional in {told}", annotated(key)));
     }
     volumes(spec, &at, out);
     doubles(spec, &at, out);
     for name in ["memory", "ephemeral-storage"] {
-        fraction(&spec["overhead"], name, || child(&at, "overhead"), out);
+        fraction(&spec["overhead"], name, &at.child("overhead"), out);
     }
     let annotates = annotations.is_object();
     let seccomp = |key: &str, holder: &Value, out: &mut Vec<String>| {
@@ -92,88 +93,86 @@ pub(super) fn holder(holder: &Value, path: &str, out: &mut Vec<String>) {
     containers::ports(&all, out);
     if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
         let told = "must be >= 0; negative values are invalid and will be treated as 1";
-        out.push(format!("{}: {told}", child(&at, "terminationGracePeriodSeconds")));
+        out.push(format!("{}: {told}", at.child("terminationGracePeriodSeconds")));
     }
-    affinity(&spec["affinity"], &child(&at, "affinity"), out);
+    affinity(&spec["affinity"], &at.child("affinity"), out);
     for (nth, server) in items(&spec["dnsConfig"]["nameservers"]).enumerate() {
-        let path = field::index(&child(&at, "dnsConfig.nameservers"), nth);
+        let path = at.item("dnsConfig.nameservers", nth).to_string();
         address(&path, server.as_str().unwrap_or_default(), out);
     }
     for (nth, alias) in items(&spec["hostAliases"]).enumerate() {
-        let path = child(&field::index(&child(&at, "hostAliases"), nth), "ip");
+        let path = at.item("hostAliases", nth).child("ip").to_string();
         address(&path, alias["ip"].as_str().unwrap_or_default(), out);
     }
 }
 
 /// Labels of nodes, and constraints that select no pod.
-fn node_labels(spec: &Value, path: &str, out: &mut Vec<String>) {
+fn node_labels(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     for (key, _) in pairs(&spec["nodeSelector"]) {
         if let Some(told) = labels::deprecated(key) {
-            out.push(format!("{}: {told}", field::key(&child(path, "nodeSelector"), key)));
+            out.push(format!("{}: {told}", path.child("nodeSelector").key(key)));
         }
     }
     node_affinity(&spec["affinity"]["nodeAffinity"], path, out);
     for (at, constraint) in items(&spec["topologySpreadConstraints"]).enumerate() {
-        let path = field::index(&child(path, "topologySpreadConstraints"), at);
+        let path = path.item("topologySpreadConstraints", at);
         let key = constraint["topologyKey"].as_str().unwrap_or_default();
         if let Some(told) = labels::deprecated(key) {
-            out.push(format!("{}: {key} is {told}", child(&path, "topologyKey")));
+            out.push(format!("{}: {key} is {told}", path.child("topologyKey")));
         }
         selects(constraint, &path, out);
     }
 }
 
-fn node_affinity(of_nodes: &Value, path: &str, out: &mut Vec<String>) {
+fn node_affinity(of_nodes: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     if !of_nodes.is_object() {
         return;
     }
-    let path_of = |rest: &str| child(path, &format!("affinity.nodeAffinity.{rest}"));
+    let path = path.child("affinity.nodeAffinity");
     let required = "requiredDuringSchedulingIgnoredDuringExecution";
-    let terms = path_of(&format!("{required}.nodeSelectorTerms"));
+    let terms = path.child(required);
     for (at, term) in items(&of_nodes[required]["nodeSelectorTerms"]).enumerate() {
-        labels::term(term, &field::index(&terms, at), false, out);
+        labels::term(term, &terms.item("nodeSelectorTerms", at), false, out);
     }
     let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
     for (at, wish) in items(&of_nodes[preferred]).enumerate() {
-        let path = child(&field::index(&path_of(preferred), at), "preference");
-        labels::term(&wish["preference"], &path, true, out);
+        labels::term(&wish["preference"], &path.item(preferred, at).child("preference"), true, out);
     }
 }
 
 /// A selector that is not there selects nothing.
-fn selects(holder: &Value, path: &str, out: &mut Vec<String>) {
+fn selects(holder: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     if holder["labelSelector"].is_null() {
         let told = "a null labelSelector results in matching no pod";
-        out.push(format!("{}: {told}", child(path, "labelSelector")));
+        out.push(format!("{}: {told}", path.child("labelSelector")));
     }
 }
 
-fn affinity(affinity: &Value, path: &str, out: &mut Vec<String>) {
+fn affinity(affinity: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     for which in ["podAffinity", "podAntiAffinity"].into_iter().filter(|which| affinity[*which].is_object()) {
-        let path = child(path, which);
+        let path = path.child(which);
         let required = "requiredDuringSchedulingIgnoredDuringExecution";
         for (at, term) in items(&affinity[which][required]).enumerate() {
-            selects(term, &field::index(&child(&path, required), at), out);
+            selects(term, &path.item(required, at), out);
         }
         let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
         for (at, wish) in items(&affinity[which][preferred]).enumerate() {
-            let path = child(&field::index(&child(&path, preferred), at), "podAffinityTerm");
-            selects(&wish["podAffinityTerm"], &path, out);
+            selects(&wish["podAffinityTerm"], &path.item(preferred, at).child("podAffinityTerm"), out);
         }
     }
 }
 
-fn volumes(spec: &Value, path: &str, out: &mut Vec<String>) {
+fn volumes(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     for (at, volume) in items(&spec["volumes"]).enumerate() {
-        let path = field::index(&child(path, "volumes"), at);
+        let path = path.item("volumes", at);
         for (name, _) in volume.as_object().into_iter().flatten().filter(|(_, source)| !source.is_null()) {
             if let Some((name, told)) = source(name) {
-                out.push(format!("{}: {told}", child(&path, name)));
+                out.push(format!("{}: {told}", path.child(name)));
             }
         }
         claim_spec(
             &volume["ephemeral"]["volumeClaimTemplate"]["spec"],
-            &child(&path, "ephemeral.volumeClaimTemplate.spec"),
+            &path.child("ephemeral.volumeClaimTemplate.spec"),
             out,
         );
     }
@@ -181,20 +180,20 @@ fn volumes(spec: &Value, path: &str, out: &mut Vec<String>) {
 }
 
 /// Entries that stand there twice, or have no name.
-fn doubles(spec: &Value, path: &str, out: &mut Vec<String>) {
+fn doubles(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     for (list, field, what) in [("hostAliases", "ip", "duplicate ip"), ("imagePullSecrets", "name", "duplicate name")] {
         let mut seen = BTreeSet::new();
         for (at, one) in items(&spec[list]).enumerate() {
             let said = one[field].as_str().unwrap_or_default();
             if !seen.insert(said) {
-                let path = child(&field::index(&child(path, list), at), field);
+                let path = path.item(list, at).child(field).to_string();
                 out.push(format!("{path}: {what} {said:?}"));
             }
         }
     }
     for (at, secret) in items(&spec["imagePullSecrets"]).enumerate() {
         if secret["name"].as_str().unwrap_or_default().is_empty() {
-            let path = child(&field::index(&child(path, "imagePullSecrets"), at), "name");
+            let path = path.item("imagePullSecrets", at).child("name").to_string();
             out.push(format!("{path}: invalid empty name \"\""));
         }
     }

@@ -3,7 +3,7 @@
 use super::pod::source;
 use super::{claim_spec, labels};
 use crate::registry::cells::items;
-use crate::validation::{child, field::index};
+use crate::validation::{Path, child, field::index};
 use serde_json::Value;
 use tinyplane_wire::meta::{Meta, pairs};
 
@@ -30,7 +30,8 @@ pub(in crate::registry) fn volume(new: &Value, _old: Option<&Value>) -> Vec<Stri
         out.push(format!("spec.persistentVolumeReclaimPolicy: {told}"));
     }
     for (at, term) in items(&spec["nodeAffinity"]["required"]["nodeSelectorTerms"]).enumerate() {
-        labels::term(term, &index("spec.nodeAffinity.required.nodeSelectorTerms", at), false, &mut out);
+        let path = Path::root("spec.nodeAffinity.required.nodeSelectorTerms");
+        labels::term(term, &path.index(at), false, &mut out);
     }
     // Those that never were persistent volumes' or are told of in pods alone.
     let untold = ["flocker", "quobyte", "gitRepo"];
@@ -46,7 +47,7 @@ pub(in crate::registry) fn volume(new: &Value, _old: Option<&Value>) -> Vec<Stri
 pub(in crate::registry) fn claim(new: &Value, _old: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
     annotation(new, CLASS, &mut out);
-    claim_spec(&new["spec"], "spec", &mut out);
+    claim_spec(&new["spec"], &Path::root("spec"), &mut out);
     out
 }
 
@@ -67,7 +68,7 @@ pub(in crate::registry) fn storage_class(new: &Value, _old: Option<&Value>) -> V
 /// Capacities of storage.
 pub(in crate::registry) fn storage_capacity(new: &Value, _old: Option<&Value>) -> Vec<String> {
     let (mut out, selector) = (Vec::new(), &new["nodeTopology"]);
-    labels::requirements(&selector["matchExpressions"], "nodeTopology.matchExpressions", &mut out);
+    labels::requirements(&selector["matchExpressions"], &Path::root("nodeTopology.matchExpressions"), &mut out);
     for (key, _) in pairs(&selector["matchLabels"]) {
         if let Some(told) = labels::deprecated(key) {
             out.push(format!("nodeTopology.matchLabels.{key}: {told}"));

@@ -3,7 +3,7 @@
 use super::claim_spec;
 use super::pod::holder;
 use crate::registry::cells::items;
-use crate::validation::{child, field};
+use crate::validation::{Path, child, field};
 use serde_json::Value;
 use tinyplane_wire::meta::{Meta, dns_label};
 
@@ -31,7 +31,7 @@ pub(in crate::registry) fn replicated(new: &Value, old: Option<&Value>) -> Vec<S
     let mut out = Vec::new();
     name(new, old, &mut out);
     if counts(new, old) {
-        holder(&new["spec"]["template"], "spec.template", &mut out);
+        holder(&new["spec"]["template"], &Path::root("spec.template"), &mut out);
     }
     out
 }
@@ -40,7 +40,7 @@ pub(in crate::registry) fn replicated(new: &Value, old: Option<&Value>) -> Vec<S
 pub(in crate::registry) fn daemon_set(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
     if old.is_none_or(|old| new["spec"]["template"] != old["spec"]["template"]) {
-        holder(&new["spec"]["template"], "spec.template", &mut out);
+        holder(&new["spec"]["template"], &Path::root("spec.template"), &mut out);
     }
     out
 }
@@ -49,13 +49,13 @@ pub(in crate::registry) fn daemon_set(new: &Value, old: Option<&Value>) -> Vec<S
 pub(in crate::registry) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec<String> {
     let (mut out, spec) = (Vec::new(), &new["spec"]);
     if counts(new, old) {
-        holder(&spec["template"], "spec.template", &mut out);
+        holder(&spec["template"], &Path::root("spec.template"), &mut out);
     }
     for (at, claim) in items(&spec["volumeClaimTemplates"]).enumerate() {
         let path = field::index("spec.volumeClaimTemplates", at);
         // In updates upstream tells the path with one step more.
         let path = if old.is_some() { child(&path, "Spec") } else { path };
-        claim_spec(&claim["spec"], &path, &mut out);
+        claim_spec(&claim["spec"], &Path::root(&path), &mut out);
     }
     if spec["revisionHistoryLimit"].as_i64().is_some_and(|limit| limit < 0) {
         let told = "a negative value retains all historical revisions; a value >= 0 is recommended";
@@ -68,7 +68,7 @@ pub(in crate::registry) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec
 pub(in crate::registry) fn pod_template(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
     if counts(new, old) {
-        holder(&new["template"], "template", &mut out);
+        holder(&new["template"], &Path::root("template"), &mut out);
     }
     out
 }
@@ -80,7 +80,7 @@ fn job_spec(spec: &Value, path: &str, out: &mut Vec<String>) {
         let told = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail";
         out.push(format!("{path}: {told}"));
     }
-    holder(&spec["template"], &child(path, "template"), out);
+    holder(&spec["template"], &Path::root(path).child("template"), out);
 }
 
 /// Jobs.

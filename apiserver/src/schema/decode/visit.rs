@@ -131,6 +131,14 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
         }
     }
 
+    /// A text of a value that is parsed already is taken as it is.
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        match self.shape {
+            Shape::Scalar(Scalar::String | Scalar::IntOrString) => Ok(Value::String(value)),
+            _ => self.visit_str(&value),
+        }
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Value, A::Error> {
         let strings = Shape::Scalar(Scalar::String);
         let schema;
@@ -218,7 +226,7 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
     let mut seen = Seen::default();
     while let Some(key) = map.next_key_seed(Key(one))? {
         match key {
-            Found::Field(index) => {
+            Found::Field(index, name) => {
                 let field = &one.fields[index];
                 let twice = !seen.first(index);
                 if twice {
@@ -240,7 +248,7 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
                 // An empty list of managers is no omission: it wipes them out.
                 let managers = state.path.len() == 1 && field.name == "managedFields" && value.is_array();
                 if managers || says_something(field, &value) {
-                    out.push((field.name.as_str().to_owned(), value));
+                    out.push((name.unwrap_or_else(|| field.name.as_str().to_owned()), value));
                 }
             }
             Found::Other(name) if one.open => {
@@ -306,7 +314,8 @@ fn says_something(field: &Field, value: &Value) -> bool {
 struct Key<'m>(&'m Type);
 
 enum Found {
-    Field(usize),
+    /// A field that is known, and the key where it is nobody else's.
+    Field(usize, Option<String>),
     Other(String),
 }
 
@@ -327,8 +336,15 @@ impl Visitor<'_> for Key<'_> {
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Found, E> {
         Ok(match self.0.index(name) {
-            Some(index) => Found::Field(index),
+            Some(index) => Found::Field(index, None),
             None => Found::Other(name.to_owned()),
+        })
+    }
+
+    fn visit_string<E: Error>(self, name: String) -> Result<Found, E> {
+        Ok(match self.0.index(&name) {
+            Some(index) => Found::Field(index, Some(name)),
+            None => Found::Other(name),
         })
     }
 }

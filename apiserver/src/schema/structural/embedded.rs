@@ -1,7 +1,7 @@
 //! Objects of their own inside of custom resources: they say what they are, and their metadata is metadata.
 
 use super::{Node, Structural, fields};
-use crate::validation::{Errors, child, metadata};
+use crate::validation::{Errors, Path, child, metadata};
 use serde_json::Value;
 
 /// Reads metadata in place, or says in Go's words what is wrong with them.
@@ -123,6 +123,6 @@ fn check(object: &Value, path: &str, errors: &mut Errors) {
         }
     }
     if object["metadata"].is_object() {
-        metadata::check_embedded(&object["metadata"], &child(path, "metadata"), errors);
+        metadata::check_embedded(&object["metadata"], &Path::root(path).child("metadata"), errors);
     }
 }
