@@ -71,7 +71,8 @@ impl<'m> Speller<'m> {
     }
 }
 
-/// Tells of the fields of an object as Go declares them; last, by their names, of those that its type does not know.
+/// Tells of the fields of an object as Go declares them, without lists and maps that it leaves out; last, by their names, of those
+/// that its type does not know.
 pub(crate) fn in_order<'v, 'm>(
     model: &'m Model,
     id: TypeId,
@@ -80,6 +81,7 @@ pub(crate) fn in_order<'v, 'm>(
 ) {
     let one = model.get(id);
     let found = fields.iter().map(|(name, value)| (name.as_str(), value, one.field(name)));
+    let found = found.filter(|(_, value, field)| field.is_none_or(|field| !field.leaves_out(value)));
     let mut placed: SmallVec<[_; FIELDS_EXPECTED]> = found.collect();
     placed.sort_by_key(|(.., field)| field.map_or(u16::MAX, |field| field.place));
     for (name, value, field) in &placed {
