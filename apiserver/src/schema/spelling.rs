@@ -282,7 +282,7 @@ mod tests {
             concat!(
                 r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"n","labels":{"a":"","b":"\u003c"},"#,
                 r#""managedFields":[{"manager":"m","time":"t"}]},"spec":{"volumes":[{"name":"v","emptyDir":{}}],"#,
-                r#""initContainers":[],"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"1"}}}],"#,
+                r#""containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"1"}}}],"#,
                 r#""dnsPolicy":"Default","unknown":1},"status":{}}"#
             )
         );
@@ -291,10 +291,10 @@ mod tests {
     #[test]
     fn what_go_embeds_stands_where_it_is_embedded() {
         let webhooks =
-            json!({"webhooks": [{"name": "n", "rules": [{"resources": [], "scope": "*", "operations": ["*"]}]}]});
+            json!({"webhooks": [{"name": "n", "rules": [{"resources": ["a"], "scope": "*", "operations": ["*"]}]}]});
         assert_eq!(
             spelled(("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration"), &webhooks),
-            r#"{"webhooks":[{"name":"n","rules":[{"operations":["*"],"resources":[],"scope":"*"}]}]}"#
+            r#"{"webhooks":[{"name":"n","rules":[{"operations":["*"],"resources":["a"],"scope":"*"}]}]}"#
         );
     }
 
