@@ -16,7 +16,7 @@ const HEADER: &str = "\
 #   name[!] number [*]shape words...     `!` required, `*` a Go pointer, `[]` list, `{}` map, `.T` this package's T
 #   + number shape                       a struct embedded in Go: inlined in JSON, a message in protobuf
 # Words: list= map= struct= patch= key= default= as in the markers of the same name; go= goes= the Go name of the
-# element or of the whole; keep, omit, omitzero where Go's encoding differs from what `!` says; given where empty is no absence.
+# element or of the whole; keep, omit, omitzero where Go's encoding differs from what `!` says.
 ";
 
 /// The words that name whole definitions which JSON holds in one value.

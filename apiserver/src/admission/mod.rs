@@ -213,7 +213,7 @@ fn is(question: &Question<'_>, group: &str, plural: &str) -> bool {
 
 /// 403 about the object of the question.
 fn forbidden(question: &Question<'_>, why: &str) -> Box<Status> {
-    Status::forbidden(&question.resource.gvk.group, &question.resource.plural, question.name, why)
+    Status::forbidden(&question.resource.gvk.group, &question.resource.plural, question.shown(), why)
 }
 
 /// The items of a list; nothing where there is no list.

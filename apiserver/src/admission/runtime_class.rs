@@ -23,10 +23,12 @@ impl Plugin for RuntimeClass {
 
     async fn mutate(&self, question: &Question<'_>, pod: &mut Value) -> status::Result<()> {
         let Some(class) = class(question, pod)? else { return Ok(()) };
-        let fixed = &class["overhead"]["podFixed"];
         let given = pod["spec"]["overhead"].as_object().is_some_and(|overhead| !overhead.is_empty());
-        if !fixed.is_null() && !given {
-            pod["spec"]["overhead"] = fixed.clone();
+        if let (Some(overhead), false) = (class["overhead"].as_object(), given) {
+            match overhead.get("podFixed") {
+                Some(fixed) => pod["spec"]["overhead"] = fixed.clone(),
+                None => drop(map_mut(&mut pod["spec"]).remove("overhead")),
+            }
         }
         schedule(question, pod, &class["scheduling"])
     }
@@ -35,18 +37,16 @@ impl Plugin for RuntimeClass {
         let class = class(question, pod)?;
         let wanted = class.as_ref().map_or(&Value::Null, |class| &class["overhead"]["podFixed"]);
         let given = &pod["spec"]["overhead"];
-        let is_nothing = |overhead: &Value| overhead.as_object().is_none_or(serde_json::Map::is_empty);
-        let told = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
-        match class {
-            None if !is_nothing(given) => Err(forbidden(
+        let of_class = class.as_ref().filter(|class| class["overhead"].is_object());
+        match of_class {
+            // Nothing in it is something, too.
+            None if !given.is_null() => Err(forbidden(
                 question,
                 "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
             )),
-            Some(_) if is_nothing(wanted) && !is_nothing(given) => Err(forbidden(
-                question,
-                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
-            )),
-            Some(_) if !same(wanted, given) => Err(forbidden(question, told)),
+            Some(_) if !same(wanted, given) => {
+                Err(forbidden(question, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"))
+            }
             _ => Ok(()),
         }
     }

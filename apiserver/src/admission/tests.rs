@@ -129,6 +129,18 @@ async fn a_pod_follows_its_runtime_class() {
     let made = place.make("", "pods", wished.clone()).await.unwrap();
     assert_eq!(made["spec"]["overhead"], json!({"cpu": "100m"}));
     assert_eq!(made["spec"]["nodeSelector"], json!({"vm": "yes"}));
+    let mut hollow = pod("hollow");
+    hollow["spec"]["overhead"] = json!({});
+    let refused = place.make("", "pods", hollow).await.unwrap_err();
+    assert!(refused.message.contains("Pod Overhead set without corresponding RuntimeClass defined"), "{refused}");
+    for (metadata, shown) in [(json!({"generateName": "g-"}), "g-"), (json!({}), "Unknown")] {
+        let mut nameless = pod("");
+        nameless["metadata"] = metadata;
+        nameless["spec"]["runtimeClassName"] = json!("none");
+        let refused = place.make("", "pods", nameless).await.unwrap_err();
+        let why = "pod rejected: RuntimeClass \"none\" not found";
+        assert_eq!(refused.message, format!("pods \"{shown}\" is forbidden: {why}"));
+    }
     wished["metadata"]["name"] = json!("b");
     wished["spec"]["nodeSelector"] = json!({"vm": "no"});
     let refused = place.make("", "pods", wished).await.unwrap_err();
@@ -145,7 +157,7 @@ async fn a_pod_follows_its_runtime_class() {
 #[tokio::test]
 async fn only_who_holds_the_signer_approves_and_signs() {
     let mut place = Place::with(&[]).await;
-    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K";
+    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHTE1EOENBUUF3RERFS01BZ0dBMVVFQXd3QllUQXFNQVVHQXl0bGNBTWhBSHAxL2QyVVJRZFByVjZBd05XagpyaUFUbkdXR1lwS1ZWUlBhb1ZwZjlIZ3RvQUF3QlFZREsyVndBMEVBdUlMUnZHRGdhSTJyV0JBUEJya3ZucnBoClQ4VXBtd1pib01lMWtldUZHWlJnbGlITTJ6RHZCQjNHaUZBWEdQcVZQNVIrelh3MTQrNWRhKzNiRnhQeEJBPT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==";
     let spec = json!({"request": pem, "signerName": "example.com/x", "usages": ["client auth"]});
     place
         .make("certificates.k8s.io", "certificatesigningrequests", json!({"metadata": {"name": "r"}, "spec": spec}))

@@ -320,7 +320,7 @@ fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode:
     if let Some(metadata) = value.get_mut("metadata") {
         let model = schema::model();
         let id = model.named(OBJECT_META).ok_or("there is no metadata")?;
-        let read = decode::value(model, id, metadata.take()).map_err(|error| error.to_string())?;
+        let read = decode::rewritten(model, id, metadata.take()).map_err(|error| error.to_string())?;
         *metadata = read.value;
         let below = |told: String| told.replacen("field \"", "field \"metadata.", 1);
         decoded.unknown.extend(read.unknown.into_iter().map(below));

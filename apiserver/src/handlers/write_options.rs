@@ -4,6 +4,7 @@ use super::patch;
 use crate::codec::body::Validation;
 use crate::request::{Call, Verb};
 use crate::schema::go;
+use crate::validation::field;
 use http::header::USER_AGENT;
 use serde_json::json;
 use smol_str::SmolStr;
@@ -57,7 +58,7 @@ impl WriteOptions {
         judge_manager(manager, &mut causes);
         let words: Vec<&str> = query.all("dryRun").collect();
         if words.iter().any(|word| *word != "All") {
-            let told = format!("Unsupported value: {}: supported values: \"All\"", json!(words));
+            let told = format!("Unsupported value: {}: supported values: \"All\"", field::shown(&json!(words)));
             causes.push(cause("FieldValueNotSupported", &told, "dryRun"));
         }
         let validation = query.text("fieldValidation");

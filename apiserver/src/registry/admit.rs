@@ -32,14 +32,28 @@ pub struct Question<'a> {
     pub subresource: &'a str,
     /// Where.
     pub namespace: &'a str,
-    /// To which object; may be empty for a create with `generateName`.
+    /// To which object; empty where a new one has no name.
     pub name: &'a str,
+    /// With what the name begins, where it was made up only for this.
+    pub generated: Option<&'a str>,
     /// The object as it is, in the stored version.
     pub old: Option<&'a Value>,
     /// On whose behalf, and how.
     pub intent: &'a Intent<'a>,
     /// For looking at other objects.
     pub registry: &'a Registry,
+}
+
+impl<'a> Question<'a> {
+    /// What a refusal calls the object. Upstream makes names up behind the plugins that change objects.
+    #[must_use]
+    pub fn shown(&self) -> &'a str {
+        match self.generated {
+            Some(base) => base,
+            None if self.name.is_empty() => "Unknown",
+            None => self.name,
+        }
+    }
 }
 
 /// The rooms of admission, as the registry sees them. They run on every attempt of the optimistic loop.

@@ -34,6 +34,8 @@ pub enum Generation {
     Changes,
     /// Everything but metadata, status included, counts: kinds without a status.
     Everything,
+    /// The same as Go compares structs: a list with nothing in it where there was none counts, too.
+    Held,
 }
 
 /// Which part of an object a write may change.

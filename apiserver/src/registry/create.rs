@@ -88,10 +88,10 @@ impl Registry {
     ) -> status::Result<Object> {
         unite_owners(&mut object, intent);
         let base = Meta::of(&object).name().is_empty().then(|| generated_base(&object)).flatten();
-        let Some(base) = base else { return self.create_once(resource, namespace, object, intent).await };
+        let Some(base) = base else { return self.create_once(resource, namespace, object, None, intent).await };
         for attempt in 1.. {
             metadata_mut(&mut object).insert("name".into(), metadata::made_up_name(&base).into());
-            match self.create_once(resource, namespace, object.clone(), intent).await {
+            match self.create_once(resource, namespace, object.clone(), Some(&base), intent).await {
                 Err(status) if status.reason == Reason::AlreadyExists => {
                     if attempt >= NAMES_TRIED_MAX {
                         return Err(name_exhausted(resource, &status));
@@ -153,6 +153,7 @@ impl Registry {
         resource: &Resource,
         namespace: &str,
         mut object: Value,
+        generated: Option<&str>,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
         let name = Meta::of(&object).name().to_owned();
@@ -160,12 +161,13 @@ impl Registry {
             let why = "create not allowed while custom resource definition is terminating";
             return Err(Status::forbidden(&resource.gvk.group, &resource.plural, &name, why));
         }
-        let question = Question {
+        let mut question = Question {
             operation: Operation::Create,
             resource,
             subresource: "",
             namespace,
             name: &name,
+            generated,
             old: None,
             intent,
             registry: self,
@@ -199,6 +201,7 @@ impl Registry {
         causes.extend(of_kind);
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
+        question.generated = None;
         intent.admission.validate(&question, &object).await?;
         depth::demand(&object, resource.is_bounded())?;
         encoding::read_back(resource, &mut object);

@@ -125,6 +125,7 @@ impl Registry {
             subresource: "",
             namespace,
             name,
+            generated: None,
             old: Some(&old),
             intent,
             registry: self,

@@ -44,7 +44,9 @@ pub fn read_back(resource: &Resource, object: &mut Value) {
 
 /// Takes for absent what upstream's store forgets, in an object that does not go there: [`body`] does so of one that does.
 pub fn settle(resource: &Resource, object: &mut Value) {
-    if let Some(id) = resource.stored_type_id.filter(|_| forgets_empty(resource)) {
+    let Some(id) = resource.stored_type_id else { return };
+    schema::default::leave_out(schema::model(), id, object);
+    if forgets_empty(resource) {
         schema::default::forget_empty(schema::model(), id, object);
     }
 }
@@ -119,7 +121,11 @@ pub fn partial(meta: &str, object: &Value) -> Vec<u8> {
 fn metadata(out: &mut Vec<u8>, typed: bool, metadata: &Value, resource_version: &str) -> usize {
     let empty = Map::new();
     let metadata = metadata.as_object().unwrap_or(&empty);
-    let mut names: Vec<&str> = metadata.keys().map(String::as_str).filter(|name| *name != "resourceVersion").collect();
+    let says = |value: &Value| {
+        value.as_array().is_none_or(|all| !all.is_empty()) && value.as_object().is_none_or(|all| !all.is_empty())
+    };
+    let said = metadata.iter().filter(|(name, value)| *name != "resourceVersion" && says(value));
+    let mut names: Vec<&str> = said.map(|(name, _)| name.as_str()).collect();
     names.push("resourceVersion");
     if typed {
         names.sort_by_key(|name| METADATA_ORDER.iter().position(|known| known == name).unwrap_or(usize::MAX));

@@ -1,7 +1,7 @@
 //! The metadata that the server itself writes: names made up, ids, times, generations.
 
 use super::behaviour::{Behaviour, Generation};
-use crate::schema::{self, TypeId, amounts};
+use crate::schema::{self, TypeId, amounts, default};
 use rand::Rng;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -101,7 +101,7 @@ pub(super) fn count(
     let counts_status = match behaviour.generation {
         Generation::None => return,
         Generation::First | Generation::Spec => false,
-        Generation::Everything | Generation::Changes => true,
+        Generation::Everything | Generation::Held | Generation::Changes => true,
     };
     let Some(old) = old else {
         if behaviour.generation == Generation::Changes {
@@ -117,8 +117,15 @@ pub(super) fn count(
                 && behaviour.counted_metadata.iter().any(|field| new["metadata"][*field] != old["metadata"][*field]))
     };
     // Another text of the same amount is no change; few objects come so far that hold any.
-    let means_more =
-        |id| differs(&amounts::counted(schema::model(), id, new), &amounts::counted(schema::model(), id, old));
+    // Nor is a list or map with nothing in it.
+    let meant = |id, object: &Value| {
+        let mut meant = amounts::counted(schema::model(), id, object);
+        if behaviour.generation != Generation::Held {
+            default::leave_out(schema::model(), id, &mut meant);
+        }
+        meant
+    };
+    let means_more = |id| differs(&meant(id, new), &meant(id, old));
     if behaviour.generation != Generation::First && differs(new, old) && stored.is_none_or(means_more) {
         let next = Meta::of(old).generation() + 1;
         metadata_mut(new).insert("generation".into(), json!(next));

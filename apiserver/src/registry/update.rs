@@ -118,6 +118,7 @@ impl Registry {
             subresource: target.subresource,
             namespace: target.namespace,
             name: target.name,
+            generated: None,
             old: Some(&old),
             intent,
             registry: self,

@@ -79,6 +79,35 @@ pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {
     }
 }
 
+/// Takes out the lists and maps that are empty and that Go does not write then.
+pub fn leave_out(model: &Model, id: TypeId, object: &mut Value) {
+    leave_out_of(model, &Shape::Object(id), object);
+}
+
+/// The same of a value of a shape.
+pub(super) fn leave_out_of(model: &Model, shape: &Shape, value: &mut Value) {
+    match (shape, value) {
+        (Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id), Value::Object(object)) => {
+            let one = model.get(*id);
+            object.retain(|name, value| {
+                let Some(field) = one.field(name) else { return true };
+                let stays = !field.leaves_out(value);
+                if stays {
+                    leave_out_of(model, &field.shape, value);
+                }
+                stays
+            });
+        }
+        (Shape::List(item), Value::Array(items)) => {
+            items.iter_mut().for_each(|item_value| leave_out_of(model, item, item_value));
+        }
+        (Shape::Map(item), Value::Object(entries)) => {
+            entries.values_mut().for_each(|entry| leave_out_of(model, item, entry));
+        }
+        _ => {}
+    }
+}
+
 /// Whether a store in protobuf forgets this value of a field, and Go writes that there is none.
 pub(super) fn is_forgotten(field: &Field, value: &Value) -> bool {
     let is_empty = match value {

@@ -115,8 +115,6 @@ pub struct Field {
     pub written: bool,
     /// Left out when zero, although it is a struct.
     pub omit_zero: bool,
-    /// Of a list or map that was sent empty Go knows that it was: defaulting does not take it for absent.
-    pub given: bool,
     /// How server-side apply merges its list.
     pub list_type: ListType,
     /// How server-side apply merges its map or struct.
@@ -135,6 +133,18 @@ pub struct Field {
     pub element_name: Option<SmolStr>,
     /// Go's name of the whole list or map, as in `v1.ResourceList`.
     pub whole_name: Option<SmolStr>,
+}
+
+impl Field {
+    /// Whether Go, which holds this value, leaves it out where it writes the field: a list or map with nothing in it.
+    pub fn leaves_out(&self, value: &Value) -> bool {
+        let is_empty = match value {
+            Value::Array(items) => items.is_empty(),
+            Value::Object(entries) => entries.is_empty(),
+            _ => false,
+        };
+        is_empty && !self.pointer && !self.written && matches!(self.shape, Shape::List(_) | Shape::Map(_))
+    }
 }
 
 /// A struct that Go embeds: its fields stand in the outer JSON object, and in a message of their own in protobuf.

@@ -141,7 +141,6 @@ fn plain(name: &'static str, shape: Shape, number: u32) -> Field {
         pointer: false,
         written: false,
         omit_zero: false,
-        given: false,
         list_type: ListType::Unset,
         map_type: MapType::Unset,
         strategy: Strategy::default(),
@@ -185,7 +184,6 @@ fn word(field: &mut Field, word: &'static str, package: Package) -> Result<(), S
         "keep" => field.written = true,
         "omit" => field.written = false,
         "omitzero" => field.omit_zero = true,
-        "given" => field.given = true,
         "list" => field.list_type = list_type(value)?,
         "map" | "struct" => {
             field.map_type = if value == "atomic" { MapType::Atomic } else { MapType::Granular };

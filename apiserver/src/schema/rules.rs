@@ -20,7 +20,7 @@ pub(super) struct Rule {
 
 #[derive(Clone, Debug)]
 enum Act {
-    /// Where the path leads nowhere, or to an empty value of a field that is no pointer.
+    /// Where the path leads nowhere, or to an empty value of a field that is no pointer or struct.
     Set {
         path: Path,
         pointer: bool,
@@ -100,14 +100,15 @@ fn there(value: &Value, pointer: bool) -> bool {
     if pointer { !value.is_null() } else { filled(value) }
 }
 
-/// Neither null nor empty text or list; an object, a number and a bool are there even when empty or zero.
+/// Neither null nor empty text, list or map, nor zero; a bool is there in any case.
 fn filled(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
         Value::Number(number) => number.as_i64() != Some(0),
-        Value::Object(_) | Value::Bool(_) => true,
+        Value::Object(entries) => !entries.is_empty(),
+        Value::Bool(_) => true,
     }
 }
 
@@ -203,7 +204,7 @@ fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|_| format!("`{text}` is no JSON"))
 }
 
-/// A path that the type really has, and whether it ends at a pointer.
+/// A path that the type really has, and whether it ends at a pointer, or at a struct, which is there as well.
 fn path(model: &Model, id: TypeId, text: &'static str) -> Result<(Path, bool), String> {
     let mut shape = Shape::Object(id);
     let mut pointer = false;
@@ -212,7 +213,7 @@ fn path(model: &Model, id: TypeId, text: &'static str) -> Result<(Path, bool), S
         let Shape::Object(id) = shape else { return Err(format!("`{text}` leads through something without fields")) };
         let field = model.get(id).field(name).ok_or_else(|| format!("`{text}` leads nowhere at `{name}`"))?;
         shape = field.shape.clone();
-        pointer = field.pointer;
+        pointer = field.pointer || matches!(shape, Shape::Object(_));
         path.push(SmolStr::new_static(name));
     }
     Ok((path.into(), pointer))

@@ -71,7 +71,8 @@ impl<'m> Speller<'m> {
     }
 }
 
-/// Tells of the fields of an object as Go declares them; last, by their names, of those that its type does not know.
+/// Tells of the fields of an object as Go declares them, without lists and maps that it leaves out; last, by their names, of those
+/// that its type does not know.
 pub(crate) fn in_order<'v, 'm>(
     model: &'m Model,
     id: TypeId,
@@ -80,6 +81,7 @@ pub(crate) fn in_order<'v, 'm>(
 ) {
     let one = model.get(id);
     let found = fields.iter().map(|(name, value)| (name.as_str(), value, one.field(name)));
+    let found = found.filter(|(_, value, field)| field.is_none_or(|field| !field.leaves_out(value)));
     let mut placed: SmallVec<[_; FIELDS_EXPECTED]> = found.collect();
     placed.sort_by_key(|(.., field)| field.map_or(u16::MAX, |field| field.place));
     for (name, value, field) in &placed {
@@ -280,7 +282,7 @@ mod tests {
             concat!(
                 r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"n","labels":{"a":"","b":"\u003c"},"#,
                 r#""managedFields":[{"manager":"m","time":"t"}]},"spec":{"volumes":[{"name":"v","emptyDir":{}}],"#,
-                r#""initContainers":[],"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"1"}}}],"#,
+                r#""containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"1"}}}],"#,
                 r#""dnsPolicy":"Default","unknown":1},"status":{}}"#
             )
         );
@@ -289,10 +291,10 @@ mod tests {
     #[test]
     fn what_go_embeds_stands_where_it_is_embedded() {
         let webhooks =
-            json!({"webhooks": [{"name": "n", "rules": [{"resources": [], "scope": "*", "operations": ["*"]}]}]});
+            json!({"webhooks": [{"name": "n", "rules": [{"resources": ["a"], "scope": "*", "operations": ["*"]}]}]});
         assert_eq!(
             spelled(("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration"), &webhooks),
-            r#"{"webhooks":[{"name":"n","rules":[{"operations":["*"],"resources":[],"scope":"*"}]}]}"#
+            r#"{"webhooks":[{"name":"n","rules":[{"operations":["*"],"resources":["a"],"scope":"*"}]}]}"#
         );
     }
 

@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use tinyplane_wire::identity::request;
 use tinyplane_wire::identity::subject::certificates_in;
 use tinyplane_wire::meta::{dns_label, dns_subdomain};
 
-const REQUEST_BEGINS: &str = "-----BEGIN CERTIFICATE REQUEST-----";
 /// Shortest validity that may be asked for.
 const EXPIRATION_SECONDS_MIN: i64 = 600;
 /// Longest domain of a signer, and longest name of a signer.
@@ -49,8 +49,8 @@ const USAGES: [&str; 23] = [
 pub(super) fn check(request: &Value, errors: &mut Errors) {
     let spec = &request["spec"];
     let pem = STANDARD.decode(text(&spec["request"])).unwrap_or_default();
-    if !String::from_utf8_lossy(&pem).contains(REQUEST_BEGINS) {
-        errors.invalid("spec.request", &spec["request"], "PEM block type must be CERTIFICATE REQUEST");
+    if let Some(told) = request_complaint(&pem) {
+        errors.invalid("spec.request", &spec["request"], &told);
     }
     let (usages, mut seen) = (list(&spec["usages"]), BTreeSet::new());
     if usages.is_empty() {
@@ -76,6 +76,14 @@ pub(super) fn check(request: &Value, errors: &mut Errors) {
     check_conditions(&request["status"]["conditions"], errors);
     if let Some(told) = certificate_complaint(text(&request["status"]["certificate"])) {
         errors.invalid_text("status.certificate", "<certificate data>", &told);
+    }
+}
+
+/// What is wrong with PEM of a request.
+fn request_complaint(pem: &[u8]) -> Option<String> {
+    match pem::blocks(&String::from_utf8_lossy(pem)).next().filter(|block| block.kind == "CERTIFICATE REQUEST") {
+        Some(block) => request::complaint(&block.bytes),
+        None => Some("PEM block type must be CERTIFICATE REQUEST".to_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! ConfigMaps and Secrets: their keys, their size, and those that may not change.
 
-use super::field::{Errors, Path, key, same};
+use super::field::{Errors, Path, key};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -132,7 +132,8 @@ pub(super) fn check_update(kind: &str, new: &Value, old: &Value, errors: &mut Er
         errors.forbidden("immutable", "field is immutable when `immutable` is set");
     }
     for field in ["data", "binaryData"] {
-        if !same(&new[field], &old[field]) {
+        // Upstream compares them as Go does: nothing in a map is not no map.
+        if new[field] != old[field] {
             errors.forbidden(field, "field is immutable when `immutable` is set");
         }
     }

@@ -364,7 +364,12 @@ pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::String(text) => go::quote(text),
-        other => other.to_string(),
+        Value::Array(_) | Value::Object(_) => {
+            let mut out = String::new();
+            go::json(value, &mut out);
+            out
+        }
+        scalar => scalar.to_string(),
     }
 }
 

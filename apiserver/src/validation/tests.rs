@@ -14,6 +14,14 @@ mod workloads;
 use super::{create, update};
 use serde_json::{Value, json};
 
+/// A request for a certificate, by a key that nobody has any more.
+const SIGNING_REQUEST: &str = "MIGLMD8CAQAwDDEKMAgGA1UEAwwBYTAqMAUGAytlcAMhAHp1/d2URQdPrV6AwNWjriATnGWGYpKVVRPaoVpf9HgtoAAwBQYDK2VwA0EAuILRvGDgaI2rWBAPBrkvnrphT8UpmwZboMe1keuFGZRgliHM2zDvBB3GiFAXGPqVP5R+zXw14+5da+3bFxPxBA==";
+
+#[test]
+fn lists_are_shown_as_go_writes_json() {
+    assert_eq!(super::field::shown(&json!(["a\u{2028}<"])), r#"["a\u2028\u003c"]"#);
+}
+
 fn told(causes: &[tinyplane_wire::status::Cause]) -> Vec<String> {
     causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect()
 }

@@ -23,8 +23,12 @@ const WALKED_MAX: usize = 1 << 24;
 
 /// Reads a patch, and what a strict reader says of it.
 pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<String>)> {
-    let mut value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {}", not_json(bytes, &error))))?;
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        // A number that is too large stands in what an operation puts somewhere: nothing else of one is a number.
+        let told = not_json(bytes, &error)
+            .replace("Go value of type float64", "Go struct field jsonPatchOp.value of type float64");
+        Status::bad_request(format!("error decoding patch: {told}"))
+    })?;
     let operations = match &mut value {
         Value::Null => return Ok((json_patch::Patch(Vec::new()), Vec::new())),
         Value::Array(operations) => operations,
@@ -430,6 +434,9 @@ mod tests {
             "error decoding patch: json: cannot unmarshal string into Go value of type handlers.jsonPatchOp"
         );
         assert_eq!(read(br#"[{"op":"dance"}]"#).unwrap_err().code, 422);
+        let large = read(br#"[{"op":"add","path":"/a","value":1e400}]"#).unwrap_err().message;
+        let told = "json: cannot unmarshal number 1e400 into Go struct field jsonPatchOp.value of type float64";
+        assert_eq!(large, format!("error decoding patch: {told}"));
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl Handlers {
             subresource: ask.path.subresource.as_deref().unwrap_or_default(),
             namespace: ask.namespace,
             name,
+            generated: None,
             old: None,
             intent: &intent,
             registry: &self.registry,

@@ -9,7 +9,7 @@ use tinyplane_wire::meta::pairs;
 /// `MutatingWebhookConfiguration`s and `ValidatingWebhookConfiguration`s.
 pub(super) static WEBHOOK_CONFIGURATION: Behaviour = Behaviour {
     warnings: warnings::static_name,
-    generation: Generation::Everything,
+    generation: Generation::Held,
     unconditional_update: false,
     columns: &[NAME, count("Webhooks", "How many webhooks it has."), AGE],
     cells: |object, now| vec![name(object), json!(size(&object["webhooks"])), age(object, now)],

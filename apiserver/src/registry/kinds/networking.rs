@@ -90,7 +90,7 @@ fn parameters(reference: &Value) -> Value {
 /// `NetworkPolicy` objects.
 pub(super) static NETWORK_POLICY: Behaviour = Behaviour {
     warnings: warnings::network_policy,
-    generation: Generation::Everything,
+    generation: Generation::Held,
     columns: &[NAME, column("Pod-Selector", "Which pods it is about."), AGE],
     cells: |object, now| vec![name(object), selector(&object["spec"]["podSelector"]), age(object, now)],
     ..Behaviour::PLAIN

@@ -1,4 +1,5 @@
-//! From bytes to a value of a type: checked, pruned, nulls and empty values dropped, in one pass, as Go's decoder does it.
+//! From bytes to a value of a type: checked, pruned, nulls and zeros dropped, in one pass, as Go's decoder does it.
+//! Lists and maps that are empty stay, for Go holds them as well, until they are written.
 
 mod scalar;
 mod syntax;
@@ -7,6 +8,7 @@ mod tests;
 mod twice;
 mod visit;
 
+use super::default;
 use super::go::quote;
 use super::model::{Model, Shape, TypeId};
 use serde::de::DeserializeSeed;
@@ -80,6 +82,16 @@ pub fn value(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeE
     let mut state = State { folded: true, ..State::new(model) };
     let read = visit::Seed::new(&mut state, &shape).deserialize(value);
     state.finish(read, ToString::to_string)
+}
+
+/// The same without the lists and maps that Go leaves out where it writes the value.
+///
+/// # Errors
+/// When a value does not fit its type.
+pub fn rewritten(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeError> {
+    let mut decoded = self::value(model, id, value)?;
+    default::leave_out(model, id, &mut decoded.value);
+    Ok(decoded)
 }
 
 /// The same as Go lays a map over a struct: a number that is no fraction becomes what the type holds, whatever is lost of it.

@@ -17,10 +17,12 @@ fn error(kind: (&str, &str, &str), body: &str) -> String {
 }
 
 #[test]
-fn an_empty_list_counts_where_defaulting_would_take_it_for_absent() {
-    let scaler = ("autoscaling", "v2", "HorizontalPodAutoscaler");
-    let body = r#"{"spec":{"behavior":{"scaleUp":{"policies":[]}},"metrics":[]}}"#;
-    assert_eq!(decoded(scaler, body).unwrap().value, json!({"spec": {"behavior": {"scaleUp": {"policies": []}}}}));
+fn lists_and_maps_with_nothing_in_them_stay_until_they_are_written() {
+    let body = r#"{"spec":{"overhead":{},"volumes":[],"securityContext":{"sysctls":[]}}}"#;
+    let read = decoded(POD, body).unwrap().value;
+    assert_eq!(read, serde_json::from_str::<Value>(body).unwrap());
+    let id = model().kind(POD.0, POD.1, POD.2).unwrap();
+    assert_eq!(rewritten(model(), id, read).unwrap().value, json!({"spec": {"securityContext": {}}}));
 }
 
 #[test]
@@ -192,7 +194,7 @@ fn keys_of_maps_stand_in_the_path_of_what_is_below_them() {
 }
 
 #[test]
-fn nulls_and_what_go_omits_are_dropped_and_pointers_kept() {
+fn nulls_and_zeros_are_dropped_and_pointers_kept() {
     let body = r#"{
         "metadata": {"creationTimestamp": null, "labels": {}, "annotations": {"a": null}},
         "spec": {
@@ -202,9 +204,9 @@ fn nulls_and_what_go_omits_are_dropped_and_pointers_kept() {
         }
     }"#;
     let expected = json!({
-        "metadata": {"annotations": {"a": ""}},
+        "metadata": {"annotations": {"a": ""}, "labels": {}},
         "spec": {
-            "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 0, "tolerations": [],
             "containers": [{}, {"name": "a", "livenessProbe": {}}], "securityContext": {},
         },
     });

@@ -245,9 +245,7 @@ fn fields<'de, 'm, A: MapAccess<'de>>(state: &mut State<'m>, id: TypeId, mut map
                     Some(at) => twice::over(model, field, out.swap_remove(at).1, value),
                     None => value,
                 };
-                // An empty list of managers is no omission: it wipes them out.
-                let managers = state.path.len() == 1 && field.name == "managedFields" && value.is_array();
-                if managers || says_something(field, &value) {
+                if says_something(field, &value) {
                     out.push((name.unwrap_or_else(|| field.name.as_str().to_owned()), value));
                 }
             }
@@ -288,12 +286,12 @@ impl Seen {
     }
 }
 
-/// Whether Go would write this value again: no null, and no empty value of a field that omits those.
+/// Whether Go holds this value: no null, and no zero of a field that has one in any case.
 fn says_something(field: &Field, value: &Value) -> bool {
     if value.is_null() {
         return false;
     }
-    if field.pointer || field.given || (field.written && !matches!(field.shape, Shape::Scalar(Scalar::IntOrString))) {
+    if field.pointer || (field.written && !matches!(field.shape, Shape::Scalar(Scalar::IntOrString))) {
         return true;
     }
     match (&field.shape, value) {
@@ -304,8 +302,7 @@ fn says_something(field: &Field, value: &Value) -> bool {
         (_, Value::Bool(value)) => *value,
         (_, Value::Number(number)) => number.as_f64() != Some(0.0),
         (_, Value::String(text)) => !text.is_empty(),
-        (_, Value::Array(items)) => !items.is_empty(),
-        (_, Value::Object(entries)) => !entries.is_empty(),
+        (_, Value::Array(_) | Value::Object(_)) => true,
         (_, Value::Null) => false,
     }
 }

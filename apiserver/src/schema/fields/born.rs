@@ -46,7 +46,7 @@ impl<'s> Cut<'s> {
 fn entries(out: &mut String, place: Place<'_>, form: Form<'_>, old: Option<&Value>, new: &Value, cut: Cut<'_>) {
     for (name, value) in new.as_object().into_iter().flatten() {
         let was = old.and_then(|old| old.get(name));
-        if was == Some(value) {
+        if was == Some(value) || form.leaves_out(name, value) {
             continue;
         }
         let Some((cut, is_ownerless)) = cut.below(|set| set.find_field(name)) else { continue };

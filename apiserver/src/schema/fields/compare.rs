@@ -138,7 +138,9 @@ fn by_form<'m>(place: Place<'m>, form: Form<'m>, atomic: bool, old: Option<&Valu
         return match (old, new) {
             (None, Some(_)) => Change::itself(Kind::Added),
             (Some(_), None) => Change::itself(Kind::Removed),
-            (Some(old), Some(new)) if !same(old, new) => Change::itself(Kind::Modified),
+            (Some(old), Some(new)) if !same(old, new) && place.rewritten(new).is_none_or(|new| !same(old, &new)) => {
+                Change::itself(Kind::Modified)
+            }
             _ => Change::NONE,
         };
     }
@@ -173,7 +175,9 @@ fn entries<'m>(place: Place<'m>, form: Form<'m>, old: Option<&Value>, new: Optio
         if one.is_some() && one == other {
             continue;
         }
-        let change = at(place.entry(form, name).0, one.map(|(_, value)| value), other.map(|(_, value)| value));
+        let is_said = |value: &&Value| !form.leaves_out(name, value);
+        let (one, other) = (one.map(|(_, value)| value).filter(is_said), other.map(|(_, value)| value).filter(is_said));
+        let change = at(place.entry(form, name).0, one, other);
         if !change.says_nothing() {
             out.push(Element::Field(name.into()), change);
         }

@@ -1,7 +1,7 @@
 //! What the model says of the value at a place: how it is merged, and what lies below it.
 
 use super::element::Element;
-use crate::schema::default::empty;
+use crate::schema::default::{self, empty};
 use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -108,6 +108,20 @@ impl<'m> Place<'m> {
         Resolved { form: Form::Struct(one), atomic }
     }
 
+    /// A value of this place without what Go leaves out of it; none where nothing in it is empty.
+    pub(super) fn rewritten(&self, value: &Value) -> Option<Value> {
+        if !holds_empty(value) {
+            return None;
+        }
+        let mut value = value.clone();
+        match self.shape {
+            Known::Type(id) => default::leave_out(self.model, id, &mut value),
+            Known::Shape(shape) => default::leave_out_of(self.model, shape, &mut value),
+            Known::Nothing => {}
+        }
+        Some(value)
+    }
+
     /// The place below this one, as far as the model says; and whether it is a declared field.
     pub(super) fn below(self, element: &Element) -> (Self, bool) {
         match (self.resolve(None).form, element) {
@@ -129,6 +143,30 @@ impl<'m> Place<'m> {
             },
             Form::Map(item) => (item, false),
             Form::Scalar(_) | Form::List(..) => (self.unknown(), false),
+        }
+    }
+}
+
+/// Whether a list or map with nothing in it stands somewhere in a value.
+fn holds_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty() || items.iter().any(holds_empty),
+        Value::Object(entries) => entries.is_empty() || entries.values().any(holds_empty),
+        _ => false,
+    }
+}
+
+impl Form<'_> {
+    /// Whether this value of a field is left out by Go: nobody owns it, and nothing has changed.
+    pub(super) fn leaves_out(self, name: &str, value: &Value) -> bool {
+        let is_empty = match value {
+            Value::Array(items) => items.is_empty(),
+            Value::Object(entries) => entries.is_empty(),
+            _ => false,
+        };
+        match self {
+            Form::Struct(one) => is_empty && one.field(name).is_some_and(|field| field.leaves_out(value)),
+            _ => false,
         }
     }
 }

@@ -196,6 +196,26 @@ fn a_change_is_told_by_what_was_added_modified_and_removed() {
 }
 
 #[test]
+fn what_go_leaves_out_is_owned_by_nobody_and_no_change() {
+    let pod_ = |term: Value| {
+        let terms = json!({"nodeSelectorTerms": [term]});
+        json!({
+            "metadata": {"name": "n"},
+            "spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}},
+        })
+    };
+    let expressions = json!([{"key": "a", "operator": "Exists"}]);
+    let plain = pod_(json!({"matchExpressions": expressions}));
+    let mut hollow = pod_(json!({"matchExpressions": expressions, "matchFields": []}));
+    hollow["metadata"]["labels"] = json!({});
+    hollow["spec"]["overhead"] = json!({});
+    assert_eq!(compare(pod(), &plain, &hollow), Difference::default());
+    let [told, compared] = both_ways(pod(), &zero(pod()), &hollow, &Set::EMPTY, &Set::EMPTY);
+    let [plainly, _] = both_ways(pod(), &zero(pod()), &plain, &Set::EMPTY, &Set::EMPTY);
+    assert_eq!((&told, &compared), (&plainly, &plainly));
+}
+
+#[test]
 fn duplicates_are_compared_as_a_whole() {
     let port = |name: &str| json!({"containerPort": 80, "name": name});
     let with = |ports: Vec<Value>| json!({"spec": {"containers": [{"name": "c", "ports": ports}]}});

@@ -150,7 +150,6 @@ fn field(name: &str, shape: Shape, node: Option<&Node>) -> Field {
         pointer: true,
         written: false,
         omit_zero: true,
-        given: false,
         list_type: node.map_or(ListType::Unset, |node| node.list_type.clone()),
         map_type: node.map_or(MapType::Unset, |node| node.map_type),
         strategy: Strategy::default(),

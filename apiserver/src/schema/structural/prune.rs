@@ -68,7 +68,8 @@ impl Walk {
     /// The metadata of an object within the object is metadata: what is no field of it goes.
     fn metadata(&mut self, value: &mut Value) {
         let model = schema::model();
-        let Some(read) = model.named(OBJECT_META).and_then(|id| decode::value(model, id, value.clone()).ok()) else {
+        let Some(read) = model.named(OBJECT_META).and_then(|id| decode::rewritten(model, id, value.clone()).ok())
+        else {
             return;
         };
         let told = read.unknown.iter().filter_map(|told| told.strip_prefix("unknown field \"")?.strip_suffix('"'));

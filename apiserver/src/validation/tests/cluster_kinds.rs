@@ -296,10 +296,19 @@ fn nodes_namespaces_and_events_are_checked_lightly() {
 
 #[test]
 fn a_signing_request_says_what_it_is_for() {
-    let pem = "-----BEGIN CERTIFICATE REQUEST-----\nx\n-----END CERTIFICATE REQUEST-----\n";
-    let request = base64::engine::general_purpose::STANDARD.encode(pem);
+    let pem = |body: &str| {
+        let pem = format!("-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n");
+        base64::engine::general_purpose::STANDARD.encode(pem)
+    };
+    let request = pem(super::SIGNING_REQUEST);
     let of = |spec: Value| created("certificates.k8s.io", "CertificateSigningRequest", &json!({"spec": spec}));
     assert_eq!(of(json!({"request": request, "usages": ["client auth"], "signerName": "example.com/x"})), NOTHING);
+    let broken = pem("AAAA");
+    let why = "asn1: structure error: tags don't match (16 vs {class:0 tag:0 length:0 isCompound:false}) {optional:false explicit:false application:false private:false defaultValue:<nil> tag:<nil> stringType:0 timeType:0 set:false omitEmpty:false} certificateRequest @2";
+    assert_eq!(
+        of(json!({"request": broken, "usages": ["client auth"], "signerName": "example.com/x"})),
+        [format!("spec.request: Invalid value: \"{broken}\": {why}")]
+    );
     assert_eq!(
         of(json!({"request": "eA==", "signerName": "x", "expirationSeconds": 1})),
         [

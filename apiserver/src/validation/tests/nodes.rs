@@ -79,7 +79,9 @@ fn a_binding_keeps_its_role() {
 
 #[test]
 fn verdicts_on_a_request_come_at_their_own_place() {
-    let pem = STANDARD.encode("-----BEGIN CERTIFICATE REQUEST-----\nx\n-----END CERTIFICATE REQUEST-----\n");
+    let body = super::SIGNING_REQUEST;
+    let pem =
+        STANDARD.encode(format!("-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n"));
     let request = |conditions: Value, certificate: &str| {
         json!({
             "spec": {"request": pem, "usages": ["any"], "signerName": "example.com/x"},

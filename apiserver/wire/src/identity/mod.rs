@@ -1,8 +1,10 @@
 //! Who is who: certificates, TLS settings, service account tokens, kubeconfig files.
 
 mod account_key;
+mod der;
 pub mod kubeconfig;
 pub mod pki;
+pub mod request;
 pub mod serving;
 pub mod shaken;
 pub mod stamp;

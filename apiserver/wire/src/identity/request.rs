@@ -1,0 +1,317 @@
+//! Requests for certificates (PKCS #10): what is wrong with one, in the words of Go's `crypto/x509`.
+
+use super::der::{Reader, Wanted};
+use super::tls::provider;
+use rustls_pki_types::SignatureVerificationAlgorithm;
+use std::collections::BTreeSet;
+
+/// Keys whose kind Go knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    Rsa,
+    Dsa,
+    Ecdsa,
+    Ed25519,
+    X25519,
+}
+
+const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+const DSA: &[u8] = b"\x2a\x86\x48\xce\x38\x04\x01";
+const ECDSA: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
+const X25519: &[u8] = b"\x2b\x65\x6e";
+const ED25519: &[u8] = b"\x2b\x65\x70";
+/// The curves P-224, P-256, P-384 and P-521, and how long a point of theirs is.
+const CURVES: [(&[u8], usize); 4] = [
+    (b"\x2b\x81\x04\x00\x21", 57),
+    (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", 65),
+    (b"\x2b\x81\x04\x00\x22", 97),
+    (b"\x2b\x81\x04\x00\x23", 133),
+];
+const MD5_WITH_RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04";
+/// Signatures, and by which keys they are made.
+const SIGNATURES: [(&[u8], Key); 12] = [
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", Key::Rsa),
+    (b"\x2b\x0e\x03\x02\x1d", Key::Rsa),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", Key::Rsa),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c", Key::Rsa),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d", Key::Rsa),
+    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", Key::Rsa),
+    (b"\x2a\x86\x48\xce\x38\x04\x03", Key::Dsa),
+    (b"\x2a\x86\x48\xce\x3d\x04\x01", Key::Ecdsa),
+    (b"\x2a\x86\x48\xce\x3d\x04\x03\x02", Key::Ecdsa),
+    (b"\x2a\x86\x48\xce\x3d\x04\x03\x03", Key::Ecdsa),
+    (b"\x2a\x86\x48\xce\x3d\x04\x03\x04", Key::Ecdsa),
+    (ED25519, Key::Ed25519),
+];
+const EXTENSION_REQUEST: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e";
+const SUBJECT_ALT_NAME: &[u8] = b"\x55\x1d\x11";
+const NULL: &[u8] = b"\x05\x00";
+/// Shortest key of RSA that Go takes.
+const RSA_BITS_MIN: usize = 1024;
+/// The keys of RSA whose signatures the provider looks at.
+const RSA_BITS_VERIFIED: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// An algorithm, and what it is told.
+struct Algorithm<'a> {
+    identifier: &'a [u8],
+    parameters: &'a [u8],
+    /// Both, as the provider names its own.
+    content: &'a [u8],
+}
+
+impl<'a> Algorithm<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, String> {
+        let content = reader.next(Wanted::sequence("AlgorithmIdentifier"))?.content;
+        let mut inner = Reader::new(content);
+        let identifier = inner.identifier()?;
+        let parameters = if inner.is_at_end() { &[][..] } else { inner.any()?.whole };
+        Ok(Self { identifier, parameters, content })
+    }
+}
+
+/// What is wrong with a request in DER. A signature that the provider can't look at, by a short key or an old hash, is taken for
+/// good.
+#[must_use]
+pub fn complaint(der: &[u8]) -> Option<String> {
+    read(der).err()
+}
+
+fn read(der: &[u8]) -> Result<(), String> {
+    let mut outer = Reader::new(der);
+    let mut request = Reader::new(outer.next(Wanted::sequence("certificateRequest"))?.content);
+    let signed = request.next(Wanted::sequence("tbsCertificateRequest"))?;
+    let mut told = Reader::new(signed.content);
+    told.integer()?;
+    let subject = told.any()?.whole;
+    let mut key_info = Reader::new(told.next(Wanted::sequence("publicKeyInfo"))?.content);
+    let algorithm = Algorithm::read(&mut key_info)?;
+    let key = key_info.bits()?;
+    let attributes = told.next(Wanted::TAGGED_LIST)?.content;
+    let mut list = Reader::new(attributes);
+    while !list.is_at_end() {
+        list.any()?;
+    }
+    let by = Algorithm::read(&mut request)?;
+    let signature = request.bits()?;
+    if !outer.is_at_end() {
+        return Err("asn1: syntax error: trailing data".to_owned());
+    }
+    let kind = key_kind(&algorithm, key)?;
+    Reader::new(subject).next(Wanted::sequence("RDNSequence"))?;
+    extensions(attributes)?;
+    verify(kind, (&algorithm, key), (&by, signature), signed.whole)
+}
+
+/// What kind of key it is, if Go knows it. It has to be one of its kind.
+fn key_kind(algorithm: &Algorithm<'_>, key: &[u8]) -> Result<Option<Key>, String> {
+    let demand = |holds: bool, told: &str| if holds { Ok(()) } else { Err(told.to_owned()) };
+    Ok(Some(match algorithm.identifier {
+        RSA => {
+            demand(algorithm.parameters == NULL, "x509: RSA key missing NULL parameters")?;
+            rsa_bits(key)?;
+            Key::Rsa
+        }
+        ECDSA => {
+            let Ok(curve) = Reader::new(algorithm.parameters).identifier() else {
+                return Err("x509: invalid ECDSA parameters".to_owned());
+            };
+            let Some((_, length)) = CURVES.iter().find(|(known, _)| *known == curve) else {
+                return Err("x509: unsupported elliptic curve".to_owned());
+            };
+            demand(key.first() == Some(&4), "ecdsa: invalid uncompressed public key")?;
+            demand(key.len() == *length, "invalid point encoding length")?;
+            Key::Ecdsa
+        }
+        ED25519 => {
+            demand(algorithm.parameters.is_empty(), "x509: Ed25519 key encoded with illegal parameters")?;
+            demand(key.len() == 32, "x509: wrong Ed25519 public key size")?;
+            Key::Ed25519
+        }
+        X25519 => {
+            demand(algorithm.parameters.is_empty(), "x509: X25519 key encoded with illegal parameters")?;
+            demand(key.len() == 32, "crypto/ecdh: invalid public key")?;
+            Key::X25519
+        }
+        DSA => Key::Dsa,
+        _ => return Ok(None),
+    }))
+}
+
+/// How many bits a key of RSA has.
+fn rsa_bits(key: &[u8]) -> Result<usize, String> {
+    let sequence =
+        Reader::new(key).next(Wanted::sequence("")).map_err(|_| "x509: invalid RSA public key".to_owned())?;
+    let mut numbers = Reader::new(sequence.content);
+    let modulus = numbers.next(Wanted::INTEGER).map_err(|_| "x509: invalid RSA modulus".to_owned())?.content;
+    let exponent = numbers.next(Wanted::INTEGER).map_err(|_| "x509: invalid RSA public exponent".to_owned())?.content;
+    let is_positive = |number: &[u8]| number.iter().any(|byte| *byte != 0) && number[0] & 0x80 == 0;
+    if !is_positive(modulus) {
+        return Err("x509: RSA modulus is not a positive number".to_owned());
+    }
+    if !is_positive(exponent) {
+        return Err("x509: RSA public exponent is not a positive number".to_owned());
+    }
+    let zeros: usize = modulus.iter().take_while(|byte| **byte == 0).count();
+    let first = modulus.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
+    Ok((modulus.len() - zeros) * 8 - first)
+}
+
+/// The extensions that are asked for: none twice, and names that are names.
+fn extensions(attributes: &[u8]) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    let mut all = Reader::new(attributes);
+    while !all.is_at_end() {
+        let Some(values) = extension_request(all.any()?.whole) else { continue };
+        let mut list = Reader::new(Reader::new(values).next(Wanted::sequence(""))?.content);
+        while !list.is_at_end() {
+            let mut extension = Reader::new(list.next(Wanted::sequence("Extension"))?.content);
+            let identifier = extension.identifier()?;
+            let mut value = extension.any()?;
+            if value.tag == 1 {
+                value = extension.any()?;
+            }
+            if !seen.insert(identifier) {
+                return Err("x509: certificate request contains duplicate requested extensions".to_owned());
+            }
+            if identifier == SUBJECT_ALT_NAME {
+                names(value.content)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first value of an attribute that asks for extensions. What can't be read as an attribute is passed over.
+fn extension_request(attribute: &[u8]) -> Option<&[u8]> {
+    let mut inner = Reader::new(Reader::new(attribute).next(Wanted::sequence("")).ok()?.content);
+    let identifier = inner.identifier().ok()?;
+    let set = inner.any().ok().filter(|set| set.tag == 0x31)?;
+    let first = Reader::new(set.content).any().ok()?;
+    (identifier == EXTENSION_REQUEST).then_some(first.whole)
+}
+
+fn names(value: &[u8]) -> Result<(), String> {
+    let Ok(list) = Reader::new(value).next(Wanted::sequence("")) else {
+        return Err("x509: invalid subject alternative names".to_owned());
+    };
+    let mut list = Reader::new(list.content);
+    while !list.is_at_end() {
+        let Ok(name) = list.any() else { return Err("x509: invalid subject alternative name".to_owned()) };
+        let malformed =
+            |what: &str| if name.content.is_ascii() { Ok(()) } else { Err(format!("x509: SAN {what} is malformed")) };
+        match name.tag {
+            0x81 => malformed("rfc822Name")?,
+            0x82 => malformed("dNSName")?,
+            0x86 => malformed("uniformResourceIdentifier")?,
+            0x87 if !matches!(name.content.len(), 4 | 16) => {
+                return Err(format!("x509: cannot parse IP address of length {}", name.content.len()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+const UNSUPPORTED: &str = "x509: cannot verify signature: algorithm unimplemented";
+
+fn verify(
+    kind: Option<Key>,
+    (algorithm, key): (&Algorithm<'_>, &[u8]),
+    (by, signature): (&Algorithm<'_>, &[u8]),
+    signed: &[u8],
+) -> Result<(), String> {
+    if by.identifier == MD5_WITH_RSA {
+        return Err("x509: cannot verify signature: insecure algorithm MD5-RSA".to_owned());
+    }
+    let signer = SIGNATURES.iter().find(|(known, _)| *known == by.identifier).map(|(_, signer)| *signer);
+    let signer = signer.filter(|signer| *signer != Key::Ed25519 || by.parameters.is_empty());
+    let (Some(signer), Some(kind)) = (signer, kind) else { return Err(UNSUPPORTED.to_owned()) };
+    let name = match kind {
+        Key::Rsa => "*rsa.PublicKey",
+        Key::Ecdsa => "*ecdsa.PublicKey",
+        Key::Ed25519 => "ed25519.PublicKey",
+        Key::Dsa | Key::X25519 => return Err(UNSUPPORTED.to_owned()),
+    };
+    if kind != signer {
+        let signer = match signer {
+            Key::Rsa => "RSA",
+            Key::Dsa => "DSA",
+            Key::Ecdsa => "ECDSA",
+            Key::Ed25519 | Key::X25519 => "Ed25519",
+        };
+        return Err(format!(
+            "x509: signature algorithm specifies an {signer} public key, but have public key of type {name}"
+        ));
+    }
+    let told = match kind {
+        Key::Rsa => {
+            let bits = rsa_bits(key)?;
+            if bits < RSA_BITS_MIN {
+                return Err(format!(
+                    "crypto/rsa: {bits}-bit keys are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)"
+                ));
+            }
+            if !RSA_BITS_VERIFIED.contains(&bits) {
+                return Ok(());
+            }
+            "crypto/rsa: verification error"
+        }
+        Key::Ecdsa => "x509: ECDSA verification failure",
+        _ => "x509: Ed25519 verification failure",
+    };
+    let fits = |known: &&&dyn SignatureVerificationAlgorithm| {
+        known.public_key_alg_id().as_ref() == algorithm.content && known.signature_alg_id().as_ref() == by.content
+    };
+    let provider = provider();
+    let mut known = provider.signature_verification_algorithms.all.iter().filter(fits).peekable();
+    if known.peek().is_none() || known.any(|known| known.verify_signature(key, signed, signature).is_ok()) {
+        return Ok(());
+    }
+    Err(told.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    const OF_ED25519: &str = "MIGLMD8CAQAwDDEKMAgGA1UEAwwBYTAqMAUGAytlcAMhAHp1/d2URQdPrV6AwNWjriATnGWGYpKVVRPaoVpf9HgtoAAwBQYDK2VwA0EAuILRvGDgaI2rWBAPBrkvnrphT8UpmwZboMe1keuFGZRgliHM2zDvBB3GiFAXGPqVP5R+zXw14+5da+3bFxPxBA==";
+    const OF_P256: &str = "MIHGMG4CAQAwDDEKMAgGA1UEAwwBYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABBGiUJsWcl7Z9AmIokInRTiCgdy7huwjLVXDxMWoZqOksvvsmItJf8/ErPKyHb19Yw/xAopbTKg0/tX4GQd1SZGgADAKBggqhkjOPQQDAgNIADBFAiAOjrE2pfKcP/V6y1ZD/dXcw335kGgc/xU5XjDHroB67AIhANbm1rYVH4ZQ8NMD+9D5qGwFSKoP7Cn0Bhip0MSQK6e2";
+    const WITH_NAMES: &str = "MIHDMHcCAQAwDDEKMAgGA1UEAwwBYTAqMAUGAytlcAMhABy6kXBFtdebV4pAA7n/l091Y9RMwWEQWh3IyLlK0T+boDgwNgYJKoZIhvcNAQkOMSkwJzAlBgNVHREEHjAcggNhLmKHBAECAwSGCmh0dHA6Ly94L3mBA2FAYjAFBgMrZXADQQCo3iq6J3cEhixYQahIqjz3KczqH9eOimS1M1OWwuhEqlR0iJYxQ3XTmviDe95IRN/oQKk2YxlSB2JpFone4sQH";
+    const OF_SECP256K1: &str = "MIHEMGsCAQAwDDEKMAgGA1UEAwwBYTBWMBAGByqGSM49AgEGBSuBBAAKA0IABLOJedE/TOOBVBNJtrzNDkpxlM1qYNeWgiAbYTPCDIlo/cQ5+c+J1If5QqH37CJC9xS8Vn7K648eARmoLt3aiyigADAKBggqhkjOPQQDAgNJADBGAiEAvLz3GIILB0UiovfWEJjDXFAnZtVF70x1O7am546BBTICIQDdZsXYa9VZyUe4ePd+DUv6sWPLaFfibSQ46lzU82ykpA==";
+    const OF_ED448: &str = "MIHWMFgCAQAwDDEKMAgGA1UEAwwBYTBDMAUGAytlcQM6AGNCXJ/gANFt+qGGCQnNWkA0uQ54aefx0icNcLFGXyDgxQF4JMma2wUy4KtW6mCz5Axkro2iQpWpAKAAMAUGAytlcQNzANnzqzVAEW3H+9CKcQ7hHTO+sCN7ng7bHCft4SEfS8T3AlmsfQlg890qsEdfjgVALDB0N351kd1mgNadzjVrSMkWAyqFvyMJmS2qZVtkOtT4O7DdJy67NCBe8QWuqHXQLrx9QUKr6TlU/mMMspKwifsRAA==";
+
+    fn told(request: &str, damage: impl FnOnce(&mut Vec<u8>)) -> Option<String> {
+        let mut der = STANDARD.decode(request).unwrap();
+        damage(&mut der);
+        complaint(&der)
+    }
+
+    #[test]
+    fn a_request_that_its_key_signed_is_good() {
+        for request in [OF_ED25519, OF_P256, WITH_NAMES] {
+            assert_eq!(told(request, |_| {}), None);
+        }
+    }
+
+    #[test]
+    fn what_go_does_not_take_is_told_in_its_words() {
+        let unimplemented = "x509: cannot verify signature: algorithm unimplemented";
+        assert_eq!(told(OF_ED448, |_| {}).as_deref(), Some(unimplemented));
+        assert_eq!(told(OF_SECP256K1, |_| {}).as_deref(), Some("x509: unsupported elliptic curve"));
+        let last = |der: &mut Vec<u8>| *der.last_mut().unwrap() ^= 1;
+        assert_eq!(told(OF_ED25519, last).as_deref(), Some("x509: Ed25519 verification failure"));
+        assert_eq!(told(OF_P256, last).as_deref(), Some("x509: ECDSA verification failure"));
+        let longer = |der: &mut Vec<u8>| der.push(0);
+        assert_eq!(told(OF_P256, longer).as_deref(), Some("asn1: syntax error: trailing data"));
+        let shorter = |der: &mut Vec<u8>| der.truncate(90);
+        assert_eq!(told(OF_P256, shorter).as_deref(), Some("asn1: syntax error: data truncated"));
+        let address = |der: &mut Vec<u8>| {
+            let at = der.windows(2).position(|two| two == b"\x87\x04").unwrap();
+            der[at] = 0x82;
+            der[at + 2] = 0xff;
+        };
+        assert_eq!(told(WITH_NAMES, address).as_deref(), Some("x509: SAN dNSName is malformed"));
+    }
+}
