@@ -2,6 +2,7 @@
 
 use crate::link;
 use crate::packet::Packet;
+use crate::preface::WithPreface;
 use crate::tunnel::Halves;
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
@@ -25,7 +26,7 @@ pub(crate) struct Driven {
 impl Driven {
     /// Begins HTTP/2 on a stream.
     pub(crate) async fn begin(stream: Box<dyn Stream>) -> Result<Self, h2::Error> {
-        let (client, connection) = link::client().handshake::<_, Bytes>(stream).await?;
+        let (client, connection) = link::client().handshake::<_, Bytes>(WithPreface::new(stream)).await?;
         let (closing, closed) = unbounded_channel();
         tokio::spawn(drive(connection, closed));
         Ok(Self { client, closing })
@@ -54,7 +55,7 @@ impl Driven {
 
 /// HTTP/2 throws away what is still to be sent on a stream that is dropped, so the halves of a closed tunnel are kept
 /// here until the server has answered.
-async fn drive(connection: Connection<Box<dyn Stream>, Bytes>, mut closed: UnboundedReceiver<Halves>) {
+async fn drive(connection: Connection<WithPreface<Box<dyn Stream>>, Bytes>, mut closed: UnboundedReceiver<Halves>) {
     let mut connection = std::pin::pin!(connection);
     let mut settling = JoinSet::new();
     loop {

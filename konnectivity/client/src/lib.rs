@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod link;
 mod numbers;
 pub mod packet;
+mod preface;
 mod proxy;
 mod reusable;
 mod route;

@@ -3,8 +3,7 @@
 use super::State;
 use super::hops::Hops;
 use super::session::{Common, PendingDial};
-use crate::carry::shared::Side;
-use crate::carry::{Leg, Moved, lane, pump, socket};
+use crate::carry::{Leg, Moved, opened, pump, socket};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::HeaderValue;
@@ -87,7 +86,7 @@ async fn open_lane(lanes: SendRequest<Bytes>, random: i64) -> Result<Leg, h2::Er
         .expect("a request whose parts are constants can be built");
     request.headers_mut().insert(grpc::DIAL_ID, HeaderValue::from(random));
     let (response, to) = lanes.send_request(request, false)?;
-    Ok(lane(Side::Agent, to, response.await?.into_body()))
+    Ok(opened(to, response))
 }
 
 /// Answers the dial in the stream that all connections share.

@@ -8,11 +8,15 @@ use super::pump::LINGER;
 use super::shared::Side;
 use super::{Carried, End, Refused};
 use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::link::READ_BYTES;
 use tinyplane_konnectivity_client::stream::{poll_bytes, poll_room};
 
@@ -20,25 +24,71 @@ use tinyplane_konnectivity_client::stream::{poll_bytes, poll_room};
 const END: HeaderName = HeaderName::from_static("tinyplane-end");
 const REASON: HeaderName = HeaderName::from_static("tinyplane-reason");
 
-/// The leg of a stream.
-pub(crate) fn lane(side: Side, to: SendStream<Bytes>, from: RecvStream) -> Leg {
+/// The leg of a stream that an agent opened. The head of our answer goes with the first data: by itself it would be a write, and
+/// a turn of the agent, which waits for none of it.
+pub(crate) fn lane(respond: SendResponse<Bytes>, from: RecvStream) -> Leg {
+    leg(Side::Server, Sending::Owed(respond), Receiving::Body(from))
+}
+
+/// The leg of a stream that was opened to the server.
+pub(crate) fn opened(to: SendStream<Bytes>, response: ResponseFuture) -> Leg {
+    leg(Side::Agent, Sending::Body(to), Receiving::Awaited(response))
+}
+
+fn leg(side: Side, to: Sending, from: Receiving) -> Leg {
     let to = Outgoing(Arc::new(Mutex::new(to)));
     let reader = LaneReader { side, from, watch: to.clone() };
     Leg { reader: Reader::Lane(reader), writer: Writer::Lane(LaneWriter { to, ended: None }) }
 }
 
+/// What is sent on.
+enum Sending {
+    /// Nothing was sent yet, and the head comes first.
+    Owed(SendResponse<Bytes>),
+    Body(SendStream<Bytes>),
+}
+
+/// What is read from.
+enum Receiving {
+    /// Nothing came yet.
+    Awaited(ResponseFuture),
+    Body(RecvStream),
+}
+
 /// The sending side, which also tells of resets. Both users of it are polled by one task.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing(Arc<Mutex<SendStream<Bytes>>>);
+#[derive(Clone)]
+pub(crate) struct Outgoing(Arc<Mutex<Sending>>);
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outgoing")
+    }
+}
 
 impl Outgoing {
-    fn stream(&self) -> MutexGuard<'_, SendStream<Bytes>> {
+    fn sending(&self) -> MutexGuard<'_, Sending> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uses the stream, whose head has been sent.
+    fn with<T>(&self, use_it: impl FnOnce(&mut SendStream<Bytes>) -> T) -> Result<T, h2::Error> {
+        let mut sending = self.sending();
+        if let Sending::Owed(respond) = &mut *sending {
+            *sending = Sending::Body(respond.send_response(grpc::response(), false)?);
+        }
+        match &mut *sending {
+            Sending::Body(stream) => Ok(use_it(stream)),
+            Sending::Owed(_) => unreachable!("it has been answered"),
+        }
     }
 
     /// Waits until the peer gives up the stream.
     pub(crate) async fn reset(&self) -> End {
-        match poll_fn(|cx| self.stream().poll_reset(cx)).await {
+        let reset = poll_fn(|cx| match &mut *self.sending() {
+            Sending::Owed(respond) => respond.poll_reset(cx),
+            Sending::Body(stream) => stream.poll_reset(cx),
+        });
+        match reset.await {
             Ok(h2::Reason::NO_ERROR | h2::Reason::CANCEL) => End::Closed,
             Ok(reason) => End::Reset(reason.description().to_owned()),
             Err(error) => broken(&error),
@@ -47,24 +97,46 @@ impl Outgoing {
 }
 
 /// Reads a lane.
-#[derive(Debug)]
 pub(crate) struct LaneReader {
     side: Side,
-    from: RecvStream,
+    from: Receiving,
     watch: Outgoing,
 }
 
+impl std::fmt::Debug for LaneReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LaneReader")
+    }
+}
+
 impl LaneReader {
+    /// What is read from, once the peer's head is there.
+    async fn body(&mut self) -> Result<&mut RecvStream, End> {
+        if let Receiving::Awaited(response) = &mut self.from {
+            let response = response.await.map_err(|error| match error.reason() {
+                // The server had no use for it any more.
+                Some(h2::Reason::NO_ERROR | h2::Reason::CANCEL) => End::Closed,
+                _ => broken(&error),
+            })?;
+            self.from = Receiving::Body(response.into_body());
+        }
+        match &mut self.from {
+            Receiving::Body(body) => Ok(body),
+            Receiving::Awaited(_) => unreachable!("its head is there"),
+        }
+    }
+
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, End> {
+        let from = self.body().await?;
         loop {
-            match poll_fn(|cx| poll_bytes(&mut self.from, cx)).await {
+            match poll_fn(|cx| poll_bytes(from, cx)).await {
                 Ok(Some(bytes)) if bytes.is_empty() => {}
                 Ok(Some(bytes)) => return Ok(Some(bytes)),
                 Ok(None) => break,
                 Err(error) => return Err(broken(&error)),
             }
         }
-        match self.from.trailers().await {
+        match from.trailers().await {
             Ok(Some(trailers)) => Err(end_in(&trailers)),
             Ok(None) => Ok(None),
             Err(error) => Err(broken(&error)),
@@ -105,13 +177,21 @@ impl LaneWriter {
     pub(crate) async fn send(&mut self, bytes: Bytes) -> Result<(), Refused> {
         // For all of a read, or else a window with a few bytes left would let one more of them wait here.
         let room = bytes.len().min(READ_BYTES);
-        poll_fn(|cx| poll_room(&mut self.to.stream(), room, cx)).await.map_err(|_| Refused)?;
-        self.to.stream().send_data(bytes, false).map_err(|_| Refused)
+        let has_room = poll_fn(|cx| match self.to.with(|to| poll_room(to, room, cx)) {
+            Ok(polled) => polled.map_err(|_| Refused),
+            Err(_) => Poll::Ready(Err(Refused)),
+        });
+        has_room.await?;
+        self.send_data(bytes, false)
     }
 
     pub(crate) fn finish(&mut self) -> Result<Carried, Refused> {
         self.ended = Some(Carried::Half);
-        self.to.stream().send_data(Bytes::new(), true).map(|()| Carried::Half).map_err(|_| Refused)
+        self.send_data(Bytes::new(), true).map(|()| Carried::Half)
+    }
+
+    fn send_data(&self, bytes: Bytes, last: bool) -> Result<(), Refused> {
+        self.to.with(|to| to.send_data(bytes, last)).flatten().map_err(|_| Refused)
     }
 
     pub(crate) fn close(&mut self, end: &End) {
@@ -119,7 +199,7 @@ impl LaneWriter {
             return;
         }
         self.ended = Some(Carried::Whole);
-        if let Err(error) = self.to.stream().send_trailers(trailers(end)) {
+        if let Err(error) = self.to.with(|to| to.send_trailers(trailers(end))).flatten() {
             tracing::debug!(%error, "a lane was gone before its end was told");
         }
     }

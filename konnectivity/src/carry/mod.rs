@@ -10,7 +10,7 @@ mod socket;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use farewell::Farewell;
-pub(crate) use lane::lane;
+pub(crate) use lane::{lane, opened};
 pub(crate) use leg::{FrontendCounts, Leg, packets};
 pub(crate) use pump::{Moved, pump, pump_timed};
 pub(crate) use socket::{Split, socket};

@@ -103,10 +103,7 @@ fn open_lane(backend: &Backend, request: Request<RecvStream>, mut respond: SendR
     let Some(random) = random.filter(|&random| backend.pending.waits_for(random)) else {
         return respond.send_reset(h2::Reason::CANCEL);
     };
-    match respond.send_response(grpc::response(), false) {
-        Ok(to) => backend.lane(random, lane(Side::Server, to, request.into_body())),
-        Err(error) => tracing::debug!(%error, "an agent gave up a lane at once"),
-    }
+    backend.lane(random, lane(respond, request.into_body()));
 }
 
 /// Serves an agent's call for as long as it lasts.

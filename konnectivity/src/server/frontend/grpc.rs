@@ -3,7 +3,7 @@
 use super::super::backends::DialError;
 use super::super::hops::Hops;
 use super::super::{State, port};
-use super::reticent::Reticent;
+use super::reticent::{Answering, Reticent, Tongue};
 use crate::carry::{FrontendCounts, Leg, Moved, packets, pump_timed};
 use crate::keepalive;
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Request;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -31,7 +32,7 @@ pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + Asyn
         let accepting = poll_fn(|cx| {
             turn.poll(cx, |cx| match connection.poll_accept(cx) {
                 // Whoever does not call at once may wait for our settings.
-                Poll::Pending if tongue.loosen() => connection.poll_accept(cx),
+                Poll::Pending if !tongue.was_called() && tongue.loosen() => connection.poll_accept(cx),
                 accepted => accepted,
             })
         });
@@ -41,8 +42,8 @@ pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + Asyn
         };
         match accepted {
             Some(Ok((request, respond))) => {
-                called(state, request, respond);
-                tongue.loosen();
+                tongue.is_called();
+                called(state, request, respond, Answering(tongue.clone()));
             }
             Some(Err(error)) => return tracing::debug!(%error, "a frontend's connection broke"),
             None => return,
@@ -50,7 +51,7 @@ pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + Asyn
     }
 }
 
-fn called(state: &Arc<State>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+fn called(state: &Arc<State>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, answering: Answering) {
     if request.uri().path() != grpc::PROXY_PATH {
         let told = format!("unknown service or method {}", request.uri().path());
         return drop(respond.send_response(grpc::refusal(grpc::Code::Unimplemented, &told), true));
@@ -64,16 +65,16 @@ fn called(state: &Arc<State>, request: Request<RecvStream>, mut respond: SendRes
         Ok(to) => {
             let shared = Arc::clone(state);
             let (from, to) = (PacketReader::new(request.into_body()), PacketWriter::new(to));
-            state.tasks.spawn(async move { serve(&shared, from, to, half_close).await });
+            state.tasks.spawn(async move { serve(&shared, from, to, half_close, answering).await });
         }
         Err(error) => tracing::debug!(%error, "a frontend left at once"),
     }
 }
 
-async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half_close: bool) {
+async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half_close: bool, answering: Answering) {
     let counted = state.numbers.frontend_streams.hold();
     let numbers = &state.numbers;
-    let Some(request) = first_dial(state, &mut from, &mut to).await else { return };
+    let Some(request) = first_dial(state, &mut from, &mut to, &answering.0).await else { return };
     let mut hops = Hops::begin(state, Some(request.random.to_string()), &request.address);
     let dialled = tokio::select! {
         dialled = state.backends.dial(&request.address, state, &mut hops) => dialled,
@@ -90,6 +91,7 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
             if to.send(answer).is_err() {
                 return numbers.failures.send_rsp.add();
             }
+            drop(answering);
             let counts = FrontendCounts { heard: numbers.from_client.clone(), said: numbers.to_client.clone() };
             let mut front = packets(from, to, connect_id, half_close, counts);
             let (carried, began) = ((numbers.established.hold(), state.tasks.carry()), Instant::now());
@@ -104,7 +106,7 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
         Err(error) => {
             tracing::info!(address = request.address, %error, "a dial failed");
             refuse(state, &mut to, &error, random);
-            drop(counted);
+            drop((answering, counted));
             while matches!(from.next().await, Ok(Some(_))) {}
         }
     }
@@ -115,9 +117,23 @@ async fn settle(front: &mut Leg, back: &mut Leg) {
 }
 
 /// The dial that a stream begins with. Upstream's clients close what they never dialled, and expect an answer.
-async fn first_dial(state: &State, from: &mut PacketReader, to: &mut PacketWriter) -> Option<DialRequest> {
+async fn first_dial(
+    state: &State,
+    from: &mut PacketReader,
+    to: &mut PacketWriter,
+    tongue: &Tongue,
+) -> Option<DialRequest> {
     loop {
-        match counted(state, from).await {
+        let mut next = pin!(counted(state, from));
+        let next = poll_fn(|cx| {
+            let next = next.as_mut().poll(cx);
+            // Whoever does not dial with its call may wait for the head of our answer.
+            if next.is_pending() {
+                tongue.loosen();
+            }
+            next
+        });
+        match next.await {
             Ok(Some(Packet::DialRequest(request))) => return Some(request),
             Ok(Some(Packet::CloseRequest(close))) => {
                 let told = "no connection was dialled on this stream".to_owned();

@@ -1,10 +1,11 @@
 //! A frontend's stream up to its first call, as it is to be heard and answered.
 //!
 //! What a server says of HTTP/2 before it is asked anything, its settings, and that it heard the client's, is by itself a write each,
-//! and a turn of the client, which waits for none of it. So it waits for the answer to the first call. What the first call says
-//! is made sayable ([`Sayable`]).
+//! and a turn of the client, which waits for none of it; so is the head of its answer to a call that is a dial. All of it waits for the
+//! answer to that dial, or until the client shows that it may be waiting. What the first call says is made sayable ([`Sayable`]).
 
 use super::authority::Sayable;
+use futures_util::task::AtomicWaker;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,29 +22,68 @@ pub(super) struct Reticent<S> {
     inner: S,
     heard: Sayable,
     held: Vec<u8>,
-    speaks: Arc<AtomicBool>,
+    tongue: Arc<Held>,
+}
+
+/// What a stream and its tongue share.
+#[derive(Debug, Default)]
+struct Held {
+    speaks: AtomicBool,
+    called: AtomicBool,
+    /// Who drives the stream, once it had something to send.
+    driver: AtomicWaker,
+}
+
+impl Held {
+    fn loosen(&self) -> bool {
+        let first = !self.speaks.swap(true, Ordering::Relaxed);
+        if first {
+            self.driver.wake();
+        }
+        first
+    }
 }
 
 /// Lets a stream speak.
-#[derive(Debug)]
-pub(super) struct Tongue(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub(super) struct Tongue(Arc<Held>);
 
 impl Tongue {
     /// From the next flush on bytes are sent, those that were held back with those that come then; tells whether none were sent
     /// before.
     pub(super) fn loosen(&self) -> bool {
-        !self.0.swap(true, Ordering::Relaxed)
+        self.0.loosen()
+    }
+
+    /// The client has called, and whoever serves the call loosens the tongue. If the client says more until then, it is loosened.
+    pub(super) fn is_called(&self) {
+        self.0.called.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody else is to loosen it.
+    pub(super) fn was_called(&self) -> bool {
+        self.0.called.load(Ordering::Relaxed)
+    }
+}
+
+/// Loosens a tongue at the latest when it is dropped.
+#[derive(Debug)]
+pub(super) struct Answering(pub(super) Tongue);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.loosen();
     }
 }
 
 impl<S> Reticent<S> {
     pub(super) fn new(inner: S) -> (Self, Tongue) {
-        let speaks = Arc::new(AtomicBool::new(false));
-        (Self { inner, heard: Sayable::new(), held: Vec::new(), speaks: Arc::clone(&speaks) }, Tongue(speaks))
+        let tongue = Arc::<Held>::default();
+        (Self { inner, heard: Sayable::new(), held: Vec::new(), tongue: Arc::clone(&tongue) }, Tongue(tongue))
     }
 
     fn is_silent(&self) -> bool {
-        !self.speaks.load(Ordering::Relaxed)
+        !self.tongue.speaks.load(Ordering::Relaxed)
     }
 }
 
@@ -64,7 +104,11 @@ impl<S: AsyncWrite + Unpin> Reticent<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Reticent<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.heard.poll_read(&mut this.inner, cx, into)
+        ready!(this.heard.poll_read(&mut this.inner, cx, into))?;
+        if this.tongue.called.load(Ordering::Relaxed) {
+            this.tongue.loosen();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -98,7 +142,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Reticent<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_silent() {
-            return Poll::Ready(Ok(()));
+            self.tongue.driver.register(cx.waker());
+            // It may have been loosened in between.
+            if self.is_silent() {
+                return Poll::Ready(Ok(()));
+            }
         }
         ready!(self.poll_out(cx))?;
         Pin::new(&mut self.inner).poll_flush(cx)
