@@ -2,6 +2,7 @@
 
 use super::{Plugin, forbidden, items};
 use crate::registry::admit::{Operation, Question};
+use crate::validation::same;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -110,7 +111,7 @@ impl Asked<'_> {
             }
             ("status", _) => {
                 let old = self.question.old.unwrap_or(&Value::Null);
-                let differs = |field: &str| self.object["metadata"][field] != old["metadata"][field];
+                let differs = |field: &str| !same(&self.object["metadata"][field], &old["metadata"][field]);
                 let claims = |pod: &Value| pod["status"]["resourceClaimStatuses"].clone();
                 if differs("labels") {
                     Some(format!("node {node:?} cannot update labels through pod status"))
@@ -189,7 +190,7 @@ impl Asked<'_> {
                 if taints(self.object) != taints(old) {
                     return Some(format!("node {node:?} is not allowed to modify taints"));
                 }
-                if self.object["metadata"]["ownerReferences"] != old["metadata"]["ownerReferences"] {
+                if !same(&self.object["metadata"]["ownerReferences"], &old["metadata"]["ownerReferences"]) {
                     return Some(format!("node {node:?} is not allowed to modify ownerReferences"));
                 }
                 let labels = forbidden_labels(self.object, old)?;

@@ -1,6 +1,6 @@
 //! Claims on persistent volumes, alone and as templates of them.
 
-use super::field::{Errors, Path, child, key, list, text};
+use super::field::{Errors, Path, child, key, list, same, text};
 use super::{internal, selector};
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
@@ -131,7 +131,7 @@ pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
         }
         take(&mut now, &before, "volumeAttributesClassName");
     }
-    if now != before {
+    if !same(&now, &before) {
         let told = format!(
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
             internal::diff("PersistentVolumeClaimSpec", &before, &now)

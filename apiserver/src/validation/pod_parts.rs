@@ -58,7 +58,7 @@ pub(super) fn check_resize(new: &Value, old: &Value, errors: &mut Errors) {
     for field in ["initContainers", "containers"] {
         for (at, (now, before)) in list(&new["spec"][field]).iter().zip(list(&old["spec"][field])).enumerate() {
             if field == "initContainers" && before["restartPolicy"] != "Always" {
-                if now != before {
+                if !same(now, before) {
                     errors.forbidden("spec", "resources for non-sidecar init containers are immutable");
                 }
                 continue;

@@ -41,7 +41,7 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
     if !list(&before["schedulingGates"]).is_empty() {
         narrow(&mut wished, before, errors);
     }
-    if wished != *before {
+    if !same(&wished, before) {
         errors.forbidden("spec", &format!("{MAY_CHANGE}\n{}", internal::diff("PodSpec", before, &wished)));
     }
 }

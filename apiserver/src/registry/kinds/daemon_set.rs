@@ -4,6 +4,7 @@ use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
 use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, Scene, column, count};
 use crate::registry::cells::{age, label_map, name, number, selector};
 use crate::registry::warnings;
+use crate::validation::same;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
@@ -56,7 +57,7 @@ pub(super) static DAEMON_SET: Behaviour = Behaviour {
 fn count_templates(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     let generation = match old {
         None => template_generation(new).max(1),
-        Some(old) if scene.part == Part::Main && new["spec"]["template"] != old["spec"]["template"] => {
+        Some(old) if scene.part == Part::Main && !same(&new["spec"]["template"], &old["spec"]["template"]) => {
             template_generation(old) + 1
         }
         Some(old) => template_generation(old),

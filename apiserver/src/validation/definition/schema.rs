@@ -4,7 +4,7 @@ use super::structural::Place;
 use super::{lists, rules, shown, structural};
 use crate::schema::structural::{Patterns, Structural};
 use crate::validation::field::{Errors, child, index, key, list, text};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 /// No schema is looked at deeper than this; decoding refuses what is deeper.
@@ -71,6 +71,12 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
+/// Whether a schema says something by a field. A map of schemas with nothing in it says nothing.
+fn says(schema: &Value, name: &str) -> bool {
+    let is_map = ["definitions", "dependencies", "patternProperties"].contains(&name);
+    !is_nothing(&schema[name]) && !(is_map && schema[name].as_object().is_some_and(Map::is_empty))
+}
+
 fn check_root(path: &str, schema: &Value, errors: &mut Errors) {
     let kind = text(&schema["type"]);
     if !kind.is_empty() && kind != "object" {
@@ -91,7 +97,7 @@ fn check_root(path: &str, schema: &Value, errors: &mut Errors) {
 
 /// Whether nothing in a schema keeps it from being looked at as a structural one.
 fn can_be_structural(schema: &Value, depth: usize) -> bool {
-    let unknown = UNKNOWN.iter().chain(&["$schema"]).any(|name| !is_nothing(&schema[*name]));
+    let unknown = UNKNOWN.iter().chain(&["$schema"]).any(|name| says(schema, name));
     let nested = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(|name| list(&schema[name]));
     let not = Some(&schema["not"]).filter(|not| not.is_object());
     depth > DEPTH_MAX
@@ -182,7 +188,7 @@ fn check_words(path: &str, schema: &Value, inside: &Inside, errors: &mut Errors)
         errors.forbidden(format!("{path}.default"), &format!("must not be set {why}"));
     }
     for name in UNKNOWN {
-        if !schema[name].is_null() {
+        if says(schema, name) {
             errors.forbidden(format!("{path}.{name}"), &format!("{name} is not supported"));
         }
     }

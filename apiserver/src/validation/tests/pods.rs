@@ -377,3 +377,15 @@ fn a_static_pod_is_neither_resized_nor_joined() {
         assert_eq!(causes.iter().map(|c| (c.field.as_str(), c.message.as_str())).collect::<Vec<_>>(), [("[]", told)]);
     }
 }
+
+#[test]
+fn what_was_sent_empty_is_no_change_of_a_pod() {
+    let (mut old, mut new) = (pod(&json!({})), pod(&json!({"tolerations": [], "nodeSelector": {}, "volumes": []})));
+    for pod in [&mut old, &mut new] {
+        pod["metadata"] = json!({"name": "a", "namespace": "d", "resourceVersion": "1"});
+    }
+    new["spec"]["containers"][0]["args"] = json!([]);
+    assert_eq!(told(&update("", "Pod", &new, &old, None)), [] as [String; 0]);
+    new["spec"]["containers"][0]["args"] = json!(["x"]);
+    assert!(told(&update("", "Pod", &new, &old, None))[0].starts_with("spec: Forbidden: pod updates may not change"));
+}
