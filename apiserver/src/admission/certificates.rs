@@ -3,6 +3,7 @@
 use super::{Plugin, forbidden, is, is_new};
 use crate::authz::{Attributes, Authorizer};
 use crate::registry::admit::{Operation, Question};
+use crate::validation::same;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -67,7 +68,7 @@ impl Plugin for CertificateSigning {
 
     async fn validate(&self, question: &Question<'_>, request: &Value) -> status::Result<()> {
         let Some(old) = question.old else { return Ok(()) };
-        let changed = |field: &str| request["status"][field] != old["status"][field];
+        let changed = |field: &str| !same(&request["status"][field], &old["status"][field]);
         let signer = signer(question);
         if !(changed("certificate") || changed("conditions")) || may(&*self.authorizer, question, "sign", signer) {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use super::{Attributes, Authorizer, Rule};
 use crate::authn::{Caller, GROUP_MASTERS};
+use crate::validation::same;
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::collections::BTreeSet;
@@ -22,8 +23,8 @@ pub fn check_role(
     role: &Value,
     before: Option<&Value>,
 ) -> status::Result<()> {
-    let same = |field: &str| before.is_some_and(|before| before[field] == role[field]);
-    if same("rules") && same("aggregationRule") {
+    let stays = |field: &str| before.is_some_and(|before| same(&before[field], &role[field]));
+    if stays("rules") && stays("aggregationRule") {
         return Ok(());
     }
     let meta = Meta::of(role);
@@ -51,8 +52,8 @@ pub fn check_binding(
     binding: &Value,
     before: Option<&Value>,
 ) -> status::Result<()> {
-    let same = |field: &str| before.is_some_and(|before| before[field] == binding[field]);
-    if same("subjects") && same("roleRef") {
+    let stays = |field: &str| before.is_some_and(|before| same(&before[field], &binding[field]));
+    if stays("subjects") && stays("roleRef") {
         return Ok(());
     }
     let meta = Meta::of(binding);

@@ -85,7 +85,7 @@ pub fn leave_out(model: &Model, id: TypeId, object: &mut Value) {
 }
 
 /// The same of a value of a shape.
-pub(super) fn leave_out_of(model: &Model, shape: &Shape, value: &mut Value) {
+fn leave_out_of(model: &Model, shape: &Shape, value: &mut Value) {
     match (shape, value) {
         (Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id), Value::Object(object)) => {
             let one = model.get(*id);

@@ -44,7 +44,7 @@ pub(super) fn check_node_selector(selector: &Value, path: &Path<'_>, errors: &mu
     let path = path.child("nodeSelectorTerms");
     let terms = list(&selector["nodeSelectorTerms"]);
     if terms.is_empty() {
-        errors.required(&path, "must have at least one node selector term");
+        errors.required(path, "must have at least one node selector term");
     }
     for (at, term) in terms.iter().enumerate() {
         check_term(term, false, &path.index(at), errors);
@@ -65,13 +65,13 @@ fn check_expression(expression: &Value, any_value: bool, path: &Path<'_>, errors
     let at = path.child("values");
     match text(&expression["operator"]) {
         "In" | "NotIn" if values.is_empty() => {
-            errors.required(&at, "must be specified when `operator` is 'In' or 'NotIn'");
+            errors.required(at, "must be specified when `operator` is 'In' or 'NotIn'");
         }
         "Exists" | "DoesNotExist" if !values.is_empty() => {
-            errors.forbidden(&at, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+            errors.forbidden(at, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
         }
         "Gt" | "Lt" if values.len() != 1 => {
-            errors.required(&at, "must be specified single value when `operator` is 'Lt' or 'Gt'");
+            errors.required(at, "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
         other => errors.invalid_text(path.child("operator"), other, "not a valid selector operator"),
@@ -88,7 +88,7 @@ fn check_field(expression: &Value, path: &Path<'_>, errors: &mut Errors) {
     let at = path.child("values");
     match text(&expression["operator"]) {
         "In" | "NotIn" if values.len() != 1 => {
-            errors.required(&at, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
+            errors.required(at, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
         }
         "In" | "NotIn" => {}
         other => errors.invalid_text(path.child("operator"), other, "not a valid selector operator"),
@@ -111,9 +111,9 @@ fn check_pod_term(term: &Value, path: &Path<'_>, errors: &mut Errors) {
     check_keys(term, path, errors);
     let (topology, at) = (text(&term["topologyKey"]), path.child("topologyKey"));
     if topology.is_empty() {
-        errors.required(&at, "can not be empty");
+        errors.required(at, "can not be empty");
     }
-    errors.grammar(&at, topology, qualified_name(topology));
+    errors.grammar(at, topology, qualified_name(topology));
 }
 
 /// What sets one constraint apart from the others.
@@ -145,11 +145,11 @@ pub(super) fn check_spread(constraints: &Value, path: &Path<'_>, errors: &mut Er
         }
         let (domains, at) = (&constraint["minDomains"], path.child("minDomains"));
         if domains.as_i64().is_some_and(|n| n <= 0) {
-            errors.invalid(&at, domains, "must be greater than zero");
+            errors.invalid(at, domains, "must be greater than zero");
         }
         if domains.is_number() && unsatisfiable != "DoNotSchedule" {
             let told = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {unsatisfiable}");
-            errors.invalid(&at, domains, &told);
+            errors.invalid(at, domains, &told);
         }
         for field in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             errors.known(path.child(field), &constraint[field], &["Honor", "Ignore"]);

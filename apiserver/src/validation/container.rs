@@ -39,7 +39,7 @@ pub(super) fn check_all(around: &Around<'_>, path: &Path<'_>, errors: &mut Error
     let grace = spec["terminationGracePeriodSeconds"].as_i64();
     let containers = path.child("containers");
     if list(&spec["containers"]).is_empty() {
-        errors.required(&containers, "");
+        errors.required(containers, "");
     }
     let mut names = BTreeSet::new();
     for (at, container) in list(&spec["containers"]).iter().enumerate() {
@@ -113,7 +113,7 @@ fn check_restarts(container: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let path = path.child("restartPolicyRules");
     if rules.len() > RESTART_RULES_MAX {
-        errors.too_many(&path, rules.len(), RESTART_RULES_MAX);
+        errors.too_many(path, rules.len(), RESTART_RULES_MAX);
     }
     for (at, rule) in rules.iter().enumerate() {
         let (path, codes) = (path.index(at), &rule["exitCodes"]);

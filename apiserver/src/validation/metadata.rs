@@ -103,7 +103,7 @@ fn check_namespace(namespace: &str, namespaced: bool, path: &Path<'_>, errors: &
     let path = path.child("namespace");
     match (namespaced, namespace) {
         (true, "") => errors.required(path, ""),
-        (true, namespace) => errors.grammar(&path, namespace, dns_label(namespace)),
+        (true, namespace) => errors.grammar(path, namespace, dns_label(namespace)),
         (false, "") => {}
         (false, _) => errors.forbidden(path, "not allowed on this type"),
     }

@@ -139,12 +139,12 @@ fn check_own_hostname(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let Some(name) = spec["hostnameOverride"].as_str() else { return };
     let path = path.child("hostnameOverride");
     for field in ["setHostnameAsFQDN", "hostNetwork"].into_iter().filter(|field| spec[*field] == true) {
-        errors.forbidden(&path, &format!("may not be specified when {field} is true"));
+        errors.forbidden(path, &format!("may not be specified when {field} is true"));
     }
     if name.len() > HOSTNAME_BYTES_MAX {
-        errors.too_long(&path, HOSTNAME_BYTES_MAX);
+        errors.too_long(path, HOSTNAME_BYTES_MAX);
     }
-    errors.grammar(&path, name, dns_subdomain(name));
+    errors.grammar(path, name, dns_subdomain(name));
 }
 
 fn check_dns(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -240,7 +240,7 @@ fn check_claims(claims: &Value, path: &Path<'_>, errors: &mut Errors) {
             _ => None,
         };
         if let Some(detail) = detail {
-            errors.invalid_as(&path, &internal::shown("PodResourceClaim", claim), detail);
+            errors.invalid_as(path, &internal::shown("PodResourceClaim", claim), detail);
         }
         for (field, value) in [("resourceClaimName", there), ("resourceClaimTemplateName", template)] {
             if let Some(name) = value.as_str() {

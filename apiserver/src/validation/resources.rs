@@ -46,16 +46,16 @@ pub(super) fn check_claims(claims: &Value, known: &BTreeSet<&str>, path: &Path<'
             continue;
         }
         if seen.contains(&(name, "")) {
-            errors.duplicate(&path, &claim["name"]);
+            errors.duplicate(path, &claim["name"]);
         } else {
             if !request.is_empty() {
                 errors.grammar(path.child("request"), request, dns_label(request));
             }
             if seen.contains(&(name, request)) {
-                errors.duplicate(&path, &Value::from(format!("{name}/{request}")));
+                errors.duplicate(path, &Value::from(format!("{name}/{request}")));
             } else if request.is_empty() {
                 for _ in seen.range((name, "")..).take_while(|(one, _)| *one == name) {
-                    errors.duplicate(&path, &claim["name"]);
+                    errors.duplicate(path, &claim["name"]);
                 }
             }
             seen.insert((name, request));
@@ -67,7 +67,7 @@ pub(super) fn check_claims(claims: &Value, known: &BTreeSet<&str>, path: &Path<'
             } else {
                 format!("{told}: {}", known.iter().copied().collect::<Vec<_>>().join(", "))
             };
-            errors.not_found_as(&path, name, &told);
+            errors.not_found_as(path, name, &told);
         }
     }
 }
@@ -85,14 +85,14 @@ fn check_with(resources: &Value, path: &Path<'_>, names: CheckName, errors: &mut
         let shared = is_native(name) && !name.starts_with("hugepages-");
         match limits.get(name) {
             Some((limit, told)) if amount != limit && !shared => {
-                errors.invalid_text(&requests_path, shown, &format!("must be equal to {name} limit of {told}"));
+                errors.invalid_text(requests_path, shown, &format!("must be equal to {name} limit of {told}"));
             }
             Some((limit, told)) if amount > limit => {
                 let told = format!("must be less than or equal to {name} limit of {told}");
-                errors.invalid_text(&requests_path, shown, &told);
+                errors.invalid_text(requests_path, shown, &told);
             }
             None if !shared => {
-                errors.required(&limits_path, "Limit must be set for non overcommitable resources");
+                errors.required(limits_path, "Limit must be set for non overcommitable resources");
             }
             _ => {}
         }

@@ -71,11 +71,11 @@ fn check_sysctls(sysctls: &Value, path: &Path<'_>, errors: &mut Errors) {
         let (name, path) = (text(&sysctl["name"]), path.index(at));
         let path = path.child("name");
         if name.is_empty() {
-            errors.required(&path, "");
+            errors.required(path, "");
         } else if name.len() > SYSCTL_BYTES_MAX || !name.split(['.', '/']).all(is_sysctl_segment) {
-            errors.invalid_text(&path, name, SYSCTL_MESSAGE);
+            errors.invalid_text(path, name, SYSCTL_MESSAGE);
         } else if !names.insert(name) {
-            errors.duplicate(&path, &sysctl["name"]);
+            errors.duplicate(path, &sysctl["name"]);
         }
     }
 }

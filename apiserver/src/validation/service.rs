@@ -1,7 +1,7 @@
 //! Services.
 
 use super::container::port_name;
-use super::field::{Errors, Path, child, index, key, list, text};
+use super::field::{Errors, Path, child, index, key, list, same, text};
 use super::pod;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -230,7 +230,7 @@ fn check_external_name(spec: &Value, errors: &mut Errors) {
     if !list(&spec["clusterIPs"]).is_empty() || !text(&spec["clusterIP"]).is_empty() {
         errors.forbidden("spec.clusterIPs", "may not be set for ExternalName services");
     }
-    for field in ["ipFamilies", "ipFamilyPolicy"].into_iter().filter(|field| !spec[*field].is_null()) {
+    for field in ["ipFamilies", "ipFamilyPolicy"].into_iter().filter(|field| !same(&spec[*field], &Value::Null)) {
         errors.forbidden(format!("spec.{field}"), "may not be set for ExternalName services");
     }
     let full = text(&spec["externalName"]);

@@ -61,6 +61,31 @@ async fn an_apply_creates_shares_conflicts_and_removes() {
 }
 
 #[tokio::test]
+async fn who_empties_a_list_changes_it() {
+    let desk = Desk::new().await;
+    let uri = "/apis/apps/v1/namespaces/default/deployments/d";
+    let with = |fields: Value| {
+        let mut container = json!({"name": "c", "image": "i"});
+        container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}});
+        let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec})
+    };
+    let made = desk.apply(uri, "one", &with(json!({"command": ["x"], "args": ["y"]}))).await;
+    assert_eq!(made.code, 201, "{}", made.value);
+    let refused = desk.apply(uri, "two", &with(json!({"command": []}))).await;
+    let conflict = "conflict with \"one\": .spec.template.spec.containers[name=\"c\"].command";
+    assert_eq!(refused.told(), (409, &*format!("Apply failed with 1 conflict: {conflict}")));
+    let forced = desk.force(uri, "two", &with(json!({"command": []}))).await.value;
+    let own = |manager| {
+        owned(&forced, manager, "Apply", None)["f:spec"]["f:template"]["f:spec"]["f:containers"]["k:{\"name\":\"c\"}"]
+            .clone()
+    };
+    assert_eq!(own("one"), json!({".": {}, "f:args": {}, "f:image": {}, "f:name": {}}));
+    assert_eq!(own("two"), json!({".": {}, "f:command": {}, "f:image": {}, "f:name": {}}));
+}
+
+#[tokio::test]
 async fn every_write_says_who_manages_what() {
     let desk = Desk::new().await;
     let uri = format!("{MAPS}/m");

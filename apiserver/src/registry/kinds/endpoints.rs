@@ -3,6 +3,7 @@
 use crate::registry::behaviour::{AGE, Behaviour, Generation, NAME, Scene, column};
 use crate::registry::cells::{age, items, joined, name};
 use crate::registry::warnings;
+use crate::validation::same;
 use serde_json::{Value, json};
 
 /// Most addresses or ports that a cell shows.
@@ -50,7 +51,7 @@ pub(super) static SLICE: Behaviour = Behaviour {
 
 /// Topology in a map is of older versions: what is said of it anew is forgotten.
 fn forget_topology(slice: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
-    if old.is_some_and(|old| old["endpoints"] == slice["endpoints"]) {
+    if old.is_some_and(|old| same(&old["endpoints"], &slice["endpoints"])) {
         return;
     }
     for endpoint in slice["endpoints"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -183,7 +183,7 @@ fn attempt(
         merged = prune(writer, merged, &managed, &own, last);
     }
     let mut conflicts = Vec::new();
-    let mut changes = Changes::new(writer, live, &merged);
+    let mut changes = Changes::by_apply(writer, live, &merged);
     managed.entries.sort_by(|one, other| (&one.manager, one.applied).cmp(&(&other.manager, other.applied)));
     managed.entries.retain_mut(|entry| {
         let Some(change) = changes.at(&entry.api_version) else { return false };

@@ -23,7 +23,7 @@ pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option
     if !kind.is_built_in() || !is_left || updaters >= UPDATE_ENTRIES_MAX || !known.iter().all(of_version) {
         return None;
     }
-    let mut change = fields::compare(kind.place(), live, new);
+    let mut change = fields::compare(kind.place().as_written(), live, new);
     if let Some(resets) = writer.resets {
         change = change.without(resets);
     }

@@ -76,7 +76,7 @@ fn is_reset(sent: &Value) -> bool {
 /// The managers after a change by an update.
 pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut managed: Managed) -> Managed {
     reconcile(writer.versions, &mut managed);
-    let mut changes = Changes::new(writer, live, new);
+    let mut changes = Changes::by_update(writer, live, new);
     managed.entries.retain_mut(|entry| {
         let Some(change) = changes.at(&entry.api_version) else { return false };
         let fields = std::mem::take(&mut entry.fields);
@@ -111,12 +111,19 @@ pub(super) struct Changes<'a> {
     writer: &'a Writer<'a>,
     live: &'a Value,
     new: &'a Value,
+    by_update: bool,
     known: Vec<(SmolStr, Option<Difference>)>,
 }
 
 impl<'a> Changes<'a> {
-    pub(super) fn new(writer: &'a Writer<'a>, live: &'a Value, new: &'a Value) -> Self {
-        Self { writer, live, new, known: Vec::with_capacity(1) }
+    /// Of an update, which upstream finds in what its structs write: something empty is nothing.
+    pub(super) fn by_update(writer: &'a Writer<'a>, live: &'a Value, new: &'a Value) -> Self {
+        Self { writer, live, new, by_update: true, known: Vec::with_capacity(1) }
+    }
+
+    /// Of an apply, which upstream finds in what was sent: who empties a list changes it.
+    pub(super) fn by_apply(writer: &'a Writer<'a>, live: &'a Value, new: &'a Value) -> Self {
+        Self { by_update: false, ..Self::by_update(writer, live, new) }
     }
 
     /// The change in this version; none where that is not served any more.
@@ -143,7 +150,7 @@ impl<'a> Changes<'a> {
     fn find(&self, api_version: &str) -> Option<Difference> {
         let versions = self.writer.versions;
         let kind = versions.kind_at(api_version)?;
-        let place = kind.place();
+        let place = if self.by_update { kind.place().as_written() } else { kind.place() };
         let old = versions.convert(self.live, versions.written(), api_version)?;
         let new = versions.convert(self.new, versions.written(), api_version)?;
         let change = fields::compare(place, &old, &new);

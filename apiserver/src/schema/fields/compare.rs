@@ -87,7 +87,7 @@ pub fn compare(place: Place<'_>, old: &Value, new: &Value) -> Difference {
 
 /// Whether the place itself was added or changed, and what below it was.
 pub(super) fn gained(place: Place<'_>, old: &Value, new: &Value) -> (bool, Set) {
-    let Change { itself, below } = at(place, Some(old), Some(new));
+    let Change { itself, below } = at(place.as_written(), Some(old), Some(new));
     let is_gained = itself.iter().flatten().any(|kind| *kind != Kind::Removed);
     (is_gained, below.modified.union(below.added))
 }
@@ -138,9 +138,7 @@ fn by_form<'m>(place: Place<'m>, form: Form<'m>, atomic: bool, old: Option<&Valu
         return match (old, new) {
             (None, Some(_)) => Change::itself(Kind::Added),
             (Some(_), None) => Change::itself(Kind::Removed),
-            (Some(old), Some(new)) if !same(old, new) && place.rewritten(new).is_none_or(|new| !same(old, &new)) => {
-                Change::itself(Kind::Modified)
-            }
+            (Some(old), Some(new)) if !same(old, new) => Change::itself(Kind::Modified),
             _ => Change::NONE,
         };
     }
@@ -175,7 +173,7 @@ fn entries<'m>(place: Place<'m>, form: Form<'m>, old: Option<&Value>, new: Optio
         if one.is_some() && one == other {
             continue;
         }
-        let is_said = |value: &&Value| !form.leaves_out(name, value);
+        let is_said = |value: &&Value| !place.looks_past(form, name, value);
         let (one, other) = (one.map(|(_, value)| value).filter(is_said), other.map(|(_, value)| value).filter(is_said));
         let change = at(place.entry(form, name).0, one, other);
         if !change.says_nothing() {

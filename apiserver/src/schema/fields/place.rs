@@ -1,7 +1,7 @@
 //! What the model says of the value at a place: how it is merged, and what lies below it.
 
 use super::element::Element;
-use crate::schema::default::{self, empty};
+use crate::schema::default::empty;
 use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -13,6 +13,7 @@ pub struct Place<'m> {
     shape: Known<'m>,
     list: &'m ListType,
     map: MapType,
+    written: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,14 @@ impl<'m> Place<'m> {
     #[must_use]
     pub fn root(model: &'m Model, id: Option<TypeId>) -> Self {
         let shape = id.map_or(Known::Nothing, Known::Type);
-        Self { model, shape, list: &ListType::Unset, map: MapType::Unset }
+        Self { model, shape, list: &ListType::Unset, map: MapType::Unset, written: false }
+    }
+
+    /// The same, for values that Go's structs have held: a field that Go leaves out when it writes them is looked past, but not within
+    /// what is compared as a whole.
+    #[must_use]
+    pub fn as_written(self) -> Self {
+        Self { written: true, ..self }
     }
 
     pub(super) fn model(&self) -> &'m Model {
@@ -108,20 +116,6 @@ impl<'m> Place<'m> {
         Resolved { form: Form::Struct(one), atomic }
     }
 
-    /// A value of this place without what Go leaves out of it; none where nothing in it is empty.
-    pub(super) fn rewritten(&self, value: &Value) -> Option<Value> {
-        if !holds_empty(value) {
-            return None;
-        }
-        let mut value = value.clone();
-        match self.shape {
-            Known::Type(id) => default::leave_out(self.model, id, &mut value),
-            Known::Shape(shape) => default::leave_out_of(self.model, shape, &mut value),
-            Known::Nothing => {}
-        }
-        Some(value)
-    }
-
     /// The place below this one, as far as the model says; and whether it is a declared field.
     pub(super) fn below(self, element: &Element) -> (Self, bool) {
         match (self.resolve(None).form, element) {
@@ -147,12 +141,10 @@ impl<'m> Place<'m> {
     }
 }
 
-/// Whether a list or map with nothing in it stands somewhere in a value.
-fn holds_empty(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.is_empty() || items.iter().any(holds_empty),
-        Value::Object(entries) => entries.is_empty() || entries.values().any(holds_empty),
-        _ => false,
+impl Place<'_> {
+    /// Whether this value of a field is looked past.
+    pub(super) fn looks_past(self, form: Form<'_>, name: &str, value: &Value) -> bool {
+        self.written && form.leaves_out(name, value)
     }
 }
 

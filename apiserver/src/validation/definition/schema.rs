@@ -73,8 +73,8 @@ fn is_nothing(value: &Value) -> bool {
 
 /// Whether a schema says something by a field. A map of schemas with nothing in it says nothing.
 fn says(schema: &Value, name: &str) -> bool {
-    let is_map = ["definitions", "dependencies", "patternProperties"].contains(&name);
-    !is_nothing(&schema[name]) && !(is_map && schema[name].as_object().is_some_and(Map::is_empty))
+    let is_map = ["definitions", "patternProperties"].contains(&name);
+    !(is_nothing(&schema[name]) || is_map && schema[name].as_object().is_some_and(Map::is_empty))
 }
 
 fn check_root(path: &str, schema: &Value, errors: &mut Errors) {

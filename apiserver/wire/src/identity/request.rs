@@ -27,6 +27,8 @@ const CURVES: [(&[u8], usize); 4] = [
     (b"\x2b\x81\x04\x00\x22", 97),
     (b"\x2b\x81\x04\x00\x23", 133),
 ];
+/// Whose parameters say by which hash.
+const PSS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
 const MD5_WITH_RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04";
 /// Signatures, and by which keys they are made.
 const SIGNATURES: [(&[u8], Key); 12] = [
@@ -35,7 +37,7 @@ const SIGNATURES: [(&[u8], Key); 12] = [
     (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", Key::Rsa),
     (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c", Key::Rsa),
     (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d", Key::Rsa),
-    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", Key::Rsa),
+    (PSS, Key::Rsa),
     (b"\x2a\x86\x48\xce\x38\x04\x03", Key::Dsa),
     (b"\x2a\x86\x48\xce\x3d\x04\x01", Key::Ecdsa),
     (b"\x2a\x86\x48\xce\x3d\x04\x03\x02", Key::Ecdsa),
@@ -55,7 +57,7 @@ const RSA_BITS_VERIFIED: std::ops::RangeInclusive<usize> = 2048..=8192;
 struct Algorithm<'a> {
     identifier: &'a [u8],
     parameters: &'a [u8],
-    /// Both, as the provider names its own.
+    /// Both.
     content: &'a [u8],
 }
 
@@ -259,15 +261,28 @@ fn verify(
         Key::Ecdsa => "x509: ECDSA verification failure",
         _ => "x509: Ed25519 verification failure",
     };
+    // By their names, as Go finds them: what stands beside a name may be spelled in several ways.
     let fits = |known: &&&dyn SignatureVerificationAlgorithm| {
-        known.public_key_alg_id().as_ref() == algorithm.content && known.signature_alg_id().as_ref() == by.content
+        let (of_key, of_signature) = (known.public_key_alg_id(), known.signature_alg_id());
+        let mut of_key = Reader::new(of_key.as_ref());
+        let has_name = of_key.identifier().as_deref() == Ok(algorithm.identifier);
+        let on_curve = kind != Key::Ecdsa || of_key.identifier() == Reader::new(algorithm.parameters).identifier();
+        let is_by = match by.identifier {
+            PSS => of_signature.as_ref() == by.content,
+            name => Reader::new(of_signature.as_ref()).identifier().as_deref() == Ok(name),
+        };
+        has_name && on_curve && is_by
     };
     let provider = provider();
     let mut known = provider.signature_verification_algorithms.all.iter().filter(fits).peekable();
-    if known.peek().is_none() || known.any(|known| known.verify_signature(key, signed, signature).is_ok()) {
-        return Ok(());
+    if known.peek().is_none() {
+        return if by.identifier == PSS { Err(UNSUPPORTED.to_owned()) } else { Ok(()) };
     }
-    Err(told.to_owned())
+    if known.any(|known| known.verify_signature(key, signed, signature).is_ok()) {
+        Ok(())
+    } else {
+        Err(told.to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -303,6 +318,16 @@ mod tests {
         let last = |der: &mut Vec<u8>| *der.last_mut().unwrap() ^= 1;
         assert_eq!(told(OF_ED25519, last).as_deref(), Some("x509: Ed25519 verification failure"));
         assert_eq!(told(OF_P256, last).as_deref(), Some("x509: ECDSA verification failure"));
+        let spelled = |der: &mut Vec<u8>| {
+            // A NULL beside the signature's name, which Go passes over, and a signature that is none.
+            let name = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
+            let at = der.windows(name.len()).rposition(|some| some == name).unwrap();
+            der.splice(at + name.len()..at + name.len(), *b"\x05\x00");
+            der[at - 1] += 2;
+            der[2] += 2;
+            *der.last_mut().unwrap() ^= 1;
+        };
+        assert_eq!(told(OF_P256, spelled).as_deref(), Some("x509: ECDSA verification failure"));
         let longer = |der: &mut Vec<u8>| der.push(0);
         assert_eq!(told(OF_P256, longer).as_deref(), Some("asn1: syntax error: trailing data"));
         let shorter = |der: &mut Vec<u8>| der.truncate(90);

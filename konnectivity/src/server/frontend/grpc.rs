@@ -10,16 +10,20 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Request;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::packet::{CloseResponse, DialRequest, DialResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter, StreamError};
 use tinyplane_wire::turn::Turn;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+/// How long what HTTP/2 has to say may wait for the answer to a dial.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// Serves one frontend's connection.
 pub(super) async fn connection(state: &Arc<State>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
@@ -79,6 +83,7 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
     let dialled = tokio::select! {
         dialled = state.backends.dial(&request.address, state, &mut hops) => dialled,
         () = left(state, &mut from, request.random) => return tracing::debug!("a frontend left before its dial was answered"),
+        never = speaks_at_last(state, &answering.0) => match never {},
     };
     let random = request.random;
     match dialled {
@@ -156,6 +161,13 @@ async fn first_dial(
             }
         }
     }
+}
+
+/// Lets the connection speak when a dial takes long: pings must go, and settings be heard of.
+async fn speaks_at_last(state: &State, tongue: &Tongue) -> Infallible {
+    state.clock.sleep(SILENCE_MAX).await;
+    tongue.loosen();
+    std::future::pending().await
 }
 
 /// Waits until the frontend gives up its dial, or is gone.
