@@ -100,8 +100,7 @@ fn narrow(wished: &mut Value, before: &Value, errors: &mut Errors) {
     let (now, then) = (pairs(wished), pairs(before));
     if then.iter().any(|(name, value)| now.get(name) != Some(value)) {
         let told = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
-        let shown = if now.is_empty() { Value::Null } else { Value::Object(now) };
-        errors.invalid("spec.nodeSelector", &shown, told);
+        errors.invalid("spec.nodeSelector", &wished["nodeSelector"], told);
     }
     put(wished, "nodeSelector", &before["nodeSelector"]);
     let affinity = before["affinity"]["nodeAffinity"].clone();
@@ -121,12 +120,13 @@ fn narrow(wished: &mut Value, before: &Value, errors: &mut Errors) {
 /// Terms of nodes may say more, and neither less nor something else.
 fn check_affinity(now: &Value, before: &Value, errors: &mut Errors) {
     let terms = |affinity: &Value| list(&affinity[REQUIRED]["nodeSelectorTerms"]).to_vec();
+    let is_sent = now[REQUIRED]["nodeSelectorTerms"].is_array();
     let (now, before) = (terms(now), terms(before));
     let path = format!("spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms");
     if !before.is_empty() && before.len() != now.len() {
         let told = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
         let shown: Vec<String> = now.iter().map(|term| internal::shown("NodeSelectorTerm", term)).collect();
-        let shown = if shown.is_empty() { "null".to_owned() } else { format!("[{}]", shown.join(",")) };
+        let shown = if is_sent { format!("[{}]", shown.join(",")) } else { "null".to_owned() };
         errors.invalid_as(path, &shown, told);
         return;
     }
