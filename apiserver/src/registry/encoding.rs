@@ -5,7 +5,7 @@ use super::kinds::lone_metadata;
 use super::managers::folded;
 use super::selection;
 use crate::schema::spelling::{self, Speller};
-use crate::schema::{self, Shape, TypeId};
+use crate::schema::{self, Shape, TypeId, is_hollow};
 use crate::store::contract::Body;
 use crate::store::entry::Entry;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -121,10 +121,7 @@ pub fn partial(meta: &str, object: &Value) -> Vec<u8> {
 fn metadata(out: &mut Vec<u8>, typed: bool, metadata: &Value, resource_version: &str) -> usize {
     let empty = Map::new();
     let metadata = metadata.as_object().unwrap_or(&empty);
-    let says = |value: &Value| {
-        value.as_array().is_none_or(|all| !all.is_empty()) && value.as_object().is_none_or(|all| !all.is_empty())
-    };
-    let said = metadata.iter().filter(|(name, value)| *name != "resourceVersion" && says(value));
+    let said = metadata.iter().filter(|(name, value)| *name != "resourceVersion" && !is_hollow(value));
     let mut names: Vec<&str> = said.map(|(name, _)| name.as_str()).collect();
     names.push("resourceVersion");
     if typed {

@@ -14,7 +14,7 @@ pub(crate) mod spelling;
 pub mod strategic;
 pub mod structural;
 
-pub use model::{Field, Gvk, ListType, MapType, Model, Scalar, Shape, Slot, Type, TypeId};
+pub use model::{Field, Gvk, ListType, MapType, Model, Scalar, Shape, Slot, Type, TypeId, is_hollow};
 
 use std::sync::LazyLock;
 

@@ -135,15 +135,20 @@ pub struct Field {
     pub whole_name: Option<SmolStr>,
 }
 
+/// Whether this is a list or map with nothing in it.
+#[must_use]
+pub fn is_hollow(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    }
+}
+
 impl Field {
     /// Whether Go, which holds this value, leaves it out where it writes the field: a list or map with nothing in it.
     pub fn leaves_out(&self, value: &Value) -> bool {
-        let is_empty = match value {
-            Value::Array(items) => items.is_empty(),
-            Value::Object(entries) => entries.is_empty(),
-            _ => false,
-        };
-        is_empty && !self.pointer && !self.written && matches!(self.shape, Shape::List(_) | Shape::Map(_))
+        is_hollow(value) && !self.pointer && !self.written && matches!(self.shape, Shape::List(_) | Shape::Map(_))
     }
 }
 

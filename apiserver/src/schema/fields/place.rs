@@ -2,7 +2,7 @@
 
 use super::element::Element;
 use crate::schema::default::empty;
-use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId};
+use crate::schema::model::{Field, ListType, MapType, Model, Scalar, Shape, Type, TypeId, is_hollow};
 use serde_json::Value;
 use smol_str::SmolStr;
 
@@ -151,13 +151,9 @@ impl Place<'_> {
 impl Form<'_> {
     /// Whether this value of a field is left out by Go: nobody owns it, and nothing has changed.
     pub(super) fn leaves_out(self, name: &str, value: &Value) -> bool {
-        let is_empty = match value {
-            Value::Array(items) => items.is_empty(),
-            Value::Object(entries) => entries.is_empty(),
-            _ => false,
-        };
         match self {
-            Form::Struct(one) => is_empty && one.field(name).is_some_and(|field| field.leaves_out(value)),
+            // Few values are, and then the field need not be looked up.
+            Form::Struct(one) => is_hollow(value) && one.field(name).is_some_and(|field| field.leaves_out(value)),
             _ => false,
         }
     }
