@@ -1,5 +1,7 @@
 //! Settings of the HTTP/2 connections that tunnels run on, the same at both ends.
 
+use crate::packet::DATA_HEAD_BYTES_MAX;
+
 /// Bytes of one stream that may be under way unread. This bounds what a slow reader costs.
 const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 
@@ -7,7 +9,7 @@ const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const CROWDED_WINDOW_BYTES: u32 = 64 * 1024;
 
 /// So many streams are many.
-const CROWD: usize = 16;
+const CROWD: usize = 8;
 
 /// The connection as a whole has no bound of its own: it would let one slow reader stall the others. What binds is
 /// [`STREAM_WINDOW_BYTES`] times [`STREAMS_MAX`].
@@ -36,8 +38,11 @@ const RESET_STREAMS_MAX: usize = 1024;
 pub const READ_BYTES: usize = 32 * 1024 - 64;
 
 // What [`poll_room`](crate::stream::poll_room) waits for comes: of a window two thirds are there again once all was read, and of
-// the room for what is sent all.
-const _: () = assert!(READ_BYTES <= SHARED_SEND_BUFFER_BYTES && 3 * READ_BYTES <= 2 * CROWDED_WINDOW_BYTES as usize);
+// the room for what is sent all. A window holds two whole messages, so that one is read while the next comes.
+const MESSAGE_BYTES: usize = READ_BYTES + DATA_HEAD_BYTES_MAX;
+const _: () =
+    assert!(MESSAGE_BYTES <= SHARED_SEND_BUFFER_BYTES && 3 * MESSAGE_BYTES <= 2 * CROWDED_WINDOW_BYTES as usize);
+const _: () = assert!(2 * MESSAGE_BYTES <= CROWDED_WINDOW_BYTES as usize);
 
 /// Bytes that are read ahead of the TLS between server and agent, which by itself asks its socket for 4 KiB at a time.
 pub const READ_AHEAD_BYTES: usize = 32 * 1024;

@@ -231,7 +231,7 @@ impl Packet {
 pub(crate) const PREFIX_BYTES: usize = 5;
 
 /// What comes before the bytes of a DATA packet, at most.
-const DATA_HEAD_BYTES_MAX: usize = PREFIX_BYTES + 2 + 6 + 11 + 6;
+pub(crate) const DATA_HEAD_BYTES_MAX: usize = PREFIX_BYTES + 2 + 6 + 11 + 6;
 
 fn put_prefix(to: &mut BytesMut, message_bytes: usize) {
     to.put_u8(0);

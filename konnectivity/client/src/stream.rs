@@ -1,9 +1,11 @@
 //! Packets as gRPC messages on one HTTP/2 stream: a reader, and a writer that waits for the peer's window.
 
 use crate::chunks::Chunks;
-use crate::packet::{PREFIX_BYTES, Packet, PacketError, data_head};
+use crate::link::READ_BYTES;
+use crate::packet::{DATA_HEAD_BYTES_MAX, PREFIX_BYTES, Packet, PacketError, data_head};
 use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream};
+use http::HeaderMap;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
@@ -47,7 +49,7 @@ impl StreamError {
 /// Reads packets. Bytes are taken from the peer's window only as they are asked for: that is the backpressure.
 #[derive(Debug)]
 pub struct PacketReader {
-    frames: RecvStream,
+    frames: Pieces,
     unread: Chunks,
     message_bytes: Option<usize>,
 }
@@ -56,7 +58,7 @@ impl PacketReader {
     /// Reads from a stream.
     #[must_use]
     pub fn new(frames: RecvStream) -> Self {
-        Self { frames, unread: Chunks::default(), message_bytes: None }
+        Self { frames: Pieces::new(frames), unread: Chunks::default(), message_bytes: None }
     }
 
     /// The next packet, or nothing at the stream's orderly end.
@@ -73,7 +75,7 @@ impl PacketReader {
             if let Some(packet) = self.unread_packet()? {
                 return Poll::Ready(Ok(Some(packet)));
             }
-            match ready!(poll_bytes(&mut self.frames, cx))? {
+            match ready!(self.frames.poll_next(cx))? {
                 Some(piece) => self.unread.push(piece),
                 None if self.unread.has_remaining() || self.message_bytes.is_some() => {
                     return Poll::Ready(Err(StreamError::Truncated));
@@ -128,12 +130,21 @@ impl PacketWriter {
     /// # Errors
     /// When the stream is gone.
     pub async fn ready(&mut self) -> Result<(), h2::Error> {
-        poll_fn(|cx| poll_window(&mut self.frames, cx)).await
+        poll_fn(|cx| self.poll_ready(cx)).await
     }
 
     /// As [`Self::ready`].
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         poll_window(&mut self.frames, cx)
+    }
+
+    /// Waits until the peer takes so many bytes of a connection, at most [`READ_BYTES`], in one piece: of pieces it would have to put
+    /// them together. Only for a peer of ours, whose windows have room for two such.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn poll_ready_for(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        poll_room(&mut self.frames, bytes.min(READ_BYTES) + DATA_HEAD_BYTES_MAX, cx)
     }
 
     /// Hands a packet over. What the peer's window has no room for waits here, so that callers who send more than
@@ -193,15 +204,46 @@ impl PacketWriter {
     }
 }
 
-/// The next bytes of a stream, whose place in the window is given back at once: whoever asks for them has room.
-pub fn poll_bytes(frames: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, h2::Error>> {
-    match ready!(frames.poll_data(cx)) {
-        Some(piece) => {
-            let piece = piece?;
-            frames.flow_control().release_capacity(piece.len())?;
-            Poll::Ready(Ok(Some(piece)))
+/// The bytes of a stream. What was read keeps its place in the window until more is asked for: only then is it known to have gone
+/// on, and so what is in a pump's hands is no more than the window.
+#[derive(Debug)]
+pub struct Pieces {
+    frames: RecvStream,
+    /// Bytes of the last piece.
+    in_hand: usize,
+}
+
+impl Pieces {
+    /// Of a stream.
+    #[must_use]
+    pub fn new(frames: RecvStream) -> Self {
+        Self { frames, in_hand: 0 }
+    }
+
+    /// The next bytes, or nothing at the stream's end.
+    ///
+    /// # Errors
+    /// When the stream breaks.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, h2::Error>> {
+        let gone = std::mem::take(&mut self.in_hand);
+        // That a stream which broke has no window any more is told by what is read next.
+        drop(self.frames.flow_control().release_capacity(gone));
+        match ready!(self.frames.poll_data(cx)) {
+            Some(piece) => {
+                let piece = piece?;
+                self.in_hand = piece.len();
+                Poll::Ready(Ok(Some(piece)))
+            }
+            None => Poll::Ready(Ok(None)),
         }
-        None => Poll::Ready(Ok(None)),
+    }
+
+    /// What comes behind the last byte.
+    ///
+    /// # Errors
+    /// When the stream breaks.
+    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, h2::Error> {
+        self.frames.trailers().await
     }
 }
 

@@ -1,5 +1,6 @@
 //! One connection through a gRPC tunnel, as a stream of bytes.
 
+use crate::link::READ_BYTES;
 use crate::numbers::{Counted, Status};
 use crate::packet::{CloseRequest, Packet};
 use crate::proxy::broken;
@@ -113,9 +114,10 @@ impl AsyncWrite for Tunnel {
         if self.write_ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        let (count, is_ours) = (from.len().min(READ_BYTES), self.half_close);
         let halves = self.halves();
-        ready!(halves.writer.poll_ready(cx)).map_err(gone)?;
-        let count = from.len().min(crate::link::READ_BYTES);
+        let ready = if is_ours { halves.writer.poll_ready_for(count, cx) } else { halves.writer.poll_ready(cx) };
+        ready!(ready).map_err(gone)?;
         halves.copy_bytes(&from[..count]).map_err(gone)?;
         Poll::Ready(Ok(count))
     }

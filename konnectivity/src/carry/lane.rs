@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::link::READ_BYTES;
-use tinyplane_konnectivity_client::stream::{poll_bytes, poll_room};
+use tinyplane_konnectivity_client::stream::{Pieces, poll_room};
 
 /// How the connection ended: `closed`, or `reset` with the reason.
 const END: HeaderName = HeaderName::from_static("tinyplane-end");
@@ -27,7 +27,7 @@ const REASON: HeaderName = HeaderName::from_static("tinyplane-reason");
 /// The leg of a stream that an agent opened. The head of our answer goes with the first data: by itself it would be a write, and
 /// a turn of the agent, which waits for none of it.
 pub(crate) fn lane(respond: SendResponse<Bytes>, from: RecvStream) -> Leg {
-    leg(Side::Server, Sending::Owed(respond), Receiving::Body(from))
+    leg(Side::Server, Sending::Owed(respond), Receiving::Body(Pieces::new(from)))
 }
 
 /// The leg of a stream that was opened to the server.
@@ -52,7 +52,7 @@ enum Sending {
 enum Receiving {
     /// Nothing came yet.
     Awaited(ResponseFuture),
-    Body(RecvStream),
+    Body(Pieces),
 }
 
 /// The sending side, which also tells of resets. Both users of it are polled by one task.
@@ -111,14 +111,14 @@ impl std::fmt::Debug for LaneReader {
 
 impl LaneReader {
     /// What is read from, once the peer's head is there.
-    async fn body(&mut self) -> Result<&mut RecvStream, End> {
+    async fn body(&mut self) -> Result<&mut Pieces, End> {
         if let Receiving::Awaited(response) = &mut self.from {
             let response = response.await.map_err(|error| match error.reason() {
                 // The server had no use for it any more.
                 Some(h2::Reason::NO_ERROR | h2::Reason::CANCEL) => End::Closed,
                 _ => broken(&error),
             })?;
-            self.from = Receiving::Body(response.into_body());
+            self.from = Receiving::Body(Pieces::new(response.into_body()));
         }
         match &mut self.from {
             Receiving::Body(body) => Ok(body),
@@ -129,7 +129,7 @@ impl LaneReader {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, End> {
         let from = self.body().await?;
         loop {
-            match poll_fn(|cx| poll_bytes(from, cx)).await {
+            match poll_fn(|cx| from.poll_next(cx)).await {
                 Ok(Some(bytes)) if bytes.is_empty() => {}
                 Ok(Some(bytes)) => return Ok(Some(bytes)),
                 Ok(None) => break,

@@ -6,6 +6,7 @@ use super::socket::{SocketReader, WriteSide};
 use super::{Carried, End, Refused};
 use crate::metrics::Packets;
 use bytes::Bytes;
+use std::future::poll_fn;
 use tinyplane_konnectivity_client::packet::{CloseResponse, Packet};
 use tinyplane_konnectivity_client::stream::{PacketReader, PacketWriter};
 
@@ -221,7 +222,10 @@ pub(crate) struct FrontendWriter {
 
 impl FrontendWriter {
     async fn send(&mut self, bytes: Bytes) -> Result<(), Refused> {
-        self.to.ready().await.map_err(|_| Refused)?;
+        let room = bytes.len();
+        let ready =
+            poll_fn(|cx| if self.half_close { self.to.poll_ready_for(room, cx) } else { self.to.poll_ready(cx) });
+        ready.await.map_err(|_| Refused)?;
         self.said.count_data();
         self.to.send_bytes(self.connect_id, bytes).map_err(|_| Refused)
     }
