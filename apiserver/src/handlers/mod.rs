@@ -94,7 +94,8 @@ impl Serve for Handlers {
             found => found?,
         };
         // Nor anything but lists and watches of objects that lie in namespaces, where none is named.
-        let nowhere = path.namespace.is_none() && !matches!(call.verb, Verb::List | Verb::Watch);
+        let named = path.namespace.as_ref().is_some_and(|namespace| !namespace.is_empty());
+        let nowhere = !named && !matches!(call.verb, Verb::List | Verb::Watch);
         if resource.custom.is_some() && resource.namespaced && nowhere {
             return Ok(respond::page_not_found());
         }
@@ -108,6 +109,7 @@ impl Serve for Handlers {
             if call.verb == Verb::Watch {
                 return Err(crate::registry::no_such_resource());
             }
+            demand_namespace(path, &resource, call.verb)?;
             return connect::serve(&self.connect, call, request).await;
         }
         let ask = Ask {
@@ -120,6 +122,7 @@ impl Serve for Handlers {
             accepted: OnceLock::new(),
         };
         self.route(&ask, subresource)?;
+        demand_namespace(path, &ask.resource, call.verb)?;
         // What can't be answered is not done.
         ask.accept()?;
         let odd = path_segment(ask.name).join(";");
@@ -153,10 +156,20 @@ impl Serve for Handlers {
 fn is_misplaced(path: &ResourcePath, resource: &Resource) -> bool {
     let (place, name) = (path.namespace.as_deref().unwrap_or_default(), path.name.as_deref().unwrap_or_default());
     if resource.namespaced {
-        return place.is_empty() && !name.is_empty();
+        return path.namespace.is_none() && !name.is_empty();
     }
     // A namespace lies in itself, as upstream reads paths.
     !place.is_empty() && (resource.plural != "namespaces" || place != name)
+}
+
+/// Insists that a path with room for a namespace says one, where an object is meant or what is deleted: `namespaces//pods/a`. Lists
+/// take it for all namespaces, and what is created is judged like any object.
+fn demand_namespace(path: &ResourcePath, resource: &Resource, verb: Verb) -> status::Result<()> {
+    let unsaid = resource.namespaced && path.namespace.as_deref() == Some("");
+    if unsaid && (path.name.is_some() || verb == Verb::DeleteCollection) {
+        return Err(Status::bad_request("Namespace parameter required."));
+    }
+    Ok(())
 }
 
 impl Handlers {
@@ -185,7 +198,7 @@ impl Handlers {
             return Err(self.no_watch(ask));
         }
         let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
-        let nowhere = ask.resource.namespaced && ask.namespace.is_empty() && writes_many;
+        let nowhere = ask.resource.namespaced && ask.path.namespace.is_none() && writes_many;
         let created = ask.call.verb == Verb::Create && subresource.is_empty() && !ask.name.is_empty();
         let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
         // Where a kind is only made, nothing leads to one of it, nor to all of it across namespaces.

@@ -197,6 +197,26 @@ async fn paths_and_methods_that_are_not_served_are_told_so() {
 }
 
 #[tokio::test]
+async fn a_path_whose_namespace_is_empty_leads_to_no_object() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, map("kept")).await;
+    let unsaid = (400, "Namespace parameter required.");
+    let maps = "/api/v1/namespaces//configmaps";
+    let one = format!("{maps}/kept");
+    assert_eq!(desk.get(&one).await.told(), unsaid);
+    assert_eq!(desk.ask("PUT", &one, &[("content-type", JSON)], "{}").await.told(), unsaid);
+    assert_eq!(desk.patch(&one, MERGE, "{}").await.told(), unsaid);
+    assert_eq!(desk.ask("PATCH", &one, &[("content-type", JSON)], "{}").await.code, 415);
+    assert_eq!(desk.ask("DELETE", &one, &[], "").await.told(), unsaid);
+    assert_eq!(desk.ask("DELETE", maps, &[], "").await.told(), unsaid);
+    assert_eq!(desk.get("/api/v1/namespaces//pods/a/log").await.told(), unsaid);
+    assert_eq!(desk.post(&one, &map("kept")).await.code, 405);
+    let made = desk.post(maps, &map("new")).await;
+    assert_eq!(made.told(), (422, "ConfigMap \"new\" is invalid: metadata.namespace: Required value"));
+    assert_eq!(desk.get(maps).await.value["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
 async fn patches_that_are_wrong_are_refused_and_change_nothing() {
     let desk = Desk::new().await;
     let before = desk.made(DEPLOYMENTS, deployment("d")).await;
