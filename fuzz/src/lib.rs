@@ -3,6 +3,7 @@
 
 mod archives;
 mod bodies;
+mod certificates;
 mod configs;
 mod connections;
 mod definitions;
@@ -31,9 +32,10 @@ mod tunnels;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     ("archives", archives::run),
     ("bodies", bodies::run),
+    ("certificates", certificates::run),
     ("configs", configs::run),
     ("connections", connections::run),
     ("definitions", definitions::run),
