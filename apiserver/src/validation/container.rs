@@ -1,6 +1,7 @@
 //! Containers: names, images, ports, environment, mounts, resources, probes.
 
 use super::field::{Errors, Path, list, text};
+use super::present::Present;
 use super::{environment, probe, resources, security};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -26,7 +27,7 @@ const RULES_NEED_POLICY: &str = "must specify restartPolicy when restart rules a
 /// What the containers of one pod have in common.
 pub(super) struct Around<'a> {
     /// The pod's spec.
-    pub(super) spec: &'a Value,
+    pub(super) spec: &'a Present<'a>,
     /// The names that mounts may use.
     pub(super) volumes: &'a BTreeSet<String>,
     /// The names of its claims on devices.
@@ -43,26 +44,26 @@ pub(super) fn check_all(around: &Around<'_>, path: &Path<'_>, errors: &mut Error
     }
     let mut names = BTreeSet::new();
     for (at, container) in list(&spec["containers"]).iter().enumerate() {
-        let path = containers.index(at);
-        check(container, around, &path, errors);
+        let (path, present) = (containers.index(at), &Present::of(container));
+        check(present, around, &path, errors);
         check_unique(container, &mut names, &path, errors);
-        probe::check_all(container, grace, &path, errors);
-        check_restarts(container, &path, errors);
+        probe::check_all(present, grace, &path, errors);
+        check_restarts(present, &path, errors);
     }
     check_host_ports(list(&spec["containers"]), &containers, errors);
     let init = path.child("initContainers");
     for (at, container) in list(&spec["initContainers"]).iter().enumerate() {
-        let path = init.index(at);
-        check(container, around, &path, errors);
+        let (path, present) = (init.index(at), &Present::of(container));
+        check(present, around, &path, errors);
         if container["restartPolicy"].is_string() {
-            check_restarts(container, &path, errors);
+            check_restarts(present, &path, errors);
         } else if !list(&container["restartPolicyRules"]).is_empty() {
             errors.required(path.child("restartPolicy"), RULES_NEED_POLICY);
         }
         check_unique(container, &mut names, &path, errors);
         check_host_ports(std::slice::from_ref(container), &init, errors);
         if container["restartPolicy"] == "Always" {
-            probe::check_all(container, grace, &path, errors);
+            probe::check_all(present, grace, &path, errors);
             continue;
         }
         for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
@@ -80,7 +81,7 @@ fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &Path<'_>
     let mut names = others.clone();
     for (at, container) in list(&around.spec["ephemeralContainers"]).iter().enumerate() {
         let path = path.index(at);
-        check(container, around, &path, errors);
+        check(&Present::of(container), around, &path, errors);
         check_image(container, &path, errors);
         check_unique(container, &mut names, &path, errors);
         let target = text(&container["targetContainerName"]);
@@ -102,7 +103,7 @@ fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &Path<'_>
 }
 
 /// When a container is started again, if not as its pod says.
-fn check_restarts(container: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn check_restarts(container: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
     let rules = list(&container["restartPolicyRules"]);
     match container["restartPolicy"].as_str() {
         None if rules.is_empty() => return,
@@ -150,7 +151,7 @@ fn check_unique<'a>(container: &'a Value, names: &mut BTreeSet<&'a str>, path: &
     }
 }
 
-fn check(container: &Value, around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
+fn check(container: &Present<'_>, around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
     let name = text(&container["name"]);
     if name.is_empty() {
         errors.required(path.child("name"), "");
@@ -253,7 +254,7 @@ fn check_host_ports(containers: &[Value], path: &Path<'_>, errors: &mut Errors) 
     }
 }
 
-fn check_mounts(container: &Value, volumes: &BTreeSet<String>, path: &Path<'_>, errors: &mut Errors) {
+fn check_mounts(container: &Present<'_>, volumes: &BTreeSet<String>, path: &Path<'_>, errors: &mut Errors) {
     let devices = list(&container["volumeDevices"]);
     let mut taken = BTreeSet::new();
     for (at, mount) in list(&container["volumeMounts"]).iter().enumerate() {
@@ -298,7 +299,7 @@ fn check_mounts(container: &Value, volumes: &BTreeSet<String>, path: &Path<'_>, 
     }
 }
 
-fn check_devices(container: &Value, volumes: &BTreeSet<String>, path: &Path<'_>, errors: &mut Errors) {
+fn check_devices(container: &Present<'_>, volumes: &BTreeSet<String>, path: &Path<'_>, errors: &mut Errors) {
     let mounts = list(&container["volumeMounts"]);
     let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
     for (at, device) in list(&container["volumeDevices"]).iter().enumerate() {

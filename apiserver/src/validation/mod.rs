@@ -38,6 +38,7 @@ mod pod_profiles;
 mod pod_status;
 mod pod_update;
 mod policy;
+pub(crate) mod present;
 mod probe;
 pub(crate) mod quality;
 mod quota;

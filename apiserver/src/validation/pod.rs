@@ -2,6 +2,7 @@
 
 use super::container::{self, Around};
 use super::field::{Errors, Path, list, text};
+use super::present::Present;
 use super::{affinity, environment, internal, pod_annotations, pod_profiles, resources, security, volume, windows};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -68,6 +69,7 @@ pub(super) fn check_labels(labels: &Value, path: &Path<'_>, errors: &mut Errors)
 
 /// What is wrong with a spec. `pod` is the name of the pod whose it is; a template's has none.
 fn check_spec(spec: &Value, pod: Option<&str>, path: &Path<'_>, errors: &mut Errors) {
+    let spec = &Present::of(spec);
     let volumes = volume::check(&spec["volumes"], pod, &path.child("volumes"), errors);
     let claims: BTreeSet<&str> = list(&spec["resourceClaims"]).iter().map(|claim| text(&claim["name"])).collect();
     container::check_all(&Around { spec, volumes: &volumes, claims: &claims }, path, errors);
@@ -135,7 +137,7 @@ fn check_spec(spec: &Value, pod: Option<&str>, path: &Path<'_>, errors: &mut Err
 }
 
 /// A name of the host that the pod gives itself.
-fn check_own_hostname(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn check_own_hostname(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
     let Some(name) = spec["hostnameOverride"].as_str() else { return };
     let path = path.child("hostnameOverride");
     for field in ["setHostnameAsFQDN", "hostNetwork"].into_iter().filter(|field| spec[*field] == true) {
@@ -147,7 +149,7 @@ fn check_own_hostname(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     errors.grammar(path, name, dns_subdomain(name));
 }
 
-fn check_dns(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn check_dns(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
     let config = &spec["dnsConfig"];
     let (servers, searches) = (list(&config["nameservers"]), list(&config["searches"]));
     if spec["dnsPolicy"] == "None" {
@@ -251,7 +253,7 @@ fn check_claims(claims: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 /// Users of a pod's own don't go with the host's namespaces.
-fn check_host_users(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn check_host_users(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
     if spec["hostUsers"] != false {
         return;
     }
@@ -262,7 +264,7 @@ fn check_host_users(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn name(spec: &Value, field: &str, path: &Path<'_>, grammar: fn(&str) -> Vec<String>, errors: &mut Errors) {
+fn name(spec: &Present<'_>, field: &str, path: &Path<'_>, grammar: fn(&str) -> Vec<String>, errors: &mut Errors) {
     let value = text(&spec[field]);
     if !value.is_empty() {
         errors.grammar(path.child(field), value, grammar(value));
@@ -270,7 +272,7 @@ fn name(spec: &Value, field: &str, path: &Path<'_>, grammar: fn(&str) -> Vec<Str
 }
 
 /// With the host's network, a container's port is the host's port. A template may leave the host's port open.
-fn check_host_network(spec: &Value, is_pod: bool, path: &Path<'_>, errors: &mut Errors) {
+fn check_host_network(spec: &Present<'_>, is_pod: bool, path: &Path<'_>, errors: &mut Errors) {
     if spec["hostNetwork"] != true {
         return;
     }

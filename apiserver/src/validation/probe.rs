@@ -2,12 +2,13 @@
 
 use super::container::port_name;
 use super::field::{Errors, Path, list, text};
+use super::present::Present;
 use serde_json::Value;
 
 const HEADER_MESSAGE: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
 
 /// A container's probes and hooks, in upstream's order. `grace` is how long the pod is given to end.
-pub(super) fn check_all(container: &Value, grace: Option<i64>, path: &Path<'_>, errors: &mut Errors) {
+pub(super) fn check_all(container: &Present<'_>, grace: Option<i64>, path: &Path<'_>, errors: &mut Errors) {
     let lifecycle = &container["lifecycle"];
     for hook in ["postStart", "preStop"] {
         if lifecycle[hook].is_object() {
@@ -28,6 +29,7 @@ pub(super) fn check_all(container: &Value, grace: Option<i64>, path: &Path<'_>, 
 }
 
 fn check_probe(probe: &Value, kind: &str, path: &Path<'_>, errors: &mut Errors) {
+    let probe = &Present::of(probe);
     check_handler(probe, &["exec", "httpGet", "tcpSocket", "grpc"], None, path, errors);
     for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
         errors.non_negative(path.child(field), &probe[field]);

@@ -1,6 +1,7 @@
 //! Security contexts, of pods and of containers.
 
 use super::field::{Errors, Path, list, text};
+use super::present::Present;
 use super::{internal, windows};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ const SYSCTL_BYTES_MAX: usize = 253;
 const SYSCTL_MESSAGE: &str = "must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 
 /// The context of a whole pod.
-pub(super) fn check_pod(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+pub(super) fn check_pod(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
     let (context, path) = (&spec["securityContext"], path.child("securityContext"));
     for field in ["fsGroup", "runAsUser", "runAsGroup"] {
         check_id(&context[field], &path.child(field), errors);

@@ -1,6 +1,7 @@
 //! What pods say to Windows.
 
 use super::field::{Errors, Path, list};
+use super::present::Present;
 use serde_json::Value;
 use tinyplane_wire::meta::dns_subdomain;
 
@@ -78,7 +79,7 @@ fn is_domain(domain: &str) -> bool {
 }
 
 /// With a host's processes all containers run as such, in the host's network.
-pub(super) fn check_host_process(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+pub(super) fn check_host_process(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
     let of = |holder: &Value| holder["securityContext"]["windowsOptions"]["hostProcess"].as_bool();
     let whole = of(spec);
     let (mut count, mut hosted) = (0_usize, 0_usize);

@@ -4,6 +4,7 @@ use super::{address::address, claim_spec, containers, fraction, labels, overlap}
 use crate::registry::cells::items;
 use crate::registry::kinds::app_armor;
 use crate::validation::Path;
+use crate::validation::present::Present;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::{Meta, dns_label, pairs};
@@ -50,7 +51,7 @@ pub(in crate::registry) fn pod(new: &Value, old: Option<&Value>) -> Vec<String> 
 
 /// Tells of the spec and annotations of a pod, or of a template at this path.
 pub(super) fn holder(holder: &Value, path: &Path<'_>, out: &mut Vec<String>) {
-    let (spec, annotations) = (&holder["spec"], &holder["metadata"]["annotations"]);
+    let (spec, annotations) = (&Present::of(&holder["spec"]), &holder["metadata"]["annotations"]);
     let at = path.child("spec");
     node_labels(spec, &at, out);
     let annotations_path = path.child("metadata.annotations");
@@ -107,7 +108,7 @@ pub(super) fn holder(holder: &Value, path: &Path<'_>, out: &mut Vec<String>) {
 }
 
 /// Labels of nodes, and constraints that select no pod.
-fn node_labels(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
+fn node_labels(spec: &Present<'_>, path: &Path<'_>, out: &mut Vec<String>) {
     for (key, _) in pairs(&spec["nodeSelector"]) {
         if let Some(told) = labels::deprecated(key) {
             out.push(format!("{}: {told}", path.child("nodeSelector").key(key)));
@@ -162,7 +163,7 @@ fn affinity(affinity: &Value, path: &Path<'_>, out: &mut Vec<String>) {
     }
 }
 
-fn volumes(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
+fn volumes(spec: &Present<'_>, path: &Path<'_>, out: &mut Vec<String>) {
     for (at, volume) in items(&spec["volumes"]).enumerate() {
         let path = path.item("volumes", at);
         for (name, _) in volume.as_object().into_iter().flatten().filter(|(_, source)| !source.is_null()) {
@@ -180,7 +181,7 @@ fn volumes(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
 }
 
 /// Entries that stand there twice, or have no name.
-fn doubles(spec: &Value, path: &Path<'_>, out: &mut Vec<String>) {
+fn doubles(spec: &Present<'_>, path: &Path<'_>, out: &mut Vec<String>) {
     for (list, field, what) in [("hostAliases", "ip", "duplicate ip"), ("imagePullSecrets", "name", "duplicate name")] {
         let mut seen = BTreeSet::new();
         for (at, one) in items(&spec[list]).enumerate() {
