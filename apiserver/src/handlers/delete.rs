@@ -3,7 +3,7 @@
 use super::answer::value;
 use super::list::selection;
 use super::options::list as list_options;
-use super::{Ask, Handlers};
+use super::{Ask, Handlers, namespace_required};
 use crate::registry::delete::Options;
 use crate::schema;
 use crate::schema::decode::{self, not_json};
@@ -55,6 +55,11 @@ impl Handlers {
         let Asked { options, dry_run, .. } = options(ask, body).await?;
         let mut intent = self.intent(ask);
         intent.dry_run = dry_run;
+        // Where the path says none, upstream misses the namespace with the first object that it would delete.
+        if ask.resource.namespaced && ask.namespace.is_empty() {
+            let page = self.registry.list(&ask.resource, &selection, &part)?;
+            return if page.entries.is_empty() { self.page(ask, accept, &page) } else { Err(namespace_required()) };
+        }
         let page = self.registry.delete_collection(&ask.resource, &selection, &part, &options, &intent).await?;
         self.page(ask, accept, &page)
     }

@@ -109,7 +109,7 @@ impl Serve for Handlers {
             if call.verb == Verb::Watch {
                 return Err(crate::registry::no_such_resource());
             }
-            demand_namespace(path, &resource, call.verb)?;
+            demand_namespace(path, &resource)?;
             return connect::serve(&self.connect, call, request).await;
         }
         let ask = Ask {
@@ -122,7 +122,7 @@ impl Serve for Handlers {
             accepted: OnceLock::new(),
         };
         self.route(&ask, subresource)?;
-        demand_namespace(path, &ask.resource, call.verb)?;
+        demand_namespace(path, &ask.resource)?;
         // What can't be answered is not done.
         ask.accept()?;
         let odd = path_segment(ask.name).join(";");
@@ -162,14 +162,15 @@ fn is_misplaced(path: &ResourcePath, resource: &Resource) -> bool {
     !place.is_empty() && (resource.plural != "namespaces" || place != name)
 }
 
-/// Insists that a path with room for a namespace says one, where an object is meant or what is deleted: `namespaces//pods/a`. Lists
-/// take it for all namespaces, and what is created is judged like any object.
-fn demand_namespace(path: &ResourcePath, resource: &Resource, verb: Verb) -> status::Result<()> {
+/// Insists that a path with room for a namespace says one, where an object is meant: `namespaces//pods/a`. Lists take it for all
+/// namespaces, and what is created is judged like any object.
+fn demand_namespace(path: &ResourcePath, resource: &Resource) -> status::Result<()> {
     let unsaid = resource.namespaced && path.namespace.as_deref() == Some("");
-    if unsaid && (path.name.is_some() || verb == Verb::DeleteCollection) {
-        return Err(Status::bad_request("Namespace parameter required."));
-    }
-    Ok(())
+    if unsaid && path.name.is_some() { Err(namespace_required()) } else { Ok(()) }
+}
+
+fn namespace_required() -> Box<Status> {
+    Status::bad_request("Namespace parameter required.")
 }
 
 impl Handlers {

@@ -225,9 +225,10 @@ impl Pieces {
     /// # Errors
     /// When the stream breaks.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, h2::Error>> {
-        let gone = std::mem::take(&mut self.in_hand);
-        // That a stream which broke has no window any more is told by what is read next.
-        drop(self.frames.flow_control().release_capacity(gone));
+        if self.in_hand > 0 {
+            // That a stream which broke has no window any more is told by what is read next.
+            drop(self.frames.flow_control().release_capacity(std::mem::take(&mut self.in_hand)));
+        }
         match ready!(self.frames.poll_data(cx)) {
             Some(piece) => {
                 let piece = piece?;

@@ -114,6 +114,10 @@ impl AsyncWrite for Tunnel {
         if self.write_ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        // A message without bytes would be the end of this direction.
+        if from.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         let (count, is_ours) = (from.len().min(READ_BYTES), self.half_close);
         let halves = self.halves();
         let ready = if is_ours { halves.writer.poll_ready_for(count, cx) } else { halves.writer.poll_ready(cx) };

@@ -209,6 +209,8 @@ async fn a_path_whose_namespace_is_empty_leads_to_no_object() {
     assert_eq!(desk.ask("PATCH", &one, &[("content-type", JSON)], "{}").await.code, 415);
     assert_eq!(desk.ask("DELETE", &one, &[], "").await.told(), unsaid);
     assert_eq!(desk.ask("DELETE", maps, &[], "").await.told(), unsaid);
+    let none = desk.ask("DELETE", &format!("{maps}?labelSelector=a%3Db"), &[], "").await;
+    assert_eq!((none.code, none.value["items"].as_array().map(Vec::len)), (200, Some(0)));
     assert_eq!(desk.get("/api/v1/namespaces//pods/a/log").await.told(), unsaid);
     assert_eq!(desk.post(&one, &map("kept")).await.code, 405);
     let made = desk.post(maps, &map("new")).await;
