@@ -1,10 +1,10 @@
-"""The functions that members run, from what valgrind wrote down: in groups by the first member that runs them, the smallest first; in a
-group, what an idle one runs before the rest."""
+"""The functions that members run, from what valgrind wrote down: in groups by who runs them when idle, the smallest member's first, and then
+those that only busy members run."""
 
 import glob, os, re, subprocess, sys
 
 program, work = sys.argv[1:]
-members = ["konnectivity", "kubelet", "controllers", "apiserver", "run"]
+members = ["konnectivity-agent", "konnectivity-server", "kubelet", "controllers", "apiserver", "run"]
 symbols = subprocess.run(["nm", program], check=True, capture_output=True, text=True).stdout
 known = {line.split()[-1] for line in symbols.splitlines()}
 runs = {}  # a function: who runs it, in which runs
@@ -13,7 +13,7 @@ for path in glob.glob(f"{work}/idle/*") + glob.glob(f"{work}/busy/*"):
     for line in open(path, errors="replace"):
         if line.startswith("cmd:"):
             words = line.split()
-            name = words[2].split("-")[0] if words[1] == program else None
+            name = words[2] if words[1] == program else None
             member = members.index(name) if name in members else None
         called = re.match(r"c?fn=\(\d+\) (.*)$", line)
         if called and member is not None:
@@ -33,5 +33,6 @@ found = {member for who in runs.values() for member, _ in who}
 if found != set(range(len(members))):
     sys.exit(f"release: nothing is known of {[m for i, m in enumerate(members) if i not in found]}")
 with open(f"{work}/parts/order", "w") as order:
-    for function in sorted(runs, key=lambda f: (sorted(runs[f]), f)):
+    idle, busy = ({f: sorted(m for m, b in who if b == is_busy) for f, who in runs.items()} for is_busy in (False, True))
+    for function in sorted(runs, key=lambda f: (idle[f] or [len(members)], busy[f], f)):
         print(function, file=order)
