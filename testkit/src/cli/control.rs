@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 pub(super) const LINE_BYTES_MAX: u64 = 1 << 20;
 /// How often a followed log is looked at.
 const LOOK_MILLIS: u64 = 100;
+/// In the environment of what `tinyplane run` runs: the folder of its cluster, which is then the one that words are said to.
+pub(super) const DATA_DIR: &str = "TINYPLANE_DATA_DIR";
 /// The socket's name in a cluster's runtime folder.
 const SOCKET: &str = "control.sock";
 
@@ -234,9 +236,11 @@ async fn say_on(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &Reque
     Ok(serde_json::from_str(&line)?)
 }
 
-/// The socket and the folder of the cluster that is meant: the one in this folder, or the only one.
+/// The socket and the folder of the cluster that is meant: the one in this folder, that of the `tinyplane run` around us, or the only one.
 pub(super) async fn find(data_dir: Option<&Path>) -> Result<(PathBuf, PathBuf), Failure> {
-    let wanted = data_dir.map(|folder| std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()));
+    let around = std::env::var_os(DATA_DIR).map(PathBuf::from);
+    let wanted = data_dir.or(around.as_deref());
+    let wanted = wanted.map(|folder| std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()));
     let mut running = Vec::new();
     for folder in running_under() {
         let socket = folder.join(SOCKET);

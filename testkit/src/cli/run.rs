@@ -1,6 +1,6 @@
 //! `tinyplane run -- COMMAND`: a cluster for as long as a command runs.
 
-use super::control::Control;
+use super::control::{self, Control};
 use super::options::Options;
 use super::progress::Progress;
 use super::up::{orders, start, stop};
@@ -39,6 +39,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let spawned = tokio::process::Command::new(program)
         .args(rest)
         .env("KUBECONFIG", &kubeconfig)
+        .env(control::DATA_DIR, cluster.data_dir())
         .env("NO_PROXY", without_proxy("NO_PROXY"))
         .env("no_proxy", without_proxy("no_proxy"))
         .kill_on_drop(true)

@@ -235,13 +235,13 @@ async fn links_are_hurt_only_where_that_was_wished() {
 #[test]
 fn faults_are_words_to_a_running_cluster() {
     let mut command = std::process::Command::new(crate::scene::binary());
-    let script = "set -e; at=$(dirname $(dirname $KUBECONFIG)); t=$TINYPLANE; \
-        $t fault inject client-to-apiserver latency=5ms,jitter=1ms slice=100 --data-dir $at; \
+    let script = "set -e; t=$TINYPLANE; \
+        $t fault inject client-to-apiserver latency=5ms,jitter=1ms slice=100; \
         $KUBECTL get --raw /version >/dev/null; \
-        $t fault list --data-dir $at; $t fault heal 1 --data-dir $at; $t fault heal --data-dir $at; \
-        $t secure open --data-dir $at; $KUBECTL get --raw /version >/dev/null; \
-        ! $t fault inject moon reset --data-dir $at; ! $t fault heal 9 --data-dir $at; \
-        ! $t fault inject agent-to-node reset --data-dir $at";
+        $t fault list; $t fault heal 1 --data-dir $TINYPLANE_DATA_DIR; $t fault heal; \
+        $t secure open; $KUBECTL get --raw /version >/dev/null; \
+        ! $t fault inject moon reset; ! $t fault heal 9; \
+        ! $t fault inject agent-to-node reset";
     command.args(["run", "--nodes", "0", "--no-controllers", "--links", "--", "sh", "-c", script]);
     command.env("TINYPLANE", crate::scene::binary()).env("KUBECTL", &crate::scene::kubectls()[0]);
     let output = command.stdin(Stdio::null()).output().expect("tinyplane can be run");
