@@ -1,7 +1,7 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
 use super::{mismatch, protobuf};
-use crate::codec::{depth, doubles, yaml};
+use crate::codec::{depth, doubles, surrogates, yaml};
 use crate::registry::custom::Custom;
 use crate::registry::managers::folded;
 use crate::request::{Call, Warnings};
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io::Read;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
@@ -25,14 +26,27 @@ pub const BODY_BYTES_MAX: usize = 3 << 20;
 /// 413 where it is too large, packed or unpacked, 400 where it breaks off, 415 where it is packed in another way.
 pub async fn read(call: &Call, body: Body) -> status::Result<Bytes> {
     let bytes = collect(body).await?;
-    match call.header("content-encoding") {
-        "" | "identity" => Ok(bytes),
-        "gzip" => unpack(&bytes),
-        other => Err(Status::failure(
-            Reason::UnsupportedMediaType,
-            format!("the body of the request was in an unknown encoding {other:?} - accepted encodings include: gzip"),
-        )),
-    }
+    let bytes = match call.header("content-encoding") {
+        "" | "identity" => bytes,
+        "gzip" => unpack(&bytes)?,
+        other => {
+            return Err(Status::failure(
+                Reason::UnsupportedMediaType,
+                format!(
+                    "the body of the request was in an unknown encoding {other:?} - accepted encodings include: gzip"
+                ),
+            ));
+        }
+    };
+    let media = media_type(call.header("content-type"));
+    let is_json = media.is_empty() || media.ends_with("json");
+    Ok(if is_json { surrogates::mended(bytes) } else { bytes })
+}
+
+/// The type that a header names, in small letters and without its parameters.
+fn media_type(header: &str) -> Cow<'_, str> {
+    let named = header.split(';').next().unwrap_or_default().trim();
+    if named.bytes().any(|byte| byte.is_ascii_uppercase()) { named.to_ascii_lowercase().into() } else { named.into() }
 }
 
 fn too_large() -> Box<Status> {
@@ -122,7 +136,7 @@ pub fn as_json(content_type: &str, bytes: Bytes, wanted: Option<&Gvk>) -> status
         Some(gvk) => unrecognized(gvk, &bytes, &why),
         None => Status::bad_request(why),
     };
-    match content_type.split(';').next().unwrap_or_default().trim() {
+    match &*media_type(content_type) {
         "" | "application/json" => Ok(Sent::json(bytes)),
         "application/yaml" => {
             let read = yaml::read(&bytes).map_err(|error| unreadable(error.to_string()))?;

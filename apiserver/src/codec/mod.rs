@@ -10,5 +10,6 @@ pub mod partial;
 pub mod pieces;
 pub mod protobuf;
 pub mod spelled;
+pub(crate) mod surrogates;
 pub mod table;
 pub mod yaml;

@@ -201,7 +201,7 @@ fn group_versions(catalog: &Catalog) -> Vec<GroupVersion> {
 fn wishes_gzip(encoding: &str) -> bool {
     let mut parts = encoding.split(';').map(str::trim);
     let is_refusal = |part: &str| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0);
-    parts.next() == Some("gzip") && !parts.any(is_refusal)
+    parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip")) && !parts.any(is_refusal)
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub(super) fn bytes(text: &str) -> Result<Value, String> {
         Err(DecodeError::InvalidByte(index, _) | DecodeError::InvalidLastSymbol(index, _)) => index,
         Err(DecodeError::InvalidLength(_) | DecodeError::InvalidPadding) => text.len() / 4 * 4,
     };
+    // Go reads from the front, and the library looks at the end first.
+    let is_foreign = |byte: u8| !byte.is_ascii_alphanumeric() && !b"+/=".contains(&byte);
+    let index = text.bytes().take(index).position(is_foreign).unwrap_or(index);
     Err(format!("illegal base64 data at input byte {index}"))
 }
 

@@ -85,6 +85,7 @@ fn a_wrong_type_names_the_innermost_struct_and_the_whole_path() {
             "unable to parse quantity's suffix",
         ),
         (("", "v1", "Secret"), r#"{"data":{"a":"%"}}"#, "illegal base64 data at input byte 0"),
+        (("", "v1", "Secret"), r#"{"data":{"a":"-----"}}"#, "illegal base64 data at input byte 0"),
         (
             ("", "v1", "Service"),
             r#"{"spec":{"ports":[{"targetPort":true}]}}"#,
@@ -191,6 +192,12 @@ fn keys_of_maps_stand_in_the_path_of_what_is_below_them() {
     let body = r#"{"spec":{"versions":[{"schema":{"openAPIV3Schema":{"properties":{"a":{"foo":1},"b":{"items":{"foo":1}}}}}}]}}"#;
     let decoded = decoded(("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), body).unwrap();
     assert_eq!(decoded.unknown, ["unknown field \"spec.versions[0].schema.openAPIV3Schema.properties.a.foo\""]);
+}
+
+#[test]
+fn bytes_that_are_null_are_none() {
+    let secret = decoded(("", "v1", "Secret"), r#"{"data":{"a":null,"b":"eA=="}}"#).unwrap();
+    assert_eq!(secret.value, json!({"data": {"a": "", "b": "eA=="}}));
 }
 
 #[test]

@@ -213,7 +213,13 @@ fn entries<'de, A: MapAccess<'de>>(
         if named {
             state.path.pop();
         }
-        out.insert(key, if value.is_null() { empty(shape, false) } else { value });
+        let value = match shape {
+            // Bytes that are none are stored as ones of which there are none.
+            Shape::Scalar(Scalar::Bytes) if value.is_null() => Value::String(String::new()),
+            _ if value.is_null() => empty(shape, false),
+            _ => value,
+        };
+        out.insert(key, value);
     }
     Ok(Value::Object(out))
 }
