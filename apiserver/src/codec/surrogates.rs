@@ -10,7 +10,7 @@ const ESCAPE_BYTES: usize = 6;
 
 /// A JSON text without halves that stand alone. Nearly every text has none, and is given back as it is.
 #[must_use]
-pub fn mended(json: Bytes) -> Bytes {
+pub(crate) fn mended(json: Bytes) -> Bytes {
     match without(&json) {
         Cow::Borrowed(_) => json,
         Cow::Owned(text) => text.into(),

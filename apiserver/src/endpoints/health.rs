@@ -1,11 +1,12 @@
-//! `/healthz`, `/livez`, `/readyz`: how the member is, in all or by named checks.
+//! `/healthz`, `/livez`, `/readyz`: how the member is, in all or by named checks; and what came of them, for `/metrics/slis`.
 
+use crate::metrics::{Kind, Text};
 use crate::request::Call;
 use crate::respond;
 use axum::body::Body;
 use http::{Response, StatusCode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::process::checks::{Passes, Verdict, judge};
 
@@ -20,16 +21,38 @@ enum Of {
     Readiness,
 }
 
+/// The paths.
+const ROOTS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
+
 /// One check.
 struct Check {
     name: &'static str,
     of: Of,
     passes: Passes,
+    /// What came of it, by the path at which it was asked.
+    asked: [Asked; ROOTS.len()],
+}
+
+/// What came of a check so far.
+#[derive(Debug, Default)]
+struct Asked {
+    passed: AtomicU64,
+    failed: AtomicU64,
+    last: AtomicBool,
 }
 
 impl Check {
     fn new(name: &'static str, of: Of, passes: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { name, of, passes: Box::new(passes) }
+        Self { name, of, passes: Box::new(passes), asked: Default::default() }
+    }
+
+    /// Whether it passes, asked at one of the paths.
+    fn ask(&self, root: usize) -> bool {
+        let (passes, asked) = ((self.passes)(), &self.asked[root]);
+        let count = if passes { &asked.passed } else { &asked.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        asked.last.store(passes, Ordering::Relaxed);
+        passes
     }
 }
 
@@ -122,22 +145,22 @@ impl Health {
         self
     }
 
-    fn checks(&self, root: &str) -> Vec<&Check> {
-        let absent = if root == "/readyz" { Of::Liveness } else { Of::Readiness };
+    fn checks(&self, root: usize) -> Vec<&Check> {
+        let absent = if ROOTS[root] == "/readyz" { Of::Liveness } else { Of::Readiness };
         self.checks.iter().filter(|check| check.of != absent).collect()
     }
 
     /// The answer to a health path; `None` for any other.
     pub(super) fn serve(&self, call: &Call) -> Option<Response<Body>> {
         let path = call.path.as_str();
-        let root = ["/healthz", "/livez", "/readyz"]
-            .into_iter()
-            .find(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))?;
+        let root = ROOTS
+            .iter()
+            .position(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))?;
         let checks = self.checks(root);
-        let Some(name) = path[root.len()..].strip_prefix('/') else { return Some(all(&root[1..], &checks, call)) };
+        let Some(name) = path[ROOTS[root].len()..].strip_prefix('/') else { return Some(all(root, &checks, call)) };
         Some(match checks.iter().find(|check| check.name == name) {
             // Upstream leaves it to Go to say what this is.
-            Some(check) if (check.passes)() => respond::bytes_of(StatusCode::OK, respond::TEXT, "ok"),
+            Some(check) if check.ask(root) => respond::bytes_of(StatusCode::OK, respond::TEXT, "ok"),
             Some(_) => respond::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal server error: the check failed, for a reason that the log may tell\n",
@@ -148,19 +171,48 @@ impl Health {
 
     pub(super) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        for root in ["/healthz", "/livez", "/readyz"] {
-            paths.push(root.to_owned());
-            paths.extend(self.checks(root).iter().map(|check| format!("{root}/{}", check.name)));
+        for (root, path) in ROOTS.into_iter().enumerate() {
+            paths.push(path.to_owned());
+            paths.extend(self.checks(root).iter().map(|check| format!("{path}/{}", check.name)));
         }
         paths
+    }
+
+    /// What came of each check at each path at which it was asked.
+    pub(super) fn tell(&self, text: &mut Text) {
+        let mut checks: Vec<&Check> = self.checks.iter().collect();
+        checks.sort_by_key(|check| check.name);
+        let mut asked = Vec::new();
+        for check in checks {
+            asked.extend(ROOTS.iter().zip(&check.asked).map(|(root, asked)| (check.name, &root[1..], asked)));
+        }
+        let last = "[STABLE] This metric records the result of a single healthcheck.";
+        text.family("kubernetes_healthcheck", Kind::Gauge, last);
+        for &(name, root, asked) in &asked {
+            if asked.passed.load(Ordering::Relaxed) + asked.failed.load(Ordering::Relaxed) > 0 {
+                let passed = f64::from(u8::from(asked.last.load(Ordering::Relaxed)));
+                text.sample("kubernetes_healthcheck", &[("name", name), ("type", root)], passed);
+            }
+        }
+        let all = "[STABLE] This metric records the results of all healthcheck.";
+        text.family("kubernetes_healthchecks_total", Kind::Counter, all);
+        for &(name, root, asked) in &asked {
+            for (status, count) in [("error", &asked.failed), ("success", &asked.passed)] {
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    let labels = [("name", name), ("status", status), ("type", root)];
+                    text.sample("kubernetes_healthchecks_total", &labels, count as f64);
+                }
+            }
+        }
     }
 }
 
 /// All checks but those that the caller leaves out. Every one is told when one fails, or by `verbose`.
-fn all(what: &str, checks: &[&Check], call: &Call) -> Response<Body> {
-    let checks = checks.iter().map(|check| (check.name, &check.passes));
+fn all(root: usize, checks: &[&Check], call: &Call) -> Response<Body> {
+    let checks = checks.iter().map(|check| (check.name, move || check.ask(root)));
     let verbose = call.query.first("verbose").is_some();
-    let Verdict { is_healthy, text } = judge(what, checks, call.query.all("exclude"), verbose);
+    let Verdict { is_healthy, text } = judge(&ROOTS[root][1..], checks, call.query.all("exclude"), verbose);
     let code = if is_healthy { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
     respond::text(code, text)
 }
@@ -199,6 +251,26 @@ mod tests {
         assert_eq!(first("/livez").await, ["ping", "log", "loopback-serving-certificate", "etcd", hook]);
         assert_eq!(first("/healthz").await, first("/livez").await);
         assert_eq!(first("/readyz").await, ["ping", "log", "etcd", "etcd-readiness", "informer-sync"]);
+    }
+
+    #[tokio::test]
+    async fn what_came_of_them_is_counted_by_path() {
+        let broken = health(false);
+        ask(&broken, "/livez").await;
+        ask(&broken, "/livez/ping").await;
+        ask(&broken, "/readyz/etcd").await;
+        let mut text = Text::default();
+        broken.tell(&mut text);
+        let told = text.finish();
+        for line in [
+            "kubernetes_healthcheck{name=\"ping\",type=\"livez\"} 1\n",
+            "kubernetes_healthcheck{name=\"etcd\",type=\"readyz\"} 0\n",
+            "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"livez\"} 2\n",
+            "kubernetes_healthchecks_total{name=\"etcd\",status=\"error\",type=\"livez\"} 1\n",
+        ] {
+            assert!(told.contains(line), "{line}: {told}");
+        }
+        assert!(!told.contains("healthz") && !told.contains("etcd-readiness"), "{told}");
     }
 
     #[tokio::test]

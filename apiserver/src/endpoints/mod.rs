@@ -69,6 +69,7 @@ impl Endpoints {
                 Ok(respond::spelled_json(StatusCode::OK, version::spelled(), true))
             }
             METRICS => Ok(self.figures()),
+            SERVICE_LEVELS => Ok(told(|text| self.health.tell(text))),
             _ if is_api(path) => {
                 let catalog = self.catalog.load_full();
                 let found = self.discovery.serve(&catalog, call)?;
@@ -92,9 +93,7 @@ impl Endpoints {
     }
 
     fn figures(&self) -> Response<Body> {
-        let mut text = metrics::Text::default();
-        self.metrics.iter().for_each(|source| source.tell(&mut text));
-        respond::bytes_of(StatusCode::OK, metrics::CONTENT_TYPE, text.finish())
+        told(|text| self.metrics.iter().for_each(|source| source.tell(text)))
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -106,7 +105,9 @@ impl Endpoints {
     fn paths(&self) -> Vec<String> {
         let mut paths = self.discovery.paths(&self.catalog.load_full());
         paths.extend(self.health.paths());
-        paths.extend([METRICS, "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned));
+        paths.extend(
+            [METRICS, SERVICE_LEVELS, "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"].map(str::to_owned),
+        );
         paths.extend(pages::PATHS.map(str::to_owned));
         if self.issuer.is_some() {
             paths.extend(issuer::PATHS.map(str::to_owned));
@@ -118,6 +119,15 @@ impl Endpoints {
 
 /// Upstream serves it at this path and at none that goes on behind it.
 const METRICS: &str = "/metrics";
+/// What came of the checks of health.
+const SERVICE_LEVELS: &str = "/metrics/slis";
+
+/// Figures in Prometheus' form.
+fn told(tell: impl FnOnce(&mut metrics::Text)) -> Response<Body> {
+    let mut text = metrics::Text::default();
+    tell(&mut text);
+    respond::bytes_of(StatusCode::OK, metrics::CONTENT_TYPE, text.finish())
+}
 
 fn is_api(path: &str) -> bool {
     ["/api", "/apis"].iter().any(|root| path.strip_prefix(root).is_some_and(|r| r.is_empty() || r.starts_with('/')))

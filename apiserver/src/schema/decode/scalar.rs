@@ -70,6 +70,14 @@ pub(super) fn converted(scalar: Scalar, number: &Number) -> Option<Number> {
     }
 }
 
+/// The 0 of a type of whole numbers, where it was written as `-0`: our parser takes that for a number with a point.
+pub(super) fn whole_zero(scalar: Scalar, number: &Number) -> Option<Number> {
+    let is_whole = matches!(scalar, Scalar::Int32 | Scalar::Int64 | Scalar::IntOrString);
+    let is_zero =
+        || number.is_f64() && number.as_f64().is_some_and(|number| number == 0.0 && number.is_sign_negative());
+    (is_whole && is_zero()).then(|| 0.into())
+}
+
 /// A number that is no fraction as a processor converts it: what is out of bounds is the least one.
 fn truncated(number: f64) -> Option<i64> {
     let bound = -(i64::MIN as f64);

@@ -195,6 +195,13 @@ fn keys_of_maps_stand_in_the_path_of_what_is_below_them() {
 }
 
 #[test]
+fn a_zero_may_have_a_sign() {
+    let read = |body: &str| decoded(DEPLOYMENT, body).unwrap().value;
+    assert_eq!(read(r#"{"spec":{"replicas":-0}}"#), json!({"spec": {"replicas": 0}}));
+    assert!(decoded(DEPLOYMENT, r#"{"spec":{"replicas":-0.5}}"#).is_err());
+}
+
+#[test]
 fn bytes_that_are_null_are_none() {
     let secret = decoded(("", "v1", "Secret"), r#"{"data":{"a":null,"b":"eA=="}}"#).unwrap();
     assert_eq!(secret.value, json!({"data": {"a": "", "b": "eA=="}}));

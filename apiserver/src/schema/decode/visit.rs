@@ -51,7 +51,8 @@ impl<'a, 'm, 's> Seed<'a, 'm, 's> {
 
     fn number<E: Error>(self, number: &Number) -> Result<Value, E> {
         let Shape::Scalar(scalar) = self.shape else { return Err(self.refuse("number")) };
-        let converted = if self.state.converts { scalar::converted(*scalar, number) } else { None };
+        let converted =
+            if self.state.converts { scalar::converted(*scalar, number) } else { scalar::whole_zero(*scalar, number) };
         let number = converted.as_ref().unwrap_or(number);
         match scalar {
             Scalar::Int32 | Scalar::IntOrString if !fits_int32(number) => Err(self.refuse(&format!("number {number}"))),
