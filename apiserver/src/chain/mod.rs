@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use futures_util::FutureExt;
 use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, WARNING};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl Chain {
         if !request::is_readable(request.uri().path()) {
             return respond::no_request();
         }
-        let began = Instant::now();
+        let (began, is_head) = (Instant::now(), request.method() == Method::HEAD);
         let path_taken = PathTaken::asked(request.headers(), &peer);
         let mut trail = Trail { path_taken, ..Trail::default() };
         let ticket = Ticket::new(request.headers().get(&AUDIT_ID));
@@ -158,7 +158,7 @@ impl Chain {
         if let Some(written) = written {
             response = written.answered(trail.caller, response, trail.long_running);
         }
-        response
+        if is_head { respond::without_body(response) } else { response }
     }
 
     /// The order of the rooms.
@@ -243,6 +243,8 @@ impl Chain {
 
     async fn serve(&self, call: Permitted<Call>, request: Request<Body>) -> status::Result<Response<Body>> {
         match &call.target {
+            // For what may be asked slashes in front are one, and for what is there they are not.
+            _ if call.path.starts_with("//") => Ok(respond::page_not_found()),
             Target::Path => self.endpoints.serve(&call).await,
             Target::Resource(path) if !self.handlers.knows(&path.group, &path.version) => {
                 match discovery::is_of_router(&self.endpoints.catalog.load(), &call.path) {

@@ -134,6 +134,12 @@ async fn every_endpoint_method_and_caller_gets_its_code() {
         ("GET", "/openid/v1/jwks", 200, 403, 403, 401),
         ("GET", "/nope", 404, 403, 403, 401),
         ("GET", "/metrics", 200, 403, 403, 401),
+        ("POST", "/metrics", 200, 403, 403, 401),
+        ("GET", "/metrics/slis", 200, 403, 403, 401),
+        ("POST", "/", 200, 403, 403, 401),
+        ("HEAD", "/apis", 200, 403, 403, 401),
+        ("HEAD", "/version", 405, 403, 403, 401),
+        ("GET", "//api/v1/pods", 404, 403, 403, 401),
         ("GET", "/version?timeout=soon", 400, 400, 400, 401),
         ("GET", "/api/v1/pods", 200, 403, 403, 401),
         ("POST", "/api/v1/namespaces/a/pods", 200, 403, 403, 401),
@@ -146,6 +152,16 @@ async fn every_endpoint_method_and_caller_gets_its_code() {
             assert_eq!(got, code, "{method} {path} as {token:?}: {body}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_answers_a_head_has_no_body_and_tells_its_length() {
+    let chain = chain();
+    let asked = async |method| chain.answer(request(method, "/healthz", "admin"), Peer::nobody()).await;
+    let (head, get) = (asked("HEAD").await, asked("GET").await);
+    assert_eq!(head.headers()["content-length"], "2");
+    assert_eq!(head.headers()["content-type"], get.headers()["content-type"]);
+    assert!(head.into_body().collect().await.unwrap().to_bytes().is_empty());
 }
 
 #[tokio::test]

@@ -58,8 +58,11 @@ impl Endpoints {
         if let Some(response) = self.pages.serve(call, || self.paths())? {
             return Ok(response);
         }
-        let of_any_method = discovery::is_of_groups(path) || path.starts_with("/openapi/");
-        if !matches!(call.verb, Verb::Get | Verb::Head) && !of_any_method && self.exists(path) {
+        let of_any_method = matches!(path, "/" | METRICS | SERVICE_LEVELS)
+            || discovery::is_of_groups(path)
+            || path.starts_with("/openapi/");
+        // Upstream's routers, of whom all other paths are, take a HEAD for no GET.
+        if call.verb != Verb::Get && !of_any_method && self.exists(path) {
             return Err(Status::method_not_allowed());
         }
         match path {
