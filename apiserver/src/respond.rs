@@ -2,11 +2,8 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::Body as _;
 use serde::Serialize;
 use serde_json::Value;
 use tinyplane_wire::status::{self, Reason, Status};
@@ -148,16 +145,6 @@ pub fn page_not_found() -> Response<Body> {
 pub fn unguessed(mut response: Response<Body>) -> Response<Body> {
     set_if_absent(response.headers_mut(), X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response
-}
-
-/// What answers a HEAD: all but the body, whose length is told where it is known. Over HTTP/2 nobody else leaves it out.
-#[must_use]
-pub fn without_body(response: Response<Body>) -> Response<Body> {
-    let (mut parts, body) = response.into_parts();
-    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
-        set_if_absent(&mut parts.headers, CONTENT_LENGTH, length.into());
-    }
-    Response::from_parts(parts, Body::empty())
 }
 
 /// Sets a header that has no value yet.

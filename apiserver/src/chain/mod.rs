@@ -29,6 +29,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tinyplane_wire::clock::Clock;
+use tinyplane_wire::head;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Reason, Status};
 use written::Written;
@@ -158,7 +159,7 @@ impl Chain {
         if let Some(written) = written {
             response = written.answered(trail.caller, response, trail.long_running);
         }
-        if is_head { respond::without_body(response) } else { response }
+        if is_head { head::without_body(response) } else { response }
     }
 
     /// The order of the rooms.

@@ -4,7 +4,7 @@ use super::*;
 use crate::authn::{Authenticator, Certificates, Impersonation};
 use crate::authz::Authorizers;
 use crate::chain::tests::{Teller, endpoints};
-use http::{Request, StatusCode, Version};
+use http::{Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::path::{Path, PathBuf};
@@ -110,6 +110,11 @@ async fn both_protocols_are_spoken_and_certificates_are_judged_per_request() {
     tokio::spawn(connection);
     let response = sender.send_request(request("/api/v1/nodes/n")).await.unwrap();
     assert_eq!((response.version(), response.status()), (Version::HTTP_2, StatusCode::UNAUTHORIZED));
+    let mut head = request("/api/v1/nodes/n");
+    *head.method_mut() = Method::HEAD;
+    let response = sender.send_request(head).await.unwrap();
+    assert_eq!(response.headers()["content-length"], "129");
+    assert_eq!(text(response).await, "");
     running.shutdown.cancel();
     running.task.await.unwrap();
 }

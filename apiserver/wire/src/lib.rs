@@ -3,6 +3,7 @@
 pub mod client;
 pub mod clock;
 pub mod gvr;
+pub mod head;
 pub mod identity;
 pub mod ledger;
 pub mod meta;

@@ -24,7 +24,7 @@ use crate::runtime::Runtime;
 use auth::Auth;
 use axum::body::Body;
 use endpoints::Endpoints;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tinyplane_wire::client::Client;
 use tinyplane_wire::clock::Clock;
+use tinyplane_wire::head;
 use tinyplane_wire::identity::subject::Subject;
 use tinyplane_wire::identity::tls::{self, TlsError};
 use tinyplane_wire::ledger::Recorded;
@@ -164,11 +165,13 @@ impl Server {
     }
 
     async fn respond(&self, request: Request<Incoming>, chain: &[CertificateDer<'_>]) -> Response<Body> {
+        let is_head = request.method() == Method::HEAD;
         let permit = self.auth.permit(request.method(), request.uri().path(), request.headers(), chain).await;
         let answer = match permit {
             Ok(()) => self.endpoints.serve(request).await,
             Err(denied) => Err(denied),
         };
-        answer.unwrap_or_else(|denied| reply::text(denied.code, denied.text))
+        let answer = answer.unwrap_or_else(|denied| reply::text(denied.code, denied.text));
+        if is_head { head::without_body(answer) } else { answer }
     }
 }
