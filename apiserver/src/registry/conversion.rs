@@ -16,11 +16,14 @@ pub struct Conversion {
     pub from_stored: fn(&mut Value),
     /// Into the stored version.
     pub to_stored: fn(&mut Value),
+    /// Whether an object may say more than comes back, so that it is led there and back before anybody asks who owns what.
+    pub settles: bool,
 }
 
-const EVENTS: Conversion = Conversion { form: FormId(1), from_stored: events::from_core, to_stored: events::to_core };
+const EVENTS: Conversion =
+    Conversion { form: FormId(1), from_stored: events::from_core, to_stored: events::to_core, settles: false };
 const AUTOSCALING: Conversion =
-    Conversion { form: FormId(2), from_stored: autoscaling::to_v1, to_stored: autoscaling::to_v2 };
+    Conversion { form: FormId(2), from_stored: autoscaling::to_v1, to_stored: autoscaling::to_v2, settles: true };
 
 /// The way between two versions of a built-in kind.
 pub(super) fn between(served: &Gvk, stored: &Gvk) -> Option<Conversion> {

@@ -266,6 +266,10 @@ pub fn default(resource: &Resource, object: &mut Value) {
     } else if let Some(id) = resource.type_id {
         schema::default::apply(schema::model(), id, object);
     }
+    if let Some(conversion) = resource.conversion.filter(|conversion| conversion.settles) {
+        (conversion.to_stored)(object);
+        (conversion.from_stored)(object);
+    }
 }
 
 /// Completes what was applied.

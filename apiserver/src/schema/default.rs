@@ -51,6 +51,13 @@ fn below(model: &Model, shape: &Shape, value: &mut Value) {
     }
 }
 
+/// Completes the scaling rules of an autoscaler, which may have come by a version without such fields.
+pub(crate) fn scaling_behavior(autoscaler: &mut Value) {
+    if let Some(autoscaler) = autoscaler.as_object_mut() {
+        special::scaling_behavior(autoscaler);
+    }
+}
+
 /// Takes lists and maps that are empty for absent, where Go writes them all the same: as upstream's store does, which holds
 /// objects in protobuf, and protobuf knows no empty list.
 pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {

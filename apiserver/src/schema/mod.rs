@@ -1,6 +1,7 @@
 //! The generated table of the built-in types, and the one model that drives decoding, defaulting, merging and `OpenAPI`.
 
 pub mod amounts;
+pub(crate) mod annotated;
 pub mod decode;
 pub mod default;
 pub mod fields;

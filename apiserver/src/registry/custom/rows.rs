@@ -161,7 +161,7 @@ fn row(definition: &Value, version: &Value, stored: &str, custom: Custom, forms:
     let status = has_status.then(|| part("status", gvk.clone(), false));
     let scale = custom.scale.is_some().then(|| part("scale", Gvk::new("autoscaling", "v1", "Scale"), true));
     // Also of the stored version: an object may have been written when the schema was another.
-    let conversion = Some(Conversion { form: forms.next(), from_stored: |_| {}, to_stored: |_| {} });
+    let conversion = Some(Conversion { form: forms.next(), from_stored: |_| {}, to_stored: |_| {}, settles: false });
     Resource {
         plural: text(&names["plural"]).into(),
         singular: text(&names["singular"]).into(),

@@ -2,6 +2,7 @@
 
 use crate::registry::behaviour::{AGE, Behaviour, Generation, NAME, column};
 use crate::registry::cells::{self, age, items, name, number};
+use crate::schema::default;
 use serde_json::{Value, json};
 
 /// How many metrics a cell shows.
@@ -32,6 +33,8 @@ pub(super) static HORIZONTAL_POD_AUTOSCALER: Behaviour = Behaviour {
             age(object, now),
         ]
     },
+    // Rules out of an annotation have not been completed.
+    read_back: default::scaling_behavior,
     ..Behaviour::WITH_STATUS
 };
 

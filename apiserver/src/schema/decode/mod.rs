@@ -20,6 +20,11 @@ pub(crate) const TOLD_BYTES_MAX: usize = 1_024;
 /// No more unknown and duplicate fields than this are told.
 const STRICT_ERRORS_MAX: usize = 100;
 
+/// A time in UTC and whole seconds; `None` where the text is none.
+pub(super) fn moment(text: &str) -> Option<Value> {
+    scalar::time(text).ok()
+}
+
 /// What a body holds.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {

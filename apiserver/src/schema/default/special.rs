@@ -1,5 +1,6 @@
 //! The few defaults that are more than a value and a condition.
 
+use crate::schema::annotated;
 use crate::schema::quantity::Quantity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +20,6 @@ pub(in crate::schema) fn named(name: &str) -> Option<Special> {
         "limit_range" => limit_range,
         "load_balancer_ip_mode" => load_balancer_ip_mode,
         "namespace_label" => namespace_label,
-        "cpu_target" => cpu_target,
         "pod_addresses" => pod_addresses,
         "pod_level_resources" => pod_level_resources,
         "pod_ranges" => pod_ranges,
@@ -236,17 +236,6 @@ fn first_of(holder: &mut Map<String, Value>, field: &str, list: &str, element: f
     }
 }
 
-/// A scaler of the first version that names no measure scales by what of the processor is used.
-fn cpu_target(autoscaler: &mut Map<String, Value>) {
-    let metrics = "autoscaling.alpha.kubernetes.io/metrics";
-    let annotations = autoscaler.get("metadata").and_then(|metadata| metadata.get("annotations"));
-    let others = annotations.and_then(|all| serde_json::from_str::<Value>(all.get(metrics)?.as_str()?).ok());
-    let is_said = others.as_ref().and_then(Value::as_array).is_some_and(|all| !all.is_empty());
-    if let Some(spec) = object(autoscaler, "spec").filter(|_| !is_said) {
-        unsaid(spec, "targetCPUUtilizationPercentage", 80);
-    }
-}
-
 /// Whether a pod as a whole may ask for this resource.
 fn is_pod_level(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
@@ -341,8 +330,12 @@ fn resource_names(definition: &mut Map<String, Value>) {
     }
 }
 
-/// Where scaling rules are given, what they leave open is completed, each direction by its own values.
-fn scaling_behavior(autoscaler: &mut Map<String, Value>) {
+/// Where scaling rules are given, what they leave open is completed, each direction by its own values. What the annotations
+/// of the first version say has fields here, and is not heard.
+pub(in crate::schema) fn scaling_behavior(autoscaler: &mut Map<String, Value>) {
+    if let Some(metadata) = object(autoscaler, "metadata") {
+        annotated::drop_annotations(metadata);
+    }
     let Some(behavior) = object(autoscaler, "spec").and_then(|spec| object(spec, "behavior")) else { return };
     let percent = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
     let pods = json!({"type": "Pods", "value": 4, "periodSeconds": 15});

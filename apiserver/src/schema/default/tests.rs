@@ -86,17 +86,6 @@ fn what_stands_behind_a_gate_that_is_off_is_dropped() {
 }
 
 #[test]
-fn a_scaler_of_the_first_version_has_a_target() {
-    let of = |annotations: Value| {
-        let scaler = json!({"metadata": {"annotations": annotations}, "spec": {"maxReplicas": 1}});
-        defaulted(("autoscaling", "v1", "HorizontalPodAutoscaler"), scaler)["spec"]["targetCPUUtilizationPercentage"]
-            .clone()
-    };
-    assert_eq!(of(json!({})), 80);
-    assert_eq!(of(json!({"autoscaling.alpha.kubernetes.io/metrics": "[{}]"})), Value::Null);
-}
-
-#[test]
 fn the_pull_policy_follows_the_tag() {
     for (image, policy) in [
         ("nginx", "Always"),
