@@ -2,7 +2,7 @@
 
 mod api_services;
 mod authors;
-mod flow_control;
+pub(crate) mod flow_control;
 pub mod own_identity;
 mod own_service;
 mod roles;

@@ -1,6 +1,8 @@
 //! `FlowSchema`s and `PriorityLevelConfiguration`s.
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, same, text};
+use super::internal;
+use crate::registry::bootstrap::flow_control::fixed;
 use serde_json::Value;
 use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain};
 
@@ -37,6 +39,11 @@ pub(super) fn check_schema(schema: &Value, errors: &mut Errors) {
     }
     for (at, rule) in list(&spec["rules"]).iter().enumerate() {
         check_rule(rule, &index("spec.rules", at), errors);
+    }
+    let name = Meta::of(schema).name();
+    if fixed("flowschemas", name).is_some_and(|fixed| !same(spec, &fixed)) {
+        let told = format!("spec of '{name}' must equal the fixed value");
+        errors.invalid_as("spec", &internal::shown("FlowSchemaSpec", spec), &told);
     }
 }
 
@@ -161,7 +168,7 @@ pub(super) fn check_level(level: &Value, errors: &mut Errors) {
     let spec = &level["spec"];
     let kind = text(&spec["type"]);
     if (Meta::of(level).name() == "exempt") != (kind == "Exempt") {
-        errors.invalid_text("spec.type", kind, "type must be 'Exempt' if and only if name is 'exempt'");
+        errors.invalid_text("spec.type", kind, "must be 'Exempt' if and only if `name` is 'exempt'");
     }
     match kind {
         "Exempt" => {
@@ -181,6 +188,20 @@ pub(super) fn check_level(level: &Value, errors: &mut Errors) {
             }
         }
         other => errors.unsupported("spec.type", other, &["Exempt", "Limited"]),
+    }
+    check_fixed_level(Meta::of(level).name(), spec, errors);
+}
+
+/// What is wrong with a level without which no request is served. Of the exempt one shares may be changed.
+fn check_fixed_level(name: &str, spec: &Value, errors: &mut Errors) {
+    let Some(mut fixed) = fixed("prioritylevelconfigurations", name) else { return };
+    let except = if name == "exempt" { " except the 'spec.exempt' field" } else { "" };
+    if name == "exempt" {
+        fixed["exempt"] = spec["exempt"].clone();
+    }
+    if !same(spec, &fixed) {
+        let told = format!("spec of '{name}'{except} must equal the fixed value");
+        errors.invalid_as("spec", &internal::shown("PriorityLevelConfigurationSpec", spec), &told);
     }
 }
 
@@ -302,6 +323,32 @@ mod tests {
     }
 
     #[test]
+    fn what_every_cluster_has_stays_as_it_is() {
+        let of = |check: fn(&Value, &mut Errors), name: &str, spec: Value| {
+            told(check, &json!({"metadata": {"name": name}, "spec": spec}))
+        };
+        let mut schema = fixed("flowschemas", "exempt").unwrap();
+        assert_eq!(of(check_schema, "exempt", schema.clone()), [] as [String; 0]);
+        schema["rules"] = json!([]);
+        schema["priorityLevelConfiguration"]["name"] = "system".into();
+        assert_eq!(
+            of(check_schema, "exempt", schema),
+            [
+                "spec: Invalid value: {\"PriorityLevelConfiguration\":{\"Name\":\"system\"},\"MatchingPrecedence\":1,\"DistinguisherMethod\":null,\"Rules\":[]}: spec of 'exempt' must equal the fixed value"
+            ]
+        );
+        let shares = json!({"type": "Exempt", "exempt": {"nominalConcurrencyShares": 5, "lendablePercent": 5}});
+        assert_eq!(of(check_level, "exempt", shares), [] as [String; 0]);
+        assert_eq!(
+            of(check_level, "catch-all", json!({"type": "Limited"})),
+            [
+                "spec.limited: Required value: must not be empty when type is Limited",
+                "spec: Invalid value: {\"Type\":\"Limited\",\"Limited\":null,\"Exempt\":null}: spec of 'catch-all' must equal the fixed value",
+            ]
+        );
+    }
+
+    #[test]
     fn levels_are_judged() {
         let level = |spec: Value| told(check_level, &json!({"metadata": {"name": "a"}, "spec": spec}));
         let limited = |queuing: Value| {
@@ -337,7 +384,7 @@ mod tests {
         assert_eq!(
             level(json!({"type": "Exempt", "limited": {}})),
             [
-                "spec.type: Invalid value: \"Exempt\": type must be 'Exempt' if and only if name is 'exempt'",
+                "spec.type: Invalid value: \"Exempt\": must be 'Exempt' if and only if `name` is 'exempt'",
                 "spec.limited: Forbidden: must be nil if the type is not Limited",
             ]
         );
