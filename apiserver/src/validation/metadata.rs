@@ -3,6 +3,7 @@
 use super::field::{Errors, Path, list, same, text};
 use crate::registry::behaviour::Grammar;
 use crate::schema;
+use crate::schema::go;
 use serde_json::Value;
 use tinyplane_wire::meta::{
     METADATA_ORDER, dns_label, dns_subdomain, label_value, pairs, path_segment, qualified_name,
@@ -64,6 +65,11 @@ pub(crate) fn check(object: &Value, grammar: Grammar, namespaced: bool, errors: 
     check_rest(meta, &path, errors);
 }
 
+/// Longest name of a manager of fields, in bytes.
+const MANAGER_BYTES_MAX: usize = 128;
+/// Longest name of the subresource through which fields are managed, in bytes.
+const SUBRESOURCE_BYTES_MAX: usize = 256;
+
 /// What is wrong with the metadata of an object that stands in a custom resource. It needs no name.
 pub(crate) fn check_embedded(meta: &Value, path: &Path<'_>, errors: &mut Errors) {
     if !text(&meta["name"]).is_empty() || !text(&meta["generateName"]).is_empty() {
@@ -117,6 +123,24 @@ fn check_rest(meta: &Value, path: &Path<'_>, errors: &mut Errors) {
     annotations(&meta["annotations"], &path.child("annotations"), errors);
     owners(&meta["ownerReferences"], &path.child("ownerReferences"), errors);
     finalizers(&meta["finalizers"], &path.child("finalizers"), errors);
+    managers(&meta["managedFields"], &path.child("managedFields"), errors);
+}
+
+/// What is wrong with who manages fields. What else could be is not read into an object.
+fn managers(entries: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (at, entry) in list(entries).iter().enumerate() {
+        let (manager, path) = (text(&entry["manager"]), path.index(at));
+        if manager.len() > MANAGER_BYTES_MAX {
+            errors.too_long(path.child("manager"), MANAGER_BYTES_MAX);
+        }
+        for (place, one) in manager.char_indices().filter(|(_, one)| !go::is_printable(*one)) {
+            let told = format!("invalid character U+{:04X} (at position {place})", u32::from(one));
+            errors.invalid_text(path.child("manager"), manager, &told);
+        }
+        if text(&entry["subresource"]).len() > SUBRESOURCE_BYTES_MAX {
+            errors.too_long(path.child("subresource"), SUBRESOURCE_BYTES_MAX);
+        }
+    }
 }
 
 /// What is wrong with labels.
@@ -296,6 +320,7 @@ pub(crate) fn check_change(
         labels(&meta["labels"], &path.child("labels"), errors);
         annotations(&meta["annotations"], &path.child("annotations"), errors);
         owners(&meta["ownerReferences"], &path.child("ownerReferences"), errors);
+        managers(&meta["managedFields"], &path.child("managedFields"), errors);
     };
     // What is there has a name that fits its kind; only as a segment of a path is every name judged anew.
     whole(Grammar::PathSegment, errors);

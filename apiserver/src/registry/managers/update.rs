@@ -26,9 +26,15 @@ pub fn record(writer: &Writer<'_>, live: Option<&Value>, new: &mut Value) {
 }
 
 fn record_new(writer: &Writer<'_>, new: &mut Value) {
+    let sent = Managed::read(&new["metadata"]["managedFields"]).ok().filter(|sent| !sent.entries.is_empty());
     metadata_mut(new).remove("managedFields");
     let place = writer.versions.kind.place();
     let zero = fields::zero(place);
+    if let Some(sent) = sent {
+        // Who is said to manage what the object does not say goes on managing it.
+        updated(writer, &zero, new, sent).write_into(new);
+        return;
+    }
     let without = writer.resets.unwrap_or(Set::NOTHING);
     if let Some(text) = fields::born(place, &zero, new, without, &OWNERLESS) {
         let managers = Value::Array(vec![own_entry(writer, Set::EMPTY).spelled(text)]);
