@@ -14,7 +14,7 @@ use crate::validation;
 use serde_json::Value;
 use std::sync::Arc;
 use tinyplane_wire::meta::{Meta, metadata_mut};
-use tinyplane_wire::status::{self, Cause, Reason, Status};
+use tinyplane_wire::status::{self, Cause, Details, Reason, Status};
 
 /// How many made-up names are tried before the caller is told that they were all taken.
 const NAMES_TRIED_MAX: usize = 8;
@@ -62,7 +62,7 @@ impl Registry {
         let object = self.begin(resource, namespace, object, intent, default, |object| {
             self.manage_new(resource, intent.manager, object);
         })?;
-        self.create_named(resource, namespace, object, intent).await
+        self.create_named(resource, namespace, object, false, intent).await
     }
 
     /// Creates what an update of an object that is not there makes, or an apply.
@@ -76,7 +76,7 @@ impl Registry {
             return self.create(target.resource, target.namespace, object, intent).await;
         }
         let object = self.begin(target.resource, target.namespace, object, intent, default_applied, |_| {})?;
-        self.create_named(target.resource, target.namespace, object, intent).await
+        self.create_named(target.resource, target.namespace, object, !target.replaces, intent).await
     }
 
     async fn create_named(
@@ -84,11 +84,20 @@ impl Registry {
         resource: &Resource,
         namespace: &str,
         mut object: Value,
+        is_patched: bool,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
-        unite_owners(&mut object, intent);
+        unite_owners(&mut object, is_patched, intent);
         let base = Meta::of(&object).name().is_empty().then(|| generated_base(&object)).flatten();
-        let Some(base) = base else { return self.create_once(resource, namespace, object, None, intent).await };
+        let Some(base) = base else {
+            let is_generated = generated_base(&object).is_some();
+            let done = self.create_once(resource, namespace, object, None, intent).await;
+            // Upstream does not ask who made the name where one could have been made.
+            return done.map_err(|status| match status.reason {
+                Reason::AlreadyExists if is_generated => name_exhausted(resource, &status),
+                _ => status,
+            });
+        };
         for attempt in 1.. {
             metadata_mut(&mut object).insert("name".into(), metadata::made_up_name(&base).into());
             match self.create_once(resource, namespace, object.clone(), Some(&base), intent).await {
@@ -228,7 +237,7 @@ impl Registry {
             && let Some(there) = self.store.snapshot().get(&resource.key(namespace, name))
             && encoding::parse(there).is_ok_and(|object| Meta::of(&object).is_deleting())
         {
-            refused.message.insert_str(0, "object is being deleted: ");
+            refused.message.insert_str(0, GOING);
         }
         refused
     }
@@ -243,6 +252,9 @@ impl Registry {
     }
 }
 
+/// How a name is refused that an object still has which is going.
+const GOING: &str = "object is being deleted: ";
+
 fn generated_base(object: &Value) -> Option<String> {
     object["metadata"]["generateName"].as_str().filter(|base| !base.is_empty()).map(str::to_owned)
 }
@@ -250,13 +262,12 @@ fn generated_base(object: &Value) -> Option<String> {
 fn name_exhausted(resource: &Resource, taken: &Status) -> Box<Status> {
     let name = taken.details.as_ref().map(|details| details.name.as_str()).unwrap_or_default();
     let what = status::qualified(&resource.gvk.group, &resource.plural);
-    let message =
-        format!("{what} \"{name}\" already exists, the server was not able to generate a unique name for the object");
-    let failure = Status::failure(Reason::AlreadyExists, message);
-    match &taken.details {
-        Some(details) => failure.with_details(details.clone()),
-        None => failure,
-    }
+    let going = if taken.message.starts_with(GOING) { GOING } else { "" };
+    let message = format!(
+        "{going}{what} \"{name}\" already exists, the server was not able to generate a unique name for the object"
+    );
+    let details = Details { retry_after_seconds: 1, ..taken.details.clone().unwrap_or_default() };
+    Status::failure(Reason::AlreadyExists, message).with_details(details)
 }
 
 /// Completes an object of the version that the row serves.
@@ -288,12 +299,14 @@ pub(super) fn valid(resource: &Resource, name: &str, causes: Vec<Cause>) -> stat
     Err(Status::invalid(&resource.stored.group, &resource.stored.kind, name, causes))
 }
 
-/// Lets each owner stand there once, and tells of those that stood there twice.
-pub(super) fn unite_owners(object: &mut Value, intent: &Intent<'_>) {
+/// Lets each owner stand there once, and tells of those that stood there twice. Upstream looks at what a patch makes of an
+/// object only once admission has changed it, and says so.
+pub(super) fn unite_owners(object: &mut Value, is_patched: bool, intent: &Intent<'_>) {
     let double = metadata::single_owners(object);
     if !double.is_empty() {
+        let when = if is_patched { " after mutating admission happens" } else { "" };
         intent.warnings.add(format!(
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
             double.join(", ")
         ));
     }

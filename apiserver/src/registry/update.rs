@@ -110,7 +110,7 @@ impl Registry {
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
         restrict(target, &mut new, &old);
-        unite_owners(&mut new, intent);
+        unite_owners(&mut new, !target.replaces, intent);
         metadata::carry_over(&mut new, &old);
         let question = Question {
             operation: Operation::Update,
