@@ -74,8 +74,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(value.into())
     }
 
+    /// What no `int64` holds is read as a number with a fraction, as Go's decoder does.
     fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+        #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
+        Ok(i64::try_from(value).map_or_else(|_| Value::from(value as f64), Value::from))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
@@ -137,6 +139,8 @@ mod tests {
         let (value, doubles) = json(br#"{"a":1,"b":[{"c":1,"c":2,"c":2}],"a":{"d":null}}"#).unwrap();
         assert_eq!(value, json!({"a": {"d": null}, "b": [{"c": 2}]}));
         assert_eq!(doubles, ["b[0].c", "a"]);
+        let (value, _) = json(b"[9223372036854775807,9223372036854775808]").unwrap();
+        assert!(value[0].is_i64() && value[1].is_f64(), "{value}");
         assert!(json(b"{} x").is_err() && json(b"").is_err() && json(&[b'['; 10_000]).is_err());
     }
 

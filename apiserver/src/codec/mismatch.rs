@@ -1,7 +1,7 @@
 //! What is told of a body that says to be another kind of object, or of another version, than its path asks for.
 
 use crate::schema;
-use crate::schema::go::json_word;
+use crate::schema::go::{json_word, quote};
 use serde_json::Value;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{Cause, Status};
@@ -67,7 +67,7 @@ pub(super) fn of_custom(wanted: &Gvk, made: &Value) -> Option<Box<Status>> {
     let version = wanted.api_version();
     let wrong = |field: &str, wanted: &str| {
         let other = said(field).filter(|said| *said != wanted)?;
-        let message = format!("Invalid value: {other:?}: must be {wanted}");
+        let message = format!("Invalid value: {}: must be {wanted}", quote(other));
         Some(Cause { reason: "FieldValueInvalid".into(), message, field: field.into() })
     };
     let causes: Vec<_> = [wrong("kind", &wanted.kind), wrong("apiVersion", &version)].into_iter().flatten().collect();
@@ -153,6 +153,10 @@ mod tests {
         assert_eq!(
             of(json!({"kind": "Other", "apiVersion": "own.example/v1", "metadata": {"name": "a"}})).as_deref(),
             Some("Other.own.example \"a\" is invalid: kind: Invalid value: \"Other\": must be Thing")
+        );
+        assert_eq!(
+            of(json!({"kind": "O\u{1}\"", "apiVersion": "own.example/v1"})).as_deref(),
+            Some("O\u{1}\".own.example \"\" is invalid: kind: Invalid value: \"O\\x01\\\"\": must be Thing")
         );
         assert_eq!(
             of(json!({"kind": "Thing", "apiVersion": "own.example/v2"})).as_deref(),

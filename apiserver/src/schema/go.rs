@@ -1,12 +1,14 @@
 //! Values as Go prints them, in messages.
 
-use serde_json::Value;
+use super::spelling;
+use serde_json::{Number, Value};
 pub(crate) use tinyplane_wire::quote::{is_printable, quote};
 
 /// As `%v` prints it, with texts in quotation marks.
 pub(crate) fn quoted(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
+        Value::Number(told) => number(told),
         other => other.to_string(),
     }
 }
@@ -21,21 +23,21 @@ pub(crate) fn text(value: &Value) -> String {
             let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}:{}", text(value))).collect();
             format!("map[{}]", fields.join(" "))
         }
-        Value::Number(number) if number.is_f64() => number.as_f64().map(wide_float).unwrap_or_default(),
-        other => other.to_string(),
+        Value::Number(told) => number(told),
+        Value::Bool(is) => is.to_string(),
     }
 }
 
-/// A number as `%v` has it, which gives it an exponent later than `%g`.
-fn wide_float(value: f64) -> String {
-    if value != 0.0 && !(1e-4..1e21).contains(&value.abs()) { float(value) } else { value.to_string() }
+/// A number as `%v` prints it: what no `int64` holds was read as a `float64`.
+pub(crate) fn number(number: &Number) -> String {
+    number.as_i64().map_or_else(|| float(number.as_f64().unwrap_or_default()), |whole| whole.to_string())
 }
 
 /// As `%s` prints it, which complains of what is no text.
 pub(crate) fn as_string(value: &Value) -> String {
     match value {
         Value::Null => "%!s(<nil>)".to_owned(),
-        Value::Bool(_) | Value::Number(_) => format!("%!s({}={value})", type_name(value)),
+        Value::Bool(_) | Value::Number(_) => format!("%!s({}={})", type_name(value), text(value)),
         other => text(other),
     }
 }
@@ -66,8 +68,18 @@ pub(crate) fn json(value: &Value, out: &mut String) {
                 }
             });
         }
+        Value::Number(number) => json_number(number, out),
         other => out.push_str(&other.to_string()),
     }
+}
+
+fn json_number(number: &Number, out: &mut String) {
+    if let Some(whole) = number.as_i64() {
+        return out.push_str(&whole.to_string());
+    }
+    let mut written = Vec::new();
+    spelling::float(number.as_f64().unwrap_or_default(), &mut written);
+    out.push_str(&String::from_utf8_lossy(&written));
 }
 
 /// A text as `encoding/json` writes it.
@@ -119,8 +131,8 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
+        Value::Number(number) if number.is_i64() => "int64",
+        Value::Number(_) => "float64",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
@@ -143,15 +155,17 @@ pub(crate) fn json_word(value: &Value) -> &'static str {
 pub(super) fn syntax(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
-        Value::String(text) => format!("{text:?}"),
+        Value::String(text) => quote(text),
         Value::Array(items) => {
             format!("[]interface {{}}{{{}}}", items.iter().map(syntax).collect::<Vec<_>>().join(", "))
         }
         Value::Object(fields) => {
-            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name:?}:{}", syntax(value))).collect();
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!("{}:{}", quote(name), syntax(value))).collect();
             format!("map[string]interface {{}}{{{}}}", fields.join(", "))
         }
-        other => other.to_string(),
+        Value::Number(told) => number(told),
+        Value::Bool(is) => is.to_string(),
     }
 }
 
@@ -164,5 +178,18 @@ mod tests {
         let mut out = String::new();
         json(&serde_json::json!({"a": ["<&>", "\u{2028}\n\x01\"", 1, null], "b": {}}), &mut out);
         assert_eq!(out, r#"{"a":["\u003c\u0026\u003e","\u2028\n\u0001\"",1,null],"b":{}}"#);
+    }
+
+    #[test]
+    fn numbers_have_an_exponent_where_each_of_gos_printers_gives_them_one() {
+        let value: Value = serde_json::json!([5.0, -0.0, 1e-7, 1e5, 123_456_789.0, 1e20, u64::MAX, i64::MAX]);
+        let mut out = String::new();
+        json(&value, &mut out);
+        assert_eq!(out, "[5,-0,1e-7,100000,123456789,100000000000000000000,18446744073709552000,9223372036854775807]");
+        let told = "5 -0 1e-07 100000 1.23456789e+08 1e+20 1.8446744073709552e+19 9223372036854775807";
+        assert_eq!(text(&value), format!("[{told}]"));
+        assert_eq!(syntax(&value), format!("[]interface {{}}{{{}}}", told.replace(' ', ", ")));
+        assert_eq!(as_string(&value[5]), "%!s(float64=1e+20)");
+        assert_eq!(syntax(&"\u{1}\u{feff}".into()), r#""\x01\ufeff""#);
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn free(value: &Value, out: &mut Vec<u8>) {
 
 /// Writes a number with a fraction as Go does: without one where it is whole, with an exponent where it is very large or
 /// very small.
-fn float(number: f64, out: &mut Vec<u8>) {
+pub(super) fn float(number: f64, out: &mut Vec<u8>) {
     let size = number.abs();
     if size == 0.0 || (1e-6..1e21).contains(&size) {
         return out.extend_from_slice(number.to_string().as_bytes());

@@ -269,12 +269,12 @@ impl Errors {
     }
 
     pub(crate) fn not_found(&mut self, path: impl Into<String>, value: &str) {
-        self.push("FieldValueNotFound", path, format!("Not found: \"{value}\""));
+        self.push("FieldValueNotFound", path, format!("Not found: {}", go::quote(value)));
     }
 
     /// A name of nothing that is there, and where it was looked for.
     pub(crate) fn not_found_as(&mut self, path: impl Into<String>, value: &str, detail: &str) {
-        self.push("FieldValueNotFound", path, with_detail(format!("Not found: \"{value}\""), detail));
+        self.push("FieldValueNotFound", path, with_detail(format!("Not found: {}", go::quote(value)), detail));
     }
 
     pub(crate) fn too_long(&mut self, path: impl Into<String>, most: usize) {
@@ -369,7 +369,8 @@ pub(crate) fn shown(value: &Value) -> String {
             go::json(value, &mut out);
             out
         }
-        scalar => scalar.to_string(),
+        Value::Number(number) => go::number(number),
+        Value::Bool(is) => is.to_string(),
     }
 }
 
