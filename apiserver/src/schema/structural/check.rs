@@ -1,10 +1,10 @@
 //! Checks a value: upstream's messages, paths and order. What an update leaves as it was is not held against it.
 
 use super::{Additional, Node, Structural, fields, format, number};
+use crate::schema::go;
 use crate::schema::model::ListType;
 use crate::validation::Errors;
 use serde_json::Value;
-use smol_str::SmolStr;
 
 /// A mistake: where it is, and what.
 #[derive(Clone, Debug)]
@@ -146,8 +146,9 @@ fn type_of(value: &Value) -> (&'static str, &'static str) {
     match value {
         Value::Null => ("null", ""),
         Value::Bool(_) => ("boolean", ""),
-        Value::Number(number) if number.is_f64() => ("number", "float64"),
-        Value::Number(_) => ("integer", "int64"),
+        Value::Number(number) if number.is_i64() => ("integer", "int64"),
+        // Go's decoder makes one of what no `int64` holds as well.
+        Value::Number(_) => ("number", "float64"),
         Value::String(_) => ("string", ""),
         Value::Array(_) => ("array", ""),
         Value::Object(_) => ("object", ""),
@@ -210,16 +211,20 @@ fn texts(node: &Node, text: &str, path: &str, found: &mut Found) {
         }
     }
     if !limits.format.is_empty() && !format::fits(&limits.format, text) {
-        let why = format!("{path} in body must be of type {}: {text:?}", limits.format);
+        let why = format!("{path} in body must be of type {}: {}", limits.format, go::quote(text));
         found.note(path, What::Type(text.into(), why));
     }
 }
 
 fn choices(node: &Node, value: &Value, path: &str, found: &mut Found) {
     let Some(choices) = &node.limits.choices else { return };
-    let same = |choice: &Value| choice == value || (choice.is_number() && choice.as_f64() == value.as_f64());
-    if !choices.iter().any(same) {
-        let shown = choices.iter().map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned));
+    if !choices.iter().any(|choice| choice == value || number::is_choice(choice, value)) {
+        let json = |choice: &Value| {
+            let mut out = String::new();
+            go::json(choice, &mut out);
+            out
+        };
+        let shown = choices.iter().map(|choice| choice.as_str().map_or_else(|| json(choice), str::to_owned));
         found.note(path, What::Choice(value.clone(), shown.collect()));
     }
 }
@@ -289,7 +294,7 @@ fn object(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: &m
 
 /// `anyOf`, `oneOf`, `allOf` and `not`.
 fn combined(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: &mut Found) {
-    let shown = || SmolStr::from(path);
+    let shown = || go::quote(path);
     let each = |nodes: &[Node]| -> Vec<Found> { nodes.iter().map(|one| validate(one, value, old, path)).collect() };
     let best = |tried: Vec<Found>| {
         tried.into_iter().fold(None, |best: Option<Found>, one| match best {
@@ -300,7 +305,7 @@ fn combined(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: 
     if !node.any_of.is_empty() {
         let tried = each(&node.any_of);
         if tried.iter().all(|one| !one.faults.is_empty()) {
-            let why = format!("{:?} must validate at least one schema (anyOf)", shown());
+            let why = format!("{} must validate at least one schema (anyOf)", shown());
             found.note("", What::Composite(why));
             found.take(best(tried).unwrap_or_default());
         }
@@ -314,7 +319,7 @@ fn combined(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: 
             } else {
                 format!("Found {fitting} valid alternatives")
             };
-            let why = format!("{:?} must validate one and only one schema (oneOf). {many}", shown());
+            let why = format!("{} must validate one and only one schema (oneOf). {many}", shown());
             found.note("", What::Composite(why));
             if fitting == 0 {
                 found.take(best(tried).unwrap_or_default());
@@ -328,13 +333,13 @@ fn combined(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: 
         tried.into_iter().for_each(|one| found.take(one));
         if fitting != all {
             let none = if fitting == 0 { ". None validated" } else { "" };
-            found.note("", What::Composite(format!("{:?} must validate all the schemas (allOf){none}", shown())));
+            found.note("", What::Composite(format!("{} must validate all the schemas (allOf){none}", shown())));
         }
     }
     if let Some(not) = &node.not
         && validate(not, value, None, path).faults.is_empty()
     {
-        found.note("", What::Composite(format!("{:?} must not validate the schema (not)", shown())));
+        found.note("", What::Composite(format!("{} must not validate the schema (not)", shown())));
     }
     found.matches += 1;
 }
