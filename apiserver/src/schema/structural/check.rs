@@ -1,5 +1,6 @@
 //! Checks a value: upstream's messages, paths and order. What an update leaves as it was is not held against it.
 
+use super::embedded::check_embedded_at;
 use super::{Additional, Node, Structural, fields, format, number};
 use crate::schema::go;
 use crate::schema::model::ListType;
@@ -80,7 +81,15 @@ fn defaults(node: &Node, path: &str, meta: bool, errors: &mut Errors) {
         if !meta && !node.knows(default) {
             errors.invalid(&path, default, "must not have unknown fields");
         }
-        tell(validate(node, default, None, ""), &path, errors);
+        let mut found = Errors::default();
+        if !meta {
+            check_embedded_at(node, default, &path, &mut found);
+        }
+        // Upstream looks at the values only where the objects among them say what they are.
+        if found.is_empty() {
+            tell(validate(node, default, None, ""), &path, errors);
+        }
+        errors.append(found);
     }
     if let Some(items) = &node.items {
         defaults(items, &format!("{path}.items"), meta, errors);

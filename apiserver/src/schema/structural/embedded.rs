@@ -78,6 +78,11 @@ impl Structural {
     }
 }
 
+/// The same of a value that stands at a path, and may itself be such an object.
+pub(super) fn check_embedded_at(node: &Node, value: &Value, path: &str, errors: &mut Errors) {
+    embedded(node, value, &Place::Field(&Place::Root, path), errors);
+}
+
 fn embedded(node: &Node, value: &Value, place: &Place<'_>, errors: &mut Errors) {
     if node.embedded && !place.is_root() && value.is_object() {
         check(value, &place.told(), errors);

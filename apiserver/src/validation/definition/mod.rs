@@ -68,7 +68,7 @@ fn check_spec(definition: &Value, errors: &mut Errors) {
         errors.needed(format!("spec.names.{field}"), &spec["names"][field], "");
     }
     check_names(&spec["names"], errors);
-    check_common(&mut versions, errors);
+    check_parts(&mut versions, None, errors);
     conversion::check(&spec["conversion"], errors);
 }
 
@@ -96,7 +96,7 @@ fn check_group(group: &str, errors: &mut Errors) {
 }
 
 fn check_names(names: &Value, errors: &mut Errors) {
-    let mut word = |path: String, value: &str, mixed: bool, needed: bool| {
+    let word = |path: String, value: &str, mixed: bool, needed: bool, errors: &mut Errors| {
         let complaints = if mixed { label_1035(&value.to_lowercase()) } else { label_1035(value) };
         if (needed || !value.is_empty()) && !complaints.is_empty() {
             let note = if mixed { "may have mixed case, but should otherwise match: " } else { "" };
@@ -104,25 +104,26 @@ fn check_names(names: &Value, errors: &mut Errors) {
         }
     };
     for field in ["plural", "singular"] {
-        word(format!("spec.names.{field}"), text(&names[field]), false, false);
+        word(format!("spec.names.{field}"), text(&names[field]), false, false, errors);
     }
     for field in ["kind", "listKind"] {
-        word(format!("spec.names.{field}"), text(&names[field]), true, false);
+        word(format!("spec.names.{field}"), text(&names[field]), true, false, errors);
     }
-    for field in ["shortNames", "categories"] {
-        for (at, value) in list(&names[field]).iter().enumerate() {
-            word(index(&format!("spec.names.{field}"), at), text(value), false, true);
-        }
+    for (at, value) in list(&names["shortNames"]).iter().enumerate() {
+        word(index("spec.names.shortNames", at), text(value), false, true, errors);
     }
     if !text(&names["kind"]).is_empty() && names["kind"] == names["listKind"] {
         errors.invalid("spec.names.listKind", &names["listKind"], "kind and listKind may not be the same");
+    }
+    for (at, value) in list(&names["categories"]).iter().enumerate() {
+        word(index("spec.names.categories", at), text(value), false, true, errors);
     }
 }
 
 /// The versions of a definition, and what is looked at once for all of them.
 struct Versions<'v> {
     all: &'v [Value],
-    /// The parts that are the same in all of them.
+    /// The parts that are the same in all of them: upstream keeps them at the top, and judges them there.
     common: Vec<&'static str>,
     patterns: Patterns,
 }
@@ -130,13 +131,21 @@ struct Versions<'v> {
 impl<'v> Versions<'v> {
     fn of(all: &'v [Value]) -> Self {
         let parts = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"];
-        let common = parts.into_iter().filter(|part| all.iter().all(|version| version[*part] == all[0][*part]));
+        let first = |part: &str| all.iter().all(|version| version[part] == all[0][part]);
+        let common = parts.into_iter().filter(|part| first(part));
         Self { all, common: common.collect(), patterns: Patterns::default() }
     }
 
-    /// Where a part of a version is told of: at the top, as upstream keeps it, where it is the same in all versions.
-    fn home(&self, part: &str, top: &str, at: usize) -> String {
-        if self.common.contains(&part) { format!("spec.{top}") } else { format!("spec.versions[{at}].{part}") }
+    /// A part that is judged at this place, with the path that is told: of a version, or at the top what all have in common.
+    fn part(&self, part: &str, place: Option<usize>) -> Option<(String, &'v Value)> {
+        let is_here = self.common.contains(&part) == place.is_none();
+        let version = self.all.get(place.unwrap_or_default()).filter(|_| is_here)?;
+        let path = match place {
+            Some(at) => format!("spec.versions[{at}].{part}"),
+            None if part == "schema" => "spec.validation".to_owned(),
+            None => format!("spec.{part}"),
+        };
+        Some((path, &version[part]))
     }
 }
 
@@ -154,9 +163,7 @@ fn check_versions(versions: &mut Versions, written: &Value, errors: &mut Errors)
             errors.invalid(format!("{path}.name"), &version["name"], &complaints.join(","));
         }
         check_deprecation(version, &format!("{path}.deprecationWarning"), errors);
-        if !versions.common.contains(&"schema") {
-            check_parts(versions, at, errors);
-        }
+        check_parts(versions, Some(at), errors);
     }
     let names: HashSet<&str> = all.iter().map(|version| text(&version["name"])).collect();
     if names.len() < all.len() {
@@ -196,33 +203,35 @@ fn check_deprecation(version: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-/// What all versions share, and is told of once.
-fn check_common(versions: &mut Versions, errors: &mut Errors) {
-    if !versions.all.is_empty() && versions.common.contains(&"schema") {
-        check_parts(versions, 0, errors);
-    }
-}
-
-fn check_parts(versions: &mut Versions, at: usize, errors: &mut Errors) {
-    let all = versions.all;
-    let version = &all[at];
-    let written = &version["schema"]["openAPIV3Schema"];
-    if written.is_object() {
-        let path = format!("{}.openAPIV3Schema", versions.home("schema", "validation", at));
+/// What hangs on a version, or on all of them alike.
+fn check_parts(versions: &mut Versions, place: Option<usize>, errors: &mut Errors) {
+    let schema = versions.part("schema", place);
+    if let Some((path, schema)) = schema.as_ref().filter(|(_, schema)| schema["openAPIV3Schema"].is_object()) {
         // What all versions share is checked for those of them that have a status.
-        let together = path == "spec.validation.openAPIV3Schema";
-        let mut meant = all.iter().skip(if together { 0 } else { at }).take(if together { all.len() } else { 1 });
-        let has_status = meant.any(|version| !version["subresources"]["status"].is_null());
-        schema::check(&path, written, has_status, &mut versions.patterns, errors);
+        let meant = place.map_or(versions.all, |at| &versions.all[at..=at]);
+        let has_status = meant.iter().any(|version| !version["subresources"]["status"].is_null());
+        let path = format!("{path}.openAPIV3Schema");
+        schema::check(&path, &schema["openAPIV3Schema"], has_status, &mut versions.patterns, errors);
     }
-    let path = versions.home("subresources", "subresources", at);
-    check_scale(&format!("{path}.scale"), &version["subresources"]["scale"], errors);
-    let path = versions.home("additionalPrinterColumns", "additionalPrinterColumns", at);
-    for (at, column) in list(&version["additionalPrinterColumns"]).iter().enumerate() {
-        check_column(&index(&path, at), column, errors);
+    if let Some((path, subresources)) = versions.part("subresources", place) {
+        check_scale(&format!("{path}.scale"), &subresources["scale"], errors);
     }
-    let path = versions.home("selectableFields", "selectableFields", at);
-    check_selectable(&path, version, &mut versions.patterns, errors);
+    if let Some((path, columns)) = versions.part("additionalPrinterColumns", place) {
+        for (at, column) in list(columns).iter().enumerate() {
+            check_column(&index(&path, at), column, errors);
+        }
+    }
+    let selectable = versions.part("selectableFields", place);
+    let Some((path, fields)) = selectable.filter(|(_, fields)| !list(fields).is_empty()) else { return };
+    // Upstream looks for the schema where it looks for the fields.
+    match schema.map(|(_, schema)| &schema["openAPIV3Schema"]).filter(|schema| schema.is_object()) {
+        Some(schema) => check_selectable(&path, list(fields), schema, &mut versions.patterns, errors),
+        None if place.is_none() => errors.invalid_text(path, "", "may only be set when validations.schema is included"),
+        None => {
+            let why = "may only be set when `version.schema.openAPIV3Schema` is not included";
+            errors.invalid_text(path, "", why);
+        }
+    }
 }
 
 fn check_scale(path: &str, scale: &Value, errors: &mut Errors) {
@@ -273,33 +282,35 @@ fn check_column(path: &str, column: &Value, errors: &mut Errors) {
     }
 }
 
-fn check_selectable(path: &str, version: &Value, patterns: &mut Patterns, errors: &mut Errors) {
-    let structural = Structural::compile_with(version["schema"].get("openAPIV3Schema"), patterns);
-    let fields = list(&version["selectableFields"]);
+fn check_selectable(path: &str, fields: &[Value], schema: &Value, patterns: &mut Patterns, errors: &mut Errors) {
+    const WRONG_TYPE: &str = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
+    let structural = Structural::compile_with(Some(schema), patterns);
+    let mut told = HashSet::new();
     for (at, field) in fields.iter().enumerate() {
         let (path, written) = (format!("{}.jsonPath", index(path, at)), text(&field["jsonPath"]));
         if written.is_empty() {
             errors.required(path, "");
             continue;
         }
-        match referred(&structural, written) {
-            Err(why) => errors.invalid_text(path, written, &format!("is an invalid path: {why}")),
-            Ok((names, _)) if names.first() == Some(&"metadata") => {
-                errors.invalid_text(path, written, "must not point to fields in metadata");
+        let (names, kind) = match referred(&structural, written) {
+            Ok(referred) => referred,
+            Err(why) => {
+                errors.invalid_text(path, written, &format!("is an invalid path: {why}"));
+                continue;
             }
-            Ok((_, "string" | "boolean" | "integer")) if fields[..at].iter().any(|one| one == field) => {
-                errors.duplicate(path, &field["jsonPath"]);
-            }
-            Ok((_, "string" | "boolean" | "integer")) => {}
-            Ok(_) => errors.invalid_text(
-                path,
-                written,
-                "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
-            ),
+        };
+        if names.first() == Some(&"metadata") {
+            errors.invalid_text(&path, written, "must not point to fields in metadata");
+        }
+        if !["string", "boolean", "integer"].contains(&kind) {
+            errors.invalid_text(&path, written, WRONG_TYPE);
+        }
+        if !told.insert(names) {
+            errors.duplicate(path, &field["jsonPath"]);
         }
     }
-    if fields.len() > SELECTABLE_MAX {
-        errors.too_many(path, fields.len(), SELECTABLE_MAX);
+    if told.len() > SELECTABLE_MAX {
+        errors.too_many(path, told.len(), SELECTABLE_MAX);
     }
 }
 
@@ -332,23 +343,24 @@ fn check_stored(definition: &Value, errors: &mut Errors) {
     if stored.is_empty() {
         return errors.invalid(path, &Value::Null, "must have at least one stored version");
     }
-    // Both lists are as long as a client pleases.
-    let names: HashSet<&str> = versions.iter().map(|version| text(&version["name"])).collect();
-    // Of one that is told twice, upstream sees the last.
-    let last: HashMap<&str, usize> = stored.iter().enumerate().map(|(at, one)| (text(one), at)).collect();
-    let lacks = |version: &&Value| version["storage"] == true && !last.contains_key(text(&version["name"]));
-    for version in versions.iter().filter(lacks) {
+    // Both lists are as long as a client pleases. Of one that is told twice, upstream sees the last.
+    let mut left: HashMap<&str, usize> = stored.iter().enumerate().map(|(at, one)| (text(one), at)).collect();
+    for version in versions {
         if errors.is_full() {
             return;
         }
-        errors.invalid(path, all, &format!("must have the storage version {}", text(&version["name"])));
+        // What one version has found, another of its name finds no more.
+        let name = text(&version["name"]);
+        if left.remove(name).is_none() && version["storage"] == true {
+            errors.invalid(path, all, &format!("must have the storage version {name}"));
+        }
     }
     for (at, one) in stored.iter().enumerate() {
         let name = text(one);
         if errors.is_full() {
             return;
         }
-        if last.get(name) == Some(&at) && !names.contains(name) {
+        if left.get(name) == Some(&at) {
             let why = format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
             );

@@ -38,6 +38,70 @@ fn what_may_not_change_is_told_before_what_was_stored() {
     assert_eq!(fields, ["spec.group", "status.storedVersions[0]", "spec.preserveUnknownFields"]);
 }
 
+/// A second version with the schema of the first, changed.
+fn of_second(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    told(|one| {
+        let mut second = one["spec"]["versions"][0].clone();
+        second["name"] = "v2".into();
+        second["storage"] = false.into();
+        change(&mut second);
+        one["spec"]["versions"].as_array_mut().unwrap().push(second);
+    })
+}
+
+#[test]
+fn what_hangs_on_a_version_is_judged_though_its_schema_is_that_of_all() {
+    let column = of_second(|second| {
+        second["additionalPrinterColumns"] = json!([{"name": "A", "type": "text", "jsonPath": ".a"}]);
+    });
+    assert_eq!(column.len(), 1);
+    assert!(column[0].starts_with("spec.versions[1].additionalPrinterColumns[0].type: Invalid"), "{column:?}");
+    let scale = of_second(|second| {
+        second["subresources"] = json!({"scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ""}});
+    });
+    assert_eq!(scale, ["spec.versions[1].subresources.scale.statusReplicasPath: Required value"]);
+    let fields = of_second(|second| second["selectableFields"] = json!([{"jsonPath": ".spec.size"}]));
+    let why = "may only be set when `version.schema.openAPIV3Schema` is not included";
+    assert_eq!(fields, [format!("spec.versions[1].selectableFields: Invalid value: \"\": {why}")]);
+}
+
+#[test]
+fn a_selectable_field_is_told_of_for_all_that_is_wrong_with_it() {
+    let of = |paths: &[&str]| {
+        told(|one| {
+            let fields: Vec<_> = paths.iter().map(|path| json!({"jsonPath": path})).collect();
+            one["spec"]["versions"][0]["selectableFields"] = fields.into();
+        })
+    };
+    let told = of(&[".spec", ".spec"]);
+    assert_eq!(told.len(), 3);
+    assert_eq!(told[2], "spec.selectableFields[1].jsonPath: Duplicate value: \".spec\"");
+    assert_eq!(of(&[".spec.size"; 10]).len(), 9);
+}
+
+#[test]
+fn two_versions_of_one_name_find_what_is_stored_once() {
+    let twice = told(|one| {
+        let first = one["spec"]["versions"][0].clone();
+        one["spec"]["versions"].as_array_mut().unwrap().push(first);
+    });
+    let last = twice.last().unwrap();
+    assert_eq!(last, "status.storedVersions: Invalid value: [\"v1\"]: must have the storage version v1");
+}
+
+#[test]
+fn the_default_of_a_root_says_what_it_is() {
+    let of = |default: Value| of_schema(json!({"type": "object", "default": default}));
+    assert_eq!(
+        of(json!({})),
+        [
+            "spec.validation.openAPIV3Schema.default.apiVersion: Required value",
+            "spec.validation.openAPIV3Schema.default.kind: Required value",
+        ]
+    );
+    assert_eq!(of(json!({"apiVersion": "v1", "kind": "Foo"})), [] as [String; 0]);
+}
+
 fn of_schema(schema: Value) -> Vec<String> {
     told(|definition| definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema)
 }
@@ -96,6 +160,11 @@ fn names_groups_and_versions_are_judged() {
         one["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.size"}, {"jsonPath": ".spec"}]);
     });
     assert_eq!(field.len(), 1, "{field:?}");
+    let both = told(|one| {
+        one["spec"]["names"]["listKind"] = "Foo".into();
+        one["spec"]["names"]["categories"] = json!([""]);
+    });
+    assert!(both[0].starts_with("spec.names.listKind") && both[1].starts_with("spec.names.categories"), "{both:?}");
     let empty = told(|one| {
         one["spec"]["names"]["shortNames"] = json!([""]);
         one["spec"]["names"]["categories"] = json!([""]);
