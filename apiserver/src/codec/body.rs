@@ -164,6 +164,12 @@ fn is_said_to_be(gvk: &Gvk, object: &Value) -> bool {
     said("kind").is_some_and(|kind| kind.is_empty() || gvk.kind == kind) && said("apiVersion").is_some_and(of_version)
 }
 
+/// What an object of another kind says of itself: its kind and its name.
+fn said_of(json: &[u8], kind: &str) -> Value {
+    let sent = serde_json::from_slice::<Value>(json).unwrap_or_default();
+    json!({"kind": kind, "metadata": {"name": sent["metadata"]["name"]}})
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TypeMeta {
@@ -226,7 +232,7 @@ pub fn decode(
         if kind.is_empty() { &gvk.kind } else { &kind },
     );
     if custom.is_some() && given.kind != gvk.kind && given.api_version() == expected {
-        return Err(mismatch::of_custom(gvk, &json!({"kind": kind})).unwrap_or_else(|| mismatch::refused(gvk, &given)));
+        return Err(mismatch::of_custom(gvk, &said_of(json, &kind)).unwrap_or_else(|| mismatch::refused(gvk, &given)));
     }
     if given != *gvk && !mismatch::is_taken_too(gvk, &given) {
         return Err(mismatch::refused(gvk, &given));
@@ -303,8 +309,9 @@ pub fn decode_value(
 ///
 /// # Errors
 /// A value does not parse as its type.
-pub fn complete(gvk: &Gvk, custom: Option<&Custom>, value: Value) -> Result<Value, DecodeError> {
+pub fn complete(gvk: &Gvk, custom: Option<&Custom>, mut value: Value) -> Result<Value, DecodeError> {
     if let Some(custom) = custom {
+        drop_malformed(&mut value["metadata"]);
         return fit(custom, value, Vec::new()).map(|decoded| decoded.value).map_err(DecodeError::Type);
     }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
@@ -314,8 +321,17 @@ pub fn complete(gvk: &Gvk, custom: Option<&Custom>, value: Value) -> Result<Valu
     Ok(value)
 }
 
+/// Takes out of metadata the fields that don't read as what they are, as upstream does with what an apply made.
+fn drop_malformed(metadata: &mut Value) {
+    let (model, Value::Object(fields)) = (schema::model(), metadata) else { return };
+    let Some(id) = model.named(OBJECT_META) else { return };
+    // The managers were written by the server itself, and are as large as the object.
+    let reads = |name: &str, value: &Value| decode::value(model, id, json!({name: value})).is_ok();
+    fields.retain(|name, value| name == "managedFields" || reads(name, value));
+}
+
 /// Reads the metadata of an object within a custom resource. What they don't know is left to who prunes and tells it.
-fn embedded_metadata(metadata: &mut Value) -> Result<(), String> {
+pub(crate) fn embedded_metadata(metadata: &mut Value) -> Result<(), String> {
     let model = schema::model();
     let id = model.named(OBJECT_META).ok_or("there is no metadata")?;
     if metadata.is_null() {
@@ -400,4 +416,23 @@ fn unrecognized(gvk: &Gvk, json: &[u8], why: &str) -> Box<Status> {
 fn cannot_be_handled(gvk: &Gvk, why: &str) -> Box<Status> {
     let kind = &gvk.kind;
     Status::bad_request(format!("{kind} in version {:?} cannot be handled as a {kind}: {why}", gvk.version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_that_an_apply_made_lose_what_can_not_be_read() {
+        let mut metadata = json!({"name": "a", "creationTimestamp": "x", "generation": "y", "labels": {"a": "b"}});
+        drop_malformed(&mut metadata);
+        assert_eq!(metadata, json!({"name": "a", "labels": {"a": "b"}}));
+    }
+
+    #[test]
+    fn an_object_of_another_kind_is_told_of_by_its_name() {
+        let said = said_of(br#"{"kind":"Other","metadata":{"name":"a"}}"#, "Other");
+        assert_eq!(said, json!({"kind": "Other", "metadata": {"name": "a"}}));
+        assert_eq!(said_of(b"{", "Other")["metadata"]["name"], Value::Null);
+    }
 }

@@ -213,7 +213,7 @@ impl Registry {
         question.generated = None;
         intent.admission.validate(&question, &object).await?;
         depth::demand(&object, resource.is_bounded())?;
-        encoding::read_back(resource, &mut object);
+        encoding::read_back(resource, &mut object)?;
         let key = resource.key(namespace, &name);
         if intent.dry_run {
             encoding::settle(resource, &mut object);

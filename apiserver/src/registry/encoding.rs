@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::METADATA_ORDER;
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status::{self, Reason, Status};
 
 /// Room for the bytes of most objects.
 const BYTES_EXPECTED: usize = 4 << 10;
@@ -35,11 +35,19 @@ fn forgets_empty(resource: &Resource) -> bool {
 }
 
 /// Completes an object of the stored version once all checks are done, as upstream does when it reads it back.
-pub fn read_back(resource: &Resource, object: &mut Value) {
+///
+/// # Errors
+/// The stored version of a custom object knows of an object within it, and that one's metadata are none: 500, as upstream has it.
+pub fn read_back(resource: &Resource, object: &mut Value) -> status::Result<()> {
     (resource.behaviour.read_back)(object);
     if let Some(custom) = &resource.custom {
+        // Its own version has read it already.
+        if resource.gvk != resource.stored {
+            custom.read_embedded(object).map_err(|why| Status::failure(Reason::Unknown, why))?;
+        }
         custom.settle(object);
     }
+    Ok(())
 }
 
 /// Takes for absent what upstream's store forgets, in an object that does not go there: [`body`] does so of one that does.

@@ -148,7 +148,7 @@ impl Registry {
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
         depth::demand(&new, resource.is_bounded())?;
-        encoding::read_back(resource, &mut new);
+        encoding::read_back(resource, &mut new)?;
         self.commit(target, intent, Judged { entry, old: &old, new, bound, allocated }).await
     }
 

@@ -16,6 +16,7 @@ pub use json_path::{Astray, JsonPath};
 pub use scale::Scale;
 
 use super::behaviour::{Behaviour, Generation};
+use crate::codec::body::embedded_metadata;
 use crate::schema::structural::{Modelled, Structural};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -88,6 +89,14 @@ impl Custom {
         let schema = self.schema_of(object);
         schema.prune(object);
         schema.default(object);
+    }
+
+    /// Reads the objects within an object by the version that it says to be of.
+    ///
+    /// # Errors
+    /// The first that is none, and where.
+    pub(super) fn read_embedded(&self, object: &mut Value) -> Result<(), String> {
+        self.schema_of(object).read_embedded(object, &mut embedded_metadata)
     }
 
     /// Takes out of an object what its version does not know.

@@ -45,23 +45,44 @@ impl Scale {
     pub(in crate::registry) fn check_status(&self, object: &Value, errors: &mut Errors) {
         check_replicas(&self.status, object, errors);
         let Some(path) = &self.selector else { return };
-        let found = Self::read(path, object);
-        if !found.is_null() && !found.is_string() {
-            errors.invalid_text(dotted(path), "", &accessor(path, found, "string"));
+        match found(path, object) {
+            Ok(None | Some(Value::String(_))) => {}
+            Ok(Some(other)) => errors.invalid_text(dotted(path), "", &accessor(path, other, "string")),
+            Err(why) => errors.invalid_text(dotted(path), "", &why),
         }
     }
 }
 
 fn check_replicas(path: &[SmolStr], object: &Value, errors: &mut Errors) {
-    let found = Scale::read(path, object);
-    match found.as_i64() {
-        Some(count) if count < 0 => errors.invalid(dotted(path), found, "should be a non-negative integer"),
-        Some(count) if count > REPLICAS_MAX => {
-            errors.invalid(dotted(path), found, &format!("should be less than or equal to {REPLICAS_MAX}"));
+    let count = match found(path, object) {
+        Ok(None) => return,
+        Ok(Some(count)) => count,
+        Err(why) => return errors.invalid(dotted(path), &0.into(), &why),
+    };
+    match count.as_i64() {
+        Some(below) if below < 0 => errors.invalid(dotted(path), count, "should be a non-negative integer"),
+        Some(above) if above > REPLICAS_MAX => {
+            errors.invalid(dotted(path), count, &format!("should be less than or equal to {REPLICAS_MAX}"));
         }
-        None if !found.is_null() => errors.invalid(dotted(path), &0.into(), &accessor(path, found, "int64")),
-        _ => {}
+        Some(_) => {}
+        None => errors.invalid(dotted(path), &0.into(), &accessor(path, count, "int64")),
     }
+}
+
+/// The value at a path, or why the path leads through what is no map.
+fn found<'v>(path: &[SmolStr], object: &'v Value) -> Result<Option<&'v Value>, String> {
+    let mut value = object;
+    for (at, name) in path.iter().enumerate() {
+        value = match value {
+            Value::Null => return Ok(None),
+            Value::Object(fields) => match fields.get(name.as_str()) {
+                Some(below) => below,
+                None => return Ok(None),
+            },
+            other => return Err(accessor(&path[..=at], other, "map[string]interface{}")),
+        };
+    }
+    Ok(Some(value))
 }
 
 /// `.spec.replicas`, as the definition has it.
@@ -72,8 +93,5 @@ fn dotted(path: &[SmolStr]) -> String {
 /// What Go's helpers say of a value of another type.
 fn accessor(path: &[SmolStr], found: &Value, wanted: &str) -> String {
     let kind = go::type_name(found);
-    let whole = found.as_f64().filter(|number| found.is_f64() && number.fract() == 0.0 && number.abs() < 1e21);
-    let shown = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
-    let shown = whole.map_or(shown, |number| format!("{number:.0}"));
-    format!("{} accessor error: {shown} is of the type {kind}, expected {wanted}", dotted(path))
+    format!("{} accessor error: {} is of the type {kind}, expected {wanted}", dotted(path), go::text(found))
 }

@@ -97,6 +97,31 @@ async fn an_object_holds_what_the_version_knows_that_it_is_stored_in() {
 }
 
 #[tokio::test]
+async fn what_the_stored_version_can_not_read_is_not_stored() {
+    let world = World::new().await;
+    let mut definitions = Definitions::new(world.registry.clone());
+    let (mut stored, mut other) = (version("v1", true), version("v1beta1", false));
+    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let mut embedded = free.clone();
+    embedded["x-kubernetes-embedded-resource"] = true.into();
+    stored["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["template"] = embedded;
+    other["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["template"] = free;
+    define(&world, definition("foos.g.example.com", &names("foos", "Foo"), &json!([stored, other]))).await;
+    assert!(definitions.bring_up_to_date().await.unwrap());
+    let row = world.registry.resource(&Gvr::new("g.example.com", "v1beta1", "foos")).unwrap();
+    let read = |name: Value| {
+        let template = json!({"metadata": {"name": name}});
+        let mut object = json!({"apiVersion": "g.example.com/v1", "spec": {"template": template}});
+        crate::registry::encoding::read_back(&row, &mut object)
+            .map_err(|refused| (refused.code, refused.message.clone()))
+    };
+    assert_eq!(read(json!("a")), Ok(()));
+    let why = "json: cannot unmarshal number into Go struct field ObjectMeta.name of type string";
+    let told = format!("spec.template.metadata: Invalid value: {{\"name\":5}}: {why}");
+    assert_eq!(read(json!(5)), Err((500, told)));
+}
+
+#[tokio::test]
 async fn a_definition_makes_rows_and_its_end_takes_objects_and_rows_away() {
     let world = World::new().await;
     let mut definitions = Definitions::new(world.registry.clone());
@@ -314,8 +339,12 @@ fn replicas_are_counts_and_a_selector_is_text() {
         [
             ".spec.size: Invalid value: -1: should be a non-negative integer",
             ".spec.ready: Invalid value: 2147483648: should be less than or equal to 2147483647",
-            ".spec.selector: Invalid value: \"\": .spec.selector accessor error: [\"a\"] is of the type []interface {}, expected string",
+            ".spec.selector: Invalid value: \"\": .spec.selector accessor error: [a] is of the type []interface {}, expected string",
         ]
+    );
+    assert_eq!(
+        told(json!([]))[0],
+        ".spec.size: Invalid value: 0: .spec.size accessor error: [] is of the type []interface {}, expected map[string]interface{}"
     );
 }
 
