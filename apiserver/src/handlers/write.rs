@@ -166,7 +166,7 @@ impl Handlers {
                 // An author owns all that was changed, also what is not taken: upstream looks at it before that.
                 if !matches!(sent, Sent::Patch(Patch::Apply(_))) {
                     create::default(&ask.resource, &mut new);
-                    managers::record(&writer, Some(old), &mut new);
+                    create::record_settled(&ask.resource, &mut new, |new| managers::record(&writer, Some(old), new));
                 }
                 let mut taken = take(view.subresource, old, &new);
                 let metadata = metadata_mut(&mut taken);

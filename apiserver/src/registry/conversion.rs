@@ -16,7 +16,7 @@ pub struct Conversion {
     pub from_stored: fn(&mut Value),
     /// Into the stored version.
     pub to_stored: fn(&mut Value),
-    /// Whether an object may say more than comes back, so that it is led there and back before anybody asks who owns what.
+    /// Whether an object may say more than comes back, so that who owns what is asked of what does.
     pub settles: bool,
 }
 

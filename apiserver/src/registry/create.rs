@@ -154,7 +154,7 @@ impl Registry {
             versions: &Versions::of(&catalog, resource),
             resets: resets.as_ref(),
         };
-        managers::record(&writer, None, object);
+        record_settled(resource, object, |object| managers::record(&writer, None, object));
     }
 
     async fn create_once(
@@ -277,9 +277,18 @@ pub fn default(resource: &Resource, object: &mut Value) {
     } else if let Some(id) = resource.type_id {
         schema::default::apply(schema::model(), id, object);
     }
-    if let Some(conversion) = resource.conversion.filter(|conversion| conversion.settles) {
-        (conversion.to_stored)(object);
-        (conversion.from_stored)(object);
+}
+
+/// Lets it be recorded who manages an object, by what of it comes back from the stored version.
+pub(crate) fn record_settled(resource: &Resource, object: &mut Value, record: impl FnOnce(&mut Value)) {
+    let Some(conversion) = resource.conversion.filter(|conversion| conversion.settles) else { return record(object) };
+    let mut settled = object.clone();
+    (conversion.to_stored)(&mut settled);
+    (conversion.from_stored)(&mut settled);
+    record(&mut settled);
+    match metadata_mut(&mut settled).remove("managedFields") {
+        Some(managers) => drop(metadata_mut(object).insert("managedFields".into(), managers)),
+        None => drop(metadata_mut(object).remove("managedFields")),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
-use super::create::{Object, default, default_applied, unite_owners, valid, warn};
+use super::create::{Object, default, default_applied, record_settled, unite_owners, valid, warn};
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::depth;
@@ -208,7 +208,7 @@ impl Registry {
             versions: &Versions::of(&catalog, target.resource),
             resets: resets.as_ref(),
         };
-        managers::record(&writer, Some(live), new);
+        record_settled(target.resource, new, |new| managers::record(&writer, Some(live), new));
     }
 
     /// Judges the resource version and the uid that the caller sent. True when the caller is bound to the version.

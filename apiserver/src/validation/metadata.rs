@@ -382,6 +382,15 @@ mod tests {
     }
 
     #[test]
+    fn names_of_managers_are_bounded() {
+        let entry = json!({"manager": "m".repeat(129), "subresource": "s".repeat(257)});
+        let found = wrong(&json!({"metadata": {"name": "a", "managedFields": [entry, {"manager": "a\u{7}"}]}}), false);
+        assert_eq!(found[0], "metadata.managedFields[0].manager: Too long: may not be more than 128 bytes");
+        assert!(found[1].starts_with("metadata.managedFields[0].subresource: Too long"));
+        assert!(found[2].ends_with("invalid character U+0007 (at position 1)"), "{found:?}");
+    }
+
+    #[test]
     fn metadata_is_refused_in_upstreams_words() {
         assert_eq!(wrong(&json!({}), false), ["metadata.name: Required value: name or generateName is required"]);
         let found = wrong(&json!({"metadata": {"name": "a", "namespace": "b"}}), false);

@@ -142,6 +142,27 @@ fn a_manager_of_another_version_is_asked_in_its_own() {
 }
 
 #[test]
+fn who_manages_what_a_new_object_does_not_say_stays() {
+    let catalog = Catalog::builtin();
+    let row = catalog.get(&Gvr::new("", "v1", "configmaps")).unwrap();
+    let versions = Versions::of(&catalog, row);
+    let writer =
+        Writer { manager: "m", subresource: "", now: "2026-01-01T00:00:00Z", versions: &versions, resets: None };
+    let sent = |manager: &str, key: &str| {
+        json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+               "subresource": "status", "fieldsV1": {"f:data": {key: {}}}})
+    };
+    let mut new = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"},
+        "metadata": {"name": "n", "managedFields": [sent("kept", "f:other"), sent("gone", "f:a")]},
+    });
+    record(&writer, None, &mut new);
+    let names: Vec<_> =
+        new["metadata"]["managedFields"].as_array().unwrap().iter().map(|one| &one["manager"]).collect();
+    assert_eq!(names, ["kept", "m"]);
+}
+
+#[test]
 fn only_times_that_differ_differ_not() {
     let object = |time: &str, data: &str| json!({"metadata": {"managedFields": [{"manager": "a", "time": time}]}, "data": {"a": data}});
     let old = object("1", "x");
