@@ -202,6 +202,12 @@ fn a_zero_may_have_a_sign() {
 }
 
 #[test]
+fn the_last_digit_of_a_number_stays() {
+    let number: Value = serde_json::from_str("9007199254740991.0").unwrap();
+    assert_eq!(number.as_f64(), Some(9_007_199_254_740_991.0));
+}
+
+#[test]
 fn bytes_that_are_null_are_none() {
     let secret = decoded(("", "v1", "Secret"), r#"{"data":{"a":null,"b":"eA=="}}"#).unwrap();
     assert_eq!(secret.value, json!({"data": {"a": "", "b": "eA=="}}));
