@@ -52,6 +52,7 @@ pub(crate) fn pair(flag: &str, certificate: &str, key: &str) -> Result<Option<Pa
 
 /// Flags that upstream's programs have and that mean nothing here: they are taken, so that a command line may stay as
 /// it is. There is no Go runtime to profile, no queue that is counted in packets, and nothing is written to log files.
+/// (What klog spells with underscores, upstream's programs spell with hyphens; both are taken.)
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Flags of upstream that change nothing here")]
 pub(crate) struct Unused {
@@ -67,26 +68,30 @@ pub(crate) struct Unused {
     kube_api_content_type: Option<String>,
     #[arg(long, hide = true)]
     feature_gates: Option<String>,
-    #[arg(long = "add_dir_header", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "add_dir_header", hide = true, num_args = 0..=1, default_missing_value = "true")]
     add_dir_header: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
     alsologtostderr: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
     logtostderr: Option<bool>,
-    #[arg(long = "one_output", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "one_output", hide = true, num_args = 0..=1, default_missing_value = "true")]
     one_output: Option<bool>,
-    #[arg(long = "skip_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "skip_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
     skip_headers: Option<bool>,
-    #[arg(long = "skip_log_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "skip_log_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
     skip_log_headers: Option<bool>,
-    #[arg(long = "log_backtrace_at", hide = true)]
+    #[arg(long, alias = "log_backtrace_at", hide = true)]
     log_backtrace_at: Option<String>,
-    #[arg(long = "log_dir", hide = true)]
+    #[arg(long, alias = "log_dir", hide = true)]
     log_dir: Option<String>,
-    #[arg(long = "log_file", hide = true)]
+    #[arg(long, alias = "log_file", hide = true)]
     log_file: Option<String>,
-    #[arg(long = "log_file_max_size", hide = true)]
+    #[arg(long, alias = "log_file_max_size", hide = true)]
     log_file_max_size: Option<u64>,
+    #[arg(long, hide = true)]
+    alsologtostderrthreshold: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    legacy_stderr_threshold_behavior: Option<bool>,
     #[arg(long, hide = true)]
     stderrthreshold: Option<String>,
     #[arg(long, hide = true)]

@@ -193,6 +193,17 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_in_upstreams_help_is_known() {
+        let command = Flags::augment_args(Command::new("agent"));
+        let takes = |arg: &clap::Arg, name| {
+            arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|others| others.contains(&name))
+        };
+        for name in include_str!("upstream_flags.txt").split_whitespace() {
+            assert!(command.get_arguments().any(|arg| takes(arg, name)), "{name}");
+        }
+    }
+
+    #[test]
     fn every_flag_of_upstream_is_taken() {
         let all = "--agent-cert=c --agent-key=k --ca-cert=a --proxy-server-host=h --proxy-server-port=8091 \
             --alpn-proto=x,y --health-server-host=127.0.0.1 --health-server-port=8093 --admin-server-port=8094 \

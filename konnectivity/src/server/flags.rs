@@ -320,6 +320,17 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_in_upstreams_help_is_known() {
+        let command = Flags::augment_args(Command::new("server"));
+        let takes = |arg: &clap::Arg, name| {
+            arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|others| others.contains(&name))
+        };
+        for name in include_str!("upstream_flags.txt").split_whitespace() {
+            assert!(command.get_arguments().any(|arg| takes(arg, name)), "{name}");
+        }
+    }
+
+    #[test]
     fn every_flag_of_upstream_is_taken() {
         let all = "--cluster-cert=c --cluster-key=k --cluster-ca-cert= --mode=grpc --uds-name=/k.sock --server-port=0 \
             --delete-existing-uds-file=true --server-bind-address= --agent-port=8091 --agent-bind-address= \
