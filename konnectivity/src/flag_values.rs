@@ -4,6 +4,8 @@ use crate::PairFiles;
 use clap::Args;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
+use tinyplane_wire::clock::duration_flag;
 use tinyplane_wire::process::MemberError;
 
 /// The ports that upstream takes; 0, which is ours, lets the system choose.
@@ -50,17 +52,34 @@ pub(crate) fn pair(flag: &str, certificate: &str, key: &str) -> Result<Option<Pa
     }
 }
 
+/// Yes or no, in all of the words that Go reads as one of them.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+/// A duration. A negative one, which upstream takes as well, is none at all.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    match text.strip_prefix('-') {
+        Some(rest) if !rest.starts_with('+') => duration_flag(rest).map(|_| Duration::ZERO),
+        _ => duration_flag(text),
+    }
+}
+
 /// Flags that upstream's programs have and that mean nothing here: they are taken, so that a command line may stay as
 /// it is. There is no Go runtime to profile, no queue that is counted in packets, and nothing is written to log files.
 /// (What klog spells with underscores, upstream's programs spell with hyphens; both are taken.)
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Flags of upstream that change nothing here")]
 pub(crate) struct Unused {
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     enable_profiling: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     enable_contention_profiling: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     warn_on_channel_limit: Option<bool>,
     #[arg(long, hide = true, value_parser = clap::value_parser!(u32).range(1..))]
     xfr_channel_size: Option<u32>,
@@ -68,17 +87,17 @@ pub(crate) struct Unused {
     kube_api_content_type: Option<String>,
     #[arg(long, hide = true)]
     feature_gates: Option<String>,
-    #[arg(long, alias = "add_dir_header", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "add_dir_header", hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     add_dir_header: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     alsologtostderr: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     logtostderr: Option<bool>,
-    #[arg(long, alias = "one_output", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "one_output", hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     one_output: Option<bool>,
-    #[arg(long, alias = "skip_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "skip_headers", hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     skip_headers: Option<bool>,
-    #[arg(long, alias = "skip_log_headers", hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, alias = "skip_log_headers", hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     skip_log_headers: Option<bool>,
     #[arg(long, alias = "log_backtrace_at", hide = true)]
     log_backtrace_at: Option<String>,
@@ -90,7 +109,7 @@ pub(crate) struct Unused {
     log_file_max_size: Option<u64>,
     #[arg(long, hide = true)]
     alsologtostderrthreshold: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     legacy_stderr_threshold_behavior: Option<bool>,
     #[arg(long, hide = true)]
     stderrthreshold: Option<String>,
@@ -119,6 +138,21 @@ mod tests {
         assert_eq!(port("0"), Ok(0));
         for wrong in ["80", "50000", "70000", "x", ""] {
             assert!(port(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn booleans_and_durations_are_read_as_go_reads_them() {
+        for (text, read) in [("1", true), ("T", true), ("True", true), ("f", false), ("0", false), ("FALSE", false)] {
+            assert_eq!(boolean(text), Ok(read));
+        }
+        for wrong in ["", "yes", "2", "tRUE"] {
+            assert!(boolean(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("-1s"), Ok(Duration::ZERO));
+        for wrong in ["-", "--1s", "-+1s", "-soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 }

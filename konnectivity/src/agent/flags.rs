@@ -1,14 +1,13 @@
 //! The agent's flags, named as upstream's.
 
 use super::{Config, CountSource, Leases};
-use crate::flag_values::{Unused, bind_address, file, id, pair, port};
+use crate::flag_values::{Unused, bind_address, boolean, duration, file, id, pair, port};
 use crate::identifiers::check;
 use crate::server::flags::OverflowFlag;
 use crate::{TlsFiles, leases};
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 use std::net::IpAddr;
 use std::time::Duration;
-use tinyplane_wire::clock::duration_flag;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::MemberError;
 
@@ -43,19 +42,19 @@ pub struct Flags {
     #[arg(long, default_value = "", value_parser = check)]
     agent_identifiers: String,
     /// The longest first wait before it connects again
-    #[arg(long, value_parser = duration_flag, default_value = "1s")]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "1s")]
     sync_interval: Duration,
     /// The longest wait before it connects again
-    #[arg(long, value_parser = duration_flag, default_value = "10s")]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "10s")]
     sync_interval_cap: Duration,
     /// Look for further servers although as many are found as there are
-    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, default_value_t = false, action = ArgAction::Set, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     sync_forever: bool,
     /// How often upstream's agent looks whether its connections are ready; this one learns that at once
-    #[arg(long, value_parser = duration_flag, default_value = "1s", hide = true)]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "1s", hide = true)]
     probe_interval: Duration,
     /// Count servers by their leases
-    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, default_value_t = false, action = ArgAction::Set, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     count_server_leases: bool,
     /// Namespace of the leases
     #[arg(long, default_value = leases::NAMESPACE)]
@@ -64,13 +63,13 @@ pub struct Flags {
     #[arg(long, alias = "lease-label", default_value = leases::LABEL)]
     lease_label_selector: String,
     /// By what servers are counted: leases or else their own word, or whichever says more
-    #[arg(long, value_enum, default_value = "default")]
-    server_count_source: CountFlag,
+    #[arg(long, default_value = "default", value_parser = count_source)]
+    server_count_source: CountSource,
     /// How the API server is reached, for leases
     #[arg(long, default_value = "")]
     kubeconfig: String,
     /// How often a silent server is asked whether it is there
-    #[arg(long, value_parser = duration_flag, default_value = "1h")]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "1h")]
     keepalive_time: Duration,
     /// Address of /healthz, /readyz and /metrics; empty for all
     #[arg(long, default_value = "")]
@@ -97,17 +96,18 @@ pub struct Flags {
     #[arg(long, value_enum, default_value = "close-slow")]
     overflow: OverflowFlag,
     /// Speak upstream's protocol and nothing more (ours)
-    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, default_value_t = false, action = ArgAction::Set, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     plain_protocol: bool,
     #[command(flatten)]
     unused: Unused,
 }
 
-/// How counts of servers are combined.
-#[derive(ValueEnum, Clone, Copy, Debug)]
-enum CountFlag {
-    Default,
-    Max,
+fn count_source(text: &str) -> Result<CountSource, String> {
+    match text {
+        "" | "default" => Ok(CountSource::Single),
+        "max" => Ok(CountSource::Largest),
+        _ => Err("it is one of '', 'default' and 'max'".into()),
+    }
 }
 
 impl TryFrom<Flags> for Config {
@@ -123,10 +123,7 @@ impl TryFrom<Flags> for Config {
         }
         Ok(Self {
             leases: leases_in(&flags)?,
-            count_source: match flags.server_count_source {
-                CountFlag::Default => CountSource::Single,
-                CountFlag::Max => CountSource::Largest,
-            },
+            count_source: flags.server_count_source,
             server_host: flags.proxy_server_host,
             server_port: flags.proxy_server_port,
             tls: TlsFiles {
@@ -134,7 +131,7 @@ impl TryFrom<Flags> for Config {
                 authority: file(&flags.ca_cert),
             },
             token_file: file(&flags.service_account_token_path),
-            alpn: flags.alpn_proto.into_iter().filter(|protocol| protocol != "h2").collect(),
+            alpn: flags.alpn_proto.into_iter().filter(|protocol| !["", "h2"].contains(&protocol.as_str())).collect(),
             agent_id: id(flags.agent_id, "PROXY_AGENT_ID"),
             agent_identifiers: flags.agent_identifiers,
             sync_interval: flags.sync_interval,
@@ -217,6 +214,15 @@ mod tests {
         assert_eq!(config.leases.unwrap().selector, "a=b");
         assert_eq!((config.count_source, config.sync_forever), (CountSource::Largest, true));
         assert_eq!(config.token_file, Some("/t".into()));
+    }
+
+    #[test]
+    fn values_are_taken_as_upstream_takes_them() {
+        let config = |more| parse(&format!("{TLS} {more}")).unwrap();
+        assert_eq!(config("--server-count-source=").count_source, CountSource::Single);
+        assert_eq!(config("--alpn-proto=x,y --alpn-proto= --alpn-proto=z").alpn, ["x", "y", "z"]);
+        assert_eq!(config("--keepalive-time=-1s").keepalive, Duration::ZERO);
+        assert!(config("--sync-forever=1").sync_forever && !config("--sync-forever=F").sync_forever);
     }
 
     #[test]

@@ -127,9 +127,11 @@ impl Session {
         }
         let server_id = exactly_one(response.headers(), &grpc::SERVER_ID, server)?;
         let server_count = exactly_one(response.headers(), &grpc::SERVER_COUNT, server)?;
-        let server_count = server_count
+        let server_count: i64 = server_count
             .parse()
             .map_err(|e: std::num::ParseIntError| because("its server count is no number", e.into()))?;
+        // A negative one is told by a server that was given it, and is as none.
+        let server_count = usize::try_from(server_count).unwrap_or_default();
         let lanes = (!config.plain && response.headers().contains_key(grpc::LANES)).then_some(client);
         let (outbox, outgoing) = outbox(state.numbers.from_agent.clone());
         let shared = Arc::new(Common {

@@ -1,13 +1,12 @@
 //! The server's flags, named as upstream's.
 
 use super::{AgentTokens, Config, Frontend, Leases, Mode, Strategy};
-use crate::flag_values::{Unused, bind_address, file, id, pair, port};
+use crate::flag_values::{Unused, bind_address, boolean, duration, file, id, pair, port};
 use crate::{Overflow, TlsFiles, leases};
 use clap::{ArgAction, Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
-use tinyplane_wire::clock::duration_flag;
 use tinyplane_wire::identity::tls::TlsLimits;
 use tinyplane_wire::process::MemberError;
 
@@ -21,7 +20,7 @@ pub struct Flags {
     #[arg(long, default_value = "")]
     uds_name: String,
     /// Remove a file that is in the socket's place
-    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, default_value_t = true, action = ArgAction::Set, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     delete_existing_uds_file: bool,
     /// Port for frontends without a Unix socket [default: 8090]
     #[arg(long, value_parser = port)]
@@ -50,7 +49,8 @@ pub struct Flags {
     /// Its private key
     #[arg(long, default_value = "")]
     cluster_key: String,
-    /// Authority of the agents' certificates, unless they show tokens
+    /// Authority of the agents' certificates. They are known by these or by tokens (--agent-namespace), and one of both
+    /// is needed: without, upstream's server takes whoever comes for an agent
     #[arg(long, default_value = "")]
     cluster_ca_cert: String,
     /// Namespace of the agents' service account, where they show tokens
@@ -81,13 +81,13 @@ pub struct Flags {
     #[arg(long, default_value = "default", value_parser = strategies)]
     proxy_strategies: Strategies,
     /// Suites of TLS 1.2 that are taken; none are all that are safe
-    #[arg(long, value_delimiter = ',', value_parser = suite)]
-    cipher_suites: Vec<String>,
+    #[arg(long, value_parser = suites)]
+    cipher_suites: Vec<Suites>,
     /// Oldest TLS that is taken: VersionTLS12 or VersionTLS13
     #[arg(long, default_value = "", value_parser = tls_version)]
     tls_min_version: TlsVersion,
     /// Tell agents by a lease that this server is there, and take expired ones away
-    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, default_value_t = false, action = ArgAction::Set, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     enable_lease_controller: bool,
     /// Namespace of the leases
     #[arg(long, default_value = leases::NAMESPACE)]
@@ -110,26 +110,26 @@ pub struct Flags {
     /// Name of this server [env: PROXY_SERVER_ID] [default: a random one]
     #[arg(long)]
     server_id: Option<String>,
-    /// How many servers there are, which agents are told
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    server_count: u32,
+    /// How many servers there are, which agents are told; they look for one where it is less
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    server_count: i32,
     /// How often a silent agent is asked whether it is there
-    #[arg(long, value_parser = duration_flag, default_value = "1h")]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "1h")]
     keepalive_time: Duration,
     /// How often a silent frontend is asked whether it is there
-    #[arg(long, value_parser = duration_flag, default_value = "1h")]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "1h")]
     frontend_keepalive_time: Duration,
     /// How long a dial may take; 0 for as long as its frontend waits
-    #[arg(long, value_parser = duration_flag, default_value = "0")]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "0")]
     backend_dial_timeout: Duration,
     /// How long connections may go on when the server is told to end
-    #[arg(long, value_parser = duration_flag, default_value = "0")]
+    #[arg(long, value_parser = duration, allow_negative_numbers = true, default_value = "0")]
     graceful_shutdown_timeout: Duration,
     /// What happens to a slow reader behind an agent that knows no flow control (ours)
     #[arg(long, value_enum, default_value = "close-slow")]
     overflow: OverflowFlag,
     /// Speak upstream's protocol and nothing more (ours)
-    #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, default_value_t = false, action = ArgAction::Set, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     plain_protocol: bool,
     #[command(flatten)]
     unused: Unused,
@@ -152,8 +152,16 @@ fn strategies(text: &str) -> Result<Strategies, String> {
     if read.is_empty() { Err("proxy strategies cannot be empty".into()) } else { Ok(Strategies(read)) }
 }
 
-fn suite(text: &str) -> Result<String, String> {
-    if TlsLimits::knows(text) { Ok(text.to_owned()) } else { Err(format!("cipher suite {text} is not supported")) }
+/// What one flag adds to the suites.
+#[derive(Clone, Debug)]
+struct Suites(Vec<String>);
+
+fn suites(text: &str) -> Result<Suites, String> {
+    let names: Vec<String> = if text.is_empty() { Vec::new() } else { text.split(',').map(str::to_owned).collect() };
+    match names.iter().find(|name| !TlsLimits::knows(name)) {
+        Some(unknown) => Err(format!("cipher suite {unknown} is not supported")),
+        None => Ok(Suites(names)),
+    }
 }
 
 /// Whether TLS 1.3 alone is taken.
@@ -214,7 +222,10 @@ impl TryFrom<Flags> for Config {
             agents: bind_address("agent-bind-address", &flags.agent_bind_address, flags.agent_port)?,
             agent_tls: TlsFiles { pair: cluster, authority: file(&flags.cluster_ca_cert) },
             agent_tokens,
-            tls_limits: TlsLimits { tls13_only: flags.tls_min_version.0, cipher_suites: flags.cipher_suites.clone() },
+            tls_limits: TlsLimits {
+                tls13_only: flags.tls_min_version.0,
+                cipher_suites: flags.cipher_suites.iter().flat_map(|suites| suites.0.clone()).collect(),
+            },
             leases: leases_in(&flags)?,
             kubeconfig: file(&flags.kubeconfig),
             source: flags.source_address,
@@ -359,11 +370,31 @@ mod tests {
     }
 
     #[test]
+    fn values_are_taken_as_upstream_takes_them() {
+        let config = |more| parse(&format!("{CLUSTER} --uds-name=/k {more}")).unwrap();
+        assert!(config("--cipher-suites=").tls_limits.cipher_suites.is_empty());
+        let suites = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"];
+        let [first, second] = suites.map(|suite| format!("--cipher-suites={suite}"));
+        let both = format!("{first} --cipher-suites= {second}");
+        assert_eq!(config(&both).tls_limits.cipher_suites, suites);
+        assert_eq!([config("--server-count=0"), config("--server-count=-1")].map(|one| one.server_count), [0, -1]);
+        assert_eq!(config("--keepalive-time=-1s").keepalive, Duration::ZERO);
+        assert_eq!(config("--backend-dial-timeout=-1s").backend_dial_timeout, None);
+        assert!(config("--enable-lease-controller=T").leases.is_some());
+        let Frontend::Unix { delete_existing, .. } = config("--delete-existing-uds-file=0").frontend else {
+            unreachable!("it is a socket");
+        };
+        assert!(!delete_existing);
+    }
+
+    #[test]
     fn what_is_wrong_is_refused() {
         assert!(parse("").is_err());
         for wrong in [
             "--proxy-strategies=any",
             "--cipher-suites=none",
+            "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,",
+            "--delete-existing-uds-file=yes",
             "--tls-min-version=1.3",
             "--agent-port=80",
             "--keepalive-time=soon",

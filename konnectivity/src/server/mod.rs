@@ -65,7 +65,7 @@ pub struct Config {
     /// The server's name, which agents tell servers apart by.
     pub server_id: String,
     /// How many servers there are, which agents are told.
-    pub server_count: u32,
+    pub server_count: i32,
     /// How often a silent agent is asked whether it is there.
     pub keepalive: Duration,
     /// How often a silent frontend is.

@@ -116,7 +116,7 @@ impl Rig {
 
     /// Starts one of several servers: it is `server-<number>`, and its socket `k<number>.sock`.
     pub(crate) async fn another_server(&self, number: u32, count: u32) -> Member {
-        self.another_server_with(number, |config| config.server_count = count).await
+        self.another_server_with(number, |config| config.server_count = count.cast_signed()).await
     }
 
     pub(crate) async fn another_server_with(&self, number: u32, change: impl FnOnce(&mut server::Config)) -> Member {

@@ -26,8 +26,10 @@ pub(super) enum Command {
     Relay(Late<With<super::relay::Flags>>),
 }
 
-/// The flags of a member, and those that every member has.
+/// The flags of a member, and those that every member has. As Go reads them: of one that is said again the last counts, and
+/// lists grow.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 pub(super) struct With<T: Args> {
     #[command(flatten)]
     flags: T,
@@ -159,4 +161,26 @@ where
     });
     runtime.shutdown_background();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn a_flag_that_is_said_again_counts_as_it_was_said_last() {
+        let says = |text: &str| format!("{:?}", Line::try_parse_from(text.split_whitespace()).expect("it is taken"));
+        let told =
+            says("t konnectivity-agent --agent-id=a --alpn-proto=x --lifeline --lifeline --agent-id=b --alpn-proto=y");
+        assert!(told.contains(r#"agent_id: Some("b")"#) && told.contains(r#"alpn_proto: ["x", "y"]"#), "{told}");
+        let told = says("t konnectivity-server --mode=grpc --server-id=a --server-id=b");
+        assert!(told.contains(r#"server_id: Some("b")"#), "{told}");
+    }
 }
