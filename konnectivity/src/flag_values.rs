@@ -71,9 +71,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Flags that upstream's programs have and that mean nothing here: they are taken, so that a command line may stay as
 /// it is. There is no Go runtime to profile, no queue that is counted in packets, and nothing is written to log files.
-/// (What klog spells with underscores, upstream's programs spell with hyphens; both are taken.)
+/// The help shows none of them. (What klog spells with underscores, upstream's programs spell with hyphens; both are taken.)
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Flags of upstream that change nothing here")]
 pub(crate) struct Unused {
     #[arg(long, hide = true, value_parser = boolean, num_args = 0..=1, default_missing_value = "true")]
     enable_profiling: Option<bool>,

@@ -183,4 +183,12 @@ mod tests {
         let told = says("t konnectivity-server --mode=grpc --server-id=a --server-id=b");
         assert!(told.contains(r#"server_id: Some("b")"#), "{told}");
     }
+
+    #[test]
+    fn flags_of_every_member_stand_among_its_own_in_the_help() {
+        for member in ["konnectivity-server", "konnectivity-agent"] {
+            let help = Line::try_parse_from(["t", member, "--help"]).expect_err("help ends it").to_string();
+            assert!(help.contains("--lifeline") && !help.contains("change nothing"), "{help}");
+        }
+    }
 }
