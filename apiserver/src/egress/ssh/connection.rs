@@ -6,6 +6,7 @@
 use super::Means;
 use super::ear::{Ear, Heard, Listener};
 use super::key::{self, KeyError};
+use super::known_hosts::Distrust;
 use super::severed::Severable;
 use super::tunnel::Place;
 use russh::client::{self, AuthResult, Config, Handle, Msg};
@@ -13,7 +14,6 @@ use russh::keys::{Algorithm, EcdsaCurve, PrivateKeyWithHashAlg};
 use russh::{AlgorithmKind, ChannelOpenFailure, ChannelWriteHalf, Preferred, SshId};
 use std::borrow::Cow;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_wire::ledger::HostKey;
@@ -48,8 +48,8 @@ pub(super) enum OpenError {
     Key(#[from] KeyError),
     #[error("{0}")]
     Dial(io::Error),
-    #[error("ssh: handshake failed: knownhosts: the key of {0} is not the one that is known")]
-    Host(String),
+    #[error("ssh: handshake failed: knownhosts: the key of {0} {1}")]
+    Host(String, Distrust),
     #[error("ssh: handshake failed: Ed25519 and ECDSA keys of hosts are taken, and it has none but {0}")]
     HostKinds(String),
     #[error("ssh: handshake failed: {0}")]
@@ -105,13 +105,13 @@ impl Connection {
         let stream = means.direct.dial(&place.host, place.ssh_port).await.map_err(OpenError::Dial)?;
         let sever = severed.clone().drop_guard();
         let stream = Severable::new(stream, severed);
-        let (listener, ended, distrusted) = (Arc::default(), Shutdown::new(), Arc::new(AtomicBool::new(false)));
+        let (listener, ended, distrust) = (Arc::default(), Shutdown::new(), Arc::<Mutex<Option<Distrust>>>::default());
         let host_key = Arc::<Mutex<HostKey>>::default();
         let ear = Ear {
             host: place.host.clone(),
             host_key: Arc::clone(&host_key),
             known_hosts: means.known_hosts_file.clone(),
-            distrusted: Arc::clone(&distrusted),
+            distrust: Arc::clone(&distrust),
             listener: Arc::clone(&listener),
             wanted: Arc::clone(wanted),
             ended: ended.clone(),
@@ -132,8 +132,10 @@ impl Connection {
             Ok(Err(OpenError::Handshake(russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, theirs, .. }))) => {
                 Err(OpenError::HostKinds(theirs.join(", ")))
             }
-            Ok(Err(_)) if distrusted.load(Ordering::Relaxed) => Err(OpenError::Host(place.host.clone())),
-            Ok(Err(error)) => Err(error),
+            Ok(Err(error)) => {
+                let distrust = distrust.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Err(distrust.map_or(error, |why| OpenError::Host(place.host.clone(), why)))
+            }
             Err(_) => Err(OpenError::Late),
         }
     }

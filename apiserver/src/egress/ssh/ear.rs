@@ -1,12 +1,11 @@
 //! The ear of a connection: what an SSH server sends, sorted to the one stream that the connection carries.
 
-use super::key::is_known;
+use super::known_hosts::{Distrust, believe};
 use bytes::Bytes;
 use russh::client::{self, ChannelOpenHandle, Msg, Session};
 use russh::keys::{HashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tinyplane_wire::ledger::HostKey;
 use tinyplane_wire::process::Shutdown;
@@ -37,8 +36,8 @@ pub(super) struct Ear {
     pub(super) known_hosts: Option<PathBuf>,
     /// The host's key, once it was shown.
     pub(super) host_key: Arc<Mutex<HostKey>>,
-    /// Set when the host's key is not believed.
-    pub(super) distrusted: Arc<AtomicBool>,
+    /// Why the host's key is not believed, where it is not.
+    pub(super) distrust: Arc<Mutex<Option<Distrust>>>,
     pub(super) listener: Arc<Mutex<Option<Listener>>>,
     pub(super) wanted: Arc<Notify>,
     pub(super) ended: Shutdown,
@@ -91,8 +90,14 @@ impl client::Handler for Ear {
             PublicKeyOrCertificate::PublicKey { key, .. } => (key.fingerprint(HashAlg::Sha256), Some(key)),
             PublicKeyOrCertificate::Certificate(shown) => (shown.public_key().fingerprint(HashAlg::Sha256), None),
         };
-        let known = self.known_hosts.as_ref().is_none_or(|file| key.is_some_and(|key| is_known(&self.host, key, file)));
-        self.distrusted.store(!known, Ordering::Relaxed);
+        let believed = match (&self.known_hosts, key) {
+            (None, _) => Ok(()),
+            (Some(file), Some(key)) => believe(&self.host, key, file),
+            (Some(_), None) => Err(Distrust::Unknown),
+        };
+        let distrust = believed.err();
+        let known = distrust.is_none();
+        *self.distrust.lock().unwrap_or_else(PoisonError::into_inner) = distrust;
         let verified = self.known_hosts.as_ref().map(|file| file.display().to_string());
         let shown = HostKey { fingerprint: fingerprint.to_string(), verified };
         *self.host_key.lock().unwrap_or_else(PoisonError::into_inner) = shown;

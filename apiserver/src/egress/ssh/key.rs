@@ -1,8 +1,8 @@
-//! Keys of SSH in files: the API server's own, which is made where it is missing, and the hosts' that are believed.
+//! Keys of SSH in files: the API server's own, which is made where it is missing.
 
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, Error, PrivateKey, PublicKey, check_known_hosts_path, decode_secret_key};
+use russh::keys::{Algorithm, Error, PrivateKey, decode_secret_key};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// Largest file of a key, or of hosts' keys, that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-
-/// The port that stands for itself in a file of hosts: hosts are known by their address alone.
-const PORT: u16 = 22;
 
 /// What PKCS #8 calls RSA.
 const RSA: &str = "1.2.840.113549.1.1.1";
@@ -124,14 +121,8 @@ pub(super) fn ensure(private: &Path) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// True when a host's key is the one that a file of known hosts has for it.
-pub(super) fn is_known(host: &str, key: &PublicKey, file: &Path) -> bool {
-    check_known_hosts_path(host, PORT, key, file)
-        .inspect_err(|error| tracing::warn!(host, %error, "the key of an SSH server is not the one that is known"))
-        .unwrap_or(false)
-}
-
-fn read(path: &Path) -> Result<String, KeyError> {
+/// Reads a file of keys.
+pub(super) fn read(path: &Path) -> Result<String, KeyError> {
     let failed = |source| KeyError::File { path: path.to_owned(), source };
     if fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
         return Err(KeyError::TooLarge(path.to_owned()));
@@ -155,6 +146,7 @@ fn write(path: &Path, text: &str) -> Result<(), KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use russh::keys::PublicKey;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -216,17 +208,5 @@ mod tests {
             assert!(told.to_lowercase().contains("rsa"), "{told}");
             assert!(told.ends_with("Ed25519 and ECDSA keys are taken, and no others"), "{told}");
         }
-    }
-
-    #[test]
-    fn a_host_is_known_by_its_own_key_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("known");
-        let [ours, theirs] = [1, 2].map(|_| PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap());
-        assert!(!is_known("127.1.1.1", ours.public_key(), &file));
-        fs::write(&file, format!("# nodes\n127.1.1.1 {}\n", ours.public_key().to_openssh().unwrap())).unwrap();
-        assert!(is_known("127.1.1.1", ours.public_key(), &file));
-        assert!(!is_known("127.1.1.1", theirs.public_key(), &file));
-        assert!(!is_known("127.1.1.2", ours.public_key(), &file));
     }
 }

@@ -7,6 +7,7 @@ mod connection;
 mod ear;
 mod health;
 mod key;
+mod known_hosts;
 mod numbers;
 mod severed;
 mod stream;
@@ -65,6 +66,9 @@ pub enum SshError {
     /// The key can't be used or made.
     #[error("the key of the SSH tunnels can't be used")]
     Key(#[from] KeyError),
+    /// The hosts' keys can't be read.
+    #[error("the known hosts of the SSH tunnels can't be used")]
+    KnownHosts(#[source] KeyError),
 }
 
 /// Tells of the cluster's nodes.
@@ -108,12 +112,15 @@ impl Tunnels {
     /// Tunnels to nobody yet; the key is made where it is missing.
     ///
     /// # Errors
-    /// When the key can't be used or made, or the user's name is too long.
+    /// When the key can't be used or made, the hosts' keys can't be read, or the user's name is too long.
     pub fn new(config: SshConfig, direct: TcpDial, clock: Clock) -> Result<Arc<Self>, SshError> {
         if config.user.chars().count() > USER_CHARACTERS_MAX {
             return Err(SshError::User(config.user));
         }
         key::ensure(&config.key_file)?;
+        if let Some(file) = &config.known_hosts_file {
+            key::read(file).map_err(SshError::KnownHosts)?;
+        }
         let synced = AtomicI64::new(clock.unix_seconds());
         let means = Means {
             user: config.user,

@@ -4,7 +4,7 @@ mod host;
 
 use super::health::tests::{is_well, kubelet};
 use super::tunnel::{Condition, Tunnel};
-use super::{KeyText, NodeFeed, Place, SshConfig, SshError, Tunnels, public_file};
+use super::{KeyError, KeyText, NodeFeed, Place, SshConfig, SshError, Tunnels, public_file};
 use crate::egress::{NodeConfig, Nodes, Target};
 use crate::metrics::{Source, Text};
 use async_trait::async_trait;
@@ -56,6 +56,7 @@ impl Rig {
     fn new(verifying: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (key_file, known_hosts) = (folder.path().join("id"), folder.path().join("known"));
+        std::fs::write(&known_hosts, "").unwrap();
         let known_hosts_file = verifying.then(|| known_hosts.clone());
         let config = SshConfig { user: "tinyplane".into(), key_file: key_file.clone(), known_hosts_file };
         let tunnels = Tunnels::new(config, TcpDial::from(None), Clock::system()).unwrap();
@@ -302,18 +303,23 @@ async fn hosts_are_believed_by_their_keys_where_that_is_wished() {
     let host = rig.host("127.86.45.1:0", Manner::Honest);
     let line = |key: &PublicKey| format!("{} {}\n", host.address.ip(), key.to_openssh().unwrap());
     let (there, _serving) = brackets("127.86.45.2:0");
-    // Somebody else's key, and none at all: nobody is believed, and no channel is opened.
-    for known in [line(Host::key().public_key()), String::new()] {
+    let ours = line(host.key.public_key());
+    // Somebody else's key, none at all, and one that is revoked: nobody is believed, and no channel is opened.
+    for (known, why) in [
+        (line(Host::key().public_key()), "is not the one that is known"),
+        (String::new(), "is unknown"),
+        (format!("{ours}@revoked {ours}"), "is revoked"),
+    ] {
         std::fs::write(&rig.known_hosts, known).unwrap();
         rig.tell(&[host.address]);
         rig.is(host.address.ip(), Condition::Broken).await;
         let told = rig.dial(host.address).await.err().unwrap().to_string();
-        assert!(told.contains("knownhosts"), "{told}");
+        assert!(told.contains("knownhosts: the key of 127.86.45.1") && told.contains(why), "{told}");
         rig.tell(&[]);
         rig.until("the end of the tunnel", |tunnels| tunnels.tunnels.lock().unwrap().is_empty()).await;
     }
     assert_eq!(host.seen.logins.load(Ordering::Relaxed), 0);
-    std::fs::write(&rig.known_hosts, line(host.key.public_key())).unwrap();
+    std::fs::write(&rig.known_hosts, ours).unwrap();
     rig.tell(&[host.address]);
     rig.is(host.address.ip(), Condition::Open).await;
     let dialled = rig.tunnels.dial_as(7, &there.ip().to_string(), there.port()).await.unwrap();
@@ -333,6 +339,11 @@ async fn who_does_not_let_us_in_is_told_as_such() {
     assert!(told.contains("unable to authenticate"), "{told}");
     let long = SshConfig { user: "x".repeat(33), key_file: "k".into(), known_hosts_file: None };
     assert!(matches!(Tunnels::new(long, TcpDial::from(None), Clock::system()), Err(SshError::User(_))));
+    let folder = tempfile::tempdir().unwrap();
+    let (key_file, missing) = (folder.path().join("id"), folder.path().join("known"));
+    let nowhere = SshConfig { user: "x".into(), key_file, known_hosts_file: Some(missing) };
+    let told = Tunnels::new(nowhere, TcpDial::from(None), Clock::system());
+    assert!(matches!(told, Err(SshError::KnownHosts(KeyError::File { .. }))));
     assert!(KeyText::generate("x").unwrap().public.ends_with(" x\n"));
 }
 
