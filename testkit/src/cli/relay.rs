@@ -1,7 +1,7 @@
 //! `tinyplane relay`: relays before listeners of other programs, whose links can be hurt over a control port.
 
 use super::control::{Answer, LINE_BYTES_MAX, Request};
-use crate::fault::Board;
+use crate::fault::{Board, Fault};
 use crate::relay::{Front, Link, Onward, Opened, Place};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -124,7 +124,14 @@ async fn converse(stream: TcpStream, board: &Board, links: &[Place]) -> io::Resu
     let mut line = String::new();
     BufReader::new(reading.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
     let outcome = match serde_json::from_str(&line) {
-        Ok(Request { fault: Some(order), .. }) => order.obey(board, |place| there_is(links, place)).await,
+        Ok(Request { fault: Some(order), .. }) => {
+            // A server that is relayed to here is reached over TCP.
+            let admits = |place: &Place, fault: &Fault| {
+                there_is(links, place)?;
+                fault.fits(place, false).map_err(|error| error.to_string())
+            };
+            order.obey(board, admits).await
+        }
         Ok(Request { verb, .. }) => Err(format!("{verb:?} is no word that a relay knows")),
         Err(error) => Err(error.to_string()),
     };
@@ -150,7 +157,7 @@ fn there_is(links: &[Place], place: &Place) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Fault, Order};
+    use crate::fault::Order;
 
     #[test]
     fn a_route_is_a_link_and_two_addresses() {

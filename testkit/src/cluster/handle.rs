@@ -233,7 +233,7 @@ impl Cluster {
     /// Does what a word about faults says.
     #[cfg(feature = "cli")]
     pub(crate) async fn obey(&self, order: Order) -> Result<Vec<Outcome>, ClusterError> {
-        let done = order.obey(self.relays()?.board(), |place| links::there_is(&self.plan, place));
+        let done = order.obey(self.relays()?.board(), |place, fault| links::admits(&self.plan, place, fault));
         done.await.map_err(ClusterError::Wish)
     }
 

@@ -77,7 +77,7 @@ impl Links {
     /// Places a fault. All connections that there are have met it when this returns.
     pub(super) async fn inject(&self, plan: &Plan, link: Link<'_>, fault: Fault) -> Result<Injected, ClusterError> {
         let place = link.place();
-        there_is(plan, &place).map_err(ClusterError::Wish)?;
+        admits(plan, &place, &fault).map_err(ClusterError::Wish)?;
         let id = self.board.place(place, fault).map_err(|error| ClusterError::Wish(told(&error)))?;
         let injected = Injected::new(Arc::clone(&self.board), id);
         self.board.noticed().await;
@@ -101,8 +101,14 @@ impl Drop for Links {
     }
 }
 
+/// Why a fault has no place on a link: the cluster has none such, or nobody speaks TLS on it with whom a man in the middle could.
+pub(super) fn admits(plan: &Plan, place: &Place, fault: &Fault) -> Result<(), String> {
+    there_is(plan, place)?;
+    fault.fits(place, true).map_err(|error| error.to_string())
+}
+
 /// Why a cluster has no such link.
-pub(super) fn there_is(plan: &Plan, place: &Place) -> Result<(), String> {
+fn there_is(plan: &Plan, place: &Place) -> Result<(), String> {
     let nodes = || plan.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
     let members = |is: fn(&Member) -> bool| -> Vec<String> {
         plan.members().iter().filter(|member| is(member)).map(ToString::to_string).collect()
@@ -292,5 +298,17 @@ mod tests {
         assert!(is(&direct, Link::ApiserverToKubelet(Link::EVERY)).is_ok());
         assert!(is(&tunnel, Link::ApiserverToKubelet(Link::EVERY)).unwrap_err().contains("konnectivity-grpc"));
         assert!(is(&direct, Link::NodeToApiserver("node-9")).unwrap_err().contains("node-1, node-2"));
+    }
+    #[test]
+    fn there_is_no_man_in_the_middle_where_nobody_speaks_tls() {
+        let (tunnel, ssh) = (plan(Egress::Konnectivity(Mode::Grpc)), plan(Egress::Ssh));
+        let is = |link: Link<'_>, fault| admits(&tunnel, &link.place(), &fault);
+        let told = is(Link::ApiserverToKonnectivity(Link::EVERY), Fault::man_in_the_middle()).unwrap_err();
+        assert!(told.contains("apiserver-to-konnectivity, which carries plain HTTP over a Unix socket"), "{told}");
+        assert!(is(Link::ApiserverToKonnectivity(Link::EVERY), Fault::reset()).is_ok());
+        let link = Link::ApiserverToSsh("node-1").place();
+        let told = admits(&ssh, &link, &Fault::man_in_the_middle()).unwrap_err();
+        assert!(told.contains("apiserver-to-ssh/node-1, which carries SSH and no TLS"), "{told}");
+        assert!(is(Link::AgentToKonnectivity(Link::EVERY), Fault::man_in_the_middle()).is_ok());
     }
 }

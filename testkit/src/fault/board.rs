@@ -24,6 +24,14 @@ pub enum FaultError {
     /// Too many of them.
     #[error("there are {FAULTS_MAX} faults already: heal some")]
     TooMany,
+    /// The link carries no TLS that somebody could end.
+    #[error("nobody can step into the middle of {link}, which carries {carries} and no TLS at its own layer")]
+    NoTls {
+        /// The link.
+        link: String,
+        /// What it carries instead.
+        carries: &'static str,
+    },
     /// No man in the middle.
     #[error("there is no man in the middle")]
     Middle(#[from] MiddleError),

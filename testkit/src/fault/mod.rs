@@ -14,6 +14,7 @@ pub use injected::{Healed, Injected};
 pub(crate) use orders::{Order, Outcome};
 pub(crate) use riders::Rider;
 
+use crate::relay::{Kind as Link, Place};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -177,6 +178,20 @@ impl Fault {
     pub const fn after_bytes(mut self, bytes: u64) -> Self {
         self.after_bytes = bytes;
         self
+    }
+
+    /// Refuses a link on which it makes no sense: a man in the middle, where nobody speaks TLS. `on_a_socket`: the server is
+    /// reached over a Unix socket.
+    pub(crate) fn fits(&self, link: &Place, on_a_socket: bool) -> Result<(), FaultError> {
+        let carries = match link.kind {
+            Link::ApiserverToSsh => "SSH",
+            Link::ApiserverToKonnectivity if on_a_socket => "plain HTTP over a Unix socket",
+            _ => return Ok(()),
+        };
+        match self.kind {
+            Kind::ManInTheMiddle { .. } => Err(FaultError::NoTls { link: link.to_string(), carries }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn is_towards(&self, direction: Direction) -> bool {

@@ -29,17 +29,17 @@ pub(crate) struct Outcome {
 }
 
 impl Order {
-    /// Does what it says. `there_is` says why a link is none of those that are relayed.
+    /// Does what it says. `admits` says why a link is none of those that are relayed, or carries nothing that could be hurt so.
     pub(crate) async fn obey(
         self,
         board: &Board,
-        there_is: impl Fn(&Place) -> Result<(), String>,
+        admits: impl Fn(&Place, &Fault) -> Result<(), String>,
     ) -> Result<Vec<Outcome>, String> {
         let outcome = |seen| Outcome { seen, read: String::new() };
         match self {
             Self::List => Ok(board.list().into_iter().map(outcome).collect()),
             Self::Inject(place, faults) => {
-                there_is(&place)?;
+                faults.iter().try_for_each(|fault| admits(&place, fault))?;
                 let placed: Result<Vec<u64>, _> =
                     faults.into_iter().map(|fault| board.place(place.clone(), fault)).collect();
                 let placed = placed.map_err(|error| told(&error))?;
@@ -75,7 +75,7 @@ mod tests {
         let obey = async |order: Order| {
             let text = serde_json::to_string(&order).unwrap();
             let order: Order = serde_json::from_str(&text).unwrap();
-            order.obey(&board, |place| if place.name == "moon" { Err("no moon".into()) } else { Ok(()) }).await
+            order.obey(&board, |place, _| if place.name == "moon" { Err("no moon".into()) } else { Ok(()) }).await
         };
         let place: Place = "agent-to-node/node-1".parse().unwrap();
         let faults = vec![Fault::blackhole(), Fault::latency(Duration::from_millis(5))];
