@@ -231,9 +231,9 @@ fn health(state: &State, asked: Asked<'_>) -> Option<Answer> {
             let verbose = asked.values("verbose").next().is_some();
             Some(match (state.numbers.servers.get() > 0, verbose) {
                 (true, false) => Answer::ok("ok"),
-                (true, true) => Answer::ok("[+]ping ok\n[+]server-connected ok\nreadyz check passed\n"),
+                (true, true) => Answer::ok("[+]ping ok\n[+]server-connected ok\ncheck passed\n"),
                 (false, _) => {
-                    let told = "[+]ping ok\n[-]server-connected failed: no servers connected\nreadyz check failed\n";
+                    let told = "[+]ping ok\n[-]server-connected failed: no servers connected\n";
                     Answer::of(StatusCode::SERVICE_UNAVAILABLE, told)
                 }
             })

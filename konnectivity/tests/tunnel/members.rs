@@ -40,7 +40,8 @@ async fn the_agent_comes_back_after_the_server_does(setup: Setup) {
     ended(&mut stream).await;
     agent.shows("agent_open_server_connections", 0).await;
     agent.shows("agent_open_endpoint_connections", 0).await;
-    assert_eq!(agent.get("/readyz").await.0, 503);
+    let failed = "[+]ping ok\n[-]server-connected failed: no servers connected\n";
+    assert_eq!(agent.get("/readyz").await, (503, failed.into()));
     let server = rig.server().await;
     server.shows("server_ready_backend_connections", 1).await;
     converse(&mut open(&*dial, echo()).await, "back").await;
@@ -57,7 +58,8 @@ async fn readiness_follows_the_connection(setup: Setup) {
     let agent = rig.agent("agent-1").await;
     assert_eq!(agent.get("/healthz").await, (200, "ok".into()));
     assert_eq!(agent.get("/readyz").await, (200, "ok".into()));
-    assert!(agent.get("/readyz?verbose").await.1.contains("[+]server-connected ok"));
+    let passed = "[+]ping ok\n[+]server-connected ok\ncheck passed\n";
+    assert_eq!(agent.get("/readyz?verbose").await, (200, passed.into()));
     eventually("the server is ready", async || server.get("/readyz").await.0 == 200).await;
     agent.stop().await;
     eventually("the server is not ready", async || server.get("/readyz").await.0 == 500).await;
