@@ -1,6 +1,6 @@
 //! A node's kubelet: where it is, whom it has to be, and who we are to it.
 
-use super::travel::{Errand, Journey, Travel, shaken};
+use super::travel::{Errand, Got, Journey, Travel, shaken};
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -201,7 +201,7 @@ impl Nodes {
         let journey = self.travel.set_out(errand, &target.host, target.port).await.map_err(NodeError::Dial)?;
         if !tls {
             let (way, stream) = journey.parts();
-            self.travel.tell(errand, &way, None);
+            self.travel.tell(errand, &way, Got::Plain);
             return Ok(Box::new(stream));
         }
         let config = tls::client(&Trust::Anybody, None, &tls::ALPN_HTTP1).map_err(NodeError::Certificates)?;
@@ -219,17 +219,22 @@ impl Nodes {
         let (way, stream) = journey.parts();
         let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
         let handshake = TlsConnector::from(tls.config).connect(name, stream).into_fallible();
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "net/http: TLS handshake timeout");
-        match tokio::time::timeout(tls.limit, handshake).await.map_err(late)? {
-            Ok(mut stream) => {
+        let failed = || self.travel.tell(errand, &way, Got::NoTls);
+        match tokio::time::timeout(tls.limit, handshake).await {
+            Ok(Ok(mut stream)) => {
                 let (carrier, connection) = stream.get_mut();
                 shaken(carrier, Ok((tls::told(connection, tls.verifies), tls.certificate)));
-                self.travel.tell(errand, &way, Some(tls.verifies));
+                self.travel.tell(errand, &way, if tls.verifies { Got::Verified } else { Got::Unverified });
                 Ok(Box::new(stream))
             }
-            Err((error, mut carrier)) => {
+            Ok(Err((error, mut carrier))) => {
                 shaken(&mut carrier, Err(&error));
+                failed();
                 Err(error)
+            }
+            Err(_) => {
+                failed();
+                Err(io::Error::new(io::ErrorKind::TimedOut, "net/http: TLS handshake timeout"))
             }
         }
     }

@@ -27,6 +27,21 @@ pub(super) struct Travel {
     pub(super) ledger: Option<Ledger>,
 }
 
+/// How far a connection got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    /// It was not made.
+    Nowhere,
+    /// It was made, and its handshake failed.
+    NoTls,
+    /// It speaks no TLS.
+    Plain,
+    /// It speaks TLS with whoever answers.
+    Unverified,
+    /// It speaks TLS with whom it knows.
+    Verified,
+}
+
 /// A connection that was made.
 pub(super) struct Journey {
     pub(super) stream: Recorded<Box<dyn Stream>>,
@@ -34,8 +49,13 @@ pub(super) struct Journey {
 }
 
 impl Travel {
-    /// Connects.
+    /// Connects. Where that fails, a caller who asks is told the path that was tried.
     pub(super) async fn set_out(&self, errand: &Errand<'_>, host: &str, port: u16) -> io::Result<Journey> {
+        let journey = self.connect(errand, host, port).await;
+        journey.inspect_err(|_| self.tell(errand, &Way::default(), Got::Nowhere))
+    }
+
+    async fn connect(&self, errand: &Errand<'_>, host: &str, port: u16) -> io::Result<Journey> {
         let number: i64 = rand::random();
         let Some(ledger) = &self.ledger else {
             let Dialled { stream, way } = self.dial.dial_as(number, host, port).await?;
@@ -63,8 +83,8 @@ impl Travel {
         }
     }
 
-    /// Tells a caller who asks by which path its answer comes; `tls` is there where it is spoken.
-    pub(super) fn tell(&self, errand: &Errand<'_>, way: &Way, tls: Option<bool>) {
+    /// Tells a caller who asks by which path its answer comes, or was to come.
+    pub(super) fn tell(&self, errand: &Errand<'_>, way: &Way, got: Got) {
         errand.call.path_taken.tell(|| {
             let mut told = format!("{};{}", errand.path, self.egress);
             let host_key = way.host_key.as_ref();
@@ -80,10 +100,12 @@ impl Travel {
                     told.push_str(&format!(";{what}={name}"));
                 }
             }
-            told.push_str(match tls {
-                None => ";tls=none",
-                Some(false) => ";tls=unverified",
-                Some(true) => ";tls=verified",
+            told.push_str(match got {
+                Got::Nowhere => ";failed=dial",
+                Got::NoTls => ";failed=tls",
+                Got::Plain => ";tls=none",
+                Got::Unverified => ";tls=unverified",
+                Got::Verified => ";tls=verified",
             });
             told
         });

@@ -30,7 +30,7 @@ impl PathTaken {
         Self(headers.contains_key(TINYPLANE_PATH).then(asked))
     }
 
-    /// Notes the first connection that was made for the answer.
+    /// Notes the first connection that was made for the answer, or tried.
     pub fn tell(&self, path: impl FnOnce() -> String) {
         if let Some(asked) = &self.0 {
             asked.other.get_or_init(path);

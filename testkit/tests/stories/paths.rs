@@ -157,6 +157,11 @@ async fn who_asks_is_told_the_path_in_a_header_and_paths_are_printed_as_they_are
             proxied.starts_with(&format!("3;{egress};")) && proxied.ends_with(";node=node-1;tls=none"),
             "{proxied}"
         );
+        let nobody = told("/api/v1/namespaces/default/pods/web:81/proxy/", true).await.expect("the path");
+        assert!(
+            nobody.starts_with(&format!("3;{egress};")) && nobody.ends_with(";node=node-1;failed=dial"),
+            "{nobody}"
+        );
 
         let paths = |arguments: &[&str]| {
             let mut command = Command::new(binary());
