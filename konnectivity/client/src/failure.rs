@@ -16,9 +16,12 @@ struct NoWay {
 const TOLD: [&str; 3] =
     ["No agent available", "currently no tunnels available", "the agent's connection was lost before it answered"];
 
+/// What stands before an address of documentation.
+const DOCUMENTATION: &str = ": https://docs.rs/";
+
 /// An error of the way.
 pub(crate) fn no_way(kind: io::ErrorKind, told: &(impl ToString + ?Sized)) -> io::Error {
-    io::Error::new(kind, NoWay { told: told.to_string(), connected: true })
+    io::Error::new(kind, NoWay { told: words(told), connected: true })
 }
 
 /// The same error, as that of a server which can't be reached.
@@ -42,6 +45,17 @@ pub(crate) fn refused(told: &str) -> io::Error {
     io::Error::new(kind, told.to_owned())
 }
 
+/// What a library says of an error, without the address of its documentation: rustls puts one behind a connection's end that was not
+/// announced.
+#[must_use]
+pub fn words(error: &(impl ToString + ?Sized)) -> String {
+    let mut told = error.to_string();
+    if let Some(at) = told.find(DOCUMENTATION) {
+        told.truncate(at);
+    }
+    told
+}
+
 /// True when a dial failed before anything was asked of the endpoint, or nobody can say: trying another server is safe
 /// and may help.
 #[must_use]
@@ -62,6 +76,15 @@ fn way(error: &io::Error) -> Option<&NoWay> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_librarys_documentation_is_not_quoted() {
+        let ended = "peer closed connection without sending TLS close_notify";
+        let long = io::Error::other(format!("{ended}: https://docs.rs/rustls/latest/rustls/manual/index.html#eof"));
+        assert_eq!(words(&long), ended);
+        assert_eq!(no_way(io::ErrorKind::ConnectionAborted, &long).to_string(), ended);
+        assert_eq!(words("dial https://a: refused"), "dial https://a: refused");
+    }
 
     #[test]
     fn the_way_and_the_endpoint_fail_differently() {

@@ -16,7 +16,7 @@ pub mod stream;
 mod tunnel;
 
 pub use connect::HttpConnectDial;
-pub use failure::{is_no_way, is_unconnected};
+pub use failure::{is_no_way, is_unconnected, words};
 pub use numbers::Numbers;
 pub use proxy::GrpcDial;
 pub use reusable::ReusableDial;

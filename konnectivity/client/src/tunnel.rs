@@ -1,5 +1,6 @@
 //! One connection through a gRPC tunnel, as a stream of bytes.
 
+use crate::failure::words;
 use crate::link::READ_BYTES;
 use crate::numbers::{Counted, Status};
 use crate::packet::{CloseRequest, Packet};
@@ -143,8 +144,9 @@ impl AsyncWrite for Tunnel {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn gone(error: h2::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, error)
+    io::Error::new(io::ErrorKind::BrokenPipe, words(&error))
 }
 
 impl Drop for Tunnel {

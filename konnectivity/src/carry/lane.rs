@@ -19,6 +19,7 @@ use std::task::Poll;
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::link::READ_BYTES;
 use tinyplane_konnectivity_client::stream::{Pieces, poll_room};
+use tinyplane_konnectivity_client::words;
 
 /// How the connection ended: `closed`, or `reset` with the reason.
 const END: HeaderName = HeaderName::from_static("tinyplane-end");
@@ -235,7 +236,7 @@ fn end_in(trailers: &HeaderMap) -> End {
 }
 
 fn broken(error: &h2::Error) -> End {
-    End::Reset(format!("the tunnel broke: {error}"))
+    End::Reset(format!("the tunnel broke: {}", words(error)))
 }
 
 #[cfg(test)]

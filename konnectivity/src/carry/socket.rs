@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
+use tinyplane_konnectivity_client::words;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
@@ -85,7 +86,7 @@ impl SocketReader {
             ReadSide::Unix(side) => self.buffers.poll_read(Pin::new(side), cx),
             ReadSide::Twice(side) => self.buffers.poll_read(Pin::new(side), cx),
         });
-        read.await.map_err(|error| End::Reset(format!("read: {error}")))
+        read.await.map_err(|error| End::Reset(format!("read: {}", words(&error))))
     }
 
     /// After the end of this direction: waits until the peer has closed the other one as well. Reading a plain socket does

@@ -1,12 +1,13 @@
 //! `tinyplane paths`: which path each request took, as a table or as lines of JSON.
 
 use super::{Failure, answer, control};
+use crate::cluster::folder::is_a_clusters;
 use crate::ledger::{Filter, Reader, Walk};
 use crate::runner::LEDGERS;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tinyplane_wire::clock::Clock;
@@ -71,13 +72,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(folder) => folder.clone(),
         None => control::find(None).await?.1,
     };
-    let ledgers = folder.join(LEDGERS);
-    if !ledgers.is_dir() {
-        return Err(Failure::usage(format!(
-            "the cluster in {} keeps no ledger: start it with --ledger",
-            folder.display()
-        )));
-    }
+    let ledgers = ledgers_in(&folder)?;
     let mut printer = Printer {
         reader: Reader::of(ledgers),
         filter: arguments.filter(),
@@ -93,6 +88,18 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
         Clock::system().sleep(Duration::from_millis(LOOK_MILLIS)).await;
+    }
+}
+
+/// The ledgers of the cluster in this folder.
+fn ledgers_in(folder: &Path) -> Result<PathBuf, Failure> {
+    let (ledgers, at) = (folder.join(LEDGERS), folder.display());
+    if ledgers.is_dir() {
+        Ok(ledgers)
+    } else if is_a_clusters(folder) {
+        Err(Failure::usage(format!("the cluster in {at} keeps no ledger: start it with --ledger")))
+    } else {
+        Err(Failure::usage(format!("there is no cluster in {at}")))
     }
 }
 
@@ -216,4 +223,20 @@ fn object(walk: &Walk) -> Value {
         "witnessed": walk.disagreement().is_none(),
         "hops": hops,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_cluster_is_told_from_a_cluster_without_a_ledger() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = || ledgers_in(folder.path()).map_err(|failure| failure.told);
+        assert!(told().is_err_and(|told| told.starts_with("there is no cluster in ")));
+        std::fs::write(folder.path().join("tinyplane.json"), "{}").expect("it can be written");
+        assert!(told().is_err_and(|told| told.ends_with("keeps no ledger: start it with --ledger")));
+        std::fs::create_dir(folder.path().join(LEDGERS)).expect("it can be made");
+        assert_eq!(told(), Ok(folder.path().join(LEDGERS)));
+    }
 }

@@ -281,6 +281,12 @@ fn make_private(folder: &Path) -> Result<(), FolderError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_at(folder))
 }
 
+/// Whether a folder is one of a cluster, that runs or has run.
+#[cfg(feature = "cli")]
+pub(crate) fn is_a_clusters(folder: &Path) -> bool {
+    folder.join(MARKER).is_file()
+}
+
 fn read_marker(root: &Path) -> Result<Option<Plan>, FolderError> {
     let text = match fs::read(root.join(MARKER)) {
         Ok(text) => text,
