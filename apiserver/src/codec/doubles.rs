@@ -81,6 +81,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        // Go reads `-0` as a whole number, which has no sign at zero.
+        if value == 0.0 && value.is_sign_negative() {
+            return Ok(0.into());
+        }
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 

@@ -18,7 +18,7 @@ const LONGER_THAN_BYTES: u64 = 128 * 1024;
 #[must_use]
 pub fn compressed(request: &HeaderMap, response: Response<Body>) -> Response<Body> {
     let encodings = request.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let accepted = encodings.split(',').any(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"));
+    let accepted = encodings.split(',').any(|encoding| encoding.trim() == "gzip");
     let long = response.body().size_hint().lower() > LONGER_THAN_BYTES;
     if !accepted || !long || response.headers().contains_key(CONTENT_ENCODING) {
         return response;

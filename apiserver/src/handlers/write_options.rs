@@ -4,14 +4,12 @@ use super::patch;
 use crate::codec::body::Validation;
 use crate::request::{Call, Verb};
 use crate::schema::go;
-use crate::validation::field;
+use crate::validation::field::{self, Errors, Path};
+use crate::validation::metadata::{self, MANAGER_BYTES_MAX};
 use http::header::USER_AGENT;
 use serde_json::json;
 use smol_str::SmolStr;
 use tinyplane_wire::status::{self, Cause, Status};
-
-/// Most bytes of a manager's name, as upstream has it.
-const MANAGER_BYTES_MAX: usize = 128;
 
 /// How a write is meant.
 #[derive(Clone, Debug)]
@@ -55,7 +53,9 @@ impl WriteOptions {
                 ));
             }
         }
-        judge_manager(manager, &mut causes);
+        let mut errors = Errors::default();
+        metadata::manager(manager, &Path::root("fieldManager"), &mut errors);
+        causes.extend(errors.into_causes());
         let words: Vec<&str> = query.all("dryRun").collect();
         if words.iter().any(|word| *word != "All") {
             let told = format!("Unsupported value: {}: supported values: \"All\"", field::shown(&json!(words)));
@@ -87,19 +87,6 @@ impl WriteOptions {
 
 fn cause(reason: &str, message: &str, field: &str) -> Cause {
     Cause { reason: reason.to_owned(), message: message.to_owned(), field: field.to_owned() }
-}
-
-fn judge_manager(manager: &str, causes: &mut Vec<Cause>) {
-    if manager.len() > MANAGER_BYTES_MAX {
-        let told = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
-        causes.push(cause("FieldValueTooLong", &told, "fieldManager"));
-    }
-    for (place, one) in manager.char_indices().filter(|(_, one)| !go::is_printable(*one)) {
-        let code = u32::from(one);
-        let told =
-            format!("Invalid value: {}: invalid character U+{code:04X} (at position {place})", go::quote(manager));
-        causes.push(cause("FieldValueInvalid", &told, "fieldManager"));
-    }
 }
 
 /// The program's name in the user agent: what stands before the first slash.

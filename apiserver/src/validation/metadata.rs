@@ -66,7 +66,7 @@ pub(crate) fn check(object: &Value, grammar: Grammar, namespaced: bool, errors: 
 }
 
 /// Longest name of a manager of fields, in bytes.
-const MANAGER_BYTES_MAX: usize = 128;
+pub(crate) const MANAGER_BYTES_MAX: usize = 128;
 /// Longest name of the subresource through which fields are managed, in bytes.
 const SUBRESOURCE_BYTES_MAX: usize = 256;
 
@@ -126,20 +126,28 @@ fn check_rest(meta: &Value, path: &Path<'_>, errors: &mut Errors) {
     managers(&meta["managedFields"], &path.child("managedFields"), errors);
 }
 
-/// What is wrong with who manages fields. What else could be is not read into an object.
+/// What is wrong with who manages fields. What else could be is not read of an object's own managers.
 fn managers(entries: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (at, entry) in list(entries).iter().enumerate() {
-        let (manager, path) = (text(&entry["manager"]), path.index(at));
-        if manager.len() > MANAGER_BYTES_MAX {
-            errors.too_long(path.child("manager"), MANAGER_BYTES_MAX);
-        }
-        for (place, one) in manager.char_indices().filter(|(_, one)| !go::is_printable(*one)) {
-            let told = format!("invalid character U+{:04X} (at position {place})", u32::from(one));
-            errors.invalid_text(path.child("manager"), manager, &told);
-        }
+        let path = path.index(at);
+        manager(text(&entry["manager"]), &path.child("manager"), errors);
         if text(&entry["subresource"]).len() > SUBRESOURCE_BYTES_MAX {
             errors.too_long(path.child("subresource"), SUBRESOURCE_BYTES_MAX);
         }
+    }
+}
+
+/// What is wrong with the name of one who manages fields. Each cause shows all of it, so of a long one no more is made than is told.
+pub(crate) fn manager(name: &str, path: &Path<'_>, errors: &mut Errors) {
+    if name.len() > MANAGER_BYTES_MAX {
+        errors.too_long(path, MANAGER_BYTES_MAX);
+    }
+    for (place, one) in name.char_indices().filter(|(_, one)| !go::is_printable(*one)) {
+        if errors.is_full() {
+            return;
+        }
+        let told = format!("invalid character U+{:04X} (at position {place})", u32::from(one));
+        errors.invalid_text(path, name, &told);
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The first wait, unless a shorter one is asked for: a server that was just started is found soon.
 const FIRST: Duration = Duration::from_millis(50);
 
+/// No wait is shorter, whatever is asked for: a server that is gone must not keep a processor busy.
+const LEAST: Duration = Duration::from_millis(10);
+
 /// Each wait is this much longer than the one before it.
 const FACTOR: f64 = 1.5;
 
@@ -21,7 +24,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn new(interval: Duration, longest: Duration) -> Self {
-        let first = FIRST.min(interval);
+        let first = FIRST.min(interval).max(LEAST);
         Self { first, next: first, longest: longest.max(first) }
     }
 

@@ -11,6 +11,9 @@ use std::time::Duration;
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::process::MemberError;
 
+/// No shorter time is taken of gRPC's clients.
+const KEEPALIVE_LEAST: Duration = Duration::from_secs(10);
+
 /// Flags of the Konnectivity agent.
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
@@ -137,7 +140,7 @@ impl TryFrom<Flags> for Config {
             sync_interval: flags.sync_interval,
             sync_interval_cap: flags.sync_interval_cap,
             sync_forever: flags.sync_forever,
-            keepalive: flags.keepalive_time,
+            keepalive: flags.keepalive_time.max(KEEPALIVE_LEAST),
             health: bind_address("health-server-host", &flags.health_server_host, flags.health_server_port)?,
             admin: bind_address("admin-bind-address", &flags.admin_bind_address, flags.admin_server_port)?,
             source: flags.source_address,
@@ -221,7 +224,7 @@ mod tests {
         let config = |more| parse(&format!("{TLS} {more}")).unwrap();
         assert_eq!(config("--server-count-source=").count_source, CountSource::Single);
         assert_eq!(config("--alpn-proto=x,y --alpn-proto= --alpn-proto=z").alpn, ["x", "y", "z"]);
-        assert_eq!(config("--keepalive-time=-1s").keepalive, Duration::ZERO);
+        assert_eq!(config("--keepalive-time=-1s").keepalive, KEEPALIVE_LEAST);
         assert!(config("--sync-forever=1").sync_forever && !config("--sync-forever=F").sync_forever);
     }
 

@@ -299,6 +299,7 @@ mod tests {
         assert!(is(&tunnel, Link::ApiserverToKubelet(Link::EVERY)).unwrap_err().contains("konnectivity-grpc"));
         assert!(is(&direct, Link::NodeToApiserver("node-9")).unwrap_err().contains("node-1, node-2"));
     }
+
     #[test]
     fn there_is_no_man_in_the_middle_where_nobody_speaks_tls() {
         let (tunnel, ssh) = (plan(Egress::Konnectivity(Mode::Grpc)), plan(Egress::Ssh));

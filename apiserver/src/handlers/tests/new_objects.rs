@@ -17,6 +17,18 @@ async fn a_dry_run_knows_which_names_are_taken() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_taken_beside_a_prefix_may_be_tried_again() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, map("a")).await;
+    let mut wished = map("a");
+    wished["metadata"]["generateName"] = json!("a");
+    let answer = desk.post(MAPS, &wished).await;
+    let told = "configmaps \"a\" already exists, the server was not able to generate a unique name for the object";
+    assert_eq!(answer.told(), (409, told));
+    assert_eq!(answer.value["details"]["retryAfterSeconds"], 1);
+}
+
+#[tokio::test]
 async fn of_its_system_fields_an_author_says_the_generation_alone() {
     let desk = Desk::new().await;
     let mut wished = map("a");

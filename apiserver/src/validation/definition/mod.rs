@@ -131,8 +131,8 @@ struct Versions<'v> {
 impl<'v> Versions<'v> {
     fn of(all: &'v [Value]) -> Self {
         let parts = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"];
-        let first = |part: &str| all.iter().all(|version| version[part] == all[0][part]);
-        let common = parts.into_iter().filter(|part| first(part));
+        let is_common = |part: &&str| all.iter().all(|version| version[*part] == all[0][*part]);
+        let common = parts.into_iter().filter(is_common);
         Self { all, common: common.collect(), patterns: Patterns::default() }
     }
 
