@@ -79,9 +79,9 @@ impl Packets {
         self.counts[packet.number()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a DATA packet.
-    pub(crate) fn count_data(&self) {
-        self.counts[Packet::DATA].fetch_add(1, Ordering::Relaxed);
+    /// Counts a packet of this number.
+    pub(crate) fn count_one(&self, number: usize) {
+        self.counts[number].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
     fn packets_are_counted_by_their_names() {
         let sent = Packets::of("to_agent");
         sent.count(&Packet::Drain);
-        sent.count_data();
+        sent.count_one(Packet::DATA);
         let text = Page::default().packets("packets", &[&sent]).text();
         assert!(text.contains("packets{packet_type=\"DRAIN\",segment=\"to_agent\"} 1\n"), "{text}");
         assert!(text.contains("packets{packet_type=\"DATA\",segment=\"to_agent\"} 1\n"), "{text}");

@@ -165,6 +165,10 @@ pub enum PacketError {
 pub const NAMES: [&str; 7] = ["DIAL_REQ", "DIAL_RSP", "CLOSE_REQ", "CLOSE_RSP", "DATA", "DIAL_CLS", "DRAIN"];
 
 impl Packet {
+    /// The number of [`CloseRequest`].
+    pub const CLOSE_REQUEST: usize = Kind::CloseRequest as usize;
+    /// The number of [`CloseResponse`].
+    pub const CLOSE_RESPONSE: usize = Kind::CloseResponse as usize;
     /// The number of [`Data`].
     pub const DATA: usize = Kind::Data as usize;
 

@@ -3,7 +3,7 @@
 use super::State;
 use super::hops::Hops;
 use super::session::{Common, PendingDial};
-use crate::carry::{Leg, Moved, opened, pump, socket};
+use crate::carry::{Counts, Leg, Moved, opened, pump, socket};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::HeaderValue;
@@ -43,7 +43,7 @@ pub(super) async fn serve(state: &State, common: &Arc<Common>, request: DialRequ
     let counted = state.numbers.endpoints.hold();
     let tunnelled = match &common.lanes {
         Some(lanes) => tokio::select! {
-            opened = open_lane(lanes.clone(), random) => opened.ok(),
+            opened = open_lane(state, lanes.clone(), random) => opened.ok(),
             () = given_up.cancelled() => None,
         },
         None => open_shared(common, random).await,
@@ -80,13 +80,14 @@ fn split_host_port(address: &str) -> io::Result<(&str, u16)> {
 }
 
 /// Answers the dial with a stream of its own.
-async fn open_lane(lanes: SendRequest<Bytes>, random: i64) -> Result<Leg, h2::Error> {
+async fn open_lane(state: &State, lanes: SendRequest<Bytes>, random: i64) -> Result<Leg, h2::Error> {
     let mut lanes = lanes.ready().await?;
     let mut request = grpc::request("https", "konnectivity", grpc::LANE_PATH)
         .expect("a request whose parts are constants can be built");
     request.headers_mut().insert(grpc::DIAL_ID, HeaderValue::from(random));
     let (response, to) = lanes.send_request(request, false)?;
-    Ok(opened(to, response))
+    let counts = Counts { heard: state.numbers.to_agent.clone(), said: state.numbers.from_agent.clone() };
+    Ok(opened(to, response, counts))
 }
 
 /// Answers the dial in the stream that all connections share.

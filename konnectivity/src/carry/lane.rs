@@ -3,10 +3,11 @@
 //! The stream's window is the connection's, its end is a half close, and trailers say how the connection ended as a
 //! whole: they come after the last byte, where a reset of the stream would overtake it.
 
-use super::leg::{Leg, Reader, Writer};
+use super::leg::{Counts, Leg, Reader, Writer};
 use super::pump::LINGER;
 use super::shared::Side;
 use super::{Carried, End, Refused};
+use crate::metrics::Packets;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tinyplane_konnectivity_client::grpc;
 use tinyplane_konnectivity_client::link::READ_BYTES;
+use tinyplane_konnectivity_client::packet::Packet;
 use tinyplane_konnectivity_client::stream::{Pieces, poll_room};
 use tinyplane_konnectivity_client::words;
 
@@ -27,19 +29,27 @@ const REASON: HeaderName = HeaderName::from_static("tinyplane-reason");
 
 /// The leg of a stream that an agent opened. The head of our answer goes with the first data: by itself it would be a write, and
 /// a turn of the agent, which waits for none of it.
-pub(crate) fn lane(respond: SendResponse<Bytes>, from: RecvStream) -> Leg {
-    leg(Side::Server, Sending::Owed(respond), Receiving::Body(Pieces::new(from)))
+pub(crate) fn lane(respond: SendResponse<Bytes>, from: RecvStream, counts: Counts) -> Leg {
+    leg(Side::Server, Sending::Owed(respond), Receiving::Body(Pieces::new(from)), counts)
 }
 
 /// The leg of a stream that was opened to the server.
-pub(crate) fn opened(to: SendStream<Bytes>, response: ResponseFuture) -> Leg {
-    leg(Side::Agent, Sending::Body(to), Receiving::Awaited(response))
+pub(crate) fn opened(to: SendStream<Bytes>, response: ResponseFuture, counts: Counts) -> Leg {
+    leg(Side::Agent, Sending::Body(to), Receiving::Awaited(response), counts)
 }
 
-fn leg(side: Side, to: Sending, from: Receiving) -> Leg {
+fn leg(side: Side, to: Sending, from: Receiving, Counts { heard, said }: Counts) -> Leg {
     let to = Outgoing(Arc::new(Mutex::new(to)));
-    let reader = LaneReader { side, from, watch: to.clone() };
-    Leg { reader: Reader::Lane(reader), writer: Writer::Lane(LaneWriter { to, ended: None }) }
+    let reader = LaneReader { side, from, watch: to.clone(), heard };
+    Leg { reader: Reader::Lane(reader), writer: Writer::Lane(LaneWriter { side, to, ended: None, said }) }
+}
+
+/// The packet by which a side of upstream's tunnel closes a connection.
+fn close_of(side: Side) -> usize {
+    match side {
+        Side::Server => Packet::CLOSE_REQUEST,
+        Side::Agent => Packet::CLOSE_RESPONSE,
+    }
 }
 
 /// What is sent on.
@@ -102,6 +112,7 @@ pub(crate) struct LaneReader {
     side: Side,
     from: Receiving,
     watch: Outgoing,
+    heard: Packets,
 }
 
 impl std::fmt::Debug for LaneReader {
@@ -112,33 +123,42 @@ impl std::fmt::Debug for LaneReader {
 
 impl LaneReader {
     /// What is read from, once the peer's head is there.
-    async fn body(&mut self) -> Result<&mut Pieces, End> {
-        if let Receiving::Awaited(response) = &mut self.from {
+    async fn body(from: &mut Receiving) -> Result<&mut Pieces, End> {
+        if let Receiving::Awaited(response) = from {
             let response = response.await.map_err(|error| match error.reason() {
                 // The server had no use for it any more.
                 Some(h2::Reason::NO_ERROR | h2::Reason::CANCEL) => End::Closed,
                 _ => broken(&error),
             })?;
-            self.from = Receiving::Body(Pieces::new(response.into_body()));
+            *from = Receiving::Body(Pieces::new(response.into_body()));
         }
-        match &mut self.from {
+        match from {
             Receiving::Body(body) => Ok(body),
             Receiving::Awaited(_) => unreachable!("its head is there"),
         }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, End> {
-        let from = self.body().await?;
+        let from = Self::body(&mut self.from).await?;
         loop {
             match poll_fn(|cx| from.poll_next(cx)).await {
                 Ok(Some(bytes)) if bytes.is_empty() => {}
-                Ok(Some(bytes)) => return Ok(Some(bytes)),
+                Ok(Some(bytes)) => {
+                    self.heard.count_one(Packet::DATA);
+                    return Ok(Some(bytes));
+                }
                 Ok(None) => break,
                 Err(error) => return Err(broken(&error)),
             }
         }
         match from.trailers().await {
-            Ok(Some(trailers)) => Err(end_in(&trailers)),
+            Ok(Some(trailers)) => {
+                self.heard.count_one(match self.side {
+                    Side::Server => close_of(Side::Agent),
+                    Side::Agent => close_of(Side::Server),
+                });
+                Err(end_in(&trailers))
+            }
             Ok(None) => Ok(None),
             Err(error) => Err(broken(&error)),
         }
@@ -170,8 +190,10 @@ impl LaneReader {
 /// Writes a lane.
 #[derive(Debug)]
 pub(crate) struct LaneWriter {
+    side: Side,
     to: Outgoing,
     ended: Option<Carried>,
+    said: Packets,
 }
 
 impl LaneWriter {
@@ -183,7 +205,9 @@ impl LaneWriter {
             Err(_) => Poll::Ready(Err(Refused)),
         });
         has_room.await?;
-        self.send_data(bytes, false)
+        self.send_data(bytes, false)?;
+        self.said.count_one(Packet::DATA);
+        Ok(())
     }
 
     pub(crate) fn finish(&mut self) -> Result<Carried, Refused> {
@@ -200,8 +224,9 @@ impl LaneWriter {
             return;
         }
         self.ended = Some(Carried::Whole);
-        if let Err(error) = self.to.with(|to| to.send_trailers(trailers(end))).flatten() {
-            tracing::debug!(%error, "a lane was gone before its end was told");
+        match self.to.with(|to| to.send_trailers(trailers(end))).flatten() {
+            Ok(()) => self.said.count_one(close_of(self.side)),
+            Err(error) => tracing::debug!(%error, "a lane was gone before its end was told"),
         }
     }
 

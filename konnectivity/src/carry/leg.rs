@@ -147,9 +147,9 @@ impl Writer {
     }
 }
 
-/// What a gRPC frontend's packets are counted by.
+/// What the packets of one side are counted by. What a lane carries counts as the packets that upstream's protocol has for it.
 #[derive(Clone, Debug)]
-pub(crate) struct FrontendCounts {
+pub(crate) struct Counts {
     pub(crate) heard: Packets,
     pub(crate) said: Packets,
 }
@@ -160,9 +160,9 @@ pub(crate) fn packets(
     to: PacketWriter,
     connect_id: i64,
     half_close: bool,
-    counts: FrontendCounts,
+    counts: Counts,
 ) -> Leg {
-    let FrontendCounts { heard, said } = counts;
+    let Counts { heard, said } = counts;
     Leg {
         reader: Reader::Packets(FrontendReader { packets, connect_id, half_close, heard }),
         writer: Writer::Packets(FrontendWriter { to, connect_id, half_close, said }),
@@ -226,7 +226,7 @@ impl FrontendWriter {
         let ready =
             poll_fn(|cx| if self.half_close { self.to.poll_ready_for(room, cx) } else { self.to.poll_ready(cx) });
         ready.await.map_err(|_| Refused)?;
-        self.said.count_data();
+        self.said.count_one(Packet::DATA);
         self.to.send_bytes(self.connect_id, bytes).map_err(|_| Refused)
     }
 

@@ -11,7 +11,7 @@ mod socket;
 pub(crate) use buffers::Buffers;
 pub(crate) use farewell::Farewell;
 pub(crate) use lane::{lane, opened};
-pub(crate) use leg::{FrontendCounts, Leg, packets};
+pub(crate) use leg::{Counts, Leg, packets};
 pub(crate) use pump::{Moved, pump, pump_timed};
 pub(crate) use socket::{Split, socket};
 

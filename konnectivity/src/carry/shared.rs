@@ -101,7 +101,7 @@ impl Outgoing {
             to.ready().await?;
             match item {
                 Item::Bytes(connect_id, bytes) => {
-                    self.sent.count_data();
+                    self.sent.count_one(Packet::DATA);
                     to.send_bytes(connect_id, bytes)?;
                 }
                 Item::Close(packet) => to.send_encoded(packet)?,

@@ -5,7 +5,7 @@ use super::backends::Backend;
 use super::pending::Pending;
 use super::port::{self, Carrier, Port};
 use crate::carry::shared::{Outgoing, Shared, Side, outbox};
-use crate::carry::{End, lane};
+use crate::carry::{Counts, End, lane};
 use crate::identifiers::Identifiers;
 use crate::keepalive;
 use bytes::Bytes;
@@ -78,7 +78,7 @@ async fn stays_a_stranger(state: &State, agent: &Called) {
 
 fn called(state: &Arc<State>, agent: &Arc<Called>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     match (request.uri().path(), agent.admitted.get()) {
-        (grpc::LANE_PATH, Some(backend)) if backend.lanes => open_lane(backend, request, respond),
+        (grpc::LANE_PATH, Some(backend)) if backend.lanes => open_lane(state, backend, request, respond),
         (grpc::CONNECT_PATH, _) if agent.taken.swap(true, Ordering::Relaxed) => {
             let told = "one call for each connection";
             drop(respond.send_response(grpc::refusal(grpc::Code::InvalidArgument, told), true));
@@ -98,12 +98,13 @@ fn called(state: &Arc<State>, agent: &Arc<Called>, request: Request<RecvStream>,
 }
 
 /// A stream that answers a dial.
-fn open_lane(backend: &Backend, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+fn open_lane(state: &State, backend: &Backend, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let random = text_of(&request, &grpc::DIAL_ID).and_then(|text| text.parse().ok());
     let Some(random) = random.filter(|&random| backend.pending.waits_for(random)) else {
         return respond.send_reset(h2::Reason::CANCEL);
     };
-    backend.lane(random, lane(respond, request.into_body()));
+    let counts = Counts { heard: state.numbers.from_agent.clone(), said: state.numbers.to_agent.clone() };
+    backend.lane(random, lane(respond, request.into_body(), counts));
 }
 
 /// Serves an agent's call for as long as it lasts.

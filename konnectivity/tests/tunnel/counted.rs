@@ -32,6 +32,13 @@ async fn tunnels_and_their_packets_are_counted_to_the_end() {
             (("DIAL_RSP", "to_client"), 2),
         ];
         assert_eq!(numbers.packets(), packets);
+        // A connection that has a stream of its own between server and agent is counted like one that shares it.
+        for segment in ["from_agent", "to_agent"] {
+            server
+                .shows(&format!("server_stream_packets_total{{packet_type=\"DATA\",segment=\"{segment}\"}}"), 1)
+                .await;
+            agent.shows(&format!("agent_stream_packets_total{{packet_type=\"DATA\",segment=\"{segment}\"}}"), 1).await;
+        }
         assert_eq!((numbers.connections(), numbers.stream_errors()), (GONE.to_vec(), Vec::new()));
         drop(counted);
         rig.is_at_rest(dial, &[&server, &agent]).await;

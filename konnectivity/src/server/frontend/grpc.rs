@@ -4,7 +4,7 @@ use super::super::backends::DialError;
 use super::super::hops::Hops;
 use super::super::{State, port};
 use super::reticent::{Answering, Reticent, Tongue};
-use crate::carry::{FrontendCounts, Leg, Moved, packets, pump_timed};
+use crate::carry::{Counts, Leg, Moved, packets, pump_timed};
 use crate::keepalive;
 use bytes::Bytes;
 use h2::RecvStream;
@@ -97,7 +97,7 @@ async fn serve(state: &State, mut from: PacketReader, mut to: PacketWriter, half
                 return numbers.failures.send_rsp.add();
             }
             drop(answering);
-            let counts = FrontendCounts { heard: numbers.from_client.clone(), said: numbers.to_client.clone() };
+            let counts = Counts { heard: numbers.from_client.clone(), said: numbers.to_client.clone() };
             let mut front = packets(from, to, connect_id, half_close, counts);
             let (carried, began) = ((numbers.established.hold(), state.tasks.carry()), Instant::now());
             let moved = Moved::default();
