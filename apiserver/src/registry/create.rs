@@ -203,8 +203,8 @@ impl Registry {
         let mut causes = errors.into_causes();
         let of_kind =
             validation::create(&resource.gvk.group, &resource.gvk.kind, &object, intent.admission.cluster_net());
-        if resource.stored.kind == "Event" && !of_kind.is_empty() {
-            // Upstream looks at the metadata of an event last, once nothing else is wrong.
+        if ["Event", "PodDisruptionBudget"].contains(&&*resource.stored.kind) && !of_kind.is_empty() {
+            // Upstream looks at their metadata last, once nothing else is wrong.
             causes.clear();
         }
         causes.extend(of_kind);

@@ -60,7 +60,10 @@ pub(super) fn check_all(around: &Around<'_>, path: &Path<'_>, errors: &mut Error
         } else if !list(&container["restartPolicyRules"]).is_empty() {
             errors.required(path.child("restartPolicy"), RULES_NEED_POLICY);
         }
-        check_unique(container, &mut names, &path, errors);
+        // Of those that have no name the first of these is not remembered.
+        if !text(&container["name"]).is_empty() || names.contains("") {
+            check_unique(container, &mut names, &path, errors);
+        }
         check_host_ports(std::slice::from_ref(container), &init, errors);
         if container["restartPolicy"] == "Always" {
             probe::check_all(present, grace, &path, errors);
@@ -89,8 +92,13 @@ fn check_ephemeral(around: &Around<'_>, others: &BTreeSet<&str>, path: &Path<'_>
             errors.not_found(path.child("targetContainerName"), target);
         }
         for field in NOT_ADDED {
-            let empty = container[field].as_object().is_none_or(serde_json::Map::is_empty);
-            if !empty || !list(&container[field]).is_empty() || container[field].is_string() {
+            // What is said is said, though it be empty; only resources are there in any case.
+            let is_said = match &container[field] {
+                Value::Null => false,
+                Value::Object(said) => field != "resources" || !said.is_empty(),
+                _ => true,
+            };
+            if is_said {
                 errors.forbidden(path.child(field), MAY_NOT);
             }
         }
@@ -145,8 +153,7 @@ pub(super) fn check_image(container: &Value, path: &Path<'_>, errors: &mut Error
 }
 
 fn check_unique<'a>(container: &'a Value, names: &mut BTreeSet<&'a str>, path: &Path<'_>, errors: &mut Errors) {
-    let name = text(&container["name"]);
-    if !name.is_empty() && !names.insert(name) {
+    if !names.insert(text(&container["name"])) {
         errors.duplicate(path.child("name"), &container["name"]);
     }
 }

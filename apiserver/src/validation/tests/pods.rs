@@ -164,7 +164,7 @@ fn what_is_wrong_with_a_container_is_told_by_field_reason_and_message() {
 #[test]
 fn what_is_wrong_with_a_pods_spec_is_told_by_field_reason_and_message() {
     let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
-    let table: [(Value, &[&str]); 15] = [
+    let table: [(Value, &[&str]); 17] = [
         (
             json!({"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}, {"name": "v", "secret": {}}]}),
             &[
@@ -248,6 +248,21 @@ fn what_is_wrong_with_a_pods_spec_is_told_by_field_reason_and_message() {
             &[
                 "ephemeralContainers[0].name | FieldValueDuplicate | Duplicate value: \"a\"",
                 "ephemeralContainers | FieldValueForbidden | Forbidden: cannot be set on create",
+            ],
+        ),
+        (
+            json!({"ephemeralContainers": [with(&json!({"name": "e", "lifecycle": {}, "resizePolicy": [], "resources": {}}))]}),
+            &[
+                "ephemeralContainers[0].resizePolicy | FieldValueForbidden | Forbidden: cannot be set for an Ephemeral Container",
+                "ephemeralContainers[0].lifecycle | FieldValueForbidden | Forbidden: cannot be set for an Ephemeral Container",
+                "ephemeralContainers | FieldValueForbidden | Forbidden: cannot be set on create",
+            ],
+        ),
+        (
+            json!({"initContainers": [with(&json!({"name": ""})), with(&json!({"name": ""}))]}),
+            &[
+                "initContainers[0].name | FieldValueRequired | Required value",
+                "initContainers[1].name | FieldValueRequired | Required value",
             ],
         ),
         (
