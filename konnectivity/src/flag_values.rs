@@ -128,8 +128,17 @@ impl Unused {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Those of the names that a command has no flag for.
+    pub(crate) fn unknown<'n>(command: &clap::Command, names: &'n str) -> Vec<&'n str> {
+        let takes = |arg: &clap::Arg, name: &str| {
+            arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|others| others.contains(&name))
+        };
+        let is_unknown = |name: &&str| !command.get_arguments().any(|arg| takes(arg, name));
+        names.split_whitespace().filter(is_unknown).collect()
+    }
 
     #[test]
     fn ports_are_upstreams() {

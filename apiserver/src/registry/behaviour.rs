@@ -188,6 +188,8 @@ pub struct Behaviour {
     pub prepare: fn(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>),
     /// Completes an object as upstream does when it reads it back from its store: after all checks.
     pub read_back: fn(object: &mut Value),
+    /// Whether the metadata of a new object is judged only once nothing else is wrong with it.
+    pub metadata_last: bool,
     /// Says what its author should know. `old` is `None` when it is created.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
     /// Whether its objects are not stored, but found out when somebody asks.
@@ -224,6 +226,7 @@ impl Behaviour {
         blank: |_| {},
         prepare: |_, _, _| {},
         read_back: |_| {},
+        metadata_last: false,
         warnings: |_, _| Vec::new(),
         is_found_out: false,
         deprecation: None,

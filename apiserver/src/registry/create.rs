@@ -203,8 +203,7 @@ impl Registry {
         let mut causes = errors.into_causes();
         let of_kind =
             validation::create(&resource.gvk.group, &resource.gvk.kind, &object, intent.admission.cluster_net());
-        if ["Event", "PodDisruptionBudget"].contains(&&*resource.stored.kind) && !of_kind.is_empty() {
-            // Upstream looks at their metadata last, once nothing else is wrong.
+        if resource.behaviour.metadata_last && !of_kind.is_empty() {
             causes.clear();
         }
         causes.extend(of_kind);

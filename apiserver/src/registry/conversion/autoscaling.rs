@@ -53,7 +53,6 @@ pub(super) fn to_v1(object: &mut Value) {
             Some(_) => {}
         }
     }
-    take_nulls(&mut object["spec"], "targetCPUUtilizationPercentage");
     annotate_list(object, annotated::METRICS_ANNOTATION, &annotated::METRICS, &Value::from(others));
     let behavior = take(&mut object["spec"], "behavior");
     if !behavior.is_null() {
@@ -77,10 +76,10 @@ pub(super) fn to_v1(object: &mut Value) {
     }
 }
 
-/// To look at a field makes it, in a value that is changed.
-fn take_nulls(map: &mut Value, field: &str) {
-    if map[field].is_null() {
-        take(map, field);
+/// Null in a field that is not there: upstream writes it of some.
+fn null_where_absent(map: &mut Value, field: &str) {
+    if let Value::Object(map) = map {
+        map.entry(field).or_insert(Value::Null);
     }
 }
 
@@ -125,12 +124,11 @@ fn status_to_v2(object: &mut Value) {
             object["status"][field] = if said.is_null() { json!([]) } else { said };
         }
     }
-    // To look at what is not there makes it null, which upstream writes of these two.
-    let _ = &mut object["status"]["currentMetrics"];
-    for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
-        let _ = &mut condition["lastTransitionTime"];
+    let status = &mut object["status"];
+    null_where_absent(status, "currentMetrics");
+    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+        conditions.iter_mut().for_each(|condition| null_where_absent(condition, "lastTransitionTime"));
     }
-    take_nulls(&mut object["status"], "conditions");
 }
 
 /// Says of a metric's target what it is measured by, which follows in `v1` from the fields that are set.
@@ -151,9 +149,6 @@ fn name_target(metric: &mut Value) {
         // An object's value is always said in `v1`, and zero where there was none.
         if source == "object" && is_average && target["value"] == "0" {
             take(target, "value");
-        }
-        for field in ["value", "averageValue", "averageUtilization"] {
-            take_nulls(target, field);
         }
         target["type"] = kind.into();
     }

@@ -20,6 +20,7 @@ const COLUMNS: &[Column] = &[
 
 pub(super) static EVENT: Behaviour = Behaviour {
     name: Grammar::PathSegment,
+    metadata_last: true,
     fields: &[
         FieldLabel::Path("involvedObject.kind"),
         FieldLabel::Path("involvedObject.namespace"),

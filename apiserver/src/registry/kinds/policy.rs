@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 /// `PodDisruptionBudget`s.
 pub(super) static POD_DISRUPTION_BUDGET: Behaviour = Behaviour {
     name: Grammar::PathSegment,
+    metadata_last: true,
     unconditional_update: false,
     columns: &[
         NAME,

@@ -6,6 +6,10 @@ use crate::schema::go;
 use serde_json::{Number, Value};
 use std::cmp::Ordering;
 
+/// The least numbers that are too large for Go's types of whole ones.
+const BEYOND_INT32: f64 = 2_147_483_648.0;
+const BEYOND_INT64: f64 = 9_223_372_036_854_775_808.0;
+
 /// A number as Go's decoder has it: an `int64` where it is written as a whole one that fits, a `float64` else.
 #[derive(Clone, Copy)]
 enum Read {
@@ -24,14 +28,6 @@ impl Read {
         match self {
             Self::Whole(value) => value as f64,
             Self::Float(value) => value,
-        }
-    }
-
-    /// All its digits, without an exponent.
-    fn digits(self) -> String {
-        match self {
-            Self::Whole(value) => value.to_string(),
-            Self::Float(value) => value.to_string(),
         }
     }
 
@@ -86,7 +82,7 @@ pub(super) fn faults(limits: &Limits, kind: &str, number: &Number, path: &str) -
 impl Checks<'_> {
     /// Notes a number that the type and its format can't hold: the value, or what the schema says of it.
     fn fits(&mut self, prefix: &str, number: Read) -> bool {
-        let fits = holds(self.kind, self.format, &number.digits());
+        let fits = holds(self.kind, self.format, number);
         if !fits {
             let format = match self.format {
                 "" => "(default format)".to_owned(),
@@ -137,12 +133,15 @@ impl Checks<'_> {
     }
 }
 
-/// Whether a type and its format hold a number of these digits.
-fn holds(kind: &str, format: &str, digits: &str) -> bool {
-    match (kind, format) {
-        ("integer", "int32") => digits.parse::<i32>().is_ok(),
-        ("integer", _) => digits.parse::<i64>().is_ok(),
-        ("number", "float") => digits.parse::<f32>().is_ok_and(f32::is_finite),
+/// Whether a type and its format hold a number.
+fn holds(kind: &str, format: &str, number: Read) -> bool {
+    let is_whole_below = |value: f64, bound: f64| value.fract() == 0.0 && (-bound..bound).contains(&value);
+    match (kind, format, number) {
+        ("integer", "int32", Read::Whole(value)) => i32::try_from(value).is_ok(),
+        ("integer", "int32", Read::Float(value)) => is_whole_below(value, BEYOND_INT32),
+        ("integer", _, Read::Float(value)) => is_whole_below(value, BEYOND_INT64),
+        #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes infinite")]
+        ("number", "float", Read::Float(value)) => (value as f32).is_finite(),
         _ => true,
     }
 }
@@ -159,9 +158,8 @@ pub(super) fn is_choice(choice: &Value, value: &Value) -> bool {
 
 /// A number without its fraction. Of what no `int64` holds, the processor makes the smallest.
 fn cut(number: f64) -> i64 {
-    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     #[expect(clippy::cast_possible_truncation, reason = "it is in range")]
-    if (-BEYOND..BEYOND).contains(&number) { number as i64 } else { i64::MIN }
+    if (-BEYOND_INT64..BEYOND_INT64).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 /// Whether a `float64` counts as a whole number, of those that JSON's readers agree on: nearly is enough where it is a little more.
