@@ -32,6 +32,8 @@ impl Runner for InProcess {
             .name(name.clone())
             .spawn(move || {
                 let how = dispatcher::with_default(&log, || live(&lived, &life, ready));
+                // Whoever waits finds nothing held any more: not the folder, nor its lock.
+                drop(lived);
                 end.send_replace(Some(how));
             })
             .map_err(|e| MemberError::because(format!("no thread for {name}"), e))?;
