@@ -98,7 +98,7 @@ impl Chain {
         let path_taken = PathTaken::asked(request.headers(), &peer);
         let mut trail = Trail { path_taken, ..Trail::default() };
         let ticket = Ticket::new(request.headers().get(&AUDIT_ID));
-        let written = Written::begin(&peer, &ticket, &request);
+        let written = Written::begin(&peer, &ticket, &request, began);
         let pretty =
             respond::wants_pretty(&request::Query::parse(request.uri().query().unwrap_or_default()), request.headers());
         let accept = request.headers().get(ACCEPT).cloned();

@@ -9,7 +9,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::Instant;
 use tinyplane_wire::ledger::{Answered, Origin};
 
 /// A request that is to be written down.
@@ -18,20 +18,20 @@ pub(super) struct Written {
     ticket: Ticket,
     method: Method,
     uri: Uri,
-    started: SystemTime,
+    began: Instant,
 }
 
 impl Written {
     /// Nothing, where no ledger is kept.
-    pub(super) fn begin(peer: &Peer, ticket: &Ticket, request: &Request<Body>) -> Option<Box<Self>> {
+    pub(super) fn begin(peer: &Peer, ticket: &Ticket, request: &Request<Body>, began: Instant) -> Option<Self> {
         let origin = Arc::clone(peer.origin.as_ref()?);
-        let (method, uri, started) = (request.method().clone(), request.uri().clone(), origin.now());
-        Some(Box::new(Self { origin, ticket: ticket.clone(), method, uri, started }))
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Some(Self { origin, ticket: ticket.clone(), method, uri, began })
     }
 
     /// Writes down the answer, and its end when that comes.
     pub(super) fn answered(
-        self: Box<Self>,
+        self,
         caller: Option<Arc<Caller>>,
         response: Response<Body>,
         long_running: bool,
@@ -56,7 +56,7 @@ impl Written {
             user,
             code: code.as_u16(),
             sent,
-            started: self.started,
+            took: self.began.elapsed(),
             ended,
         }
     }
@@ -64,7 +64,7 @@ impl Written {
 
 /// Writes down the end of an answer when it is dropped.
 struct Ending {
-    written: Box<Written>,
+    written: Written,
     caller: Option<Arc<Caller>>,
     code: StatusCode,
     sent: u64,

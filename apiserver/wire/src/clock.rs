@@ -68,12 +68,6 @@ pub fn format_seconds(at: SystemTime) -> String {
 /// `metav1.MicroTime`: RFC 3339 in UTC with six digits of a second.
 #[must_use]
 pub fn format_micros(at: SystemTime) -> String {
-    micros(at).into_iter().map(char::from).collect()
-}
-
-/// The same as bytes, for who writes many of them.
-#[must_use]
-pub fn micros(at: SystemTime) -> [u8; 27] {
     let (mut text, at) = (*b"0000-00-00T00:00:00.000000Z", utc(at));
     let year = at.year().clamp(0, 9_999).unsigned_abs();
     let parts = [
@@ -91,7 +85,7 @@ pub fn micros(at: SystemTime) -> [u8; 27] {
             number /= 10;
         }
     }
-    text
+    text.into_iter().map(char::from).collect()
 }
 
 /// RFC 3339 with nine digits of a second, as container logs carry it.

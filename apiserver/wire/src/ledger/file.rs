@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Outcome, View};
 use super::hop::Open;
+use super::request::Line;
 use crate::clock::Clock;
 use crate::process::MemberError;
 use serde::Serialize;
@@ -19,7 +20,7 @@ const WAITING_BYTES_MAX: usize = 4 << 20;
 const LINGER: Duration = Duration::from_millis(5);
 /// A file that has become so large is put aside under its name and `.old`, in the place of an earlier one.
 const FILE_BYTES_MAX: u64 = 256 << 20;
-/// What an empty room keeps, in bytes.
+/// What is kept for further lines once it is written, in bytes.
 const KEPT_BYTES_MAX: usize = 256 << 10;
 
 /// Appends hops to a file. Cheap to clone.
@@ -47,6 +48,8 @@ struct Desk {
 #[derive(Debug, Default)]
 struct Room {
     lines: Vec<u8>,
+    /// Room for those that come while these are written.
+    spare: Vec<u8>,
     lost: u64,
     ended: bool,
 }
@@ -141,16 +144,11 @@ impl Ledger {
         self.0.desk.clock.now()
     }
 
-    pub(super) fn next_id(&self) -> String {
-        format!("{:08x}-{}", self.run(), self.next_number())
+    fn next_id(&self) -> String {
+        format!("{:08x}-{}", self.0.run, self.next_number())
     }
 
-    /// The first part of each id.
-    pub(super) fn run(&self) -> u32 {
-        self.0.run
-    }
-
-    /// The last part of the next one.
+    /// The last part of the next id.
     pub(super) fn next_number(&self) -> u64 {
         self.0.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -207,9 +205,10 @@ impl Desk {
     /// Writes what waits.
     fn empty(&self) {
         let mut sink = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (lines, lost) = {
+        let (mut lines, lost) = {
             let mut room = self.room();
-            (std::mem::take(&mut room.lines), std::mem::take(&mut room.lost))
+            let spare = std::mem::take(&mut room.spare);
+            (std::mem::replace(&mut room.lines, spare), std::mem::take(&mut room.lost))
         };
         sink.write(&lines);
         if lost > 0 {
@@ -217,10 +216,9 @@ impl Desk {
             sink.write(&self.told_lost(lost));
         }
         drop(sink);
-        let mut room = self.room();
-        if room.lines.capacity() == 0 && lines.capacity() <= KEPT_BYTES_MAX {
-            room.lines = lines;
-            room.lines.clear();
+        if lines.capacity() <= KEPT_BYTES_MAX {
+            lines.clear();
+            self.room().spare = lines;
         }
     }
 
@@ -294,7 +292,12 @@ pub fn lines(text: &str) -> io::Result<Vec<Entry>> {
     let mut found: Vec<Entry> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for line in text.lines() {
-        let entry: Entry = serde_json::from_str(line).map_err(io::Error::other)?;
+        let entry = if line.starts_with('[') {
+            serde_json::from_str::<Line>(line).map(Entry::from)
+        } else {
+            serde_json::from_str(line)
+        };
+        let entry = entry.map_err(io::Error::other)?;
         match places.get(&entry.id) {
             Some(&place) if !entry.id.is_empty() => found[place] = entry,
             _ => {

@@ -1,11 +1,12 @@
-//! Requests, of which a server has tens of thousands a second: their lines are put together without a detour.
+//! Requests, of which a server has tens of thousands a second. Theirs are the short lines of a ledger: an array without the
+//! fields' names, of which no byte is written that can be known otherwise.
 
 use super::entry::{Entry, View};
 use super::file::Ledger;
-use crate::clock::micros;
-use serde::Serialize;
+use crate::clock::format_micros;
+use serde::Deserialize;
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What all requests of one connection have in common, as it stands in their lines.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub struct Answered<'a> {
     pub code: u16,
     /// Bytes of the answer's body, where that is known.
     pub sent: Option<u64>,
-    /// When it came.
-    pub started: SystemTime,
+    /// How long it has gone on.
+    pub took: Duration,
     /// False of an answer that goes on.
     pub ended: bool,
 }
@@ -39,86 +40,106 @@ impl Origin {
     /// Of the requests that a connection carries.
     #[must_use]
     pub fn new(ledger: &Ledger, connection: &Entry) -> Self {
-        let shared = Shared {
-            member: ledger.member(),
-            view: connection.view,
-            path: connection.path,
-            after: &connection.id,
-            from: connection.from,
-        };
+        let shared = (ledger.member(), connection.path, connection.from, &connection.id);
         let mut line = serde_json::to_vec(&shared).unwrap_or_default();
-        // Without its last brace, before which each request has fields of its own.
+        // Without its last bracket, before which each request has fields of its own.
         line.pop();
-        line.extend_from_slice(format!(",\"id\":\"{:08x}-", ledger.run()).as_bytes());
+        line.push(b',');
         Self { ledger: ledger.clone(), line }
     }
 
-    /// Writes down a request, a moment later. Gives its id, by which the line of its end is known.
+    /// Writes down a request, a moment later. Gives its number, by which the line of its end is known.
     pub fn answered(&self, request: &Answered<'_>) -> u64 {
-        let id = self.ledger.next_number();
-        self.write(id, request);
-        id
+        let number = self.ledger.next_number();
+        self.write(number, request);
+        number
     }
 
     /// Writes down that a request which went on has ended.
-    pub fn ended(&self, id: u64, request: &Answered<'_>) {
-        self.write(id, request);
+    pub fn ended(&self, number: u64, request: &Answered<'_>) {
+        self.write(number, request);
     }
 
-    fn write(&self, id: u64, request: &Answered<'_>) {
-        let now = self.ledger.now();
+    /// The order of the fields is that of [`Line`].
+    fn write(&self, number: u64, request: &Answered<'_>) {
+        let took = whole_micros(request.took);
+        let started =
+            whole_micros(self.ledger.now().duration_since(UNIX_EPOCH).unwrap_or_default()).saturating_sub(took);
         self.ledger.put(|to| {
             to.extend_from_slice(&self.line);
-            put_number(to, id);
-            to.extend_from_slice(b"\",\"ticket\":\"");
+            put_number(to, number);
+            to.extend_from_slice(b",\"");
             escape(to, request.ticket);
-            to.extend_from_slice(b"\",\"request\":\"");
+            to.extend_from_slice(b"\",\"");
             escape(to, request.method);
             to.push(b' ');
             escape(to, request.uri);
-            if let Some(user) = request.user {
-                to.extend_from_slice(b"\",\"user\":\"");
-                escape(to, user);
+            match request.user {
+                Some(user) => {
+                    to.extend_from_slice(b"\",\"");
+                    escape(to, user);
+                    to.extend_from_slice(b"\",");
+                }
+                None => to.extend_from_slice(b"\",null,"),
             }
-            to.extend_from_slice(b"\",\"code\":");
             put_number(to, request.code.into());
-            if let Some(sent) = request.sent {
-                to.extend_from_slice(b",\"sent\":");
-                put_number(to, sent);
-            }
-            to.extend_from_slice(b",\"outcome\":\"accepted\",\"started\":\"");
-            put_time(to, request.started);
-            if request.ended {
-                to.extend_from_slice(b"\",\"ended\":\"");
-                put_time(to, now);
-            }
-            to.extend_from_slice(b"\"}\n");
+            to.push(b',');
+            put_known(to, request.sent);
+            to.push(b',');
+            put_number(to, started);
+            to.push(b',');
+            put_known(to, request.ended.then_some(took));
+            to.extend_from_slice(b"]\n");
         });
-    }
-
-    /// The time.
-    #[must_use]
-    pub fn now(&self) -> SystemTime {
-        self.ledger.now()
-    }
-
-    /// The ledger.
-    #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
     }
 }
 
-/// The fields that requests of a connection share.
-#[derive(Serialize)]
-struct Shared<'a> {
-    member: &'a str,
-    view: View,
-    #[serde(skip_serializing_if = "Option::is_none")]
+/// A request's line, as it is read.
+#[derive(Deserialize)]
+pub(super) struct Line {
+    member: String,
     path: Option<u8>,
-    after: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<SocketAddr>,
+    /// The connection's id.
+    after: String,
+    /// Names it among the hops of its member's run, which the connection's id begins with.
+    number: u64,
+    ticket: String,
+    request: String,
+    user: Option<String>,
+    code: u16,
+    sent: Option<u64>,
+    /// Microseconds since the epoch.
+    started: u64,
+    /// Microseconds, of what has ended.
+    took: Option<u64>,
+}
+
+impl From<Line> for Entry {
+    fn from(line: Line) -> Self {
+        let at = |micros| format_micros(UNIX_EPOCH + Duration::from_micros(micros));
+        let run = line.after.split_once('-').map_or(line.after.as_str(), |(run, _)| run);
+        Self {
+            member: line.member,
+            id: format!("{run}-{}", line.number),
+            view: View::Observed,
+            path: line.path,
+            ticket: Some(line.ticket),
+            request: Some(line.request),
+            user: line.user,
+            after: Some(line.after),
+            from: line.from,
+            sent: line.sent,
+            code: Some(line.code),
+            started: at(line.started),
+            ended: line.took.map(|took| at(line.started.saturating_add(took))),
+            ..Self::default()
+        }
+    }
+}
+
+fn whole_micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A number, without what makes `write!` slow.
@@ -127,13 +148,18 @@ fn put_number(to: &mut Vec<u8>, number: u64) {
     drop(serde_json::to_writer(to, &number));
 }
 
-fn put_time(to: &mut Vec<u8>, at: SystemTime) {
-    to.extend_from_slice(&micros(at));
+fn put_known(to: &mut Vec<u8>, number: Option<u64>) {
+    match number {
+        Some(number) => put_number(to, number),
+        None => to.extend_from_slice(b"null"),
+    }
 }
 
-/// Text within a JSON string. What comes in a request has hardly ever anything to escape.
+/// Text within a JSON string. What comes in a request has hardly ever anything to escape, and is looked at whole, for
+/// that is many bytes at once.
 fn escape(to: &mut Vec<u8>, text: &str) {
-    if !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    let odd = text.bytes().fold(false, |odd, byte| odd | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+    if !odd {
         return to.extend_from_slice(text.as_bytes());
     }
     let quoted = serde_json::to_string(text).unwrap_or_default();
@@ -161,13 +187,13 @@ mod tests {
             user: Some("admin"),
             code: 200,
             sent: None,
-            started: origin.now(),
+            took: Duration::from_millis(3),
             ended: false,
         };
         let id = origin.answered(&begun);
         ledger.flush();
         assert_eq!(read(&path).unwrap()[0].ended, None);
-        origin.ended(id, &Answered { sent: Some(7), ended: true, ..begun });
+        origin.ended(id, &Answered { sent: Some(7), took: Duration::from_secs(2), ended: true, ..begun });
         ledger.flush();
         let hops = read(&path).unwrap();
         let [hop] = hops.as_slice() else { panic!("{hops:?}") };
@@ -175,6 +201,11 @@ mod tests {
         assert_eq!(hop.request.as_deref(), Some("GET /api/v1/pods?watch=1"));
         assert_eq!((hop.user.as_deref(), hop.code, hop.sent), (Some("admin"), Some(200), Some(7)));
         assert_eq!((hop.path, hop.from, hop.after.as_ref()), (Some(1), from, Some(&connection.id)));
-        assert!(hop.ended.as_ref().is_some_and(|ended| *ended >= hop.started));
+        assert_eq!(
+            (hop.member.as_str(), hop.view, hop.id.split('-').next()),
+            ("apiserver", View::Observed, connection.id.split('-').next())
+        );
+        let at = |text: &str| crate::clock::parse(text).unwrap();
+        assert_eq!(at(hop.ended.as_deref().unwrap()).duration_since(at(&hop.started)).unwrap(), Duration::from_secs(2));
     }
 }
