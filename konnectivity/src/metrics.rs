@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tinyplane_konnectivity_client::packet::{NAMES, Packet};
+use tinyplane_wire::process::{Figure, figures};
 
 /// What every name begins with.
 const PREFIX: &str = "konnectivity_network_proxy_";
@@ -200,18 +201,11 @@ impl Page {
         self
     }
 
-    /// What the member as such holds: the process' descriptors, as Prometheus' own client tells them, and its tasks.
+    /// What the process takes and holds, as Prometheus' own client tells it, and its tasks.
     pub(crate) fn process(mut self) -> Self {
-        let open = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
-        let tasks = tokio::runtime::Handle::try_current().ok().map(|runtime| runtime.metrics().num_alive_tasks());
-        for (name, help, value) in [
-            ("process_open_fds", "Number of open file descriptors.", open),
-            ("tinyplane_tasks", "Tasks of this member that have not ended (ours).", tasks),
-        ] {
-            if let Some(value) = value {
-                writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")
-                    .expect("writing to a string never fails");
-            }
+        for Figure { name, kind, help, value } in figures() {
+            writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
+                .expect("writing to a string never fails");
         }
         self
     }

@@ -2,9 +2,11 @@
 
 pub mod checks;
 pub mod endpoints;
+mod figures;
 mod ready;
 mod shutdown;
 
+pub use figures::{Figure, figures};
 pub use ready::{ReadyLine, announce};
 pub use shutdown::{Lifeline, Order, Orders, raise_descriptor_limit};
 pub use tokio_util::sync::CancellationToken as Shutdown;
