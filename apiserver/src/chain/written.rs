@@ -4,7 +4,8 @@ use crate::audit::Ticket;
 use crate::authn::{Caller, Peer};
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub(super) struct Written {
     origin: Arc<Origin>,
     ticket: Ticket,
     method: Method,
-    uri: Uri,
+    path: Option<PathAndQuery>,
     began: Instant,
 }
 
@@ -25,8 +26,8 @@ impl Written {
     /// Nothing, where no ledger is kept.
     pub(super) fn begin(peer: &Peer, ticket: &Ticket, request: &Request<Body>, began: Instant) -> Option<Self> {
         let origin = Arc::clone(peer.origin.as_ref()?);
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        Some(Self { origin, ticket: ticket.clone(), method, uri, began })
+        let (method, path) = (request.method().clone(), request.uri().path_and_query().cloned());
+        Some(Self { origin, ticket: ticket.clone(), method, path, began })
     }
 
     /// Writes down the answer, and its end when that comes.
@@ -52,7 +53,7 @@ impl Written {
         Answered {
             ticket: self.ticket.as_str(),
             method: self.method.as_str(),
-            uri: self.uri.path_and_query().map_or("", |path| path.as_str()),
+            uri: self.path.as_ref().map_or("", PathAndQuery::as_str),
             user,
             code: code.as_u16(),
             sent,

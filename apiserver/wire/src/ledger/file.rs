@@ -16,12 +16,12 @@ use tracing::dispatcher;
 
 /// Lines that wait for the writer, in bytes. Further ones are lost, and that is told.
 const WAITING_BYTES_MAX: usize = 4 << 20;
-/// How long lines may wait, so that many are written at once.
-const LINGER: Duration = Duration::from_millis(5);
+/// How long lines may wait, so that many are written at once: each turn of the writer takes a processor from a member's tasks.
+const LINGER: Duration = Duration::from_millis(20);
 /// A file that has become so large is put aside under its name and `.old`, in the place of an earlier one.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// What is kept for further lines once it is written, in bytes.
-const KEPT_BYTES_MAX: usize = 256 << 10;
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// Appends hops to a file. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ struct Room {
     /// Room for those that come while these are written.
     spare: Vec<u8>,
     lost: u64,
+    /// The writer sleeps until somebody wakes it.
+    sleeps: bool,
     ended: bool,
 }
 
@@ -156,17 +158,16 @@ impl Ledger {
     /// Puts a line into the room, unless that is full.
     pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let desk = &self.0.desk;
-        let was_empty = {
+        let sleeps = {
             let mut room = desk.room();
             if room.lines.len() >= WAITING_BYTES_MAX {
                 room.lost += 1;
                 return;
             }
-            let was_empty = room.lines.is_empty();
             write(&mut room.lines);
-            was_empty
+            std::mem::take(&mut room.sleeps)
         };
-        if was_empty {
+        if sleeps {
             desk.come.notify_one();
         }
     }
@@ -188,8 +189,11 @@ impl Desk {
     /// The writer's life.
     fn write_on(&self) {
         loop {
-            let room = self.come.wait_while(self.room(), |room| room.lines.is_empty() && !room.ended);
-            let room = room.unwrap_or_else(PoisonError::into_inner);
+            let nothing = |room: &mut Room| {
+                room.sleeps = room.lines.is_empty() && !room.ended;
+                room.sleeps
+            };
+            let room = self.come.wait_while(self.room(), nothing).unwrap_or_else(PoisonError::into_inner);
             let has_time = |room: &mut Room| room.lines.len() < WAITING_BYTES_MAX / 2 && !room.ended;
             let (room, _) =
                 self.come.wait_timeout_while(room, LINGER, has_time).unwrap_or_else(PoisonError::into_inner);
