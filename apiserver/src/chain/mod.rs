@@ -9,7 +9,7 @@ mod deadline;
 mod written;
 
 use crate::audit::{AuditLog, Pending, Ticket};
-use crate::authn::{Acting, Authenticator, Caller, Impersonation, Peer, strip_credentials};
+use crate::authn::{Acting, Authenticator, Impersonation, Peer, strip_credentials};
 use crate::authz::{Authorizer, Permitted, permit};
 use crate::codec::accept;
 use crate::discovery;
@@ -30,9 +30,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::head;
+use tinyplane_wire::ledger::Asked;
 use tinyplane_wire::process::Shutdown;
 use tinyplane_wire::status::{self, Reason, Status};
-use written::Written;
 
 /// How long a call may take that is not long-running, if nothing else is said.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -98,7 +98,7 @@ impl Chain {
         let path_taken = PathTaken::asked(request.headers(), &peer);
         let mut trail = Trail { path_taken, ..Trail::default() };
         let ticket = Ticket::new(request.headers().get(&AUDIT_ID));
-        let written = Written::begin(&peer, &ticket, &request, began);
+        trail.asked = written::begin(&peer, &ticket, &request, began);
         let pretty =
             respond::wants_pretty(&request::Query::parse(request.uri().query().unwrap_or_default()), request.headers());
         let accept = request.headers().get(ACCEPT).cloned();
@@ -156,8 +156,8 @@ impl Chain {
             };
             self.metrics.requests.count(&labels, counted);
         }
-        if let Some(written) = written {
-            response = written.answered(trail.caller, response, trail.long_running);
+        if let Some(asked) = trail.asked {
+            response = written::answered(asked, response, trail.long_running);
         }
         if is_head { head::without_body(response) } else { response }
     }
@@ -192,7 +192,9 @@ impl Chain {
         let acting = self.impersonation.act(&call, Arc::clone(&real), &*self.authorizer);
         trail.unlike = acting.is_err();
         let Acting { caller, constraint } = acting?;
-        trail.caller = call.peer.origin.is_some().then(|| Arc::clone(&caller));
+        if let Some(asked) = &mut trail.asked {
+            asked.by(&caller.name);
+        }
         if let Some(pending) = &mut trail.audit {
             if !Arc::ptr_eq(&real, &caller) {
                 pending.impersonates(&caller, constraint);
@@ -280,8 +282,8 @@ struct Trail {
     audit: Option<Pending>,
     warnings: Warnings,
     path_taken: PathTaken,
-    /// Who calls, where that is written down.
-    caller: Option<Arc<Caller>>,
+    /// What is written down of it, where that is wished.
+    asked: Option<Asked>,
     waited: Duration,
     /// Whether it got as far as to be served.
     permitted: bool,

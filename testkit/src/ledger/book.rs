@@ -52,7 +52,7 @@ impl Book {
     pub(crate) fn insert(&mut self, entry: Entry) -> Option<String> {
         let ticket = entry.ticket.clone();
         match self.by_id.get(&entry.id) {
-            Some(&place) if !entry.id.is_empty() => self.entries[place] = entry,
+            Some(&place) if !entry.id.is_empty() => self.entries[place].tell(entry),
             _ => self.push(entry),
         }
         if self.entries.len() > ENTRIES_MAX {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use tinyplane_wire::ledger::lines;
+use tinyplane_wire::ledger::Lines;
 use tinyplane_wire::process::MemberError;
 
 /// Reads the ledgers in a folder.
@@ -23,6 +23,7 @@ pub(crate) struct Reader {
 struct Place {
     inode: u64,
     bytes: u64,
+    lines: Lines,
 }
 
 impl Reader {
@@ -51,7 +52,7 @@ impl Reader {
         for path in paths {
             let place = self.places.entry(path.clone()).or_default();
             let text = read_on(&path, place).map_err(|e| failed(&path, e))?;
-            for entry in lines(&text).map_err(|e| failed(&path, e))? {
+            for entry in place.lines.hops(&text).map_err(|e| failed(&path, e))? {
                 fresh.extend(self.book.insert(entry));
             }
         }
@@ -76,7 +77,7 @@ fn read_on(path: &Path, place: &mut Place) -> io::Result<String> {
                 before.read_to_string(&mut text)?;
             }
         }
-        *place = Place { inode, bytes: 0 };
+        (place.inode, place.bytes) = (inode, 0);
     }
     file.seek(SeekFrom::Start(place.bytes))?;
     let mut bytes = Vec::new();

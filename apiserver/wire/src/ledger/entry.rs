@@ -141,4 +141,11 @@ impl Entry {
     pub fn listener(&self) -> Option<SocketAddr> {
         self.to.parse().ok()
     }
+
+    /// Takes in a later line of the same hop. One without an end says nothing new of a hop that has ended.
+    pub fn tell(&mut self, later: Self) {
+        if self.ended.is_none() || later.ended.is_some() {
+            *self = later;
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::entry::{Entry, Outcome, View};
 use super::hop::Open;
-use super::request::Line;
+use super::reading::put_aside;
+use super::rooms::Rooms;
 use crate::clock::Clock;
 use crate::process::MemberError;
 use serde::Serialize;
@@ -10,19 +11,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 use tracing::dispatcher;
 
-/// Lines that wait for the writer, in bytes. Further ones are lost, and that is told.
-const WAITING_BYTES_MAX: usize = 4 << 20;
-/// How long lines may wait, so that many are written at once: each turn of the writer takes a processor from a member's tasks.
-const LINGER: Duration = Duration::from_millis(20);
 /// A file that has become so large is put aside under its name and `.old`, in the place of an earlier one.
 const FILE_BYTES_MAX: u64 = 256 << 20;
-/// What is kept for further lines once it is written, in bytes.
-const KEPT_BYTES_MAX: usize = 1 << 20;
-
 /// Appends hops to a file. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ledger(Arc<Writing>);
@@ -35,25 +29,13 @@ struct Writing {
     desk: Arc<Desk>,
 }
 
-/// What the members' tasks and the writer share. The room is locked before the file, and never while that is written.
+/// What the members' tasks and the writer share. The file is locked before a room.
 #[derive(Debug)]
 struct Desk {
     member: String,
     clock: Clock,
-    room: Mutex<Room>,
-    come: Condvar,
+    rooms: Rooms,
     file: Mutex<Sink>,
-}
-
-#[derive(Debug, Default)]
-struct Room {
-    lines: Vec<u8>,
-    /// Room for those that come while these are written.
-    spare: Vec<u8>,
-    lost: u64,
-    /// The writer sleeps until somebody wakes it.
-    sleeps: bool,
-    ended: bool,
 }
 
 #[derive(Debug)]
@@ -73,8 +55,7 @@ impl Ledger {
             std::fs::create_dir_all(folder)?;
         }
         let file = Mutex::new(Sink::open(path)?);
-        let desk =
-            Arc::new(Desk { member: member.to_owned(), clock, room: Mutex::default(), come: Condvar::new(), file });
+        let desk = Arc::new(Desk { member: member.to_owned(), clock, rooms: Rooms::default(), file });
         let (writer, log) = (Arc::clone(&desk), dispatcher::get_default(Clone::clone));
         std::thread::Builder::new()
             .name("ledger".into())
@@ -136,10 +117,6 @@ impl Ledger {
         self.0.desk.empty();
     }
 
-    pub(super) fn member(&self) -> &str {
-        &self.0.desk.member
-    }
-
     /// The time.
     #[must_use]
     pub fn now(&self) -> SystemTime {
@@ -155,52 +132,26 @@ impl Ledger {
         self.0.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Puts a line into the room, unless that is full.
+    /// Puts a line where the writer finds it.
     pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let desk = &self.0.desk;
-        let sleeps = {
-            let mut room = desk.room();
-            if room.lines.len() >= WAITING_BYTES_MAX {
-                room.lost += 1;
-                return;
-            }
-            write(&mut room.lines);
-            std::mem::take(&mut room.sleeps)
-        };
-        if sleeps {
-            desk.come.notify_one();
-        }
+        self.0.desk.rooms.put(write);
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
         self.desk.empty();
-        self.desk.room().ended = true;
-        self.desk.come.notify_one();
+        self.desk.rooms.end();
     }
 }
 
 impl Desk {
-    fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The writer's life.
     fn write_on(&self) {
         loop {
-            let nothing = |room: &mut Room| {
-                room.sleeps = room.lines.is_empty() && !room.ended;
-                room.sleeps
-            };
-            let room = self.come.wait_while(self.room(), nothing).unwrap_or_else(PoisonError::into_inner);
-            let has_time = |room: &mut Room| room.lines.len() < WAITING_BYTES_MAX / 2 && !room.ended;
-            let (room, _) =
-                self.come.wait_timeout_while(room, LINGER, has_time).unwrap_or_else(PoisonError::into_inner);
-            let ended = room.ended;
-            drop(room);
+            let goes_on = self.rooms.wait();
             self.empty();
-            if ended {
+            if !goes_on {
                 return;
             }
         }
@@ -209,20 +160,10 @@ impl Desk {
     /// Writes what waits.
     fn empty(&self) {
         let mut sink = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut lines, lost) = {
-            let mut room = self.room();
-            let spare = std::mem::take(&mut room.spare);
-            (std::mem::replace(&mut room.lines, spare), std::mem::take(&mut room.lost))
-        };
-        sink.write(&lines);
+        let lost = self.rooms.empty(|lines| sink.write(lines));
         if lost > 0 {
             tracing::error!(lost, "the ledger can't keep up: what it says is not all that was");
             sink.write(&self.told_lost(lost));
-        }
-        drop(sink);
-        if lines.capacity() <= KEPT_BYTES_MAX {
-            lines.clear();
-            self.room().spare = lines;
         }
     }
 
@@ -270,13 +211,6 @@ impl Sink {
     }
 }
 
-/// Where a full file goes.
-fn put_aside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".old");
-    name.into()
-}
-
 fn write_line(to: &mut Vec<u8>, entry: &impl Serialize) -> bool {
     let began = to.len();
     if let Err(error) = serde_json::to_writer(&mut *to, entry) {
@@ -288,49 +222,9 @@ fn write_line(to: &mut Vec<u8>, entry: &impl Serialize) -> bool {
     true
 }
 
-/// The hops in a text of whole lines, in the order in which they began; of two lines of one hop the later one holds.
-///
-/// # Errors
-/// When a line is something else.
-pub fn lines(text: &str) -> io::Result<Vec<Entry>> {
-    let mut found: Vec<Entry> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for line in text.lines() {
-        let entry = if line.starts_with('[') {
-            serde_json::from_str::<Line>(line).map(Entry::from)
-        } else {
-            serde_json::from_str(line)
-        };
-        let entry = entry.map_err(io::Error::other)?;
-        match places.get(&entry.id) {
-            Some(&place) if !entry.id.is_empty() => found[place] = entry,
-            _ => {
-                places.insert(entry.id.clone(), found.len());
-                found.push(entry);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The hops of a file and of the one that was put aside before it. A line that is just being written is left out.
-///
-/// # Errors
-/// When it can't be read, or holds something else.
-pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    let mut text = match std::fs::read_to_string(put_aside(path)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error),
-    };
-    let now = std::fs::read(path)?;
-    let whole = now.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    text.push_str(std::str::from_utf8(&now[..whole]).map_err(io::Error::other)?);
-    lines(&text)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::read;
     use super::*;
 
     #[test]

@@ -7,9 +7,12 @@
 mod entry;
 mod file;
 mod hop;
+mod reading;
 mod request;
+mod rooms;
 
 pub use entry::{Entry, HostKey, Outcome, Tls, View};
-pub use file::{Ledger, lines, read};
+pub use file::Ledger;
 pub use hop::{Open, Recorded};
-pub use request::{Answered, Origin};
+pub use reading::{Lines, read};
+pub use request::{Asked, Origin};

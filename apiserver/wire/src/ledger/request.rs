@@ -1,12 +1,13 @@
 //! Requests, of which a server has tens of thousands a second. Theirs are the short lines of a ledger: an array without the
-//! fields' names, of which no byte is written that can be known otherwise.
+//! fields' names, of which no byte is written that the line of their connection tells.
 
-use super::entry::{Entry, View};
+use super::entry::Entry;
 use super::file::Ledger;
-use crate::clock::format_micros;
-use serde::Deserialize;
-use std::net::SocketAddr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+/// Room for a request's line, in bytes, that most need not leave.
+const LINE_BYTES: usize = 256;
 
 /// What all requests of one connection have in common, as it stands in their lines.
 #[derive(Debug)]
@@ -15,122 +16,62 @@ pub struct Origin {
     line: Vec<u8>,
 }
 
-/// A request that was answered.
-#[derive(Clone, Copy, Debug)]
-pub struct Answered<'a> {
-    /// Its `Audit-ID`.
-    pub ticket: &'a str,
-    /// Its method.
-    pub method: &'a str,
-    /// Its path and query.
-    pub uri: &'a str,
-    /// Who asked, where that is known.
-    pub user: Option<&'a str>,
-    /// The answer's code.
-    pub code: u16,
-    /// Bytes of the answer's body, where that is known.
-    pub sent: Option<u64>,
-    /// How long it has gone on.
-    pub took: Duration,
-    /// False of an answer that goes on.
-    pub ended: bool,
-}
-
 impl Origin {
     /// Of the requests that a connection carries.
     #[must_use]
     pub fn new(ledger: &Ledger, connection: &Entry) -> Self {
-        let shared = (ledger.member(), connection.path, connection.from, &connection.id);
-        let mut line = serde_json::to_vec(&shared).unwrap_or_default();
-        // Without its last bracket, before which each request has fields of its own.
-        line.pop();
-        line.push(b',');
+        let mut line = vec![b'['];
+        put_text(&mut line, b"\"", &connection.id);
+        line.extend_from_slice(b"\",");
         Self { ledger: ledger.clone(), line }
     }
-
-    /// Writes down a request, a moment later. Gives its number, by which the line of its end is known.
-    pub fn answered(&self, request: &Answered<'_>) -> u64 {
-        let number = self.ledger.next_number();
-        self.write(number, request);
-        number
-    }
-
-    /// Writes down that a request which went on has ended.
-    pub fn ended(&self, number: u64, request: &Answered<'_>) {
-        self.write(number, request);
-    }
-
-    /// The order of the fields is that of [`Line`].
-    fn write(&self, number: u64, request: &Answered<'_>) {
-        let took = whole_micros(request.took);
-        let started =
-            whole_micros(self.ledger.now().duration_since(UNIX_EPOCH).unwrap_or_default()).saturating_sub(took);
-        self.ledger.put(|to| {
-            to.extend_from_slice(&self.line);
-            put_number(to, number);
-            put_text(to, b",\"", request.ticket);
-            put_text(to, b"\",\"", request.method);
-            put_text(to, b" ", request.uri);
-            match request.user {
-                Some(user) => {
-                    put_text(to, b"\",\"", user);
-                    to.extend_from_slice(b"\",");
-                }
-                None => to.extend_from_slice(b"\",null,"),
-            }
-            put_number(to, request.code.into());
-            to.push(b',');
-            put_known(to, request.sent);
-            to.push(b',');
-            put_number(to, started);
-            to.push(b',');
-            put_known(to, request.ended.then_some(took));
-            to.extend_from_slice(b"]\n");
-        });
-    }
 }
 
-/// A request's line, as it is read.
-#[derive(Deserialize)]
-pub(super) struct Line {
-    member: String,
-    path: Option<u8>,
-    from: Option<SocketAddr>,
-    /// The connection's id.
-    after: String,
-    /// Names it among the hops of its member's run, which the connection's id begins with.
-    number: u64,
-    ticket: String,
-    request: String,
-    user: Option<String>,
-    code: u16,
-    sent: Option<u64>,
-    /// Microseconds since the epoch.
-    started: u64,
-    /// Microseconds, of what has ended.
-    took: Option<u64>,
+/// A request that is answered: its line, as far as it is known.
+#[derive(Debug)]
+pub struct Asked {
+    origin: Arc<Origin>,
+    began: Instant,
+    line: Vec<u8>,
+    user_is_known: bool,
 }
 
-impl From<Line> for Entry {
-    fn from(line: Line) -> Self {
-        let at = |micros| format_micros(UNIX_EPOCH + Duration::from_micros(micros));
-        let run = line.after.split_once('-').map_or(line.after.as_str(), |(run, _)| run);
-        Self {
-            member: line.member,
-            id: format!("{run}-{}", line.number),
-            view: View::Observed,
-            path: line.path,
-            ticket: Some(line.ticket),
-            request: Some(line.request),
-            user: line.user,
-            after: Some(line.after),
-            from: line.from,
-            sent: line.sent,
-            code: Some(line.code),
-            started: at(line.started),
-            ended: line.took.map(|took| at(line.started.saturating_add(took))),
-            ..Self::default()
-        }
+impl Asked {
+    /// What is known of a request when it comes: its `Audit-ID`, its method, its path and query, and the moment.
+    #[must_use]
+    pub fn new(origin: &Arc<Origin>, ticket: &str, method: &str, uri: &str, began: Instant) -> Self {
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        line.extend_from_slice(&origin.line);
+        put_number(&mut line, origin.ledger.next_number());
+        put_text(&mut line, b",\"", ticket);
+        put_text(&mut line, b"\",\"", method);
+        put_text(&mut line, b" ", uri);
+        Self { origin: Arc::clone(origin), began, line, user_is_known: false }
+    }
+
+    /// Who asks. Told once.
+    pub fn by(&mut self, user: &str) {
+        put_text(&mut self.line, b"\",\"", user);
+        self.user_is_known = true;
+    }
+
+    /// Writes down the answer, a moment later: its code, the bytes of its body, where they are known, and whether that is its
+    /// end. An answer that goes on is written down once more when it ends.
+    pub fn answered(&mut self, code: u16, sent: Option<u64>, ended: bool) {
+        let took = whole_micros(self.began.elapsed());
+        let now = whole_micros(self.origin.ledger.now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let (known, line) = (self.line.len(), &mut self.line);
+        line.extend_from_slice(if self.user_is_known { b"\"," } else { b"\",null," });
+        put_number(line, code.into());
+        line.push(b',');
+        put_known(line, sent);
+        line.push(b',');
+        put_number(line, now.saturating_sub(took));
+        line.push(b',');
+        put_known(line, ended.then_some(took));
+        line.extend_from_slice(b"]\n");
+        self.origin.ledger.put(|lines| lines.extend_from_slice(line));
+        line.truncate(known);
     }
 }
 
@@ -166,9 +107,9 @@ fn put_text(to: &mut Vec<u8>, before: &[u8], text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read;
+    use super::super::{View, read};
     use super::*;
-    use crate::clock::Clock;
+    use crate::clock::{Clock, parse};
 
     #[test]
     fn a_request_is_one_hop_however_odd_its_text() {
@@ -176,34 +117,31 @@ mod tests {
         let path = folder.path().join("apiserver.jsonl");
         let ledger = Ledger::append_to(&path, "apiserver", Clock::system()).unwrap();
         let from = "127.86.4.2:4000".parse().ok();
-        let connection = Entry { path: Some(1), from, ..ledger.entry(View::Observed) };
-        let origin = Origin::new(&ledger, &connection);
-        let begun = Answered {
-            ticket: "a\"b\\c",
-            method: "GET",
-            uri: "/api/v1/pods?watch=1",
-            user: Some("admin"),
-            code: 200,
-            sent: None,
-            took: Duration::from_millis(3),
-            ended: false,
-        };
-        let id = origin.answered(&begun);
-        ledger.flush();
-        assert_eq!(read(&path).unwrap()[0].ended, None);
-        origin.ended(id, &Answered { sent: Some(7), took: Duration::from_secs(2), ended: true, ..begun });
+        let connection = ledger.open(Entry { path: Some(1), from, ..ledger.entry(View::Observed) });
+        let origin = Arc::new(Origin::new(&ledger, &connection.entry));
+        let mut asked = Asked::new(&origin, "a\"b\\c", "GET", "/api/v1/pods?watch=1&x=\"", Instant::now());
+        asked.by("admin");
+        asked.answered(200, None, false);
         ledger.flush();
         let hops = read(&path).unwrap();
-        let [hop] = hops.as_slice() else { panic!("{hops:?}") };
+        assert_eq!((hops[1].sent, hops[1].ended.as_ref()), (None, None));
+        asked.answered(200, Some(7), true);
+        // Lines of different threads may change places.
+        asked.answered(200, None, false);
+        Asked::new(&origin, "unknown", "PUT", "/", Instant::now()).answered(401, Some(0), true);
+        ledger.flush();
+        let hops = read(&path).unwrap();
+        let [_, hop, unknown] = hops.as_slice() else { panic!("{hops:?}") };
         assert_eq!(hop.ticket.as_deref(), Some("a\"b\\c"));
-        assert_eq!(hop.request.as_deref(), Some("GET /api/v1/pods?watch=1"));
+        assert_eq!(hop.request.as_deref(), Some("GET /api/v1/pods?watch=1&x=\""));
         assert_eq!((hop.user.as_deref(), hop.code, hop.sent), (Some("admin"), Some(200), Some(7)));
-        assert_eq!((hop.path, hop.from, hop.after.as_ref()), (Some(1), from, Some(&connection.id)));
-        assert_eq!(
-            (hop.member.as_str(), hop.view, hop.id.split('-').next()),
-            ("apiserver", View::Observed, connection.id.split('-').next())
-        );
-        let at = |text: &str| crate::clock::parse(text).unwrap();
-        assert_eq!(at(hop.ended.as_deref().unwrap()).duration_since(at(&hop.started)).unwrap(), Duration::from_secs(2));
+        assert_eq!((hop.path, hop.from, hop.after.as_ref()), (Some(1), from, Some(&connection.entry.id)));
+        assert_eq!((hop.member.as_str(), hop.view), ("apiserver", View::Observed));
+        let run = |id: &str| id.split('-').next().map(str::to_owned);
+        assert_eq!(run(&hop.id), run(&connection.entry.id));
+        let span =
+            |hop: &Entry| parse(hop.ended.as_deref()?).unwrap().duration_since(parse(&hop.started).unwrap()).ok();
+        assert!(span(hop).is_some_and(|span| span < Duration::from_secs(60)), "{hop:?}");
+        assert_eq!((unknown.user.as_ref(), unknown.code, unknown.request.as_deref()), (None, Some(401), Some("PUT /")));
     }
 }
