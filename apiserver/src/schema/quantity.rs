@@ -140,7 +140,12 @@ impl Quantity {
 
     fn short(self, scale: i32) -> i64 {
         let amount = if self.scale < scale { self.rounded(scale).mantissa } else { self.finer(scale) };
-        i64::try_from(amount).unwrap_or(0)
+        let steps = self.scale.abs_diff(scale);
+        i64::try_from(amount).unwrap_or_else(|_| {
+            // Go multiplies at once by the powers that suffixes often have, and step by step by all others.
+            let at_once = self.scale > scale && [1, 2, 3, 6, 9].contains(&steps);
+            if at_once { low_bits(self.mantissa.wrapping_mul(10_i128.pow(steps))) } else { 0 }
+        })
     }
 
     /// Thousandths of which only the lowest bits are right.
@@ -431,6 +436,8 @@ mod tests {
         let units = |text| Quantity::parse(text).unwrap().units();
         assert_eq!([units("1e19"), units("100E")], [0, 0]);
         assert_eq!(units("9223372036854775808"), i64::MIN);
+        assert_eq!(units("9223372036854776k"), -9_223_372_036_854_775_616);
+        assert_ne!(Quantity::parse("1.2345678901234568e+22").unwrap().milli() % 1_000, 0);
         assert_eq!(units("-9223372036854775809"), -1);
         assert_eq!(Quantity::parse("1234567890123456789").unwrap().milli(), -1_363_962_815_083_169_272);
     }
