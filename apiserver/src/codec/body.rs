@@ -1,12 +1,11 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
 use super::{mismatch, protobuf};
-use crate::codec::{depth, doubles, surrogates, yaml};
+use crate::codec::{custom, depth, surrogates, yaml};
 use crate::registry::custom::Custom;
-use crate::registry::managers::folded;
 use crate::request::{Call, Warnings};
 use crate::schema::decode::DecodeError;
-use crate::schema::{self, decode};
+use crate::schema::{self, decode, spelling};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -102,7 +101,7 @@ pub struct Sent {
     /// The body as JSON.
     pub json: Bytes,
     /// The body as it came.
-    original: Bytes,
+    pub(super) original: Bytes,
     /// What a strict reader of YAML says of it.
     strict: Option<String>,
 }
@@ -121,7 +120,7 @@ impl Sent {
     }
 
     /// What was decoded, with what a strict reader of YAML says.
-    fn judged(&self, mut decoded: decode::Decoded) -> decode::Decoded {
+    pub(super) fn judged(&self, mut decoded: decode::Decoded) -> decode::Decoded {
         decoded.unknown.splice(0..0, self.strict.clone());
         decoded
     }
@@ -140,7 +139,9 @@ pub fn as_json(content_type: &str, bytes: Bytes, wanted: Option<&Gvk>) -> status
         "" | "application/json" => Ok(Sent::json(bytes)),
         "application/yaml" => {
             let read = yaml::read(&bytes).map_err(|error| unreadable(error.to_string()))?;
-            Ok(Sent { json: read.value.to_string().into(), strict: read.strict(), original: bytes })
+            let mut json = Vec::with_capacity(bytes.len());
+            spelling::free(&read.value, &mut json);
+            Ok(Sent { json: json.into(), strict: read.strict(), original: bytes })
         }
         "application/vnd.kubernetes.protobuf" if bytes.is_empty() => Err(unreadable("empty data".into())),
         "application/vnd.kubernetes.protobuf" => {
@@ -162,12 +163,6 @@ fn is_said_to_be(gvk: &Gvk, object: &Value) -> bool {
         None => version.is_empty() || (gvk.group.is_empty() && gvk.version == version),
     };
     said("kind").is_some_and(|kind| kind.is_empty() || gvk.kind == kind) && said("apiVersion").is_some_and(of_version)
-}
-
-/// What an object of another kind says of itself: its kind and its name.
-fn said_of(json: &[u8], kind: &str) -> Value {
-    let sent = serde_json::from_slice::<Value>(json).unwrap_or_default();
-    json!({"kind": kind, "metadata": {"name": sent["metadata"]["name"]}})
 }
 
 #[derive(Default, Deserialize)]
@@ -203,7 +198,7 @@ pub fn decode(
         && let Ok(decoded) = decode::object(schema::model(), id, json)
         && is_said_to_be(gvk, &decoded.value)
     {
-        return settle(gvk, sent.judged(decoded), validation, warnings);
+        return settled(gvk, sent.judged(decoded), validation, warnings);
     }
     let said = serde_json::from_slice::<TypeMeta>(json);
     // An array would pass for its fields in their order.
@@ -217,35 +212,16 @@ pub fn decode(
     if version.matches('/').count() > 1 {
         return Err(unrecognized(&format!("unexpected GroupVersion string: {version}")));
     }
+    if let Some(custom) = custom {
+        return custom::decode(gvk, custom, sent, &Gvk::parse(&version, &kind), validation, warnings);
+    }
     let expected = gvk.api_version();
-    // What has no type of Go's says itself what it is.
-    if custom.is_some() && kind.is_empty() && json.trim_ascii_start().starts_with(b"{") {
-        let text = String::from_utf8_lossy(&sent.original);
-        return Err(unrecognized(&format!("Object 'Kind' is missing in '{text}'")));
-    }
-    if custom.is_some() && version.is_empty() && !kind.is_empty() {
-        let told = format!("the API version in the data () does not match the expected API version ({expected})");
-        return Err(Status::bad_request(told));
-    }
     let given = Gvk::parse(
         if version.is_empty() { &expected } else { &version },
         if kind.is_empty() { &gvk.kind } else { &kind },
     );
-    if custom.is_some() && given.kind != gvk.kind && given.api_version() == expected {
-        return Err(mismatch::of_custom(gvk, &said_of(json, &kind)).unwrap_or_else(|| mismatch::refused(gvk, &given)));
-    }
     if given != *gvk && !mismatch::is_taken_too(gvk, &given) {
         return Err(mismatch::refused(gvk, &given));
-    }
-    if let Some(custom) = custom {
-        let (mut value, doubles) = doubles::json(json).map_err(|error| {
-            let why = decode::not_json(json, &error);
-            unrecognized(&format!("couldn't get version/kind; json parse error: {why}"))
-        })?;
-        folded::fold(&mut value)?;
-        let doubles = doubles.iter().map(|path| format!("duplicate field {}", schema::go::quote(path))).collect();
-        let decoded = fit(custom, value, doubles).map_err(|why| cannot_be_handled(gvk, &why))?;
-        return settle(gvk, sent.judged(decoded), validation, warnings);
     }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
         return serde_json::from_slice(json).map_err(|error| cannot_be_handled(gvk, &error.to_string()));
@@ -254,7 +230,7 @@ pub fn decode(
         DecodeError::Syntax(why) => unrecognized(&format!("couldn't get version/kind; json parse error: {why}")),
         DecodeError::Type(why) => cannot_be_handled(gvk, &why),
     })?;
-    settle(gvk, sent.judged(decoded), validation, warnings)
+    settled(gvk, sent.judged(decoded), validation, warnings)
 }
 
 /// What a patch made.
@@ -262,6 +238,8 @@ pub fn decode(
 pub struct Made {
     /// The object, whatever it is.
     pub value: Value,
+    /// The same as a text, where that says more of a number in it.
+    pub text: Option<String>,
     /// Whether it is laid over its type as Go lays maps over structs, and not read as JSON is.
     pub is_laid_over: bool,
 }
@@ -281,27 +259,44 @@ pub fn decode_value(
     warnings: &Warnings,
 ) -> status::Result<Value> {
     let decoded = match (custom, schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)) {
-        (Some(custom), _) => fit(custom, made.value, strict.to_vec()),
+        (Some(custom), _) => {
+            let mut value = made.value;
+            if let Some(why) = mismatch::unreadable(&value) {
+                return Err(bad_patch(&shown(), &format!("couldn't get version/kind; json parse error: {why}")));
+            }
+            if let Some(version) = value["apiVersion"].as_str().filter(|version| version.matches('/').count() > 1) {
+                return Err(bad_patch(&shown(), &format!("unexpected GroupVersion string: {version}")));
+            }
+            if value["kind"].as_str().is_none_or(str::is_empty) {
+                let shown = shown();
+                return Err(bad_patch(&shown, &format!("Object 'Kind' is missing in '{shown}'")));
+            }
+            if value["apiVersion"].as_str().is_none_or(str::is_empty) {
+                value["apiVersion"] = gvk.api_version().into();
+            }
+            custom::fit(gvk, custom, value, strict.to_vec())
+        }
         (None, None) => return Ok(made.value),
         (None, Some(id)) => {
-            let read = if made.is_laid_over { decode::laid_over } else { decode::value };
-            read(schema::model(), id, made.value).map_err(|error| error.to_string()).map(|mut decoded| {
+            let model = schema::model();
+            let read = match made {
+                Made { text: Some(text), .. } => decode::object(model, id, text.as_bytes()),
+                Made { is_laid_over: true, value, .. } => decode::laid_over(model, id, value),
+                Made { value, .. } => decode::value(model, id, value),
+            };
+            read.map_err(|error| error.to_string()).map(|mut decoded| {
                 decoded.unknown.splice(0..0, strict.iter().cloned());
                 decoded
             })
         }
     };
-    if let (Some(_), Ok(decoded)) = (custom, &decoded)
-        && let Some(refused) = mismatch::of_custom(gvk, &decoded.value)
-    {
-        return Err(refused);
-    }
     match decoded {
         Err(error) => Err(bad_patch(&shown(), &error)),
         Ok(decoded) if validation == Validation::Strict && !decoded.unknown.is_empty() => {
             Err(bad_patch(&shown(), &decoded.strict_error().unwrap_or_default()))
         }
-        Ok(decoded) => settle(gvk, decoded, validation, warnings),
+        Ok(decoded) if custom.is_some() => settle(decoded, validation, warnings, |why| cannot_be_handled(gvk, why)),
+        Ok(decoded) => settled(gvk, decoded, validation, warnings),
     }
 }
 
@@ -312,7 +307,7 @@ pub fn decode_value(
 pub fn complete(gvk: &Gvk, custom: Option<&Custom>, mut value: Value) -> Result<Value, DecodeError> {
     if let Some(custom) = custom {
         drop_malformed(&mut value["metadata"]);
-        return fit(custom, value, Vec::new()).map(|decoded| decoded.value).map_err(DecodeError::Type);
+        return custom::fit(gvk, custom, value, Vec::new()).map(|decoded| decoded.value).map_err(DecodeError::Type);
     }
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(value) };
     let mut value = decode::laid_over(schema::model(), id, value)?.value;
@@ -330,37 +325,6 @@ fn drop_malformed(metadata: &mut Value) {
     fields.retain(|name, value| name == "managedFields" || reads(name, value));
 }
 
-/// Reads the metadata of an object within a custom resource. What they don't know is left to who prunes and tells it.
-pub(crate) fn embedded_metadata(metadata: &mut Value) -> Result<(), String> {
-    let model = schema::model();
-    let id = model.named(OBJECT_META).ok_or("there is no metadata")?;
-    if metadata.is_null() {
-        *metadata = Value::Object(serde_json::Map::new());
-    }
-    decode::value(model, id, metadata.clone()).map(drop).map_err(|error| error.to_string())
-}
-
-/// An object of a custom resource: its metadata as every kind has it, and without the fields that its schema does not
-/// know. Whether its values fit is asked later, as upstream has it.
-fn fit(custom: &Custom, mut value: Value, strict: Vec<String>) -> Result<decode::Decoded, String> {
-    if !value.is_object() {
-        return Err("json: cannot unmarshal into Go value of type map[string]interface {}".to_owned());
-    }
-    let mut decoded = decode::Decoded { unknown: strict, ..decode::Decoded::default() };
-    if let Some(metadata) = value.get_mut("metadata") {
-        let model = schema::model();
-        let id = model.named(OBJECT_META).ok_or("there is no metadata")?;
-        let read = decode::rewritten(model, id, metadata.take()).map_err(|error| error.to_string())?;
-        *metadata = read.value;
-        let below = |told: String| told.replacen("field \"", "field \"metadata.", 1);
-        decoded.unknown.extend(read.unknown.into_iter().map(below));
-    }
-    custom.structural.read_embedded(&mut value, &mut embedded_metadata)?;
-    decoded.unknown.extend(custom.structural.prune(&mut value));
-    decoded.value = value;
-    Ok(decoded)
-}
-
 /// What all objects have.
 pub(crate) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
@@ -374,7 +338,21 @@ pub(crate) fn bad_patch(shown: &str, why: &str) -> Box<Status> {
     Status::invalid("", "", "", vec![cause])
 }
 
-fn settle(gvk: &Gvk, decoded: decode::Decoded, validation: Validation, warnings: &Warnings) -> status::Result<Value> {
+/// The value with its kind and version, after what is told of it.
+fn settled(gvk: &Gvk, decoded: decode::Decoded, validation: Validation, warnings: &Warnings) -> status::Result<Value> {
+    let mut value = settle(decoded, validation, warnings, |why| cannot_be_handled(gvk, why))?;
+    value["kind"] = gvk.kind.as_str().into();
+    value["apiVersion"] = gvk.api_version().into();
+    Ok(value)
+}
+
+/// Tells what a strict reader says of what was decoded, as the client wants it.
+pub(super) fn settle(
+    decoded: decode::Decoded,
+    validation: Validation,
+    warnings: &Warnings,
+    handled: impl Fn(&str) -> Box<Status>,
+) -> status::Result<Value> {
     match validation {
         Validation::Ignore => {}
         Validation::Warn => {
@@ -384,21 +362,18 @@ fn settle(gvk: &Gvk, decoded: decode::Decoded, validation: Validation, warnings:
         }
         Validation::Strict => {
             if let Some(told) = decoded.strict_error() {
-                return Err(cannot_be_handled(gvk, &told));
+                return Err(handled(&told));
             }
         }
     }
-    let mut value = decoded.value;
-    value["kind"] = gvk.kind.as_str().into();
-    value["apiVersion"] = gvk.api_version().into();
-    Ok(value)
+    Ok(decoded.value)
 }
 
 /// Most bytes of a body that are repeated to its author.
 const SHOWN_BYTES_MAX: usize = 30;
 
 /// 400 for a body of which not even kind and version can be read.
-fn unrecognized(gvk: &Gvk, json: &[u8], why: &str) -> Box<Status> {
+pub(super) fn unrecognized(gvk: &Gvk, json: &[u8], why: &str) -> Box<Status> {
     let shown = match json {
         [] => "<empty>".to_owned(),
         [b'{', ..] if json.len() > SHOWN_BYTES_MAX => {
@@ -427,12 +402,5 @@ mod tests {
         let mut metadata = json!({"name": "a", "creationTimestamp": "x", "generation": "y", "labels": {"a": "b"}});
         drop_malformed(&mut metadata);
         assert_eq!(metadata, json!({"name": "a", "labels": {"a": "b"}}));
-    }
-
-    #[test]
-    fn an_object_of_another_kind_is_told_of_by_its_name() {
-        let said = said_of(br#"{"kind":"Other","metadata":{"name":"a"}}"#, "Other");
-        assert_eq!(said, json!({"kind": "Other", "metadata": {"name": "a"}}));
-        assert_eq!(said_of(b"{", "Other")["metadata"]["name"], Value::Null);
     }
 }

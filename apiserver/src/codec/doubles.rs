@@ -9,17 +9,43 @@ use std::fmt;
 /// No more double keys than this are told.
 const TOLD_MAX: usize = 100;
 
-/// A JSON text as a value, and the paths of its double keys, as `spec.a[0].b`.
+/// What a JSON text holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Read {
+    /// Its value.
+    pub value: Value,
+    /// The paths of its double keys, as `spec.a[0].b`.
+    pub doubles: Vec<String>,
+    /// Whether the text of a number in it says more than the value does.
+    pub is_rounded: bool,
+}
+
+/// Reads a JSON text.
 ///
 /// # Errors
 /// It is no JSON.
-pub fn json(bytes: &[u8]) -> serde_json::Result<(Value, Vec<String>)> {
+pub fn json(bytes: &[u8]) -> serde_json::Result<Read> {
     let mut state = State::default();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Seed(&mut state).deserialize(&mut reader)?;
     reader.end()?;
-    Ok((value, state.doubles))
+    Ok(Read { value, doubles: state.doubles, is_rounded: state.is_rounded })
 }
+
+/// A number that Go holds as a `float64`. One that is written as a whole number which 64 bits hold without a sign is read
+/// back as that from the store, and so is the same here from the beginning.
+pub(super) fn of_double(value: f64) -> Value {
+    if (INT64_END..UINT64_END).contains(&value)
+        && let Ok(whole) = value.to_string().parse::<u64>()
+    {
+        return whole.into();
+    }
+    Number::from_f64(value).map_or(Value::Null, Value::Number)
+}
+
+/// What follows the greatest `int64`, and the greatest `uint64`.
+const INT64_END: f64 = 9_223_372_036_854_775_808.0;
+const UINT64_END: f64 = 18_446_744_073_709_551_616.0;
 
 /// A YAML text as a value, and what a strict reader says of it.
 ///
@@ -28,13 +54,16 @@ pub fn json(bytes: &[u8]) -> serde_json::Result<(Value, Vec<String>)> {
 pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), Unreadable> {
     // JSON is YAML, and what most clients send.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
-        && let Ok((mut value, doubles)) = json(bytes)
+        && let Ok(Read { mut value, doubles, .. }) = json(bytes)
         && doubles.is_empty()
     {
         yaml::numbers(&mut value);
         return Ok((value, None));
     }
-    let read = yaml::read(bytes)?;
+    let mut read = yaml::read(bytes)?;
+    if read.is_unsigned {
+        yaml::numbers(&mut read.value);
+    }
     let strict = read.strict().map(|told| format!("error converting YAML to JSON: {told}"));
     Ok((read.value, strict))
 }
@@ -43,6 +72,7 @@ pub fn yaml(bytes: &[u8]) -> Result<(Value, Option<String>), Unreadable> {
 struct State {
     path: String,
     doubles: Vec<String>,
+    is_rounded: bool,
 }
 
 struct Seed<'s>(&'s mut State);
@@ -76,16 +106,21 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     /// What no `int64` holds is read as a number with a fraction, as Go's decoder does.
     fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        if let Ok(value) = i64::try_from(value) {
+            return Ok(value.into());
+        }
+        self.0.is_rounded = true;
         #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
-        Ok(i64::try_from(value).map_or_else(|_| Value::from(value as f64), Value::from))
+        Ok(of_double(value as f64))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        self.0.is_rounded = true;
         // Go reads `-0` as a whole number, which has no sign at zero.
         if value == 0.0 && value.is_sign_negative() {
             return Ok(0.into());
         }
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+        Ok(of_double(value))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -140,11 +175,13 @@ mod tests {
 
     #[test]
     fn the_last_of_double_keys_counts_and_each_is_told() {
-        let (value, doubles) = json(br#"{"a":1,"b":[{"c":1,"c":2,"c":2}],"a":{"d":null}}"#).unwrap();
+        let Read { value, doubles, is_rounded } = json(br#"{"a":1,"b":[{"c":1,"c":2,"c":2}],"a":{"d":null}}"#).unwrap();
+        assert!(!is_rounded);
         assert_eq!(value, json!({"a": {"d": null}, "b": [{"c": 2}]}));
         assert_eq!(doubles, ["b[0].c", "a"]);
-        let (value, _) = json(b"[9223372036854775807,9223372036854775808]").unwrap();
-        assert!(value[0].is_i64() && value[1].is_f64(), "{value}");
+        let Read { value, is_rounded, .. } = json(b"[9223372036854775807,9223372036854775808]").unwrap();
+        assert!(is_rounded && json(b"1.0").unwrap().is_rounded);
+        assert_eq!(value, json!([9_223_372_036_854_775_807_u64, 9_223_372_036_854_776_000_u64]));
         assert!(json(b"{} x").is_err() && json(b"").is_err() && json(&[b'['; 10_000]).is_err());
     }
 

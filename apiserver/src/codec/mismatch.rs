@@ -61,18 +61,15 @@ pub(crate) fn of_patched(wanted: &Gvk, made: &Value) -> Option<String> {
     if given == *wanted { None } else { not_convertible(wanted, &given) }
 }
 
-/// 422 for a custom object that says to be something else than its path asks for.
-pub(super) fn of_custom(wanted: &Gvk, made: &Value) -> Option<Box<Status>> {
-    let said = |field: &str| made[field].as_str().filter(|text| !text.is_empty());
+/// What a custom object says to be other than its path asks for.
+pub(crate) fn of_custom(wanted: &Gvk, made: &Value) -> Vec<Cause> {
     let version = wanted.api_version();
     let wrong = |field: &str, wanted: &str| {
-        let other = said(field).filter(|said| *said != wanted)?;
-        let message = format!("Invalid value: {}: must be {wanted}", quote(other));
+        let given = made[field].as_str().filter(|given| *given != wanted)?;
+        let message = format!("Invalid value: {}: must be {wanted}", quote(given));
         Some(Cause { reason: "FieldValueInvalid".into(), message, field: field.into() })
     };
-    let causes: Vec<_> = [wrong("kind", &wanted.kind), wrong("apiVersion", &version)].into_iter().flatten().collect();
-    let name = made["metadata"]["name"].as_str().unwrap_or_default();
-    (!causes.is_empty()).then(|| Status::invalid(&wanted.group, said("kind").unwrap_or(&wanted.kind), name, causes))
+    [wrong("kind", &wanted.kind), wrong("apiVersion", &version)].into_iter().flatten().collect()
 }
 
 /// Why kind and version of a body that is JSON can't be read: they are no texts, or it is no object.
@@ -148,21 +145,17 @@ mod tests {
 
     #[test]
     fn a_custom_object_is_what_its_path_asks_for() {
-        let of = |made: Value| of_custom(&Gvk::parse("own.example/v1", "Thing"), &made).map(|refused| refused.message);
-        assert_eq!(of(json!({"kind": "Thing", "apiVersion": "own.example/v1"})), None);
+        let of = |made: Value| {
+            let causes = of_custom(&Gvk::parse("own.example/v1", "Thing"), &made);
+            causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(json!({"kind": "Thing", "apiVersion": "own.example/v1"})), [""; 0]);
         assert_eq!(
-            of(json!({"kind": "Other", "apiVersion": "own.example/v1", "metadata": {"name": "a"}})).as_deref(),
-            Some("Other.own.example \"a\" is invalid: kind: Invalid value: \"Other\": must be Thing")
-        );
-        assert_eq!(
-            of(json!({"kind": "O\u{1}\"", "apiVersion": "own.example/v1"})).as_deref(),
-            Some("O\u{1}\".own.example \"\" is invalid: kind: Invalid value: \"O\\x01\\\"\": must be Thing")
-        );
-        assert_eq!(
-            of(json!({"kind": "Thing", "apiVersion": "own.example/v2"})).as_deref(),
-            Some(
-                "Thing.own.example \"\" is invalid: apiVersion: Invalid value: \"own.example/v2\": must be own.example/v1"
-            )
+            of(json!({"kind": "O\u{1}\"", "apiVersion": "own.example/v2"})),
+            [
+                "kind: Invalid value: \"O\\x01\\\"\": must be Thing",
+                "apiVersion: Invalid value: \"own.example/v2\": must be own.example/v1",
+            ]
         );
     }
 

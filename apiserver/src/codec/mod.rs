@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod body;
+pub(crate) mod custom;
 pub mod depth;
 pub mod doubles;
 pub mod gzip;

@@ -10,6 +10,7 @@ mod every_way;
 mod forms;
 mod hostile;
 mod new_objects;
+mod numbers;
 mod options;
 mod parts;
 mod protobuf;

@@ -6,13 +6,14 @@ use super::catalog::Resource;
 use super::managers::{self, Versions, Writer};
 use super::update::Target;
 use super::{Registry, encoding, failure, metadata, services};
-use crate::codec::depth;
+use crate::codec::{depth, mismatch};
 use crate::schema;
 use crate::store::contract::{CommitError, Expect, Write};
 use crate::store::entry::Entry;
 use crate::validation;
 use serde_json::Value;
 use std::sync::Arc;
+use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::{Meta, metadata_mut};
 use tinyplane_wire::status::{self, Cause, Details, Reason, Status};
 
@@ -126,6 +127,10 @@ impl Registry {
         if !Meta::of(&object).resource_version().is_empty() && !intent.dry_run {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::failure(Reason::Unknown, message));
+        }
+        if resource.custom.is_some() {
+            let (said, causes) = named_else(resource, &object);
+            valid_as(&said, Meta::of(&object).name(), causes)?;
         }
         if resource.behaviour.has_status
             && !resource.behaviour.created_with_status
@@ -299,12 +304,20 @@ pub(super) fn default_applied(resource: &Resource, object: &mut Value) {
     }
 }
 
+/// What a custom object says to be, and what speaks against that.
+pub(super) fn named_else(resource: &Resource, object: &Value) -> (Gvk, Vec<Cause>) {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    (Gvk::parse(text("apiVersion"), text("kind")), mismatch::of_custom(&resource.gvk, object))
+}
+
 /// 422 where there are causes.
 pub(super) fn valid(resource: &Resource, name: &str, causes: Vec<Cause>) -> status::Result<()> {
-    if causes.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid(&resource.stored.group, &resource.stored.kind, name, causes))
+    valid_as(&resource.stored, name, causes)
+}
+
+/// The same of an object that says to be of this kind.
+pub(super) fn valid_as(said: &Gvk, name: &str, causes: Vec<Cause>) -> status::Result<()> {
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(&said.group, &said.kind, name, causes)) }
 }
 
 /// Lets each owner stand there once, and tells of those that stood there twice. Upstream looks at what a patch makes of an

@@ -3,7 +3,9 @@
 use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
-use super::create::{Object, default, default_applied, record_settled, unite_owners, valid, warn};
+use super::create::{
+    Object, default, default_applied, named_else, record_settled, unite_owners, valid, valid_as, warn,
+};
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::depth;
@@ -14,6 +16,7 @@ use crate::store::entry::Entry;
 use crate::validation;
 use serde_json::Value;
 use std::sync::Arc;
+use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::meta::{Meta, metadata_mut};
 use tinyplane_wire::net::ClusterNet;
 use tinyplane_wire::status::{self, Cause, Reason, Status};
@@ -107,6 +110,8 @@ impl Registry {
             false => default(resource, &mut new),
         }
         self.manage(target, intent, &served, &mut new);
+        // Stored it is what it is; what it says to be is judged with all else.
+        let said = resource.custom.as_ref().map(|_| named_else(resource, &new));
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
         restrict(target, &mut new, &old);
@@ -141,7 +146,7 @@ impl Registry {
             metadata::count(kind, &mut new, Some(before), target.part != Part::Status);
         }
         let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
-        self.check(target, intent.admission.cluster_net(), &new, &old)?;
+        self.check(target, intent.admission.cluster_net(), &new, &old, said)?;
         if target.part == Part::Main {
             warn(resource, &new, Some(&old), intent);
         }
@@ -249,12 +254,22 @@ impl Registry {
         Ok(bound)
     }
 
-    fn check(&self, target: &Target<'_>, net: Option<&ClusterNet>, new: &Value, old: &Value) -> status::Result<()> {
+    fn check(
+        &self,
+        target: &Target<'_>,
+        net: Option<&ClusterNet>,
+        new: &Value,
+        old: &Value,
+        said: Option<(Gvk, Vec<Cause>)>,
+    ) -> status::Result<()> {
         let resource = target.resource;
         let mut errors = validation::Errors::default();
         let (group, kind) = (&resource.gvk.group, &resource.gvk.kind);
         let what = (group.as_str(), kind.as_str(), target.subresource);
         validation::metadata::check_change(what, (new, old), resource.behaviour.name, resource.namespaced, &mut errors);
+        if let Some((said, wrong)) = said.filter(|(_, wrong)| !wrong.is_empty()) {
+            return valid_as(&said, target.name, errors.into_causes().into_iter().chain(wrong).collect());
+        }
         if let Some(custom) = &resource.custom {
             custom.structural.check_update(new, old, &mut errors);
             if let Some(scale) = &custom.scale {

@@ -35,7 +35,7 @@ pub(super) fn decode(tree: &Tree) -> Result<Read, Refusal> {
     let value = decoder.value(0, 0).map_err(Refusal::Yaml)?;
     match decoder.no_key.or(decoder.no_number) {
         Some(told) => Err(Refusal::Json(told)),
-        None => Ok(Read { value, doubles: decoder.doubles }),
+        None => Ok(Read { value, doubles: decoder.doubles, is_unsigned: decoder.is_unsigned }),
     }
 }
 
@@ -50,6 +50,7 @@ struct Decoder<'t> {
     nodes: usize,
     aliased: usize,
     aliased_bytes: usize,
+    is_unsigned: bool,
 }
 
 /// The keys of a map that are no texts, by how they are written as texts.
@@ -58,7 +59,17 @@ type Odd = HashMap<String, &'static str>;
 impl<'t> Decoder<'t> {
     fn of(tree: &'t Tree) -> Self {
         let (doubles, followed) = (Vec::new(), Vec::new());
-        Self { tree, doubles, no_key: None, no_number: None, followed, nodes: 0, aliased: 0, aliased_bytes: 0 }
+        Self {
+            tree,
+            doubles,
+            no_key: None,
+            no_number: None,
+            followed,
+            nodes: 0,
+            aliased: 0,
+            aliased_bytes: 0,
+            is_unsigned: false,
+        }
     }
 
     fn value(&mut self, at: usize, depth: usize) -> Result<Value, String> {
@@ -96,7 +107,10 @@ impl<'t> Decoder<'t> {
             Plain::Null => Value::Null,
             Plain::Bool(value) => Value::Bool(value),
             Plain::Integer(value) => Value::from(value),
-            Plain::Unsigned(value) => Value::from(value),
+            Plain::Unsigned(value) => {
+                self.is_unsigned = true;
+                Value::from(value)
+            }
             Plain::Text(text) => Value::String(text),
             Plain::Float(value) => scalar::number(value).map_or_else(
                 || {

@@ -21,6 +21,8 @@ pub struct Read {
     pub value: Value,
     /// The keys that stand twice, each with its line.
     pub doubles: Vec<String>,
+    /// Whether a number in it is beyond the signed ones, as JSON's whole ones are.
+    pub is_unsigned: bool,
 }
 
 impl Read {
@@ -54,11 +56,12 @@ fn is_allowed(letter: char) -> bool {
     matches!(letter, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Makes the numbers of a JSON text what they are in YAML: whole ones have no fraction.
+/// Makes the numbers of a JSON text what they are in YAML, and then in JSON again: whole ones have no fraction, and what no
+/// `int64` holds is rounded.
 pub fn numbers(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            if let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(scalar::number) {
+            if let Some(whole) = number.as_f64().filter(|_| !number.is_i64()).and_then(scalar::number) {
                 *number = whole;
             }
         }

@@ -1,5 +1,6 @@
 //! What a scalar means, by YAML 1.1 as Go's library has it, and how numbers are written.
 
+use crate::codec::doubles;
 use crate::schema::go;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -197,13 +198,28 @@ fn is_base_sixty(text: &str) -> bool {
         && is_digits(fraction)
 }
 
+/// Whole numbers up to here are each a double.
+const EXACT_END: f64 = 9_007_199_254_740_992.0;
+/// No whole number of 64 bits is as great.
+const UINT64_END: f64 = 18_446_744_073_709_551_616.0;
+
 /// A number as JSON has it: a whole one without a fraction.
 pub(super) fn number(value: f64) -> Option<Number> {
     #[expect(clippy::cast_possible_truncation, reason = "only of whole numbers that fit")]
-    if value.fract() == 0.0 && value.abs() < 9.2e18 {
+    if value.fract() == 0.0 && value.abs() < EXACT_END {
         return Some(Number::from(value as i64));
     }
-    Number::from_f64(value)
+    // Beyond them the text counts, which has no more digits than tell it from its neighbours.
+    if value.fract() == 0.0
+        && value.abs() < UINT64_END
+        && let Ok(whole) = value.to_string().parse::<i64>()
+    {
+        return Some(whole.into());
+    }
+    match doubles::of_double(value) {
+        Value::Number(number) => Some(number),
+        _ => None,
+    }
 }
 
 /// A number that has no end, or is none, as Go names it.

@@ -1,7 +1,8 @@
 //! JSON patches (RFC 6902).
 
+use super::Strict;
 use crate::codec::depth::LEVELS_MAX;
-use crate::codec::doubles;
+use crate::codec::doubles::{self, Read};
 use crate::schema::decode::not_json;
 use crate::schema::go::{json_word, quote};
 use json_patch::jsonptr::{Pointer, PointerBuf};
@@ -22,15 +23,16 @@ const SHIFTED_MAX: usize = 1 << 30;
 const WALKED_MAX: usize = 1 << 24;
 
 /// Reads a patch, and what a strict reader says of it.
-pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<String>)> {
-    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
+pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Strict)> {
+    let Read { mut value, doubles, is_rounded } = doubles::json(bytes).map_err(|error| {
         // A number that is too large stands in what an operation puts somewhere: nothing else of one is a number.
         let told = not_json(bytes, &error)
             .replace("Go value of type float64", "Go struct field jsonPatchOp.value of type float64");
         Status::bad_request(format!("error decoding patch: {told}"))
     })?;
+    let told = strict(&value, &doubles);
     let operations = match &mut value {
-        Value::Null => return Ok((json_patch::Patch(Vec::new()), Vec::new())),
+        Value::Null => return Ok((json_patch::Patch(Vec::new()), Strict::default())),
         Value::Array(operations) => operations,
         other => return Err(unreadable(other, "[]handlers.jsonPatchOp")),
     };
@@ -47,7 +49,7 @@ pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Vec<Strin
         let told = format!("The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}", patch.len());
         return Err(Status::failure(Reason::RequestEntityTooLarge, told));
     }
-    Ok((patch, strict(bytes)))
+    Ok((patch, Strict { told, is_rounded }))
 }
 
 /// Reads an operation as upstream's library does: a value that is not there is null, and of a path that begins without a
@@ -76,8 +78,7 @@ fn complete(operation: &mut Map<String, Value>) -> status::Result<()> {
 }
 
 /// Fields that are no part of an operation, and those that stand there twice.
-fn strict(bytes: &[u8]) -> Vec<String> {
-    let Ok((value, doubles)) = doubles::json(bytes) else { return Vec::new() };
+fn strict(value: &Value, doubles: &[String]) -> Vec<String> {
     let mut told: Vec<_> = doubles.iter().map(|path| format!("json patch duplicate field {}", quote(path))).collect();
     for (index, operation) in value.as_array().into_iter().flatten().enumerate() {
         let fields = operation.as_object().into_iter().flat_map(|fields| fields.keys());
@@ -365,7 +366,7 @@ mod tests {
     fn what_is_put_twice_is_told_where_it_stands_in_the_object_too() {
         let patch = r#"[{"op": "add", "path": "/metadata/x~1y", "value": {"a": 1, "a": 2}}]"#;
         let told = ["json patch duplicate field \"[0].value.a\"", "duplicate field \"metadata.x/y.a\""];
-        assert_eq!(read(patch.as_bytes()).unwrap().1, told);
+        assert_eq!(read(patch.as_bytes()).unwrap().1.told, told);
     }
 
     #[test]

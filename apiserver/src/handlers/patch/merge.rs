@@ -1,6 +1,7 @@
 //! Merge patches (RFC 7396).
 
-use crate::codec::doubles;
+use super::Strict;
+use crate::codec::doubles::{self, Read};
 use crate::schema::decode::not_json;
 use crate::schema::go::{json_word, quote};
 use serde_json::{Map, Value};
@@ -8,16 +9,16 @@ use tinyplane_wire::status::{self, Status};
 
 /// Reads a patch that is an object, and what a strict reader says of it. `frame` stands before what is told of another
 /// one, except for null, which upstream's library for merge patches refuses itself, and other patches take for no patch.
-pub(super) fn read(bytes: &[u8], frame: &str) -> status::Result<(Value, Vec<String>)> {
-    let (value, doubles) =
+pub(super) fn read(bytes: &[u8], frame: &str) -> status::Result<(Value, Strict)> {
+    let Read { value, doubles, is_rounded } =
         doubles::json(bytes).map_err(|error| Status::bad_request(format!("{frame}{}", not_json(bytes, &error))))?;
     if value.is_object() {
         let strict = doubles.into_iter().map(|path| format!("duplicate field {}", quote(&path))).collect();
-        return Ok((value, strict));
+        return Ok((value, Strict { told: strict, is_rounded }));
     }
     if value.is_null() {
         return match frame {
-            "" => Ok((Value::Object(Map::new()), Vec::new())),
+            "" => Ok((Value::Object(Map::new()), Strict::default())),
             _ => Err(Status::bad_request("Invalid JSON Patch")),
         };
     }

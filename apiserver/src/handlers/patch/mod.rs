@@ -32,7 +32,15 @@ pub(super) enum Patch {
 /// The text of a patch, and what a strict reader says of it.
 pub(super) struct Said {
     bytes: Bytes,
-    strict: Vec<String>,
+    strict: Strict,
+}
+
+/// What a strict reader says of a patch, and what its reading loses.
+#[derive(Debug, Default)]
+struct Strict {
+    told: Vec<String>,
+    /// Whether the text of a number in it says more than its value.
+    is_rounded: bool,
 }
 
 const JSON: &str = "application/json-patch+json";
@@ -78,7 +86,7 @@ impl Patch {
             return Err(Status::failure(Reason::UnsupportedMediaType, told));
         }
         let bytes = body::read(ask.call, body).await?;
-        let said = |strict: Vec<String>| Said { bytes: bytes.clone(), strict };
+        let said = |strict: Strict| Said { bytes: bytes.clone(), strict };
         match kind {
             JSON => json::read(&bytes).map(|(patch, strict)| Self::Json(patch, said(strict))),
             MERGE => merge::read(&bytes, "error decoding patch: ")
@@ -93,7 +101,7 @@ impl Patch {
     /// What the patch makes of an object of this kind, decoded.
     pub(super) fn laid(&self, ask: &Ask<'_>, gvk: &Gvk, current: &Value) -> status::Result<Value> {
         let strict = match self {
-            Self::Json(_, said) | Self::Merge(_, said) | Self::Strategic(_, said) => said.strict.as_slice(),
+            Self::Json(_, said) | Self::Merge(_, said) | Self::Strategic(_, said) => said.strict.told.as_slice(),
             Self::Apply(_) => &[],
         };
         let shown = || self.shown(gvk, current).unwrap_or_default();
@@ -105,8 +113,10 @@ impl Patch {
         {
             return Err(body::bad_patch(&shown(), &why));
         }
-        let untouched = self.untouched(ask, gvk, &mut made);
-        let made = body::Made { value: made, is_laid_over: matches!(self, Self::Strategic(..)) };
+        // Upstream's library lays texts over texts, and so does this where a value would say less.
+        let text = if custom.is_none() && self.keeps_texts() { self.shown(gvk, current) } else { None };
+        let untouched = if text.is_none() { self.untouched(ask, gvk, &mut made) } else { Map::new() };
+        let made = body::Made { value: made, text, is_laid_over: matches!(self, Self::Strategic(..)) };
         let decoded = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings);
         let mut new = match self {
             Self::Strategic(..) => decoded.map_err(strategic::told)?,
@@ -134,6 +144,14 @@ impl Patch {
             Self::Merge(_, said) => shown::merged(&object()?, &String::from_utf8_lossy(&said.bytes)),
             Self::Json(patch, said) => shown::patched(&object()?, &patch.0, &String::from_utf8_lossy(&said.bytes)),
             Self::Apply(_) => None,
+        }
+    }
+
+    /// Whether it has a number of which its text says more than its value, and is itself laid over an object as a text.
+    fn keeps_texts(&self) -> bool {
+        match self {
+            Self::Json(_, said) | Self::Merge(_, said) => said.strict.is_rounded,
+            Self::Strategic(..) | Self::Apply(_) => false,
         }
     }
 

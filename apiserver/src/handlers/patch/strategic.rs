@@ -42,6 +42,10 @@ pub(super) fn told(mut refused: Box<Status>) -> Box<Status> {
 
 pub(super) fn in_its_words(why: &str) -> Option<String> {
     let (word, rest) = why.strip_prefix("json: cannot unmarshal ")?.split_once(' ')?;
+    // What reads itself has JSON's words.
+    if rest.starts_with("into Go value of type ") || rest.split_once(' ')?.1.starts_with("into Go value of type ") {
+        return None;
+    }
     let wanted = rest.rsplit(" of type ").next()?;
     let found = match word {
         "array" => "slice",
@@ -94,5 +98,7 @@ mod tests {
             of("quantities must match the regular expression"),
             framed("quantities must match the regular expression")
         );
+        let itself = "json: cannot unmarshal number 0.5 into Go value of type int32";
+        assert_eq!(of(itself), framed(itself));
     }
 }

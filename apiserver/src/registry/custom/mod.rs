@@ -16,7 +16,7 @@ pub use json_path::{Astray, JsonPath};
 pub use scale::Scale;
 
 use super::behaviour::{Behaviour, Generation};
-use crate::codec::body::embedded_metadata;
+use crate::codec::custom::embedded_metadata;
 use crate::schema::structural::{Modelled, Structural};
 use serde_json::Value;
 use smol_str::SmolStr;

@@ -66,11 +66,25 @@ pub fn object(model: &Model, id: TypeId, bytes: &[u8]) -> Result<Decoded, Decode
         }
     };
     let shape = Shape::Object(id);
-    let mut state = State::new(model);
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = visit::Seed::new(&mut state, &shape).deserialize(&mut reader);
-    let read = read.and_then(|value| reader.end().map(|()| value));
-    state.finish(read, |error| syntax::message(bytes, error))
+    let read = |state: &mut State<'_>| {
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let read = visit::Seed::new(state, &shape).deserialize(&mut reader);
+        read.and_then(|value| reader.end().map(|()| value))
+    };
+    let mut state = State { has_texts: true, ..State::new(model) };
+    let mut object = read(&mut state);
+    // Nearly no body has such a number.
+    if object.as_ref().is_err_and(|error| state.wants_texts || syntax::is_beyond_doubles(error)) {
+        state = State { texts: true, ..State::new(model) };
+        object = read(&mut state);
+    }
+    state.finish(object, |error| syntax::message(bytes, error))
+}
+
+/// Whether a text is no JSON for a number that no double holds.
+#[must_use]
+pub fn is_beyond_doubles(error: &serde_json::Error) -> bool {
+    syntax::is_beyond_doubles(error)
 }
 
 /// What a Go server says of bytes that are no JSON.
@@ -128,13 +142,30 @@ struct State<'m> {
     folded: bool,
     /// Whether numbers are converted to what the type holds.
     converts: bool,
+    /// Whether there is a text, which can be read again.
+    has_texts: bool,
+    /// Whether numbers are read as texts.
+    texts: bool,
+    /// A number was met of which its text says more than our parser does.
+    wants_texts: bool,
     failure: Option<DecodeError>,
 }
 
 impl<'m> State<'m> {
     fn new(model: &'m Model) -> Self {
         let path = Vec::with_capacity(16);
-        Self { model, path, strict: Vec::new(), silent: 0, folded: false, converts: false, failure: None }
+        Self {
+            model,
+            path,
+            strict: Vec::new(),
+            silent: 0,
+            folded: false,
+            converts: false,
+            has_texts: false,
+            texts: false,
+            wants_texts: false,
+            failure: None,
+        }
     }
 
     /// Whether a set of fields stays as it is: nothing, its text, or one that is not of the object's own managers.

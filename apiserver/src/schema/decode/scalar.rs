@@ -2,6 +2,7 @@
 
 use crate::schema::model::Scalar;
 use crate::schema::quantity::Quantity;
+use crate::schema::spelling;
 use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
 use serde_json::{Number, Value};
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
@@ -59,15 +60,26 @@ pub(super) fn micro_time(text: &str) -> Result<Value, String> {
 /// A number as Go converts it to the type of a field, where that is one of whole numbers and it is no fraction: what does
 /// not fit loses its upper bits.
 pub(super) fn converted(scalar: Scalar, number: &Number) -> Option<Number> {
+    // What reads itself does so from a text, in which a number that is no fraction has no point.
+    if scalar == Scalar::IntOrString {
+        return written(number).parse::<i64>().ok().map(Number::from);
+    }
     let whole = match number.as_i64() {
         Some(whole) => whole,
         None => truncated(number.as_f64()?)?,
     };
     match scalar {
         Scalar::Int32 => Some((whole as i32).into()),
-        Scalar::Int64 | Scalar::IntOrString => Some(whole.into()),
+        Scalar::Int64 => Some(whole.into()),
         _ => None,
     }
+}
+
+/// A number as Go writes it.
+pub(super) fn written(number: &Number) -> String {
+    let mut out = Vec::new();
+    spelling::free(&Value::Number(number.clone()), &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// The 0 of a type of whole numbers, where it was written as `-0`: our parser takes that for a number with a point.

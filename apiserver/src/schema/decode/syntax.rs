@@ -39,6 +39,11 @@ pub(super) fn message(bytes: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
+/// Whether a text breaks off at a number that no double holds.
+pub(super) fn is_beyond_doubles(error: &serde_json::Error) -> bool {
+    error.is_syntax() && error.to_string().starts_with("number out of range")
+}
+
 /// Which literal breaks off at a line and column, and with what it would go on.
 fn literal(bytes: &[u8], line: usize, column: usize) -> Option<String> {
     let row = bytes.split(|byte| *byte == b'\n').nth(line.checked_sub(1)?)?;

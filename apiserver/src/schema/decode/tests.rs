@@ -400,6 +400,15 @@ fn numbers_of_what_is_laid_over_a_type_are_converted() {
     assert_eq!(replicas(json!(2_147_483_648_i64)), Ok(json!(-2_147_483_648)), "the upper bits are lost");
     assert_eq!(replicas(json!(1e10)), Ok(json!(1_410_065_408)));
     assert_eq!(replicas(json!(9_223_372_036_854_775_808_u64)), Ok(json!(0)));
+    let surge = |number: Value| {
+        let made = json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": number}}}});
+        let laid = laid_over(model(), model().kind("apps", "v1", "Deployment").unwrap(), made);
+        laid.map(|decoded| decoded.value["spec"]["strategy"]["rollingUpdate"]["maxSurge"].clone())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!((surge(json!(3.0)), surge(json!(-0.0))), (Ok(json!(3)), Ok(json!(0))));
+    let told = "json: cannot unmarshal number 1e+21 into Go value of type int32";
+    assert_eq!(surge(json!(1e21)), Err(told.to_owned()), "it reads itself");
     assert!(replicas(json!(3.5)).is_err() && replicas(json!("3")).is_err());
     let model = model();
     let strict = value(model, model.kind("apps", "v1", "Deployment").unwrap(), json!({"spec": {"replicas": 3.0}}));

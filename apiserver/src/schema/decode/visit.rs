@@ -8,6 +8,7 @@ use serde::{
     Deserialize,
     de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
@@ -29,14 +30,18 @@ impl<'a, 'm, 's> Seed<'a, 'm, 's> {
 
     /// Notes that `found` is no value of this shape.
     fn refuse<E: Error>(self, found: &str) -> E {
+        let itself = reads_itself(self.shape);
+        // Laid over a type, these do not know where they stand.
+        if let (true, Some(wanted)) = (self.state.converts, itself) {
+            self.state.fail(format!("json: cannot unmarshal {found} into Go value of type {wanted}"));
+            return E::custom("");
+        }
         let wanted = match self.shape {
-            Shape::Scalar(Scalar::Time | Scalar::MicroTime) => "string".to_owned(),
-            Shape::Scalar(Scalar::IntOrString) => "int32".to_owned(),
             Shape::SchemaOrBool(_) => {
                 self.state.fail("boolean or JSON schema expected".to_owned());
                 return E::custom("");
             }
-            shape => self.state.model.go_name(shape, self.element, self.whole),
+            shape => itself.map_or_else(|| self.state.model.go_name(shape, self.element, self.whole), str::to_owned),
         };
         self.state.mismatch(found, &wanted);
         E::custom("")
@@ -50,18 +55,52 @@ impl<'a, 'm, 's> Seed<'a, 'm, 's> {
     }
 
     fn number<E: Error>(self, number: &Number) -> Result<Value, E> {
-        let Shape::Scalar(scalar) = self.shape else { return Err(self.refuse("number")) };
+        let is_float = self.state.converts && !number.is_i64() && reads_itself(self.shape).is_none();
+        let found = if is_float { "float64" } else { "number" };
+        let Shape::Scalar(scalar) = self.shape else { return Err(self.refuse(found)) };
         let converted =
             if self.state.converts { scalar::converted(*scalar, number) } else { scalar::whole_zero(*scalar, number) };
         let number = converted.as_ref().unwrap_or(number);
         match scalar {
-            Scalar::Int32 | Scalar::IntOrString if !fits_int32(number) => Err(self.refuse(&format!("number {number}"))),
-            Scalar::Int64 if number.as_i64().is_none() => Err(self.refuse(&format!("number {number}"))),
+            Scalar::Int32 | Scalar::IntOrString if !fits_int32(number) => {
+                Err(self.refuse(&format!("number {}", scalar::written(number))))
+            }
+            Scalar::Int64 if number.as_i64().is_none() => {
+                Err(self.refuse(&format!("number {}", scalar::written(number))))
+            }
             Scalar::Int32 | Scalar::Int64 | Scalar::IntOrString | Scalar::Double => Ok(Value::Number(number.clone())),
-            Scalar::Quantity => self.checked(scalar::quantity(&number.to_string())),
-            _ => Err(self.refuse("number")),
+            Scalar::Quantity => self.checked(scalar::quantity(&scalar::written(number))),
+            _ => Err(self.refuse(found)),
         }
     }
+
+    /// A number by its text, of which Go reads a whole number or a quantity.
+    fn number_text<E: Error>(self, text: &str) -> Result<Value, E> {
+        let Shape::Scalar(scalar) = self.shape else { return Err(self.refuse("number")) };
+        let number = match scalar {
+            Scalar::Quantity => return self.checked(scalar::quantity(text)),
+            Scalar::Int32 | Scalar::IntOrString => text.parse::<i32>().ok().map(Number::from),
+            Scalar::Int64 => text.parse::<i64>().ok().map(Number::from),
+            Scalar::Double => text.parse().ok().and_then(Number::from_f64),
+            _ => return Err(self.refuse("number")),
+        };
+        number.map(Value::Number).ok_or_else(|| self.refuse(&format!("number {text}")))
+    }
+}
+
+/// What Go makes a value of that reads itself of JSON, as such values tell it.
+fn reads_itself(shape: &Shape) -> Option<&'static str> {
+    match shape {
+        Shape::Scalar(Scalar::Time | Scalar::MicroTime) => Some("string"),
+        Shape::Scalar(Scalar::IntOrString) => Some("int32"),
+        _ => None,
+    }
+}
+
+/// Whether a number says more by its text than as a double: Go makes it of its text.
+fn is_made_of_text(shape: &Shape) -> bool {
+    let Shape::Scalar(scalar) = shape else { return false };
+    matches!(scalar, Scalar::Quantity | Scalar::Int32 | Scalar::Int64 | Scalar::IntOrString)
 }
 
 fn fits_int32(number: &Number) -> bool {
@@ -81,6 +120,13 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_, '_> {
                     return Err(D::Error::custom(""));
                 }
                 Ok(if self.state.keeps(&set) { set } else { Value::String(set.to_string()) })
+            }
+            Shape::Scalar(_) if self.state.texts => {
+                let text = <&RawValue>::deserialize(deserializer)?.get();
+                if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+                    return self.number_text(text);
+                }
+                serde_json::Deserializer::from_str(text).deserialize_any(self).map_err(D::Error::custom)
             }
             _ => deserializer.deserialize_any(self),
         }
@@ -115,6 +161,10 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        if self.state.has_texts && is_made_of_text(self.shape) {
+            self.state.wants_texts = true;
+            return Err(E::custom(""));
+        }
         match Number::from_f64(value) {
             Some(number) => self.number(&number),
             None => Err(self.refuse("number")),

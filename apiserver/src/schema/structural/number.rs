@@ -139,7 +139,8 @@ fn holds(kind: &str, format: &str, number: Read) -> bool {
     match (kind, format, number) {
         ("integer", "int32", Read::Whole(value)) => i32::try_from(value).is_ok(),
         ("integer", "int32", Read::Float(value)) => is_whole_below(value, BEYOND_INT32),
-        ("integer", _, Read::Float(value)) => is_whole_below(value, BEYOND_INT64),
+        // Go looks at its text, whose digits are rounded: those of the least one go beyond it.
+        ("integer", _, Read::Float(value)) => value != -BEYOND_INT64 && is_whole_below(value, BEYOND_INT64),
         #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes infinite")]
         ("number", "float", Read::Float(value)) => (value as f32).is_finite(),
         _ => true,
@@ -201,6 +202,7 @@ mod tests {
         }
         assert!(fits("integer", "int64", "9223372036854775807") && fits("integer", "", "1e18"));
         assert!(!fits("integer", "int64", "9223372036854775808") && !fits("integer", "", "1e19"));
+        assert!(fits("integer", "", "-9223372036854775808") && !fits("integer", "", "-9223372036854775809"));
         assert!(fits("number", "float", "3.4e38") && fits("number", "double", "1e308") && fits("number", "", "1e308"));
         assert_eq!(
             wrong("number", "float", Limits::default(), "1e308"),
