@@ -26,12 +26,16 @@ impl Wanted {
 
     pub(super) const INTEGER: Self = Self::plain(2, "int");
     pub(super) const BIT_STRING: Self = Self::plain(3, "BitString");
+    pub(super) const OCTET_STRING: Self = Self::plain(4, "");
     pub(super) const OBJECT_IDENTIFIER: Self = Self::plain(6, "ObjectIdentifier");
 
     /// A struct of Go's.
     pub(super) const fn sequence(name: &'static str) -> Self {
         Self { class: 0, tag: 16, is_compound: true, name }
     }
+
+    /// A set.
+    pub(super) const SET: Self = Self { class: 0, tag: 17, is_compound: true, name: "" };
 
     /// A list with the tag 0 of its context.
     pub(super) const TAGGED_LIST: Self = Self { class: 2, tag: 0, is_compound: true, name: "" };
@@ -180,9 +184,76 @@ impl<'a> Reader<'a> {
     pub(super) fn identifier(&mut self) -> Result<&'a [u8], String> {
         match self.next(Wanted::OBJECT_IDENTIFIER)?.content {
             [] => syntax("zero length OBJECT IDENTIFIER"),
-            identifier => Ok(identifier),
+            identifier => numbers(identifier).map(|()| identifier),
         }
     }
+
+    /// The next element where it is a truth, which is read then.
+    pub(super) fn optional_truth(&mut self) -> Result<(), String> {
+        const BOOLEAN: u8 = 1;
+        if self.bytes.get(self.at) != Some(&BOOLEAN) {
+            return Ok(());
+        }
+        self.any().and_then(|element| truth(element.content))
+    }
+
+    /// The elements that remain, all of which have to be of one kind; each is read for itself once all were looked at.
+    pub(super) fn all(&self, wanted: Wanted) -> Result<Vec<&'a [u8]>, String> {
+        let (mut found, mut at) = (Vec::new(), self.at);
+        while at < self.bytes.len() {
+            let (head, content) = self.head(at)?;
+            if (head.class, head.tag, head.is_compound) != (wanted.class, wanted.tag, wanted.is_compound) {
+                return structure("sequence tag mismatch");
+            }
+            let Some(held) = self.bytes.get(content..).and_then(|rest| rest.get(..head.length)) else {
+                return syntax("truncated sequence");
+            };
+            found.push(held);
+            at = content + head.length;
+        }
+        Ok(found)
+    }
+
+    /// The next element, whatever it is, which has to hold what its kind holds. Times and texts of two bytes a letter are not looked at.
+    pub(super) fn value(&mut self) -> Result<(), String> {
+        let Element { content, tag, .. } = self.any()?;
+        let letters = |fits: fn(&u8) -> bool, kind: &str| {
+            if content.iter().all(fits) { Ok(()) } else { syntax(&format!("{kind} contains invalid character")) }
+        };
+        match tag {
+            1 => truth(content),
+            6 if content.is_empty() => syntax("zero length OBJECT IDENTIFIER"),
+            6 => numbers(content),
+            12 if std::str::from_utf8(content).is_err() => Err("asn1: invalid UTF-8 string".to_owned()),
+            18 => letters(|byte| byte.is_ascii_digit() || *byte == b' ', "NumericString"),
+            19 => letters(|byte| byte.is_ascii_alphanumeric() || b"'()+,-./:=? *&".contains(byte), "PrintableString"),
+            22 => letters(u8::is_ascii, "IA5String"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn truth(content: &[u8]) -> Result<(), String> {
+    if matches!(content, [0 | 0xff]) { Ok(()) } else { syntax("invalid boolean") }
+}
+
+/// Whether bytes are numbers of seven bits a byte, none beyond 31 bits.
+fn numbers(bytes: &[u8]) -> Result<(), String> {
+    let mut rest = bytes;
+    while let [first, ..] = rest {
+        let length = rest.iter().position(|byte| byte & 0x80 == 0);
+        if *first == 0x80 {
+            return syntax("integer is not minimally encoded");
+        }
+        let digits = length.map_or(rest, |last| &rest[..=last]);
+        let number = digits.iter().take(5).fold(0_u64, |number, byte| number << 7 | u64::from(byte & 0x7f));
+        if digits.len() > 5 || (length.is_some() && number > 0x7fff_ffff) {
+            return structure("base 128 integer too large");
+        }
+        let Some(last) = length else { return syntax("truncated base 128 integer") };
+        rest = &rest[last + 1..];
+    }
+    Ok(())
 }
 
 /// How Go prints what it was told of a field, where it was told nothing.

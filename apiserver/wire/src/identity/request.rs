@@ -2,6 +2,7 @@
 
 use super::der::{Reader, Wanted};
 use super::tls::provider;
+use crate::quote::quote;
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use std::collections::BTreeSet;
 
@@ -91,7 +92,7 @@ fn read(der: &[u8]) -> Result<(), String> {
     let attributes = told.next(Wanted::TAGGED_LIST)?.content;
     let mut list = Reader::new(attributes);
     while !list.is_at_end() {
-        list.any()?;
+        list.any().map_err(|why| why.replace("data truncated", "truncated sequence"))?;
     }
     let by = Algorithm::read(&mut request)?;
     let signature = request.bits()?;
@@ -99,7 +100,7 @@ fn read(der: &[u8]) -> Result<(), String> {
         return Err("asn1: syntax error: trailing data".to_owned());
     }
     let kind = key_kind(&algorithm, key)?;
-    Reader::new(subject).next(Wanted::sequence("RDNSequence"))?;
+    names_of_subject(subject)?;
     extensions(attributes)?;
     verify(kind, (&algorithm, key), (&by, signature), signed.whole)
 }
@@ -160,24 +161,38 @@ fn rsa_bits(key: &[u8]) -> Result<usize, String> {
 
 /// The extensions that are asked for: none twice, and names that are names.
 fn extensions(attributes: &[u8]) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut alternative) = (BTreeSet::new(), Vec::new());
     let mut all = Reader::new(attributes);
     while !all.is_at_end() {
         let Some(values) = extension_request(all.any()?.whole) else { continue };
-        let mut list = Reader::new(Reader::new(values).next(Wanted::sequence(""))?.content);
-        while !list.is_at_end() {
-            let mut extension = Reader::new(list.next(Wanted::sequence("Extension"))?.content);
+        let list = Reader::new(Reader::new(values).next(Wanted::sequence(""))?.content);
+        let mut found = Vec::new();
+        for extension in list.all(Wanted::sequence("Extension"))? {
+            let mut extension = Reader::new(extension);
             let identifier = extension.identifier()?;
-            let mut value = extension.any()?;
-            if value.tag == 1 {
-                value = extension.any()?;
-            }
+            extension.optional_truth()?;
+            found.push((identifier, extension.next(Wanted::OCTET_STRING)?.content));
+        }
+        for (identifier, value) in found {
             if !seen.insert(identifier) {
                 return Err("x509: certificate request contains duplicate requested extensions".to_owned());
             }
             if identifier == SUBJECT_ALT_NAME {
-                names(value.content)?;
+                alternative.push(value);
             }
+        }
+    }
+    alternative.into_iter().try_for_each(names)
+}
+
+/// The subject: sets of attributes, each of a name and a value.
+fn names_of_subject(subject: &[u8]) -> Result<(), String> {
+    let sequence = Reader::new(subject).next(Wanted::sequence("RDNSequence"))?;
+    for set in Reader::new(sequence.content).all(Wanted::SET)? {
+        for attribute in Reader::new(set).all(Wanted::sequence("AttributeTypeAndValue"))? {
+            let mut attribute = Reader::new(attribute);
+            attribute.identifier()?;
+            attribute.value()?;
         }
     }
     Ok(())
@@ -188,7 +203,11 @@ fn extension_request(attribute: &[u8]) -> Option<&[u8]> {
     let mut inner = Reader::new(Reader::new(attribute).next(Wanted::sequence("")).ok()?.content);
     let identifier = inner.identifier().ok()?;
     let set = inner.any().ok().filter(|set| set.tag == 0x31)?;
-    let first = Reader::new(set.content).any().ok()?;
+    let mut values = Reader::new(set.content);
+    let first = values.any().ok()?;
+    while !values.is_at_end() {
+        values.any().ok()?;
+    }
     (identifier == EXTENSION_REQUEST).then_some(first.whole)
 }
 
@@ -204,7 +223,10 @@ fn names(value: &[u8]) -> Result<(), String> {
         match name.tag {
             0x81 => malformed("rfc822Name")?,
             0x82 => malformed("dNSName")?,
-            0x86 => malformed("uniformResourceIdentifier")?,
+            0x86 => {
+                malformed("uniformResourceIdentifier")?;
+                address(name.content)?;
+            }
             0x87 if !matches!(name.content.len(), 4 | 16) => {
                 return Err(format!("x509: cannot parse IP address of length {}", name.content.len()));
             }
@@ -212,6 +234,15 @@ fn names(value: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// An address of a name, as far as it is told that it is none: not by what it holds beside letters that none may have.
+fn address(text: &[u8]) -> Result<(), String> {
+    if !text.iter().any(u8::is_ascii_control) {
+        return Ok(());
+    }
+    let shown = quote(&String::from_utf8_lossy(text));
+    Err(format!("x509: cannot parse URI {shown}: parse {shown}: net/url: invalid control character in URL"))
 }
 
 const UNSUPPORTED: &str = "x509: cannot verify signature: algorithm unimplemented";
@@ -332,6 +363,27 @@ mod tests {
         assert_eq!(told(OF_P256, longer).as_deref(), Some("asn1: syntax error: trailing data"));
         let shorter = |der: &mut Vec<u8>| der.truncate(90);
         assert_eq!(told(OF_P256, shorter).as_deref(), Some("asn1: syntax error: data truncated"));
+        let within = |at: usize, to: u8| move |der: &mut Vec<u8>| der[at] = to;
+        let mismatch = "asn1: structure error: sequence tag mismatch";
+        for (at, to, expected) in [
+            // The subject's set, the name of its attribute, and what that holds.
+            (10, 0x30, mismatch),
+            (10, 0x31, "x509: ECDSA verification failure"),
+            (16, 0x80, "asn1: syntax error: integer is not minimally encoded"),
+            (21, 0xff, "asn1: invalid UTF-8 string"),
+        ] {
+            let changed = move |der: &mut Vec<u8>| {
+                within(at, to)(der);
+                *der.last_mut().unwrap() ^= 1;
+            };
+            assert_eq!(told(OF_P256, changed).as_deref(), Some(expected), "{at}");
+        }
+        let uri = |der: &mut Vec<u8>| {
+            let at = der.windows(4).position(|four| four == b"http").unwrap();
+            der[at] = 0;
+        };
+        let parsed = r#"x509: cannot parse URI "\x00ttp://x/y": parse "\x00ttp://x/y": net/url: invalid control character in URL"#;
+        assert_eq!(told(WITH_NAMES, uri).as_deref(), Some(parsed));
         let address = |der: &mut Vec<u8>| {
             let at = der.windows(2).position(|two| two == b"\x87\x04").unwrap();
             der[at] = 0x82;
