@@ -3,7 +3,7 @@
 use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use http::header::{CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
@@ -24,9 +24,9 @@ pub(super) fn carry(
     stream: Response<Body>,
     shutdown: Shutdown,
 ) -> status::Result<Response<Body>> {
-    if !has_origin(headers) {
-        let mut refused = Response::new(Body::empty());
-        *refused.status_mut() = StatusCode::FORBIDDEN;
+    if let Some((code, why)) = refusal(headers) {
+        let mut refused = Response::new(Body::from(why));
+        *refused.status_mut() = code;
         return Ok(refused);
     }
     let mut answer = handshake::websocket_answer(headers)
@@ -47,6 +47,22 @@ pub(super) fn carry(
         }
     });
     Ok(answer)
+}
+
+/// What upstream's library has against a handshake, in its order. It takes the one protocol that a client offers, whichever, and
+/// does not choose.
+fn refusal(headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    if text(SEC_WEBSOCKET_KEY).is_empty() {
+        return Some((StatusCode::BAD_REQUEST, "mismatch challenge/response"));
+    }
+    if text(SEC_WEBSOCKET_VERSION) != "13" {
+        return Some((StatusCode::BAD_REQUEST, "missing or bad WebSocket Version"));
+    }
+    if !has_origin(headers) {
+        return Some((StatusCode::FORBIDDEN, ""));
+    }
+    text(SEC_WEBSOCKET_PROTOCOL).contains(',').then_some((StatusCode::BAD_REQUEST, ""))
 }
 
 /// Whether a client says from where it comes, as browsers do. Upstream's library serves nobody else.
@@ -124,6 +140,23 @@ mod tests {
         let from = |origin: &str| has_origin(&HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())]));
         assert!(from("http://localhost") && from("https://a.example.com:8443"));
         assert!(!from("null") && !from("") && !has_origin(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_handshake_is_refused_in_the_words_and_the_order_of_upstreams_library() {
+        let told = |pairs: &[(http::HeaderName, &'static str)]| {
+            refusal(&pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect())
+        };
+        let (key, version) = ((SEC_WEBSOCKET_KEY, "a"), (SEC_WEBSOCKET_VERSION, "13"));
+        let origin = (ORIGIN, "http://a");
+        assert_eq!(told(&[]), Some((StatusCode::BAD_REQUEST, "mismatch challenge/response")));
+        let old = told(&[key.clone(), (SEC_WEBSOCKET_VERSION, "8")]);
+        assert_eq!(old, Some((StatusCode::BAD_REQUEST, "missing or bad WebSocket Version")));
+        assert_eq!(told(&[key.clone(), version.clone()]), Some((StatusCode::FORBIDDEN, "")));
+        let offers =
+            |protocols| told(&[key.clone(), version.clone(), origin.clone(), (SEC_WEBSOCKET_PROTOCOL, protocols)]);
+        assert_eq!(offers("v5.channel.k8s.io, v4.channel.k8s.io"), Some((StatusCode::BAD_REQUEST, "")));
+        assert_eq!(offers("v5.channel.k8s.io"), None);
     }
 
     #[test]

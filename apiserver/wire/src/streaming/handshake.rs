@@ -68,10 +68,10 @@ pub fn wants_upgrade(headers: &HeaderMap) -> bool {
     lists(headers, &CONNECTION, "upgrade")
 }
 
-/// True when the request asks for a WebSocket.
+/// True when the request asks for a WebSocket, and for nothing else beside it.
 #[must_use]
 pub fn wants_websocket(headers: &HeaderMap) -> bool {
-    wants_upgrade(headers) && lists(headers, &UPGRADE, "websocket")
+    wants_upgrade(headers) && headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 const REMOTE_COMMAND: [&str; 4] = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
