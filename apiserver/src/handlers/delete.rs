@@ -21,6 +21,7 @@ const OPTIONS_SCHEME: &str = "pkg/apis/meta/internalversion/scheme/register.go:2
 impl Handlers {
     pub(super) async fn delete(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
         let Asked { options, dry_run, cascades } = options(ask, body).await?;
+        ask.demand_place()?;
         let mut intent = self.intent(ask);
         intent.dry_run = dry_run;
         let deleted = self.registry.delete(&ask.resource, ask.namespace, ask.name, &options, &intent).await?;

@@ -10,6 +10,7 @@ use tinyplane_wire::status;
 
 impl Handlers {
     pub(super) fn get(&self, ask: &Ask<'_>) -> status::Result<Response<Body>> {
+        ask.demand_place()?;
         let version = ask.call.query.text("resourceVersion");
         if !version.is_empty() {
             let (asked, now) = (parse_version(version)?, self.registry.revision());

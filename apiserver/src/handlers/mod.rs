@@ -109,7 +109,9 @@ impl Serve for Handlers {
             if call.verb == Verb::Watch {
                 return Err(crate::registry::no_such_resource());
             }
-            demand_namespace(path, &resource)?;
+            connect::demand_method(&call, subresource)?;
+            let name = path.name.as_deref().filter(|name| !name.is_empty()).ok_or_else(name_required)?;
+            demand_place(&resource, path.namespace.as_deref().unwrap_or_default(), name)?;
             return connect::serve(&self.connect, call, request).await;
         }
         let ask = Ask {
@@ -122,14 +124,11 @@ impl Serve for Handlers {
             accepted: OnceLock::new(),
         };
         self.route(&ask, subresource)?;
-        demand_namespace(path, &ask.resource)?;
+        if ask.name.is_empty() && !subresource.is_empty() {
+            return Err(name_required());
+        }
         // What can't be answered is not done.
         ask.accept()?;
-        let odd = path_segment(ask.name).join(";");
-        if !ask.name.is_empty() && !odd.is_empty() {
-            let named = go::quote(ask.name);
-            return Err(Status::bad_request(format!("Name parameter invalid: {named}: {odd}")));
-        }
         WriteOptions::judge(&call)?;
         if call.verb == Verb::Watch && wants_websocket(request.headers()) {
             let upgrade = hyper::upgrade::on(&mut request);
@@ -162,11 +161,24 @@ fn is_misplaced(path: &ResourcePath, resource: &Resource) -> bool {
     !place.is_empty() && (resource.plural != "namespaces" || place != name)
 }
 
-/// Insists that a path with room for a namespace says one, where an object is meant: `namespaces//pods/a`. Lists take it for all
-/// namespaces, and what is created is judged like any object.
-fn demand_namespace(path: &ResourcePath, resource: &Resource) -> status::Result<()> {
-    let unsaid = resource.namespaced && path.namespace.as_deref() == Some("");
-    if unsaid && path.name.is_some() { Err(namespace_required()) } else { Ok(()) }
+/// Insists that a path leads to a place where an object may lie: with a namespace where there is room for one (`namespaces//pods/a`
+/// has none), and a name that is a step of a path. Lists take no namespace for all, and what is created is judged like any object.
+fn demand_place(resource: &Resource, namespace: &str, name: &str) -> status::Result<()> {
+    if resource.namespaced && namespace.is_empty() {
+        return Err(namespace_required());
+    }
+    if name.is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
+    let odd = path_segment(name);
+    if odd.is_empty() {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!("Name parameter invalid: {}: {}", go::quote(name), odd.join(";"))))
+}
+
+fn name_required() -> Box<Status> {
+    Status::bad_request("name must be provided")
 }
 
 fn namespace_required() -> Box<Status> {
@@ -201,10 +213,11 @@ impl Handlers {
         let writes_many = matches!(ask.call.verb, Verb::Create | Verb::DeleteCollection);
         let nowhere = ask.resource.namespaced && ask.path.namespace.is_none() && writes_many;
         let created = ask.call.verb == Verb::Create && subresource.is_empty() && !ask.name.is_empty();
-        let unnamed = ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
+        let unnamed =
+            subresource.is_empty() && ask.name.is_empty() && matches!(ask.call.verb, Verb::Update | Verb::Patch);
         // Where a kind is only made, nothing leads to one of it, nor to all of it across namespaces.
         let one = ["get", "update", "patch", "delete"].iter().any(|verb| ask.resource.verbs.has(verb));
-        let across = ask.resource.namespaced && ask.namespace.is_empty() && !ask.resource.verbs.has("list");
+        let across = ask.resource.namespaced && ask.path.namespace.is_none() && !ask.resource.verbs.has("list");
         if subresource.is_empty() && ((!ask.name.is_empty() && !one) || (ask.name.is_empty() && across)) {
             return Err(crate::registry::no_such_resource());
         }
@@ -365,7 +378,7 @@ impl Ask<'_> {
     fn place(&self, object: &mut Value) -> status::Result<()> {
         let given = Meta::of(object).namespace();
         if self.resource.namespaced {
-            if !given.is_empty() && given != self.namespace {
+            if !given.is_empty() && !self.namespace.is_empty() && given != self.namespace {
                 return Err(Status::bad_request(
                     "the namespace of the provided object does not match the namespace sent on the request",
                 ));
@@ -375,6 +388,12 @@ impl Ask<'_> {
             tinyplane_wire::meta::metadata_mut(object).remove("namespace");
         }
         Ok(())
+    }
+
+    /// Insists that the path leads to a place where an object may lie. Upstream finds that out when it looks there: after what it
+    /// reads of the body.
+    fn demand_place(&self) -> status::Result<()> {
+        demand_place(&self.resource, self.namespace, self.name)
     }
 
     /// Insists that an object has the path's name.

@@ -77,6 +77,7 @@ impl Handlers {
                 read => Sent::Patch(read?),
             }
         };
+        ask.demand_place()?;
         let applies = matches!(sent, Sent::Patch(Patch::Apply(_)));
         let target = Target {
             resource: &ask.resource,

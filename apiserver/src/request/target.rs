@@ -148,7 +148,9 @@ impl<'a> Segments<'a> {
             _ => return None,
         };
         self.peek(at + 1)?;
-        let group = if at == 1 { SmolStr::default() } else { SmolStr::from(self.peek(1)?) };
+        // A group has a name: `/apis//v1/pods` is a path like any other.
+        let group =
+            if at == 1 { SmolStr::default() } else { SmolStr::from(self.peek(1).filter(|group| !group.is_empty())?) };
         let version = SmolStr::from(self.peek(at)?);
         self.skip(at + 1);
         Some((group, version))

@@ -41,6 +41,9 @@ pub(super) fn in_namespace(authorizer: &dyn Authorizer, namespace: &str, body: &
         causes.push(cause("spec.nonResourceAttributes", &shown(&spec["nonResourceAttributes"]), detail));
     }
     judged(causes)?;
+    if namespace.is_empty() {
+        return Err(Status::bad_request("namespace is required on this type: "));
+    }
     Ok(decide(authorizer, &subject(body), spec))
 }
 

@@ -3,7 +3,7 @@
 //! Our kubelets speak every protocol that clients speak, SPDY and WebSockets alike, so nothing is translated here.
 
 use super::headers::inward;
-use super::{ConnectContext, container, core, node_of, only, to_kubelet, unforeseen};
+use super::{ConnectContext, container, core, node_of, to_kubelet, unforeseen};
 use crate::authz::{Attributes, Permitted};
 use crate::egress::Target;
 use crate::request::{Call, Query};
@@ -22,7 +22,6 @@ pub(super) async fn serve(
     kind: &str,
     request: Request<Body>,
 ) -> status::Result<Response<Body>> {
-    only(call, &[Method::GET, Method::POST])?;
     if call.method == Method::GET {
         // A WebSocket begins with GET, and does what POST does.
         let question = Attributes::resource("create", "", "pods").version("v1").subresource(kind);

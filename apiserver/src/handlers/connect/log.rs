@@ -1,12 +1,12 @@
 //! `pods/log`: a container's log from its kubelet, passed on as it comes.
 
-use super::{ConnectContext, container, core, node_of, only, to_kubelet, unforeseen};
+use super::{ConnectContext, container, core, node_of, to_kubelet, unforeseen};
 use crate::authz::Permitted;
 use crate::request::Call;
 use crate::streaming::send;
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tinyplane_wire::status::{self, Details, Reason, Status};
@@ -21,7 +21,6 @@ pub(super) async fn serve(
     namespace: Option<&str>,
     name: &str,
 ) -> status::Result<Response<Body>> {
-    only(call, &[Method::GET])?;
     let options = PodLogOptions::decode(call.query.pairs()).map_err(Status::bad_request)?;
     let causes = options.validate();
     if !causes.is_empty() {

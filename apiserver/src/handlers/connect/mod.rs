@@ -57,6 +57,19 @@ pub fn serves(resource: &str, subresource: &str) -> bool {
     )
 }
 
+/// Insists on a method that a subresource of this room has.
+///
+/// # Errors
+/// 405.
+pub fn demand_method(call: &Call, subresource: &str) -> status::Result<()> {
+    let methods: &[Method] = match subresource {
+        "log" => &[Method::GET],
+        "proxy" => &proxy::METHODS,
+        _ => &[Method::GET, Method::POST],
+    };
+    if methods.contains(&call.method) { Ok(()) } else { Err(Status::method_not_allowed()) }
+}
+
 /// Serves one of those subresources.
 ///
 /// # Errors
@@ -80,14 +93,6 @@ pub async fn serve(
         }
         (resource, _) => Err(Status::not_found(&path.group, resource, name)),
     }
-}
-
-/// Insists on one of a subresource's methods.
-fn only(call: &Call, methods: &[Method]) -> status::Result<()> {
-    if methods.contains(&call.method) {
-        return Ok(());
-    }
-    Err(Status::method_not_allowed())
 }
 
 /// What a connection to a kubelet is made for.

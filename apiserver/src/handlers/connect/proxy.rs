@@ -2,7 +2,7 @@
 
 use super::headers::{inward, outward};
 use super::location::{Place, rewrite};
-use super::{ConnectContext, address, core, only, service, unforeseen};
+use super::{ConnectContext, address, core, service, unforeseen};
 use crate::authz::Permitted;
 use crate::egress::{Errand, Target};
 use crate::request::Call;
@@ -15,7 +15,7 @@ use tinyplane_wire::status::{self, Reason, Status};
 use tinyplane_wire::streaming::handshake::wants_upgrade;
 
 /// The methods that pass.
-const METHODS: [Method; 7] =
+pub(super) const METHODS: [Method; 7] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
 /// The path that the client asked.
 const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -142,7 +142,6 @@ pub(super) async fn serve(
     backing: Backing,
     request: Request<Body>,
 ) -> status::Result<Response<Body>> {
-    only(call, &METHODS)?;
     let raw_path = request.uri().path().to_owned();
     let prefix = raw_path.strip_suffix(subpath).unwrap_or(&raw_path).to_owned();
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();

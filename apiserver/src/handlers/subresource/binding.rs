@@ -1,7 +1,7 @@
 //! `binding`: gives a pod its node.
 
 use super::super::answer::value;
-use super::super::{Ask, Handlers};
+use super::super::{Ask, Handlers, demand_place};
 use crate::registry::admit::Intent;
 use crate::registry::behaviour::Part;
 use crate::registry::update::Target;
@@ -29,11 +29,9 @@ impl Handlers {
         if node.is_empty() || !matches!(kind, "" | "Node") {
             return Err(refused(&node, kind));
         }
-        if pod.is_empty() {
-            return Err(Status::bad_request("Name parameter required."));
-        }
-        self.admit_part(ask, pod, &mut binding).await?;
         let pods = self.registry.builtin("", "pods");
+        demand_place(&pods, ask.namespace, pod)?;
+        self.admit_part(ask, pod, &mut binding).await?;
         let target = Target {
             resource: &pods,
             namespace: ask.namespace,

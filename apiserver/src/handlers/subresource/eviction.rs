@@ -31,6 +31,7 @@ impl Handlers {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
         self.admit_part(ask, ask.name, &mut eviction).await?;
+        ask.demand_place()?;
         self.registry.get(&ask.resource, ask.namespace, ask.name)?;
         let options = of_eviction(&eviction)?;
         let mut intent = self.intent(ask);

@@ -56,6 +56,7 @@ impl Handlers {
                 managers::record(&writer, None, &mut request);
                 folded::unfold(&mut request);
                 self.admit_part(ask, ask.name, &mut request).await?;
+                ask.demand_place()?;
                 let tokens = self.tokens.as_ref().ok_or_else(crate::registry::no_such_resource)?;
                 let issued = tokens.create(ask.namespace, ask.name, request)?;
                 value(ask, StatusCode::CREATED, &issued)

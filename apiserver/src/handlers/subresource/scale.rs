@@ -23,6 +23,7 @@ use tinyplane_wire::status::{self, Cause, Status};
 impl Handlers {
     pub(super) async fn scale(&self, ask: &Ask<'_>, body: Body) -> status::Result<Response<Body>> {
         if ask.call.verb == Verb::Get {
+            ask.demand_place()?;
             let entry = self.registry.get(&ask.resource, ask.namespace, ask.name)?;
             let object = encoding::serve(&ask.resource, encoding::parse(&entry)?);
             let catalog = self.registry.catalog();

@@ -204,7 +204,9 @@ async fn a_path_whose_namespace_is_empty_leads_to_no_object() {
     let maps = "/api/v1/namespaces//configmaps";
     let one = format!("{maps}/kept");
     assert_eq!(desk.get(&one).await.told(), unsaid);
-    assert_eq!(desk.ask("PUT", &one, &[("content-type", JSON)], "{}").await.told(), unsaid);
+    let nameless = "the name of the object (kept based on URL) was undeterminable: name must be provided";
+    assert_eq!(desk.ask("PUT", &one, &[("content-type", JSON)], "{}").await.told(), (400, nameless));
+    assert_eq!(desk.ask("PUT", &one, &[("content-type", JSON)], &map("kept").to_string()).await.told(), unsaid);
     assert_eq!(desk.patch(&one, MERGE, "{}").await.told(), unsaid);
     assert_eq!(desk.ask("PATCH", &one, &[("content-type", JSON)], "{}").await.code, 415);
     assert_eq!(desk.ask("DELETE", &one, &[], "").await.told(), unsaid);
@@ -215,6 +217,16 @@ async fn a_path_whose_namespace_is_empty_leads_to_no_object() {
     assert_eq!(desk.post(&one, &map("kept")).await.code, 405);
     let made = desk.post(maps, &map("new")).await;
     assert_eq!(made.told(), (422, "ConfigMap \"new\" is invalid: metadata.namespace: Required value"));
+    let mut placed = map("new");
+    placed["metadata"]["namespace"] = json!("default");
+    assert_eq!(desk.post(maps, &placed).await.told(), made.told());
+    let binding = json!({"metadata": {"name": "a"}, "target": {"name": "n"}});
+    assert_eq!(desk.post("/api/v1/namespaces//bindings", &binding).await.told(), unsaid);
+    assert_eq!(desk.post("/api/v1/namespaces//pods/a/log", &binding).await.code, 405);
+    assert_eq!(desk.get("/apis//v1/pods").await.code, 404);
+    let nameless = (400, "name must be provided");
+    assert_eq!(desk.get(&format!("{PODS}//status")).await.told(), nameless);
+    assert_eq!(desk.get(&format!("{PODS}//log")).await.told(), nameless);
     assert_eq!(desk.get(maps).await.value["items"].as_array().map(Vec::len), Some(1));
 }
 

@@ -53,6 +53,9 @@ async fn tables_and_metadata_are_made_of_the_same_objects() {
     assert_eq!(desk.ask("GET", &format!("{PODS}/nope"), &[("accept", "application/json;as=x")], "").await.code, 406);
     let named = desk.get(&format!("{PODS}/a%25b")).await;
     assert_eq!(named.told(), (400, r#"Name parameter invalid: "a%b": may not contain '%'"#));
+    let binding = json!({"metadata": {"name": "a/b"}, "target": {"name": "n"}});
+    let bound = desk.post("/api/v1/namespaces/default/bindings", &binding).await;
+    assert_eq!(bound.told(), (400, r#"Name parameter invalid: "a/b": may not contain '/'"#));
     let only = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
     let missing = desk.call("GET", &format!("{PODS}/nope"), &[only], "").await;
     let text = missing.into_body().collect().await.unwrap().to_bytes();

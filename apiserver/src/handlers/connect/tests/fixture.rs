@@ -3,7 +3,7 @@
 use crate::authn::{Caller, Peer};
 use crate::authz::{Attributes, Authorizer, Decision, On, permit};
 use crate::egress::{NodeConfig, Nodes, direct};
-use crate::handlers::connect::{ConnectContext, Lookup, serve};
+use crate::handlers::connect::{ConnectContext, Lookup, demand_method, serve};
 use crate::request::Call;
 use async_trait::async_trait;
 use axum::body::Body;
@@ -223,7 +223,13 @@ impl Fixture {
         let call = Call::parse(&request, peer, ticket).unwrap();
         let caller = Arc::new(Caller::new("jane", []));
         let outcome = match permit(call, caller, Arc::clone(&self.authorizer)) {
-            Ok(permitted) => Box::pin(serve(&self.context, permitted, request.map(Body::new))).await,
+            Ok(permitted) => {
+                let part = permitted.resource().unwrap().subresource.clone().unwrap_or_default();
+                match demand_method(&permitted, &part) {
+                    Ok(()) => Box::pin(serve(&self.context, permitted, request.map(Body::new))).await,
+                    refused => refused.map(|()| unreachable!()),
+                }
+            }
             Err(status) => Err(status),
         };
         outcome.unwrap_or_else(|status| {
