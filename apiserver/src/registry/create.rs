@@ -3,6 +3,7 @@
 use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Part, Scene};
 use super::catalog::Resource;
+use super::list::version_number;
 use super::managers::{self, Versions, Writer};
 use super::update::Target;
 use super::{Registry, encoding, failure, metadata, services};
@@ -60,7 +61,7 @@ impl Registry {
         object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
-        let object = self.begin(resource, namespace, object, intent, default, |object| {
+        let object = self.begin(resource, namespace, object, default, |object| {
             self.manage_new(resource, intent.manager, object);
         })?;
         self.create_named(resource, namespace, object, false, intent).await
@@ -76,7 +77,7 @@ impl Registry {
         if !target.manages {
             return self.create(target.resource, target.namespace, object, intent).await;
         }
-        let object = self.begin(target.resource, target.namespace, object, intent, default_applied, |_| {})?;
+        let object = self.begin(target.resource, target.namespace, object, default_applied, |_| {})?;
         self.create_named(target.resource, target.namespace, object, !target.replaces, intent).await
     }
 
@@ -119,15 +120,9 @@ impl Registry {
         resource: &Resource,
         namespace: &str,
         mut object: Value,
-        intent: &Intent<'_>,
         complete: fn(&Resource, &mut Value),
         manage: impl FnOnce(&mut Value),
     ) -> status::Result<Value> {
-        // It is upstream's storage that minds, which a dry run does not reach.
-        if !Meta::of(&object).resource_version().is_empty() && !intent.dry_run {
-            let message = "resourceVersion should not be set on objects to be created";
-            return Err(Status::failure(Reason::Unknown, message));
-        }
         if resource.custom.is_some() {
             let (said, causes) = named_else(resource, &object);
             valid_as(&said, Meta::of(&object).name(), causes)?;
@@ -226,6 +221,12 @@ impl Registry {
                 Some(current) => Err(self.refused(resource, namespace, &name, &CommitError::Exists { current })),
                 None => Ok(Object::of(object)),
             };
+        }
+        // It is upstream's storage that minds, and passes over what is no version.
+        let version = Meta::of(&object).resource_version();
+        if !version.is_empty() && version_number(version).is_ok_and(|version| version != 0) {
+            let message = "resourceVersion should not be set on objects to be created";
+            return Err(Status::failure(Reason::Unknown, message));
         }
         let write = Write::create(key, encoding::body(resource, &object));
         let committed = self.store.commit(self.guarded(resource, namespace, write)).await;

@@ -288,7 +288,7 @@ impl Options {
     /// # Errors
     /// 422 in upstream's words, for values that are not known or contradict each other.
     pub fn read(value: &Value) -> status::Result<Self> {
-        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
         let orphan = value["orphanDependents"].as_bool();
         let dry = value["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
         let word = value["propagationPolicy"].as_str();

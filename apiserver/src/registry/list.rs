@@ -67,8 +67,13 @@ impl Token {
             return Err(format!("{} into Go value of type storage.continueToken", json_word(value)));
         }
         let field = |name: &str, kind: &str, fits: fn(&Value) -> bool| {
-            let given = &value[name];
-            let told = || format!("{} into Go struct field continueToken.{name} of type {kind}", json_word(given));
+            // Go reads a field by its name in any letters.
+            let named = value.as_object().into_iter().flatten().rfind(|(said, _)| said.eq_ignore_ascii_case(name));
+            let given = named.map_or(&Value::Null, |(_, given)| given);
+            let told = || {
+                let number = if given.is_number() && kind != "string" { format!(" {given}") } else { String::new() };
+                format!("{}{number} into Go struct field continueToken.{name} of type {kind}", json_word(given))
+            };
             if given.is_null() || fits(given) { Ok(given) } else { Err(told()) }
         };
         let text = |name: &str| {
@@ -124,6 +129,10 @@ impl Registry {
             text => parse_version(text)
                 .map_err(|wrong| Status::bad_request(format!("invalid resource version: {}", wrong.message)))?,
         };
+        // However it is written, the version 0 is any.
+        if asked == 0 {
+            return Ok(now);
+        }
         let exact = ask.version_match == "Exact" || (ask.version_match.is_empty() && ask.limit > 0 && !one);
         if asked > now.revision().0 {
             return Err(failure::too_large(asked, now.revision().0));
@@ -212,10 +221,17 @@ fn read_token(text: &str) -> Result<Token, String> {
 /// # Errors
 /// 500 in upstream's words, which knows no reason for it.
 pub fn parse_version(text: &str) -> status::Result<u64> {
-    text.parse().map_err(|error: std::num::ParseIntError| {
-        let wrong = if *error.kind() == PosOverflow { "value out of range" } else { "invalid syntax" };
-        let shown = quote(text);
-        let cause = format!("strconv.ParseUint: parsing {shown}: {wrong}");
-        Status::failure(Reason::Unknown, format!("resourceVersion: Invalid value: {shown}: {cause}"))
+    version_number(text).map_err(|cause| {
+        Status::failure(Reason::Unknown, format!("resourceVersion: Invalid value: {}: {cause}", quote(text)))
     })
+}
+
+/// A resource version as a number, or why it is none in the words of Go, which takes no sign.
+pub(super) fn version_number(text: &str) -> Result<u64, String> {
+    let wrong = match text.parse() {
+        Ok(number) if !text.starts_with('+') => return Ok(number),
+        Err(error) if *std::num::ParseIntError::kind(&error) == PosOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    Err(format!("strconv.ParseUint: parsing {}: {wrong}", quote(text)))
 }

@@ -6,6 +6,7 @@ use super::catalog::Resource;
 use super::create::{
     Object, default, default_applied, named_else, record_settled, unite_owners, valid, valid_as, warn,
 };
+use super::list::version_number;
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::depth;
@@ -221,7 +222,8 @@ impl Registry {
         let resource = target.resource;
         let (sent, current) = (Meta::of(new).resource_version(), Meta::of(old).resource_version());
         // The version 0 is none.
-        let sent = if sent.parse() == Ok(0_u64) { "" } else { sent };
+        let number = if sent.is_empty() { Ok(0) } else { version_number(sent) };
+        let sent = if number == Ok(0) { "" } else { sent };
         let bound = target.replaces && !sent.is_empty();
         if sent.is_empty() {
             if target.replaces && target.subresource != "scale" && !resource.behaviour.unconditional_update {
@@ -232,11 +234,8 @@ impl Registry {
                 };
                 return Err(Status::invalid(&resource.gvk.group, &resource.plural, target.name, vec![cause]));
             }
-        } else if sent.parse::<u64>().is_err() {
-            return Err(Status::failure(
-                Reason::Unknown,
-                format!("strconv.ParseUint: parsing {}: invalid syntax", schema::go::quote(sent)),
-            ));
+        } else if let Err(wrong) = number {
+            return Err(Status::failure(Reason::Unknown, wrong));
         } else if sent != current {
             return Err(self.modified(target));
         }

@@ -37,9 +37,14 @@ async fn bodies_that_are_no_such_object_are_refused() {
             "the namespace of the provided object does not match the namespace sent on the request",
         ),
         (
-            r#"{"metadata":{"name":"a","resourceVersion":"1"},"spec":{"containers":[]}}"#,
+            r#"{"metadata":{"name":"a","resourceVersion":"1"},"spec":{"containers":[{"name":"a","image":"b"}]}}"#,
             500,
             "resourceVersion should not be set on objects to be created",
+        ),
+        (
+            r#"{"metadata":{"name":"a","resourceVersion":"1"},"spec":{"containers":[]}}"#,
+            422,
+            "Pod \"a\" is invalid: spec.containers: Required value",
         ),
     ];
     for (body, code, message) in table {

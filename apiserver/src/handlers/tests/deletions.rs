@@ -94,3 +94,14 @@ async fn kinds_that_are_only_made_have_no_paths_of_one_or_of_all() {
         assert_eq!(desk.ask(method, &path, &[("content-type", JSON)], "{}").await.code, code, "{method} {path}");
     }
 }
+
+#[tokio::test]
+async fn a_precondition_that_says_nothing_is_one() {
+    let desk = three().await;
+    for field in ["uid", "resourceVersion"] {
+        let options = json!({"preconditions": {field: ""}}).to_string();
+        let answer = desk.ask("DELETE", &format!("{MAPS}/a"), &[("content-type", JSON)], &options).await;
+        assert_eq!(answer.code, 409, "{field}");
+    }
+    assert_eq!(names(&desk).await, ["a", "b", "c"]);
+}

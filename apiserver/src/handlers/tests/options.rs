@@ -209,3 +209,33 @@ async fn the_old_paths_of_watches_are_served() {
     assert_eq!(listed.code, 422, "{}", listed.value);
     assert_eq!(desk.ask("POST", old, &[("content-type", JSON)], "{}").await.code, 405);
 }
+
+#[tokio::test]
+async fn a_version_is_a_number_without_a_sign_and_0_is_any_however_it_is_written() {
+    let desk = Desk::new().await;
+    desk.made(MAPS, map("a")).await;
+    for query in ["resourceVersion=00&limit=5", "resourceVersion=000&resourceVersionMatch=Exact"] {
+        assert_eq!(listed(&desk, query).await, (200, "a".to_owned()), "{query}");
+    }
+    let told = "resourceVersion: Invalid value: \"+1\": strconv.ParseUint: parsing \"+1\": invalid syntax";
+    assert_eq!(listed(&desk, "resourceVersion=%2B1").await, (400, format!("invalid resource version: {told}")));
+    assert_eq!(desk.get(&format!("{MAPS}/a?resourceVersion=%2B1")).await.told(), (500, told));
+    let mut versioned = map("b");
+    versioned["metadata"]["resourceVersion"] = json!("none");
+    assert_eq!(desk.post(MAPS, &versioned).await.code, 201, "what is no version is passed over");
+}
+
+#[tokio::test]
+async fn a_token_is_read_as_go_reads_it() {
+    let desk = Desk::new().await;
+    let told = async |token: &str| {
+        use base64::Engine;
+        let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token);
+        let answer = listed(&desk, &format!("continue={token}")).await;
+        answer.1.trim_start_matches("invalid continue token: continue key is not valid: ").to_owned()
+    };
+    let number = "json: cannot unmarshal number 1.5 into Go struct field continueToken.rv of type int64";
+    assert_eq!(told(r#"{"v":"meta.k8s.io/v1","rv":1.5,"start":"a"}"#).await, number);
+    let nowhere = "incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
+    assert_eq!(told(r#"{"V":"meta.k8s.io/v1","RV":0,"START":"a"}"#).await, nowhere);
+}
