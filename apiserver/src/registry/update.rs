@@ -115,7 +115,9 @@ impl Registry {
         let said = resource.custom.as_ref().map(|_| named_else(resource, &new));
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
-        restrict(target, &mut new, &old);
+        // A custom object is what it is seen as: nobody has changed what is completed and pruned on the way.
+        let before = if resource.custom.is_some() { &*served } else { &old };
+        restrict(target, &mut new, before);
         unite_owners(&mut new, !target.replaces, intent);
         metadata::carry_over(&mut new, &old);
         let question = Question {
@@ -141,13 +143,11 @@ impl Registry {
         (resource.behaviour.prepare)(&mut new, Some(&old), &scene);
         if target.subresource != "binding" {
             // Being given a node is the one change of a pod's spec that does not count.
-            // A custom object is what it is seen as: nobody has changed what is completed and pruned on the way.
-            let before = if resource.custom.is_some() { &*served } else { &old };
             let kind = (resource.behaviour, resource.stored_type_id);
             metadata::count(kind, &mut new, Some(before), target.part != Part::Status);
         }
         let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
-        self.check(target, intent.admission.cluster_net(), &new, &old, said)?;
+        self.check(target, intent.admission.cluster_net(), &new, before, said)?;
         if target.part == Part::Main {
             warn(resource, &new, Some(&old), intent);
         }

@@ -5,6 +5,7 @@ use crate::registry::custom::Definitions;
 
 pub(super) const FOOS: &str = "/apis/g.example.com/v1/namespaces/default/foos";
 pub(super) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const APPLY: &str = "application/apply-patch+yaml";
 const REJECTED: &str = "the server rejected our request due to an error in our request";
 
 /// A desk that serves one resource, whose objects may hold anything.
@@ -120,4 +121,54 @@ async fn what_is_told_of_a_body_is_bounded() {
     let answer = desk.post(MAPS, &json!({"metadata": {"name": "m", "labels": labels}})).await;
     assert_eq!(answer.code, 422);
     assert!(answer.value.to_string().len() < 16 << 20);
+}
+
+/// Makes another schema that of the one resource.
+async fn tighten(desk: &Desk, spec: &Value) {
+    let definition = format!("{DEFINITIONS}/foos.g.example.com");
+    let schema = json!({"type": "object", "properties": {"spec": spec}});
+    let patch = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": schema}]);
+    assert_eq!(desk.patch(&definition, JSON_PATCH, &patch.to_string()).await.code, 200);
+    assert!(Definitions::new(desk.handlers.registry.clone()).bring_up_to_date().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_fits_its_schema_no_more_has_no_managers_and_nothing_is_applied_to_it() {
+    let desk = with_foos().await;
+    let made = desk.made(FOOS, foo(&json!({"a": "text", "s": ["x", "x"]}))).await;
+    assert!(made["metadata"]["managedFields"].is_array());
+    let (uri, label) = (format!("{FOOS}/f?dryRun=All"), r#"{"metadata":{"labels":{"a":"b"}}}"#);
+    let texts = json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}});
+    let spec = |a: &str| json!({"type": "object", "properties": {"a": {"type": a}, "s": texts}});
+    tighten(&desk, &spec("string")).await;
+    let patched = desk.patch(&uri, MERGE, label).await;
+    assert!(patched.value["metadata"]["managedFields"].is_array(), "what stands twice may stay: {}", patched.value);
+    tighten(&desk, &spec("integer")).await;
+    let patched = desk.patch(&uri, MERGE, label).await;
+    assert_eq!((patched.code, &patched.value["metadata"]["managedFields"]), (200, &Value::Null));
+    let config = json!({"apiVersion": "g.example.com/v1", "kind": "Foo", "metadata": {"name": "f"}});
+    let applied = format!("{FOOS}/f?fieldManager=m");
+    let told = "failed to create typed live object (default/f; g.example.com/v1, Kind=Foo): .spec.a: expected numeric (int or float), got string";
+    assert_eq!(desk.patch(&applied, APPLY, &config.to_string()).await.told(), (500, told));
+}
+
+#[tokio::test]
+async fn what_a_schema_takes_from_an_object_nobody_has_changed() {
+    let desk = with_foos().await;
+    let made = desk.made(FOOS, foo(&json!({"a": {"b": "c"}}))).await;
+    tighten(&desk, &json!({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string"}}}}))
+        .await;
+    let patched = desk.patch(&format!("{FOOS}/f"), MERGE, r#"{"metadata":{"labels":{"a":"b"}}}"#).await;
+    assert_eq!(patched.code, 200, "it is as wrong as it was: {}", patched.value);
+    assert_eq!(patched.value["metadata"]["generation"], made["metadata"]["generation"]);
+}
+
+#[tokio::test]
+async fn an_integer_or_text_is_applied_as_whatever_it_is_and_judged_by_its_schema() {
+    let desk = with_foos().await;
+    let either = json!({"x-kubernetes-int-or-string": true});
+    tighten(&desk, &json!({"type": "object", "properties": {"a": either}})).await;
+    let applied = format!("{FOOS}/f?fieldManager=m");
+    let refused = desk.patch(&applied, APPLY, &foo(&json!({"a": {}})).to_string()).await;
+    assert_eq!((refused.code, &refused.value["details"]["causes"][0]["field"]), (422, &json!("spec.a")));
 }

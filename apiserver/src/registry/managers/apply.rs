@@ -1,7 +1,7 @@
 //! Server-side apply: what is applied, merged into what is there, by the rules of who owns what.
 
 use super::entry::{Entry, Managed, Unreadable};
-use super::update::{Changes, reconcile, strip, updated};
+use super::update::{Changes, misfit, reconcile, strip, updated};
 use super::{BEFORE_FIRST_APPLY, Writer, last_applied};
 use crate::schema::fields::{self, Path, Set};
 use serde_json::Value;
@@ -37,6 +37,14 @@ pub enum Refused {
         /// All that is wrong.
         why: String,
     },
+    /// What is there does not fit its type: that of a definition, which has changed since.
+    #[error("failed to create typed live object ({of}): {why}")]
+    Live {
+        /// Name and kind.
+        of: String,
+        /// All that is wrong.
+        why: String,
+    },
     /// The managers of the current object can't be read.
     #[error("failed to decode managed fields: {0}")]
     Managers(#[from] Unreadable),
@@ -60,7 +68,9 @@ impl Refused {
     pub fn status(&self) -> Box<Status> {
         match self {
             Self::Kind(_) | Self::ManagedFields => Status::bad_request(self.to_string()),
-            Self::Shape { .. } | Self::Managers(_) => Status::failure(Reason::Unknown, self.to_string()),
+            Self::Shape { .. } | Self::Live { .. } | Self::Managers(_) => {
+                Status::failure(Reason::Unknown, self.to_string())
+            }
             Self::Conflicts(conflicts) => told(conflicts),
         }
     }
@@ -111,7 +121,7 @@ pub fn apply(writer: &Writer<'_>, live: Option<&Value>, config: &Value, force: b
     if text("apiVersion") != kind.api_version || text("kind") != kind.gvk.kind {
         return Err(Refused::Kind(kind_of(config)));
     }
-    if config["metadata"].get("managedFields").is_some_and(|value| !value.is_null()) {
+    if config["metadata"]["managedFields"].is_array() {
         return Err(Refused::ManagedFields);
     }
     let place = kind.place();
@@ -120,6 +130,9 @@ pub fn apply(writer: &Writer<'_>, live: Option<&Value>, config: &Value, force: b
     }
     let live = live.map_or_else(|| Cow::Owned(fields::zero(place)), Cow::Borrowed);
     let mut managed = Managed::read(&live["metadata"]["managedFields"])?;
+    if let Some(why) = misfit(kind, &live) {
+        return Err(Refused::Live { of: named(&live), why });
+    }
     if managed.entries.is_empty() {
         let before = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
         managed = updated(&before, &fields::zero(place), &live, managed);

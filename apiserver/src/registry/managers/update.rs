@@ -2,7 +2,7 @@
 
 use super::cap::cap;
 use super::entry::{Entry, Managed};
-use super::{Versions, Writer, edited};
+use super::{Kind, Versions, Writer, edited};
 use crate::schema::fields::{self, Difference, Set};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -17,12 +17,22 @@ pub fn record(writer: &Writer<'_>, live: Option<&Value>, new: &mut Value) {
         metadata_mut(new).insert("managedFields".into(), managers);
         return;
     }
+    if [live, &*new].into_iter().any(|object| misfit(&writer.versions.kind, object).is_some()) {
+        // Upstream tells nobody, and forgets who manages what.
+        metadata_mut(new).remove("managedFields");
+        return;
+    }
     // An object that nobody tracks is not tracked before somebody applies to it.
     let managed = Some(before(writer, live, new)).filter(|managed| !managed.entries.is_empty());
     metadata_mut(new).remove("managedFields");
     if let Some(managed) = managed {
         updated(writer, live, new, managed).write_into(new);
     }
+}
+
+/// Why an object does not fit its type: only where that comes of a definition, which may have changed since.
+pub(super) fn misfit(kind: &Kind, object: &Value) -> Option<String> {
+    if kind.is_built_in() { None } else { fields::check_held(kind.place(), object) }
 }
 
 fn record_new(writer: &Writer<'_>, new: &mut Value) {

@@ -7,12 +7,33 @@ use crate::schema::model::Scalar;
 use serde_json::Value;
 use smol_str::SmolStr;
 
-/// What is wrong with a value; none where nothing is.
+/// What is wrong with a value that is applied; none where nothing is.
 #[must_use]
 pub fn check(place: Place<'_>, value: &Value) -> Option<String> {
-    let mut wrong = Vec::new();
+    faults(place, value, Duplicates::Wrong)
+}
+
+/// What is wrong with a value that is there, which may hold an element twice; none where nothing is.
+#[must_use]
+pub fn check_held(place: Place<'_>, value: &Value) -> Option<String> {
+    faults(place, value, Duplicates::Fine)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duplicates {
+    Fine,
+    Wrong,
+}
+
+struct Faults {
+    told: Vec<String>,
+    duplicates: Duplicates,
+}
+
+fn faults(place: Place<'_>, value: &Value, duplicates: Duplicates) -> Option<String> {
+    let mut wrong = Faults { told: Vec::new(), duplicates };
     at(place, value, &mut String::new(), &mut wrong);
-    match wrong.as_slice() {
+    match wrong.told.as_slice() {
         [] => None,
         [one] => Some(one.clone()),
         all => Some(format!("errors:\n  {}", all.join("\n  "))),
@@ -23,12 +44,12 @@ fn told(path: &str, why: &str) -> String {
     if path.is_empty() { why.to_owned() } else { format!("{path}: {why}") }
 }
 
-fn at(place: Place<'_>, value: &Value, path: &mut String, wrong: &mut Vec<String>) {
+fn at(place: Place<'_>, value: &Value, path: &mut String, wrong: &mut Faults) {
     if value.is_null() {
         return;
     }
     match (place.resolve(Some(value)).form, value) {
-        (Form::Scalar(scalar), value) => wrong.extend(scalar_fault(scalar, value).map(|why| told(path, &why))),
+        (Form::Scalar(scalar), value) => wrong.told.extend(scalar_fault(scalar, value).map(|why| told(path, &why))),
         (form @ (Form::Struct(_) | Form::Map(_)), Value::Object(fields)) => {
             for (name, value) in fields {
                 let (below, declared) = place.entry(form, name);
@@ -39,7 +60,7 @@ fn at(place: Place<'_>, value: &Value, path: &mut String, wrong: &mut Vec<String
                 if declared || open {
                     at(below, value, path, wrong);
                 } else {
-                    wrong.push(told(path, "field not declared in schema"));
+                    wrong.told.push(told(path, "field not declared in schema"));
                 }
                 path.truncate(length);
                 if !(declared || open) {
@@ -48,14 +69,14 @@ fn at(place: Place<'_>, value: &Value, path: &mut String, wrong: &mut Vec<String
             }
         }
         (Form::Struct(_) | Form::Map(_), other) => {
-            wrong.push(told(path, &format!("expected map, got &{{{}}}", go::text(other))));
+            wrong.told.push(told(path, &format!("expected map, got &{{{}}}", go::text(other))));
         }
         (Form::List(keys, item), Value::Array(items)) => list(keys, item, items, path, wrong),
-        (Form::List(..), other) => wrong.push(told(path, &format!("expected list, got &{{{}}}", go::text(other)))),
+        (Form::List(..), other) => wrong.told.push(told(path, &format!("expected list, got &{{{}}}", go::text(other)))),
     }
 }
 
-fn list(keys: Option<&[SmolStr]>, item: Place<'_>, items: &[Value], path: &mut String, wrong: &mut Vec<String>) {
+fn list(keys: Option<&[SmolStr]>, item: Place<'_>, items: &[Value], path: &mut String, wrong: &mut Faults) {
     let mut seen: Vec<Element> = Vec::new();
     for (index, value) in items.iter().enumerate() {
         let element = match keys {
@@ -63,14 +84,15 @@ fn list(keys: Option<&[SmolStr]>, item: Place<'_>, items: &[Value], path: &mut S
             Some(keys) => match item_element(keys, item, value) {
                 Some(element) => element,
                 None => {
-                    wrong.push(told(path, &format!("element {index}: {}", no_element(keys, value))));
+                    wrong.told.push(told(path, &format!("element {index}: {}", no_element(keys, value))));
                     return;
                 }
             },
         };
         if keys.is_some() {
             match seen.binary_search(&element) {
-                Ok(_) => wrong.push(told(path, &format!("duplicate entries for key {element}"))),
+                Ok(_) if wrong.duplicates == Duplicates::Fine => {}
+                Ok(_) => wrong.told.push(told(path, &format!("duplicate entries for key {element}"))),
                 Err(place) => seen.insert(place, element.clone()),
             }
         }
@@ -104,7 +126,7 @@ fn scalar_fault(scalar: Scalar, value: &Value) -> Option<String> {
         (Scalar::String | Scalar::Bytes, Value::String(_))
         | (Scalar::Bool, Value::Bool(_))
         | (Scalar::Int32 | Scalar::Int64 | Scalar::Double, Value::Number(_))
-        | (Scalar::Raw, _) => None,
+        | (Scalar::Raw | Scalar::IntOrString, _) => None,
         (Scalar::String | Scalar::Bytes, other) => {
             Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::syntax(other)))
         }

@@ -20,7 +20,7 @@ mod wire;
 mod zero;
 
 pub use born::born;
-pub use check::check;
+pub use check::{check, check_held};
 pub use collect::collect;
 pub use compare::{Difference, compare, same};
 pub use edit::edit;
