@@ -232,7 +232,7 @@ pub(super) fn port_name(name: &str) -> Vec<String> {
     if name.len() > 15 {
         wrong.push("must be no more than 15 characters".into());
     }
-    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         wrong.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".into());
     }
     if !name.bytes().any(|b| b.is_ascii_lowercase()) {

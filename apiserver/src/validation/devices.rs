@@ -1,12 +1,13 @@
 //! What is asked of devices, and given: claims, templates of claims, and classes.
 
 use super::field::{Errors, Path, child, index, list, text};
+use super::node::is_extended;
 use super::volume_sources::check_driver;
 use super::{affinity, conditions, device_parts as parts, internal, ip, metadata};
 use limits::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain, qualified_name};
+use tinyplane_wire::meta::{Meta, dns_label, dns_subdomain};
 
 /// The most that there may be of each, and the most bytes.
 mod limits {
@@ -49,12 +50,6 @@ pub(super) fn check_class(class: &Value, errors: &mut Errors) {
     if let Some(name) = spec["extendedResourceName"].as_str().filter(|name| !is_extended(name)) {
         errors.invalid_text("spec.extendedResourceName", name, "must be a valid extended resource name");
     }
-}
-
-/// Whether a name of something that nodes have is neither Kubernetes' own nor one that quotas make.
-fn is_extended(name: &str) -> bool {
-    let is_native = !name.contains('/') || name.contains("kubernetes.io/");
-    !is_native && !name.starts_with("requests.") && qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 fn check_spec(spec: &Value, path: &str, errors: &mut Errors) {

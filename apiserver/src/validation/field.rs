@@ -181,6 +181,11 @@ impl Errors {
         self.push("FieldValueRequired", path, with_detail("Required value".into(), detail));
     }
 
+    /// What upstream could not find out.
+    pub(crate) fn internal(&mut self, path: impl Into<String>, why: &str) {
+        self.push("InternalError", path, format!("Internal error: {why}"));
+    }
+
     pub(crate) fn invalid(&mut self, path: impl Into<String>, value: &Value, detail: &str) {
         self.push("FieldValueInvalid", path, with_detail(format!("Invalid value: {}", shown(value)), detail));
     }

@@ -88,7 +88,9 @@ pub(super) fn check_template(meta: &Value, path: &Path<'_>, errors: &mut Errors)
     annotations(&meta["annotations"], &path.child("annotations"), errors);
     labels(&meta["labels"], &path.child("labels"), errors);
     let others = METADATA_ORDER.into_iter().filter(|field| !["annotations", "labels"].contains(field));
-    for field in others.filter(|field| !same(&meta[*field], &Value::Null)) {
+    // A list that was sent is set, though nothing is in it.
+    let is_set = |field: &&str| meta[*field].is_array() || !same(&meta[*field], &Value::Null);
+    for field in others.filter(is_set) {
         let told = if field == "uid" { "uID" } else { field };
         errors.forbidden(path.child(told), "cannot be set");
     }
@@ -452,7 +454,8 @@ mod tests {
             &Path::root("metadata"),
             &mut errors,
         );
-        assert_eq!(told(errors), ["metadata.name: Forbidden: cannot be set"]);
+        let set = ["name", "finalizers"].map(|field| format!("metadata.{field}: Forbidden: cannot be set"));
+        assert_eq!(told(errors), set, "a list that was sent, though nothing is in it");
     }
 
     #[test]

@@ -78,8 +78,13 @@ fn is_counted(name: &str) -> bool {
         "services.nodeports",
         "services.loadbalancers",
     ];
-    let extended = name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.");
-    COUNTED.contains(&name) || extended
+    COUNTED.contains(&name) || is_extended(name)
+}
+
+/// Whether it is a resource of somebody else's, which a quota could limit by its name.
+pub(super) fn is_extended(name: &str) -> bool {
+    let is_native = !name.contains('/') || name.contains("kubernetes.io/");
+    !is_native && !name.starts_with("requests.") && qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 fn check_features(node: &Value, errors: &mut Errors) {
@@ -118,6 +123,10 @@ fn check_ranges(ranges: &Value, errors: &mut Errors) {
         ip::check_range(&index(path, at), text(range), errors);
     }
     if all.len() > 1 {
+        if let Some(at) = all.iter().position(|range| ip::read_range(text(range)).is_none()) {
+            let why = format!("invalid CIDR[{at}]: <nil> (invalid CIDR address: {})", text(&all[at]));
+            errors.internal(path, &format!("invalid PodCIDRs. failed to check with dual stack with error:{why}"));
+        }
         let families: BTreeSet<bool> =
             all.iter().filter_map(|range| ip::read_range(text(range))).map(|range| range.addr().is_ipv4()).collect();
         if families.len() < 2 || all.len() > 2 {

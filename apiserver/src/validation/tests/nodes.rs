@@ -24,6 +24,18 @@ fn a_node_has_whole_amounts_and_ranges_of_its_own() {
             "spec.podCIDRs: Invalid value: [\"10.0.0.1/24\",\"10.1.0.0/24\"]: may specify no more than one CIDR for each IP family"
         ]
     );
+    assert_eq!(
+        of(json!({"spec": {"podCIDRs": ["10.0.0.0/24", "x"]}}))[1..],
+        [
+            "spec.podCIDRs: Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[1]: <nil> (invalid CIDR address: x)",
+            "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"x\"]: may specify no more than one CIDR for each IP family"
+        ]
+    );
+    let quota = json!({"spec": {"hard": {"/p": "100m"}}});
+    assert_eq!(
+        told(&create("", "ResourceQuota", &quota, None)),
+        ["spec.hard[/p]: Invalid value: \"/p\": prefix part must be non-empty"]
+    );
     let address = json!({"type": "InternalIP", "address": "10.0.0.1"});
     let twice = json!({"spec": {"podCIDRs": ["10.1.0.0/24"]}, "status": {"addresses": [address, address]}});
     assert_eq!(
