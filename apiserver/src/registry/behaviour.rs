@@ -19,6 +19,8 @@ pub enum Grammar {
     Label1035,
     /// Whatever may be one segment of a path: roles and bindings, CSINodes.
     PathSegment,
+    /// Anything at all.
+    Any,
 }
 
 /// Which changes count in `metadata.generation`.
@@ -147,6 +149,17 @@ pub const NAME: Column = Column { format: "name", ..column("Name", "Name of the 
 /// The age's column.
 pub const AGE: Column = column("Age", "Time since the object was created.");
 
+/// When the metadata of a new object is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// Before everything else.
+    First,
+    /// Before everything else, but its name only once nothing else is wrong: the kind itself takes any.
+    NameLast,
+    /// Only once nothing else is wrong.
+    Last,
+}
+
 /// How the objects of a kind behave. Kinds differ from [`Behaviour::PLAIN`] by what they name.
 #[derive(Clone, Copy, Debug)]
 pub struct Behaviour {
@@ -188,8 +201,8 @@ pub struct Behaviour {
     pub prepare: fn(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>),
     /// Completes an object as upstream does when it reads it back from its store: after all checks.
     pub read_back: fn(object: &mut Value),
-    /// Whether the metadata of a new object is judged only once nothing else is wrong with it.
-    pub metadata_last: bool,
+    /// When the metadata of a new object is judged.
+    pub metadata_judged: Judged,
     /// Says what its author should know. `old` is `None` when it is created.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
     /// Whether its objects are not stored, but found out when somebody asks.
@@ -226,7 +239,7 @@ impl Behaviour {
         blank: |_| {},
         prepare: |_, _, _| {},
         read_back: |_| {},
-        metadata_last: false,
+        metadata_judged: Judged::First,
         warnings: |_, _| Vec::new(),
         is_found_out: false,
         deprecation: None,

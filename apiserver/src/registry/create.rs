@@ -1,7 +1,7 @@
 //! Creates an object: system fields, admission, checks, and one write that fails where the name is taken.
 
 use super::admit::{Intent, Operation, Question};
-use super::behaviour::{Part, Scene};
+use super::behaviour::{Grammar, Judged, Part, Scene};
 use super::catalog::Resource;
 use super::list::version_number;
 use super::managers::{self, Versions, Writer};
@@ -191,7 +191,9 @@ impl Registry {
         let name = Meta::of(&object).name().to_owned();
         let allocated = services::allocate(self, resource, &mut object, None, intent.dry_run).await?;
         let mut errors = validation::Errors::default();
-        validation::metadata::check(&object, resource.behaviour.name, resource.namespaced, &mut errors);
+        let judged = resource.behaviour.metadata_judged;
+        let grammar = if judged == Judged::NameLast { Grammar::Any } else { resource.behaviour.name };
+        validation::metadata::check(&object, grammar, resource.namespaced, &mut errors);
         if let Some(custom) = &resource.custom {
             custom.structural.check(&object, &mut errors);
             if let Some(scale) = &custom.scale {
@@ -203,10 +205,15 @@ impl Registry {
         let mut causes = errors.into_causes();
         let of_kind =
             validation::create(&resource.gvk.group, &resource.gvk.kind, &object, intent.admission.cluster_net());
-        if resource.behaviour.metadata_last && !of_kind.is_empty() {
+        if judged == Judged::Last && !of_kind.is_empty() {
             causes.clear();
         }
         causes.extend(of_kind);
+        if judged == Judged::NameLast && causes.is_empty() {
+            let mut errors = validation::Errors::default();
+            validation::metadata::check(&object, resource.behaviour.name, resource.namespaced, &mut errors);
+            causes = errors.into_causes();
+        }
         valid(resource, &name, causes)?;
         warn(resource, &object, None, intent);
         question.generated = None;
@@ -340,7 +347,7 @@ pub(super) fn warn(resource: &Resource, new: &Value, old: Option<&Value>, intent
         intent.warnings.add(text);
     }
     if resource.custom.is_some() {
-        for text in validation::metadata::finalizer_warnings(new, old) {
+        for text in validation::finalizers::warnings(new, old) {
             intent.warnings.add(text);
         }
     }

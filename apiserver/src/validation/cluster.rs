@@ -102,7 +102,7 @@ pub(super) fn check_namespace(namespace: &Value, errors: &mut Errors) {
 
 fn check_finalizer(name: &str, path: &str, errors: &mut Errors) {
     errors.grammar(path, name, qualified_name(name));
-    super::metadata::finalizer_name(&Path::root(path), name, errors);
+    super::finalizers::check_name(&Path::root(path), name, errors);
 }
 
 pub(super) fn check_finalizers(namespace: &Value, errors: &mut Errors) {

@@ -1,6 +1,8 @@
 //! Events, in both groups: those of `events.k8s.io` are looked at more closely.
 
 use super::field::{Errors, text};
+use super::metadata;
+use crate::registry::behaviour::Grammar;
 use serde_json::Value;
 use tinyplane_wire::meta::{Meta, dns_subdomain, qualified_name};
 
@@ -60,6 +62,7 @@ pub(super) fn check_create(group: &str, event: &Value, errors: &mut Errors) {
     if group != STRICT {
         return;
     }
+    metadata::check_in_kind(event, Grammar::Subdomain, true, errors);
     check_series(event, errors);
     errors.needed("eventTime", &event["eventTime"], "");
     let kind = text(&event["type"]);
@@ -112,21 +115,25 @@ pub(super) fn check_update(group: &str, new: &Value, old: &Value, errors: &mut E
     if group != STRICT {
         return;
     }
+    metadata::check_change_in_kind(new, old, errors);
     if new["series"] != old["series"] {
         check_series(new, errors);
     }
-    for (field, path, kind) in FIXED.into_iter().filter(|(field, ..)| !(unset(&new[*field]) && unset(&old[*field]))) {
+    for (field, path, kind) in
+        FIXED.into_iter().filter(|(field, ..)| ![new, old].iter().all(|event| unset(field, &event[*field])))
+    {
         errors.immutable_as(path, kind, &new[field], &old[field]);
     }
 }
 
 /// A field of no value: whether it is written as such or left out differs between the two groups.
-fn unset(value: &Value) -> bool {
+fn unset(field: &str, value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::Object(fields) => fields.is_empty(),
+        // Other objects than this one are there in any case.
+        Value::Object(fields) => field != "related" && fields.is_empty(),
         _ => false,
     }
 }
@@ -145,7 +152,7 @@ mod tests {
     #[test]
     fn a_strict_event_says_when_who_and_why() {
         let mut event = json!({
-            "metadata": {"namespace": "default"}, "involvedObject": {}, "eventTime": "2026-01-01T00:00:00.000000Z",
+            "metadata": {"name": "a", "namespace": "default"}, "involvedObject": {}, "eventTime": "2026-01-01T00:00:00.000000Z",
             "reportingComponent": "example.com/controller", "reportingInstance": "a", "action": "Do", "reason": "Because",
             "type": "Normal",
         });
@@ -166,6 +173,19 @@ mod tests {
         );
         assert!(told(|errors| check_create("", &event, errors)).is_empty());
         assert_eq!(told(|errors| check_update(STRICT, &event, &old, errors)).len(), 5);
+        let (mut named, mut related) = (old.clone(), old.clone());
+        named["metadata"]["name"] = json!("A");
+        named["metadata"]["finalizers"] = json!(["x"]);
+        named["eventTime"] = json!(null);
+        let fields = |found: Vec<String>| -> Vec<String> {
+            found.iter().map(|one| one.split(':').next().unwrap_or_default().to_owned()).collect()
+        };
+        assert_eq!(
+            fields(told(|errors| check_create(STRICT, &named, errors))),
+            ["metadata.name", "metadata.finalizers[0]", "eventTime"]
+        );
+        related["related"] = json!({});
+        assert_eq!(fields(told(|errors| check_update(STRICT, &related, &old, errors))), ["related"]);
         assert!(told(|errors| check_update("", &event, &old, errors)).is_empty());
     }
 

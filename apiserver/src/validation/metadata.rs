@@ -1,6 +1,7 @@
 //! Metadata of every kind: names, labels, annotations, owners, finalizers, and what of it may never change.
 
 use super::field::{Errors, Path, list, same, text};
+use super::finalizers;
 use crate::registry::behaviour::Grammar;
 use crate::schema;
 use crate::schema::go;
@@ -31,6 +32,7 @@ pub fn name(grammar: Grammar, name: &str, is_prefix: bool) -> Vec<String> {
         Grammar::Label => dns_label(checked),
         Grammar::Label1035 => label_1035(checked),
         Grammar::PathSegment => path_segment(name),
+        Grammar::Any => Vec::new(),
     }
 }
 
@@ -226,31 +228,16 @@ fn finalizers(finalizers: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-/// Groups of which upstream checks metadata as it does for custom resources.
-const PLAIN_GROUPS: [&str; 3] = ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
-
-/// Finalizers without a domain are few. Custom resources are not asked.
-pub(crate) fn check_finalizer_names(group: &str, kind: &str, object: &Value, errors: &mut Errors) {
-    let names = list(&object["metadata"]["finalizers"]);
-    let version = text(&object["apiVersion"]).rsplit('/').next().unwrap_or_default();
-    let is_asked = !PLAIN_GROUPS.contains(&group) && kind != "Event";
-    if names.is_empty() || !is_asked || schema::model().kind(group, version, kind).is_none() {
-        return;
-    }
-    for (at, name) in names.iter().map(text).enumerate() {
-        finalizer_name(&Path::root("metadata.finalizers").index(at), name, errors);
-    }
+/// What is wrong with the metadata of a new object of a built-in kind that judges it in a place of its own.
+pub(super) fn check_in_kind(object: &Value, grammar: Grammar, namespaced: bool, errors: &mut Errors) {
+    check(object, grammar, namespaced, errors);
+    finalizers::check_names(object, errors);
 }
 
-/// A finalizer is one of the standard ones, or has a domain.
-pub(super) fn finalizer_name(path: &Path<'_>, name: &str, errors: &mut Errors) {
-    if !is_known_finalizer(name) {
-        errors.invalid_text(path, name, "name is neither a standard finalizer name nor is it fully qualified");
-    }
-}
-
-fn is_known_finalizer(name: &str) -> bool {
-    name.contains('/') || ["orphan", "foregroundDeletion", "kubernetes"].contains(&name)
+/// What is wrong with the changed metadata of an object of a built-in kind that judges it in a place of its own.
+pub(super) fn check_change_in_kind(new: &Value, old: &Value, errors: &mut Errors) {
+    changed(new, old, errors);
+    finalizers::check_names(new, errors);
 }
 
 /// Kinds whose metadata upstream looks at both as changed and as a whole, beside what it does for all kinds.
@@ -311,38 +298,41 @@ pub(crate) fn check_change(
     let mut found = Errors::default();
     check(new, grammar, namespaced, &mut found);
     check_update(new, old, &mut found);
-    check_finalizer_names(group, kind, new, &mut found);
+    finalizers::check_of_kind(group, kind, new, &mut found);
     if found.is_empty() {
         return;
     }
     let of_kind = |(of, kinds): &(&str, &[&str])| *of == group && kinds.contains(&kind);
     let (is_whole, is_changed) = match (group, kind, subresource) {
-        ("", "Event", _) | ("policy", "PodDisruptionBudget", _) | ("batch", "CronJob", "status") => (false, false),
+        ("" | "events.k8s.io", "Event", _) | ("policy", "PodDisruptionBudget", _) | ("batch", "CronJob", "status") => {
+            (false, false)
+        }
         ("certificates.k8s.io", ..) => (true, true),
         (_, _, "status") => (false, true),
         _ if WHOLE_ONLY.iter().any(of_kind) => (true, false),
         _ => (WHOLE_AGAIN.iter().any(of_kind), true),
     };
     let whole = |grammar: Grammar, errors: &mut Errors| check(new, grammar, namespaced, errors);
-    let changed = |errors: &mut Errors| {
-        let (meta, path) = (&new["metadata"], Path::root("metadata"));
-        check_update(new, old, errors);
-        labels(&meta["labels"], &path.child("labels"), errors);
-        annotations(&meta["annotations"], &path.child("annotations"), errors);
-        owners(&meta["ownerReferences"], &path.child("ownerReferences"), errors);
-        managers(&meta["managedFields"], &path.child("managedFields"), errors);
-    };
     // What is there has a name that fits its kind; only as a segment of a path is every name judged anew.
     whole(Grammar::PathSegment, errors);
-    changed(errors);
+    changed(new, old, errors);
     if is_changed {
-        changed(errors);
-        check_finalizer_names(group, kind, new, errors);
+        changed(new, old, errors);
+        finalizers::check_of_kind(group, kind, new, errors);
     }
     if is_whole {
         whole(grammar, errors);
-        check_finalizer_names(group, kind, new, errors);
+        finalizers::check_of_kind(group, kind, new, errors);
     }
+}
+
+fn changed(new: &Value, old: &Value, errors: &mut Errors) {
+    let (meta, path) = (&new["metadata"], Path::root("metadata"));
+    check_update(new, old, errors);
+    labels(&meta["labels"], &path.child("labels"), errors);
+    annotations(&meta["annotations"], &path.child("annotations"), errors);
+    owners(&meta["ownerReferences"], &path.child("ownerReferences"), errors);
+    managers(&meta["managedFields"], &path.child("managedFields"), errors);
 }
 
 /// What of an object's metadata changed though it may not.
@@ -364,20 +354,6 @@ pub(crate) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         errors.immutable(Path::root("metadata").child(field), &new_meta[field], &old_meta[field]);
     }
-}
-
-/// What an author of finalizers should know.
-pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
-    let known = old.map(|old| list(&old["metadata"]["finalizers"])).unwrap_or_default();
-    let odd = |name: &&str| !is_known_finalizer(name);
-    let added = list(&new["metadata"]["finalizers"]).iter().filter(|name| !known.contains(name)).map(text);
-    added
-        .filter(odd)
-        .map(|name| {
-            let path = if name.contains('.') { " including a path (/)" } else { "" };
-            format!("metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers")
-        })
-        .collect()
 }
 
 #[cfg(test)]

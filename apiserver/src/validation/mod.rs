@@ -21,6 +21,7 @@ mod endpoints;
 mod environment;
 mod event;
 pub(crate) mod field;
+pub(crate) mod finalizers;
 mod flow_control;
 mod ingress;
 mod internal;
@@ -70,7 +71,7 @@ use tinyplane_wire::status::Cause;
 #[must_use]
 pub fn create(group: &str, kind: &str, object: &Value, net: Option<&ClusterNet>) -> Vec<Cause> {
     let mut errors = Errors::default();
-    metadata::check_finalizer_names(group, kind, object, &mut errors);
+    finalizers::check_of_kind(group, kind, object, &mut errors);
     match (group, kind) {
         ("batch", "Job") => {
             let mut found = Errors::default();

@@ -125,3 +125,14 @@ async fn a_link_to_itself_is_never_stored() {
     let put = desk.ask("PUT", &uri, &[("content-type", JSON)], linked.to_string()).await;
     assert_eq!((put.code, &put.value["metadata"]), (200, &made.value["metadata"]), "nothing that is kept was changed");
 }
+
+#[tokio::test]
+async fn the_name_of_a_request_for_a_certificate_is_judged_once_nothing_else_is_wrong() {
+    let desk = Desk::new().await;
+    let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let wrong = json!({"metadata": {"name": "a/b", "labels": {"a": "-"}}, "spec": {"signerName": "a.b/c"}});
+    let answer = desk.post(requests, &wrong).await;
+    let causes = answer.value["details"]["causes"].as_array().unwrap();
+    let fields: Vec<_> = causes.iter().map(|cause| cause["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["metadata.labels", "spec.request", "spec.usages"]);
+}

@@ -1,12 +1,13 @@
 //! Certificate signing requests: who asks is written by the server, and each subresource changes its own part.
 
-use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, Grammar, NAME, Scene, column};
+use crate::registry::behaviour::{AGE, Behaviour, FieldLabel, Generation, Grammar, Judged, NAME, Scene, column};
 use crate::registry::cells::{age, items, name};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::map_mut;
 
 pub(super) static REQUEST: Behaviour = Behaviour {
     name: Grammar::PathSegment,
+    metadata_judged: Judged::NameLast,
     main_resets: &[&["spec"]],
     status_resets: &[&["status", "conditions"]],
     fields: &[FieldLabel::Path("spec.signerName")],

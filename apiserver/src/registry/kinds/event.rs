@@ -1,6 +1,6 @@
 //! Events.
 
-use crate::registry::behaviour::{Behaviour, Column, FieldLabel, Grammar, NAME, column, wide};
+use crate::registry::behaviour::{Behaviour, Column, FieldLabel, Grammar, Judged, NAME, column, wide};
 use crate::registry::cells::{name, number, since};
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -20,7 +20,7 @@ const COLUMNS: &[Column] = &[
 
 pub(super) static EVENT: Behaviour = Behaviour {
     name: Grammar::PathSegment,
-    metadata_last: true,
+    metadata_judged: Judged::Last,
     fields: &[
         FieldLabel::Path("involvedObject.kind"),
         FieldLabel::Path("involvedObject.namespace"),

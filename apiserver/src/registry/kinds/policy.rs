@@ -1,13 +1,13 @@
 //! `PodDisruptionBudget`s.
 
-use crate::registry::behaviour::{AGE, Behaviour, Grammar, NAME, column, count};
+use crate::registry::behaviour::{AGE, Behaviour, Grammar, Judged, NAME, column, count};
 use crate::registry::cells::{age, name, number};
 use serde_json::{Value, json};
 
 /// `PodDisruptionBudget`s.
 pub(super) static POD_DISRUPTION_BUDGET: Behaviour = Behaviour {
     name: Grammar::PathSegment,
-    metadata_last: true,
+    metadata_judged: Judged::Last,
     unconditional_update: false,
     columns: &[
         NAME,
