@@ -142,6 +142,12 @@ impl Errors {
         self.causes.is_empty()
     }
 
+    /// How much is wrong so far.
+    #[must_use]
+    pub(crate) fn count(&self) -> usize {
+        self.causes.len()
+    }
+
     /// Whether nothing more is told: what is dear to tell need not be made then.
     #[must_use]
     pub(crate) fn is_full(&self) -> bool {

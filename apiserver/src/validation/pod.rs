@@ -18,9 +18,26 @@ pub(super) fn check(pod: &Value, errors: &mut Errors) {
     let path = Path::root("spec");
     pod_annotations::check(pod, errors);
     check_spec(&pod["spec"], Some(Meta::of(pod).name()), &path, errors);
+    if text(&pod["spec"]["serviceAccountName"]).is_empty() {
+        check_tokens(&pod["spec"]["volumes"], &path, errors);
+    }
     for field in ["containers", "initContainers"] {
         for (at, container) in list(&pod["spec"][field]).iter().enumerate() {
             container::check_image(container, &path.item(field, at), errors);
+        }
+    }
+}
+
+/// Tokens of an account, of which there is none.
+fn check_tokens(volumes: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (at, volume) in list(volumes).iter().enumerate() {
+        for (nth, source) in list(&volume["projected"]["sources"]).iter().enumerate() {
+            if source["serviceAccountToken"].is_object() {
+                errors.forbidden(
+                    path.item("volumes", at).child("projected").item("sources", nth).child("serviceAccountToken"),
+                    "must not be specified when serviceAccountName is not set",
+                );
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::container::port_name;
 use super::field::{Errors, Path, child, index, key, list, same, text};
+use super::ingress::check_point_name;
 use super::pod;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -17,6 +18,31 @@ const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort
 const TOPOLOGY: [&str; 2] = ["service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"];
 /// Where ranges may stand that the field does not say.
 const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+/// Where a balancer answers for a Service.
+pub(super) fn check_status(service: &Value, errors: &mut Errors) {
+    let (points, path) = (list(&service["status"]["loadBalancer"]["ingress"]), "status.loadBalancer.ingress");
+    if service["spec"]["type"] != "LoadBalancer" && !points.is_empty() {
+        return errors.forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'");
+    }
+    for (at, point) in points.iter().enumerate() {
+        let (path, address) = (index(path, at), text(&point["ip"]));
+        if !address.is_empty() {
+            errors.address(child(&path, "ip"), address);
+        }
+        match point["ipMode"].as_str() {
+            None if !address.is_empty() => {
+                errors.required(child(&path, "ipMode"), "must be specified when `ip` is set");
+            }
+            None => {}
+            Some(_) if address.is_empty() => {
+                errors.forbidden(child(&path, "ipMode"), "may not be specified when `ip` is not set");
+            }
+            Some(_) => errors.known(child(&path, "ipMode"), &point["ipMode"], &["Proxy", "VIP"]),
+        }
+        check_point_name(text(&point["hostname"]), &path, errors);
+    }
+}
 
 pub(super) fn check(service: &Value, net: Option<&ClusterNet>, errors: &mut Errors) {
     let (spec, meta) = (&service["spec"], Meta::of(service));

@@ -1,7 +1,7 @@
 //! What is refused in a status: counts below nothing or above their whole, and whatever else a kind says.
 
 use super::field::{Errors, child};
-use super::{claim, cluster, conditions, devices, ingress, node, pod_annotations, pod_status, quota, storage};
+use super::{claim, cluster, conditions, devices, ingress, node, pod_annotations, pod_status, quota, service, storage};
 use serde_json::Value;
 
 /// The counts of a status that may not be negative, in upstream's order; those of them that are parts of all replicas;
@@ -91,6 +91,7 @@ pub(super) fn check(group: &str, kind: &str, new: &Value, old: &Value, errors: &
         ("", "ResourceQuota") => quota::check_status(new, errors),
         ("", "PersistentVolumeClaim") => claim::check_status(new, errors),
         ("storage.k8s.io", "VolumeAttachment") => storage::check_attachment_status(new, errors),
+        ("", "Service") => service::check_status(new, errors),
         ("networking.k8s.io", "Ingress") => ingress::check_status(new, errors),
         _ => {}
     }

@@ -50,11 +50,11 @@ const FIELD_PATHS: [&str; 5] =
     ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
 const MODE_MESSAGE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 
-/// Checks volumes, and gives the names that mounts may use. `pod` is the name of the pod; a template has none.
+/// Checks volumes, and gives the names that mounts may use: those of volumes that nothing is wrong with. `pod` is the name of the pod; a template has none.
 pub(super) fn check(volumes: &Value, pod: Option<&str>, path: &Path<'_>, errors: &mut Errors) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (at, volume) in list(volumes).iter().enumerate() {
-        let path = path.index(at);
+        let (path, before) = (path.index(at), errors.count());
         check_sources(volume, pod, &path, errors);
         let name = text(&volume["name"]);
         if name.is_empty() {
@@ -62,8 +62,10 @@ pub(super) fn check(volumes: &Value, pod: Option<&str>, path: &Path<'_>, errors:
             continue;
         }
         errors.grammar(path.child("name"), name, dns_label(name));
-        if !names.insert(name.to_owned()) {
+        if names.contains(name) {
             errors.duplicate(path.child("name"), &volume["name"]);
+        } else if errors.count() == before {
+            names.insert(name.to_owned());
         }
     }
     names

@@ -62,6 +62,7 @@ fn volumes_of_pods_say_what_their_plugins_need() {
                 "projected.path | FieldValueRequired | Required value",
                 "projected | FieldValueInvalid | Invalid value: \"a\": conflicting duplicate paths",
                 "projected.sources[1] | FieldValueForbidden | Forbidden: may not specify more than 1 volume type per source",
+                "projected.sources[0].serviceAccountToken | FieldValueForbidden | Forbidden: must not be specified when serviceAccountName is not set",
             ],
         ),
     ];

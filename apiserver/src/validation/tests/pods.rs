@@ -170,7 +170,6 @@ fn what_is_wrong_with_a_pods_spec_is_told_by_field_reason_and_message() {
             &[
                 "volumes[0].hostPath | FieldValueForbidden | Forbidden: may not specify more than 1 volume type",
                 "volumes[1].secret.secretName | FieldValueRequired | Required value",
-                "volumes[1].name | FieldValueDuplicate | Duplicate value: \"v\"",
             ],
         ),
         (
