@@ -1,41 +1,76 @@
 //! Keeps the number of updaters within bounds: the oldest are merged into one entry a version.
 
-use super::entry::{Entry, Managed};
+use super::entry::{Entry, Managed, seconds};
 use super::{ANCIENT_CHANGES, UPDATE_ENTRIES_MAX};
+use crate::schema::fields::Set;
+use smol_str::SmolStr;
+use std::collections::BTreeMap;
 
 /// Merges the oldest entries of updates until no more than the limit are left, or none of one version can be merged.
-pub(super) fn cap(mut managed: Managed) -> Managed {
-    let count = |managed: &Managed| managed.entries.iter().filter(|entry| !entry.applied).count();
-    if count(&managed) <= UPDATE_ENTRIES_MAX {
+pub(super) fn cap(managed: Managed) -> Managed {
+    if managed.entries.iter().filter(|entry| !entry.applied).count() <= UPDATE_ENTRIES_MAX {
         return managed;
     }
-    let (mut updaters, mut rest): (Vec<_>, Vec<_>) = managed.entries.drain(..).partition(|entry| !entry.applied);
-    updaters.sort_by(|one, other| {
-        let key = |entry: &Entry| (entry.time.clone().unwrap_or_default(), entry.manager.clone());
-        key(one).cmp(&key(other)).then_with(|| one.subresource.cmp(&other.subresource))
-    });
+    let (mut updaters, mut rest): (Vec<_>, Vec<_>) = managed.entries.into_iter().partition(|entry| !entry.applied);
+    updaters.sort_by_cached_key(|entry| (seconds(entry.time.as_deref()).to_owned(), entry.identifier()));
     let mut surplus = updaters.len() - UPDATE_ENTRIES_MAX;
-    // The oldest of each version waits; with the next one of its version it becomes the entry of ancient changes.
-    let mut waiting: Vec<Entry> = Vec::new();
-    for entry in updaters {
-        match waiting.iter_mut().find(|one| one.api_version == entry.api_version) {
-            Some(bucket) if surplus > 0 => {
-                bucket.manager = ANCIENT_CHANGES.into();
-                bucket.subresource = "".into();
-                bucket.time = entry.time;
-                bucket.fields = std::mem::take(&mut bucket.fields).union(entry.fields);
-                surplus -= 1;
-            }
-            None if surplus > 0 => waiting.push(entry),
-            _ => rest.push(entry),
+    let mut buckets: BTreeMap<SmolStr, Bucket> = BTreeMap::new();
+    let mut updaters: Vec<_> = updaters.into_iter().map(Some).collect();
+    for (at, updater) in updaters.iter().enumerate() {
+        if let Some(entry) = updater.as_ref().filter(|entry| is_ancient(entry)) {
+            buckets.entry(entry.api_version.clone()).or_default().known = Some(at);
         }
     }
-    let mut managed = Managed { entries: rest };
-    for entry in waiting {
-        match managed.entries.iter_mut().find(|one| one.is_same(&entry)) {
-            Some(one) => one.fields = std::mem::take(&mut one.fields).union(entry.fields),
-            None => managed.entries.push(entry),
+    for (at, updater) in updaters.iter_mut().enumerate() {
+        let Some(entry) = updater.take_if(|_| surplus > 0) else { break };
+        let bucket = buckets.entry(entry.api_version.clone()).or_default();
+        let Some(first) = bucket.first else {
+            // The oldest of each version waits for the next one.
+            bucket.first = Some(at);
+            *updater = Some(entry);
+            continue;
+        };
+        surplus -= 1;
+        bucket.time = entry.time;
+        bucket.sets.push(entry.fields);
+        // Where there was an entry of ancient changes before, the oldest is left alone. That entry goes when its own turn
+        // comes, and takes along what was merged into it.
+        if *bucket.known.get_or_insert(first) == at {
+            (bucket.known, bucket.sets) = (None, Vec::new());
         }
     }
-    managed
+    for bucket in buckets.into_values().filter(|bucket| !bucket.sets.is_empty()) {
+        if let Some(entry) = bucket.known.and_then(|at| updaters[at].as_mut()) {
+            bucket.end(entry);
+        }
+    }
+    rest.extend(updaters.into_iter().flatten());
+    Managed { entries: rest }
+}
+
+/// What becomes of the oldest entries of a version.
+#[derive(Default)]
+struct Bucket {
+    /// The oldest.
+    first: Option<usize>,
+    /// The one that the others are merged into.
+    known: Option<usize>,
+    /// When the last of those changed anything that are merged.
+    time: Option<SmolStr>,
+    /// What they own: united at the end, once.
+    sets: Vec<Set>,
+}
+
+impl Bucket {
+    fn end(mut self, entry: &mut Entry) {
+        self.sets.push(std::mem::take(&mut entry.fields));
+        entry.manager = ANCIENT_CHANGES.into();
+        entry.subresource = "".into();
+        entry.time = self.time;
+        entry.fields = Set::union_of(self.sets);
+    }
+}
+
+fn is_ancient(entry: &Entry) -> bool {
+    entry.manager == ANCIENT_CHANGES && entry.subresource.is_empty()
 }

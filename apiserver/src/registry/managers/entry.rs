@@ -1,6 +1,7 @@
 //! The entries of `managedFields`, from the wire and back.
 
 use crate::schema::fields::Set;
+use crate::schema::spelling;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use std::fmt;
@@ -23,13 +24,35 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether both are the same manager. An applier stays the same whatever version it applies in.
+    /// Whether both are the same manager.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.applied == other.applied
-            && self.manager == other.manager
-            && self.subresource == other.subresource
-            && (self.applied || self.api_version == other.api_version)
+        self.identity() == other.identity()
+    }
+
+    /// What tells managers apart. An applier stays the same whatever version it applies in.
+    pub(super) fn identity(&self) -> (&str, bool, &str, &str) {
+        let api_version = if self.applied { "" } else { &*self.api_version };
+        (&self.manager, self.applied, api_version, &self.subresource)
+    }
+
+    /// What upstream tells managers apart by, and puts them in order by.
+    pub(super) fn identifier(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        let fields = [
+            ("manager", &*self.manager),
+            ("operation", if self.applied { "Apply" } else { "Update" }),
+            ("apiVersion", if self.applied { "" } else { &*self.api_version }),
+            ("subresource", &*self.subresource),
+        ];
+        for (name, text) in fields.into_iter().filter(|(_, text)| !text.is_empty()) {
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            spelling::text(name, &mut out);
+            out.push(b':');
+            spelling::text(text, &mut out);
+        }
+        out.push(b'}');
+        out
     }
 
     /// The entry as `managedFields` has it, with this text for its set.
@@ -98,7 +121,7 @@ impl Managed {
     /// # Errors
     /// An entry can't be read.
     pub fn read(value: &Value) -> Result<Self, Unreadable> {
-        let mut managed = Self::default();
+        let mut entries = Vec::new();
         for (index, one) in value.as_array().into_iter().flatten().enumerate() {
             let text = |name: &str| SmolStr::from(one[name].as_str().unwrap_or_default());
             let applied = match one["operation"].as_str() {
@@ -121,17 +144,22 @@ impl Managed {
                     other => return Err(Unreadable::FieldsType(other.to_owned(), index)),
                 },
             };
-            managed.put(entry);
+            entries.push(entry);
         }
-        Ok(managed)
+        Ok(Self::of(entries))
     }
 
-    /// Adds an entry, in the place of one of the same manager.
-    pub fn put(&mut self, entry: Entry) {
-        match self.entries.iter_mut().find(|one| one.is_same(&entry)) {
-            Some(one) => *one = entry,
-            None => self.entries.push(entry),
-        }
+    /// These entries; of those of one manager the last one. A client may send as many as a body holds.
+    pub(super) fn of(mut entries: Vec<Entry>) -> Self {
+        entries.sort_by(|one, other| one.identity().cmp(&other.identity()));
+        entries.dedup_by(|next, kept| {
+            let is_same = next.is_same(kept);
+            if is_same {
+                std::mem::swap(next, kept);
+            }
+            is_same
+        });
+        Self { entries }
     }
 
     /// `managedFields` with its sets folded.
@@ -152,10 +180,19 @@ impl Managed {
 
 /// Entries in upstream's order: appliers first, then by time, then by name; nothing where there are none.
 pub(super) fn in_order(mut entries: Vec<Value>) -> Option<Value> {
-    fn key(entry: &Value) -> (bool, [&str; 4]) {
+    fn key(entry: &Value) -> (bool, &str, [&str; 3]) {
         let text = |name: &str| entry[name].as_str().unwrap_or_default();
-        (entry["operation"] != "Apply", ["time", "manager", "apiVersion", "subresource"].map(text))
+        (
+            entry["operation"] != "Apply",
+            seconds(entry["time"].as_str()),
+            ["manager", "apiVersion", "subresource"].map(text),
+        )
     }
     entries.sort_by(|one, other| key(one).cmp(&key(other)));
     (!entries.is_empty()).then_some(Value::Array(entries))
+}
+
+/// A time as others are compared with it: who tells none has changed things when time began.
+pub(super) fn seconds(time: Option<&str>) -> &str {
+    time.unwrap_or("1970-01-01T00:00:00Z")
 }

@@ -30,16 +30,16 @@ pub fn of_parent(parent: &Value, versions: &Versions<'_>) -> Managed {
         entry.fields = Set::of(&[&OWN]);
     }
     // Managers that differ by version alone are one in the scale.
-    let mut out = Managed::default();
-    managed.entries.into_iter().for_each(|entry| out.put(entry));
-    out
+    Managed::of(managed.entries)
 }
 
 /// The managers of an object after its scale was written, which are `scale`.
 #[must_use]
 pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Managed {
     let parent = Managed::read(&parent["metadata"]["managedFields"]).unwrap_or_default();
-    let mut scale = Managed::read(scale).unwrap_or_default().entries;
+    // Sorted by identity, as they were read.
+    let scale = Managed::read(scale).unwrap_or_default().entries;
+    let mut is_kept = vec![false; scale.len()];
     let path = replicas(versions);
     let only = Set::of(&[&path.iter().filter_map(|step| step.name()).collect::<Vec<_>>()]);
     let mut out = Managed::default();
@@ -52,10 +52,10 @@ pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Manag
             let own = Entry { api_version: SCALE.into(), ..entry.clone() };
             // Upstream finds appliers again, whose version does not tell them from others. Whoever updates comes anew,
             // in the version of this write.
-            match scale.iter().position(|one| entry.applied && one.is_same(&own)) {
-                Some(place) => drop(scale.swap_remove(place)),
+            match scale.binary_search_by(|one| one.identity().cmp(&own.identity())) {
+                Ok(place) if entry.applied => is_kept[place] = true,
                 // The replicas have gone to somebody else.
-                None => entry.fields = entry.fields.difference(&only),
+                _ => entry.fields = entry.fields.difference(&only),
             }
         }
         if !entry.fields.is_empty() {
@@ -63,7 +63,8 @@ pub fn of_scale(parent: &Value, versions: &Versions<'_>, scale: &Value) -> Manag
         }
     }
     let own: Path = OWN.map(|name| Element::Field(name.into())).to_vec();
-    for entry in scale.into_iter().filter(|entry| entry.fields.has(&own)) {
+    let new = scale.into_iter().zip(is_kept).filter(|(entry, is_kept)| !is_kept && entry.fields.has(&own));
+    for (entry, _) in new {
         let api_version = versions.kind.api_version.clone();
         out.entries.push(Entry { api_version, time: None, fields: only.clone(), ..entry });
     }

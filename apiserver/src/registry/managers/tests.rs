@@ -32,6 +32,42 @@ fn the_oldest_updaters_are_merged_into_one() {
 }
 
 #[test]
+fn an_entry_of_ancient_changes_takes_in_others_until_its_own_turn_comes() {
+    let mut entries = vec![entry("ancient-changes", "v1", 1, "old")];
+    entries.extend((0..11).map(|at| entry(&format!("m{at:02}"), "v1", 2, &format!("f{at:02}"))));
+    let grown = cap(Managed { entries: entries.clone() });
+    let fields = |managed: &Managed, manager: &str| {
+        managed.entries.iter().find(|entry| entry.manager == manager).map(|entry| entry.fields.clone())
+    };
+    let united = Set::of(&[&["spec", "old"], &["spec", "f00"], &["spec", "f01"]]);
+    assert_eq!((grown.entries.len(), fields(&grown, "ancient-changes")), (10, Some(united)));
+    // An older one is left alone, and the entry goes as upstream lets it go.
+    entries[1] = entry("m00", "v1", 0, "f00");
+    let gone = cap(Managed { entries });
+    let united = Set::of(&[&["spec", "f00"], &["spec", "f01"]]);
+    assert_eq!((gone.entries.len(), fields(&gone, "ancient-changes")), (10, Some(united)));
+    assert_eq!(fields(&gone, "m00"), None);
+}
+
+#[test]
+fn of_many_entries_each_manager_is_kept_once_and_the_oldest_are_united() {
+    const MANY: usize = 20_000;
+    let sent = |at: usize, field: &str| {
+        json!({"manager": format!("m{at}"), "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+               "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {format!("f:{field}{at}"): {}}}})
+    };
+    let first = (0..MANY).map(|at| sent(at, "first"));
+    let read = Managed::read(&Value::Array(first.chain((0..MANY).map(|at| sent(at, "last"))).collect())).unwrap();
+    assert_eq!(read.entries.len(), MANY);
+    assert!(read.entries.iter().all(|entry| entry.fields.paths()[0][1].to_string().starts_with(".last")));
+    let capped = cap(read);
+    assert_eq!(capped.entries.len(), UPDATE_ENTRIES_MAX);
+    let paths: Vec<_> = capped.entries.iter().map(|entry| entry.fields.paths().len()).collect();
+    assert_eq!(paths.iter().sum::<usize>(), MANY, "nothing is lost");
+    assert_eq!(paths.iter().max(), Some(&(MANY - UPDATE_ENTRIES_MAX + 1)));
+}
+
+#[test]
 fn entries_are_read_and_written_in_upstreams_order() {
     let value = json!([
         {"manager": "z", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",

@@ -6,6 +6,7 @@ use crate::schema::go;
 use crate::schema::model::Scalar;
 use serde_json::Value;
 use smol_str::SmolStr;
+use std::collections::BTreeSet;
 
 /// What is wrong with a value that is applied; none where nothing is.
 #[must_use]
@@ -77,7 +78,7 @@ fn at(place: Place<'_>, value: &Value, path: &mut String, wrong: &mut Faults) {
 }
 
 fn list(keys: Option<&[SmolStr]>, item: Place<'_>, items: &[Value], path: &mut String, wrong: &mut Faults) {
-    let mut seen: Vec<Element> = Vec::new();
+    let mut seen: BTreeSet<Element> = BTreeSet::new();
     for (index, value) in items.iter().enumerate() {
         let element = match keys {
             None => Element::Index(i64::try_from(index).unwrap_or_default()),
@@ -89,17 +90,16 @@ fn list(keys: Option<&[SmolStr]>, item: Place<'_>, items: &[Value], path: &mut S
                 }
             },
         };
-        if keys.is_some() {
-            match seen.binary_search(&element) {
-                Ok(_) if wrong.duplicates == Duplicates::Fine => {}
-                Ok(_) => wrong.told.push(told(path, &format!("duplicate entries for key {element}"))),
-                Err(place) => seen.insert(place, element.clone()),
-            }
+        if keys.is_some() && wrong.duplicates == Duplicates::Wrong && seen.contains(&element) {
+            wrong.told.push(told(path, &format!("duplicate entries for key {element}")));
         }
         let length = path.len();
         path.push_str(&element.to_string());
         at(item, value, path, wrong);
         path.truncate(length);
+        if keys.is_some() {
+            seen.insert(element);
+        }
     }
 }
 

@@ -145,6 +145,19 @@ impl Set {
         }
     }
 
+    /// What is in any of many: half of them each time, so that no set is gone through once for each of the others.
+    #[must_use]
+    pub fn union_of(mut sets: Vec<Self>) -> Self {
+        while sets.len() > 1 {
+            let mut rest = sets.into_iter();
+            sets = Vec::with_capacity(rest.len().div_ceil(2));
+            while let Some(one) = rest.next() {
+                sets.push(one.union(rest.next().unwrap_or_default()));
+            }
+        }
+        sets.pop().unwrap_or_default()
+    }
+
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {

@@ -181,14 +181,18 @@ fn told(itself: bool, mut nodes: Vec<Node>) -> (bool, Set) {
     }
     nodes.sort_by(|one, other| one.element.cmp(&other.element));
     let mut set = Set::default();
-    for Node { element, member, below } in nodes {
-        match set.nodes_mut().last_mut() {
-            Some(last) if last.element == element => {
-                last.member |= member;
-                last.below = std::mem::take(&mut last.below).union(below);
+    let mut nodes = nodes.into_iter().peekable();
+    while let Some(Node { element, mut member, mut below }) = nodes.next() {
+        // A step may be spelled in many ways.
+        if nodes.peek().is_some_and(|next| next.element == element) {
+            let mut all = vec![below];
+            while let Some(next) = nodes.next_if(|next| next.element == element) {
+                member |= next.member;
+                all.push(next.below);
             }
-            _ => set.push(element, member, below),
+            below = Set::union_of(all);
         }
+        set.push(element, member, below);
     }
     (itself || set.is_empty(), set)
 }
