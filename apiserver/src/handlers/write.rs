@@ -95,7 +95,7 @@ impl Handlers {
             Some(_) => None,
         };
         let mut change = |old: Option<&Value>| {
-            if old.is_none() && view.subresource.is_empty() {
+            if old.is_none() && (view.subresource.is_empty() || creates_by_parts(ask, view)) {
                 self.demand_create(ask)?;
             }
             let new = self.laid(ask, view, &sent, old, resets.as_ref())?;
@@ -180,7 +180,7 @@ impl Handlers {
                 }
                 Ok(taken)
             }
-            (_, _, None) if !view.subresource.is_empty() => Err(no_such_resource()),
+            (_, _, None) if !view.subresource.is_empty() && !creates_by_parts(ask, view) => Err(no_such_resource()),
             _ => Ok(new),
         }
     }
@@ -203,6 +203,11 @@ fn undecoded(ask: &Ask<'_>, view: &View<'_>, refused: Box<Status>) -> Box<Status
     Status::bad_request(told)
 }
 
+/// Whether a write of this part creates an object that is not there: a status does, of what an update creates.
+fn creates_by_parts(ask: &Ask<'_>, view: &View<'_>) -> bool {
+    view.part == Part::Status && ask.resource.behaviour.create_on_update
+}
+
 /// What an apply makes of the object that is there, or of nothing.
 fn applied(
     ask: &Ask<'_>,
@@ -211,7 +216,7 @@ fn applied(
     config: &patch::apply::Config,
     seen: Option<&Value>,
 ) -> status::Result<Value> {
-    if seen.is_none() && !view.subresource.is_empty() {
+    if seen.is_none() && !view.subresource.is_empty() && !creates_by_parts(ask, view) {
         return Err(no_such_resource());
     }
     let force = ask.options.force;

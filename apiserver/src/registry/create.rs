@@ -74,10 +74,14 @@ impl Registry {
         object: Value,
         intent: &Intent<'_>,
     ) -> status::Result<Object> {
-        if !target.manages {
-            return self.create(target.resource, target.namespace, object, intent).await;
-        }
-        let object = self.begin(target.resource, target.namespace, object, default_applied, |_| {})?;
+        let resource = target.resource;
+        let object = if target.manages {
+            self.begin(resource, target.namespace, object, default_applied, |_| {})?
+        } else {
+            self.begin(resource, target.namespace, object, default, |object| {
+                self.manage_first(resource, (target.part, target.subresource), intent.manager, object);
+            })?
+        };
         self.create_named(target.resource, target.namespace, object, !target.replaces, intent).await
     }
 
@@ -120,7 +124,7 @@ impl Registry {
         resource: &Resource,
         namespace: &str,
         mut object: Value,
-        complete: fn(&Resource, &mut Value),
+        complete: fn(&Resource, &mut Value) -> bool,
         manage: impl FnOnce(&mut Value),
     ) -> status::Result<Value> {
         if resource.custom.is_some() {
@@ -134,22 +138,34 @@ impl Registry {
             fields.remove("status");
         }
         metadata::wipe(&mut object);
-        complete(resource, &mut object);
+        let is_gated = complete(resource, &mut object);
         manage(&mut object);
+        drop_gated(resource, &mut object, is_gated);
         metadata::begin(&mut object, namespace, &self.clock);
         Ok(encoding::store(resource, object))
     }
 
     /// Writes into a new object who manages its fields.
     pub(crate) fn manage_new(&self, resource: &Resource, manager: Option<&str>, object: &mut Value) {
+        self.manage_first(resource, (Part::Main, ""), manager, object);
+    }
+
+    /// The same of an object that comes by one of its parts.
+    fn manage_first(
+        &self,
+        resource: &Resource,
+        (part, subresource): (Part, &str),
+        manager: Option<&str>,
+        object: &mut Value,
+    ) {
         let Some(manager) = manager else {
             metadata_mut(object).remove("managedFields");
             return;
         };
-        let (catalog, resets) = (self.catalog(), managers::resets(resource, Part::Main, ""));
+        let (catalog, resets) = (self.catalog(), managers::resets(resource, part, subresource));
         let writer = Writer {
             manager,
-            subresource: "",
+            subresource,
             now: &self.clock.timestamp(),
             versions: &Versions::of(&catalog, resource),
             resets: resets.as_ref(),
@@ -282,12 +298,21 @@ fn name_exhausted(resource: &Resource, taken: &Status) -> Box<Status> {
     Status::failure(Reason::AlreadyExists, message).with_details(details)
 }
 
-/// Completes an object of the version that the row serves.
-pub fn default(resource: &Resource, object: &mut Value) {
+/// Completes an object of the version that the row serves. Answers whether something of it stands behind a gate that is off: who
+/// sent that manages it, and then it is to be dropped.
+pub fn default(resource: &Resource, object: &mut Value) -> bool {
     if let Some(custom) = &resource.custom {
         custom.structural.default(object);
-    } else if let Some(id) = resource.type_id {
-        schema::default::apply(schema::model(), id, object);
+        false
+    } else {
+        resource.type_id.is_some_and(|id| schema::default::apply(schema::model(), id, object))
+    }
+}
+
+/// Drops what stands behind gates that are off, where there is any.
+pub(super) fn drop_gated(resource: &Resource, object: &mut Value, is_gated: bool) {
+    if let Some(id) = resource.type_id.filter(|_| is_gated) {
+        schema::default::drop_gated(schema::model(), id, object);
     }
 }
 
@@ -305,9 +330,12 @@ pub(crate) fn record_settled(resource: &Resource, object: &mut Value, record: im
 }
 
 /// Completes what was applied.
-pub(super) fn default_applied(resource: &Resource, object: &mut Value) {
+pub(super) fn default_applied(resource: &Resource, object: &mut Value) -> bool {
     match &resource.custom {
-        Some(custom) => custom.structural.default_applied(object),
+        Some(custom) => {
+            custom.structural.default_applied(object);
+            false
+        }
         None => default(resource, object),
     }
 }

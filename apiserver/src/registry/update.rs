@@ -4,7 +4,7 @@ use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
 use super::create::{
-    Object, default, default_applied, named_else, record_settled, unite_owners, valid, valid_as, warn,
+    Object, default, default_applied, drop_gated, named_else, record_settled, unite_owners, valid, valid_as, warn,
 };
 use super::list::version_number;
 use super::managers::{self, Versions, Writer};
@@ -73,13 +73,10 @@ impl Registry {
         let key = resource.key(target.namespace, target.name);
         for attempt in 1.. {
             let Some(entry) = self.store.snapshot().get(&key).cloned() else {
-                let replaces = target.replaces && resource.behaviour.create_on_update;
-                if (target.creates || replaces) && target.subresource.is_empty() {
+                let creates = resource.behaviour.create_on_update;
+                if creates && target.replaces || target.creates && (creates || target.subresource.is_empty()) {
                     let mut object = change(None)?;
-                    // Upstream lets a version of an object that is gone lead to a conflict; a create wants none.
-                    if !Meta::of(&object).resource_version().is_empty() && !intent.dry_run {
-                        return Err(Status::not_found(&resource.gvk.group, &resource.plural, target.name));
-                    }
+                    unbind(target, &mut object, intent)?;
                     metadata_mut(&mut object).entry("name").or_insert_with(|| target.name.into());
                     let object = self.create_managed(target, object, intent).await?;
                     return Ok(Updated { object, created: true });
@@ -106,16 +103,18 @@ impl Registry {
         let old = encoding::parse_folded(entry)?;
         let served = encoding::served(resource, &old);
         let mut new = change(Some(&served))?;
-        match target.creates {
+        let is_gated = match target.creates {
             true => default_applied(resource, &mut new),
             false => default(resource, &mut new),
-        }
+        };
         self.manage(target, intent, &served, &mut new);
         // Stored it is what it is; what it says to be is judged with all else.
         let said = resource.custom.as_ref().map(|_| named_else(resource, &new));
+        drop_gated(resource, &mut new, is_gated);
         let mut new = encoding::store(resource, new);
         let bound = self.preconditions(target, &mut new, &old)?;
-        // A custom object is what it is seen as: nobody has changed what is completed and pruned on the way.
+        // A custom object is what it is seen as: nobody has changed what is completed and pruned on the way, and no more of it is kept
+        // than the version knows that is written.
         let before = if resource.custom.is_some() { &*served } else { &old };
         restrict(target, &mut new, before);
         unite_owners(&mut new, !target.replaces, intent);
@@ -148,7 +147,7 @@ impl Registry {
         }
         let allocated = services::allocate(self, resource, &mut new, Some(&old), intent.dry_run).await?;
         self.check(target, intent.admission.cluster_net(), &new, before, said)?;
-        if target.part == Part::Main {
+        if target.part == Part::Main || target.subresource == "scale" {
             warn(resource, &new, Some(&old), intent);
         }
         intent.admission.validate(&question, &new).await?;
@@ -242,11 +241,7 @@ impl Registry {
         let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
         // What a patch makes of it is told with all that is wrong.
         if !uid.is_empty() && uid != known && target.replaces {
-            let why = format!(
-                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {known}",
-                upstream_key(target)
-            );
-            return Err(Status::conflict(&resource.gvk.group, &resource.plural, target.name, &why));
+            return Err(another_uid(target, uid, known));
         }
         let current = current.to_owned();
         metadata_mut(new).insert("resourceVersion".into(), current.into());
@@ -302,6 +297,37 @@ impl Registry {
         let resource = target.resource;
         Status::conflict(&resource.gvk.group, &resource.plural, target.name, failure::MODIFIED)
     }
+}
+
+/// What an object that is to be created says of the one that it thinks is there. Upstream judges it as if one were, and then
+/// minds no version.
+fn unbind(target: &Target<'_>, object: &mut Value, intent: &Intent<'_>) -> status::Result<()> {
+    demand_version(Meta::of(object).resource_version())?;
+    if target.replaces && !Meta::of(object).uid().is_empty() {
+        return Err(another_uid(target, Meta::of(object).uid(), ""));
+    }
+    if !intent.dry_run {
+        metadata_mut(object).remove("resourceVersion");
+    }
+    Ok(())
+}
+
+/// Demands that a version is a number, or nothing.
+fn demand_version(sent: &str) -> status::Result<()> {
+    if sent.is_empty() {
+        return Ok(());
+    }
+    version_number(sent).map(drop).map_err(|wrong| Status::failure(Reason::Unknown, wrong))
+}
+
+/// How an object is refused that has another uid than the one that is there.
+fn another_uid(target: &Target<'_>, sent: &str, known: &str) -> Box<Status> {
+    let resource = target.resource;
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {known}",
+        upstream_key(target)
+    );
+    Status::conflict(&resource.gvk.group, &resource.plural, target.name, &why)
 }
 
 /// Where upstream keeps an object: not by its group, where that is its own, and by some names of old.

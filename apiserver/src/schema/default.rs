@@ -7,20 +7,20 @@ mod tests;
 use super::model::{Field, Model, Scalar, Shape, TypeId};
 use serde_json::{Map, Value};
 
-/// Completes a decoded object in place. Doing it again changes nothing.
-pub fn apply(model: &Model, id: TypeId, object: &mut Value) {
-    if let Value::Object(object) = object {
-        fields(model, id, object);
-    }
+/// Completes a decoded object in place. Doing it again changes nothing. Answers whether something of it stands behind a gate that
+/// is off, and is to be dropped.
+pub fn apply(model: &Model, id: TypeId, object: &mut Value) -> bool {
+    object.as_object_mut().is_some_and(|object| fields(model, id, object))
 }
 
-fn fields(model: &Model, id: TypeId, object: &mut Map<String, Value>) {
+fn fields(model: &Model, id: TypeId, object: &mut Map<String, Value>) -> bool {
     let one = model.get(id);
     if !one.fills {
-        return;
+        return false;
     }
+    let mut is_gated = false;
     for rule in &one.rules {
-        rule.apply(object);
+        is_gated |= rule.apply(object);
     }
     for index in &one.filled {
         let field = &one.fields[usize::from(*index)];
@@ -31,24 +31,48 @@ fn fields(model: &Model, id: TypeId, object: &mut Map<String, Value>) {
     }
     for (name, value) in object.iter_mut().filter(|(_, value)| value.is_object() || value.is_array()) {
         if let Some(field) = one.field(name) {
-            below(model, &field.shape, value);
+            is_gated |= below(&field.shape, value, &mut |id, object| fields(model, id, object));
         }
+    }
+    is_gated
+}
+
+/// Drops what stands behind gates that are off.
+pub fn drop_gated(model: &Model, id: TypeId, object: &mut Value) {
+    if let Value::Object(object) = object {
+        drop_gated_of(model, id, object);
     }
 }
 
-fn below(model: &Model, shape: &Shape, value: &mut Value) {
+fn drop_gated_of(model: &Model, id: TypeId, object: &mut Map<String, Value>) -> bool {
+    let one = model.get(id);
+    if one.fills {
+        one.rules.iter().for_each(|rule| rule.drop_gated(object));
+        for (name, value) in object.iter_mut() {
+            if let Some(field) = one.field(name) {
+                below(&field.shape, value, &mut |id, object| drop_gated_of(model, id, object));
+            }
+        }
+    }
+    false
+}
+
+/// Goes on with the objects in a value, and answers whether that answered so of any.
+fn below(shape: &Shape, value: &mut Value, each: &mut impl FnMut(TypeId, &mut Map<String, Value>) -> bool) -> bool {
+    let mut is_any = false;
     match (shape, value) {
         (Shape::Object(id) | Shape::SchemaOrArray(id) | Shape::SchemaOrBool(id), Value::Object(object)) => {
-            fields(model, *id, object);
+            is_any = each(*id, object);
         }
         (Shape::List(item), Value::Array(items)) if !matches!(**item, Shape::Scalar(_)) => {
-            items.iter_mut().for_each(|value| below(model, item, value));
+            items.iter_mut().for_each(|value| is_any |= below(item, value, each));
         }
         (Shape::Map(item), Value::Object(entries)) if !matches!(**item, Shape::Scalar(_)) => {
-            entries.values_mut().for_each(|value| below(model, item, value));
+            entries.values_mut().for_each(|value| is_any |= below(item, value, each));
         }
         _ => {}
     }
+    is_any
 }
 
 /// Completes the scaling rules of an autoscaler, which may have come by a version without such fields.
@@ -84,6 +108,15 @@ pub fn forget_empty(model: &Model, id: TypeId, object: &mut Value) {
             _ => {}
         }
     }
+}
+
+/// An object as upstream compares it with another one: by amounts and not by their texts, and without the lists and maps that are
+/// empty and that Go does not write then.
+#[must_use]
+pub fn held(model: &Model, id: TypeId, object: &Value) -> Value {
+    let mut held = super::amounts::counted(model, id, object);
+    leave_out(model, id, &mut held);
+    held
 }
 
 /// Takes out the lists and maps that are empty and that Go does not write then.

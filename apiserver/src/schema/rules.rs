@@ -27,6 +27,8 @@ enum Act {
         source: Source,
     },
     Delete(Path),
+    /// Behind a gate that is off.
+    Drop(Path),
     Call(Special),
 }
 
@@ -53,34 +55,38 @@ enum Test {
 }
 
 impl Rule {
-    /// Applies the rule to an object of its type.
-    pub(super) fn apply(&self, object: &mut Map<String, Value>) {
+    /// Applies the rule to an object of its type. Answers whether it would drop something of it, which stays.
+    pub(super) fn apply(&self, object: &mut Map<String, Value>) -> bool {
         if !self.when.iter().all(|condition| condition.holds(object)) {
-            return;
+            return false;
         }
         match &self.act {
             Act::Set { path, pointer, source } => {
                 if find(object, path).is_some_and(|value| there(value, *pointer)) {
-                    return;
+                    return false;
                 }
                 let value = match source {
                     Source::Json(value) => value.clone(),
                     Source::Copy(from) => match find(object, from) {
                         Some(value) if filled(value) => value.clone(),
-                        _ => return,
+                        _ => return false,
                     },
                 };
                 set(object, path, value);
             }
-            Act::Delete(path) => {
-                let Some((last, way)) = path.split_last() else { return };
-                if way.is_empty() {
-                    object.remove(last.as_str());
-                } else if let Some(Value::Object(inner)) = find_mut(object, way) {
-                    inner.remove(last.as_str());
-                }
-            }
+            Act::Delete(path) => remove(object, path),
+            Act::Drop(path) => return find(object, path).is_some(),
             Act::Call(special) => special(object),
+        }
+        false
+    }
+
+    /// Drops what the rule says to be behind a gate.
+    pub(super) fn drop_gated(&self, object: &mut Map<String, Value>) {
+        if let Act::Drop(path) = &self.act
+            && self.when.iter().all(|condition| condition.holds(object))
+        {
+            remove(object, path);
         }
     }
 }
@@ -120,6 +126,15 @@ fn find<'v>(object: &'v Map<String, Value>, path: &[SmolStr]) -> Option<&'v Valu
 fn find_mut<'v>(object: &'v mut Map<String, Value>, path: &[SmolStr]) -> Option<&'v mut Value> {
     let (first, rest) = path.split_first()?;
     rest.iter().try_fold(object.get_mut(first.as_str())?, |value, name| value.as_object_mut()?.get_mut(name.as_str()))
+}
+
+fn remove(object: &mut Map<String, Value>, path: &[SmolStr]) {
+    let Some((last, way)) = path.split_last() else { return };
+    if way.is_empty() {
+        object.remove(last.as_str());
+    } else if let Some(Value::Object(inner)) = find_mut(object, way) {
+        inner.remove(last.as_str());
+    }
 }
 
 fn set(object: &mut Map<String, Value>, path: &[SmolStr], value: Value) {
@@ -177,6 +192,8 @@ fn rule(model: &Model, id: TypeId, text: &'static str) -> Result<Rule, String> {
         Act::Call(special::named(name).ok_or_else(|| format!("no rule `{name}` in code"))?)
     } else if let Some(to) = act.strip_suffix(" delete") {
         Act::Delete(path(model, id, to)?.0)
+    } else if let Some(to) = act.strip_suffix(" drop") {
+        Act::Drop(path(model, id, to)?.0)
     } else {
         let (to, source) = act.split_once(" = ").ok_or_else(|| format!("`{act}` sets nothing"))?;
         let (path, pointer) = path(model, id, to)?;

@@ -355,3 +355,30 @@ async fn managers_are_trees_to_whoever_reads_or_patches_them() {
         assert_eq!(patched.value.pointer(place), Some(&json!({"f:data": {}})), "{}", patched.value);
     }
 }
+
+#[tokio::test]
+async fn who_sends_what_a_gate_drops_manages_it() {
+    let desk = Desk::new().await;
+    let lease =
+        json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "a", "preferredHolder": "b", "strategy": "c"}});
+    let made = desk.made("/apis/coordination.k8s.io/v1/namespaces/default/leases", lease).await;
+    assert_eq!(made["spec"], json!({"holderIdentity": "a"}));
+    let fields = &made["metadata"]["managedFields"][0]["fieldsV1"];
+    assert_eq!(fields, &json!({"f:spec": {"f:holderIdentity": {}, "f:preferredHolder": {}, "f:strategy": {}}}));
+}
+
+#[tokio::test]
+async fn a_status_creates_what_an_update_creates() {
+    let desk = Desk::new().await;
+    let service =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    let uri = "/api/v1/namespaces/default/services/s/status";
+    assert_eq!(desk.apply(uri, "one", &service).await.code, 201);
+    assert_eq!(desk.apply(&format!("{PODS}/p/status"), "one", &pod("p")).await.code, 404);
+    let bound = json!({"metadata": {"name": "m", "resourceVersion": "1"}, "apiVersion": "v1", "kind": "ConfigMap"});
+    assert_eq!(
+        desk.apply(&format!("{MAPS}/m"), "one", &bound).await.code,
+        201,
+        "no version is minded of what is not there"
+    );
+}

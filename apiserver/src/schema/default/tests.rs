@@ -78,7 +78,12 @@ fn the_first_of_several_is_said_by_itself_as_well_and_counts_where_they_differ()
 fn what_stands_behind_a_gate_that_is_off_is_dropped() {
     let container = json!({"name": "c", "lifecycle": {"stopSignal": "SIGTERM"}});
     let spec = json!({"containers": [container], "schedulingGroup": {"podGroupName": "g"}});
-    let pod = defaulted(("", "v1", "Pod"), json!({"apiVersion": "v1", "kind": "Pod", "spec": spec}));
+    let mut pod = defaulted(("", "v1", "Pod"), json!({"apiVersion": "v1", "kind": "Pod", "spec": spec}));
+    assert_eq!(pod["spec"]["schedulingGroup"], json!({"podGroupName": "g"}), "it stays until its manager is known");
+    let id = model().kind("", "v1", "Pod").unwrap();
+    assert!(default::apply(model(), id, &mut pod));
+    default::drop_gated(model(), id, &mut pod);
+    assert!(!default::apply(model(), id, &mut pod));
     assert_eq!(
         (&pod["spec"]["containers"][0]["lifecycle"], &pod["spec"]["schedulingGroup"]),
         (&Value::Null, &Value::Null)
