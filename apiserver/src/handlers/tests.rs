@@ -5,6 +5,7 @@ mod bad_input;
 mod bounds;
 mod components;
 mod custom_scales;
+mod custom_versions;
 mod deletions;
 mod every_way;
 mod forms;

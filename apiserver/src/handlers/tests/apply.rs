@@ -368,6 +368,31 @@ async fn who_sends_what_a_gate_drops_manages_it() {
 }
 
 #[tokio::test]
+async fn a_selector_with_nothing_in_it_is_nobodys() {
+    let desk = Desk::new().await;
+    let policy = |selector: Value| json!({"metadata": {"name": "p"}, "spec": {"podSelector": selector, "policyTypes": ["Egress"]}});
+    let uri = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
+    let made = desk.made(uri, policy(json!({"matchLabels": {}}))).await;
+    let managers = &made["metadata"]["managedFields"];
+    assert_eq!(managers[0]["fieldsV1"], json!({"f:spec": {"f:policyTypes": {}}}));
+    let patch = r#"{"spec":{"podSelector":{"matchExpressions":[]}}}"#;
+    let same = desk.patch(&format!("{uri}/p?fieldManager=two"), MERGE, patch).await;
+    assert_eq!(&same.value["metadata"]["managedFields"], managers);
+}
+
+#[tokio::test]
+async fn an_object_whose_items_cant_be_told_apart_has_no_managers() {
+    let desk = Desk::new().await;
+    let uri = "/api/v1/namespaces/default/serviceaccounts";
+    let made = desk.made(uri, json!({"metadata": {"name": "a"}, "secrets": [{}]})).await;
+    assert_eq!(made["metadata"]["managedFields"], Value::Null);
+    let known = desk.made(uri, json!({"metadata": {"name": "b"}, "secrets": [{"name": "s"}]})).await;
+    assert_ne!(known["metadata"]["managedFields"], Value::Null);
+    let lost = desk.patch(&format!("{uri}/b"), MERGE, r#"{"secrets":[{"name":"s"},{}]}"#).await;
+    assert_eq!((lost.code, &lost.value["metadata"]["managedFields"]), (200, &Value::Null));
+}
+
+#[tokio::test]
 async fn a_status_creates_what_an_update_creates() {
     let desk = Desk::new().await;
     let service =

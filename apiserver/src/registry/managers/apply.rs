@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Managed, Unreadable};
 use super::update::{Changes, misfit, reconcile, strip, updated};
+use super::versions::Unconvertible;
 use super::{BEFORE_FIRST_APPLY, Writer, last_applied};
 use crate::schema::fields::{self, Path, Set};
 use serde_json::Value;
@@ -48,6 +49,9 @@ pub enum Refused {
     /// The managers of the current object can't be read.
     #[error("failed to decode managed fields: {0}")]
     Managers(#[from] Unreadable),
+    /// The object can't be looked at in the version of one of its managers.
+    #[error("{0}")]
+    Unconvertible(String),
     /// Others own fields, with other values.
     #[error("conflicts")]
     Conflicts(Vec<Conflict>),
@@ -68,7 +72,7 @@ impl Refused {
     pub fn status(&self) -> Box<Status> {
         match self {
             Self::Kind(_) | Self::ManagedFields => Status::bad_request(self.to_string()),
-            Self::Shape { .. } | Self::Live { .. } | Self::Managers(_) => {
+            Self::Shape { .. } | Self::Live { .. } | Self::Managers(_) | Self::Unconvertible(_) => {
                 Status::failure(Reason::Unknown, self.to_string())
             }
             Self::Conflicts(conflicts) => told(conflicts),
@@ -91,20 +95,23 @@ fn kind_of(object: &Value) -> String {
 
 fn told(conflicts: &[Conflict]) -> Box<Status> {
     let text = |path: &Path| path.iter().map(ToString::to_string).collect::<String>();
-    let mut causes = Vec::with_capacity(conflicts.len());
-    let mut by_owner: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for conflict in conflicts {
-        let field = text(&conflict.path);
-        by_owner.entry(&conflict.owner).or_default().push(format!("- {field}"));
-        let message = format!("conflict with {}", conflict.owner);
-        causes.push(Cause { reason: "FieldManagerConflict".into(), message, field });
-    }
+    let cause = |conflict: &Conflict| Cause {
+        reason: "FieldManagerConflict".into(),
+        message: format!("conflict with {}", conflict.owner),
+        field: text(&conflict.path),
+    };
+    let causes: Vec<_> = conflicts.iter().map(cause).collect();
     let message = match causes.as_slice() {
         [one] => format!("Apply failed with 1 conflict: {}: {}", one.message, one.field),
         all => {
-            let owners =
-                by_owner.iter().map(|(owner, fields)| format!("conflicts with {owner}:\n{}", fields.join("\n")));
-            let owners: Vec<_> = owners.collect();
+            let of_owner = |fields: &[Cause]| {
+                let fields: Vec<_> = fields.iter().map(|cause| format!("- {}", cause.field)).collect();
+                fields.join("\n")
+            };
+            let owners = all.chunk_by(|one, other| one.message == other.message);
+            let owners: Vec<_> = owners
+                .map(|all| format!("{}:\n{}", all[0].message.replacen("conflict", "conflicts", 1), of_owner(all)))
+                .collect();
             format!("Apply failed with {} conflicts: {}", all.len(), owners.join("\n"))
         }
     };
@@ -135,19 +142,20 @@ pub fn apply(writer: &Writer<'_>, live: Option<&Value>, config: &Value, force: b
     }
     if managed.entries.is_empty() {
         let before = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
-        managed = updated(&before, &fields::zero(place), &live, managed);
+        managed = updated(&before, &fields::zero(place), &live, managed)
+            .map_err(|why| Refused::Unconvertible(format!("failed to create manager for existing fields: {why}")))?;
     }
     let bare = without_managers(&live);
     let done = match attempt(writer, &bare, config, managed.clone(), force) {
-        Err(conflicts) if last_applied::belongs_to(writer.manager) => {
+        Err(Refused::Conflicts(conflicts)) if last_applied::belongs_to(writer.manager) => {
             match last_applied::unexpected(writer, &bare, conflicts) {
                 conflicts if conflicts.is_empty() => attempt(writer, &bare, config, managed, true),
-                conflicts => Err(conflicts),
+                conflicts => Err(Refused::Conflicts(conflicts)),
             }
         }
         done => done,
     };
-    let Merged { mut object, managed, changed } = done.map_err(Refused::Conflicts)?;
+    let Merged { mut object, managed, changed } = done?;
     if last_applied::belongs_to(writer.manager) {
         last_applied::follow(&mut object, config);
     }
@@ -167,16 +175,16 @@ struct Merged {
     changed: bool,
 }
 
-/// The merged object and its managers, or the conflicts.
+/// The merged object and its managers.
 fn attempt(
     writer: &Writer<'_>,
     live: &Value,
     config: &Value,
     mut managed: Managed,
     force: bool,
-) -> Result<Merged, Vec<Conflict>> {
+) -> Result<Merged, Refused> {
     let place = writer.versions.kind.place();
-    reconcile(writer.versions, &mut managed);
+    reconcile(writer.versions, live, &mut managed).map_err(Refused::Unconvertible)?;
     let mut fields = fields::collect(place, config);
     if let Some(resets) = writer.resets {
         fields = fields.without(resets);
@@ -193,20 +201,27 @@ fn attempt(
     let last = at.map(|at| managed.entries.swap_remove(at));
     let mut merged = fields::merge(place, live.clone(), config.clone());
     if let Some(last) = &last {
-        merged = prune(writer, merged, &managed, &own, last);
+        merged = prune(writer, merged, &managed, &own, last)
+            .map_err(|why| Refused::Unconvertible(format!("failed to prune fields: {why}")))?;
     }
     let mut conflicts = Vec::new();
     let mut changes = Changes::by_apply(writer, live, &merged);
-    managed.entries.sort_by(|one, other| (&one.manager, one.applied).cmp(&(&other.manager, other.applied)));
     managed.entries.retain_mut(|entry| {
         let Some(change) = changes.at(&entry.api_version) else { return false };
         let taken = entry.fields.intersection(&change.modified).union(entry.fields.intersection(&change.added));
-        conflicts.extend(taken.paths().into_iter().map(|path| Conflict { owner: entry.to_string(), path }));
+        if !taken.is_empty() {
+            conflicts.push((entry.identifier(), entry.to_string(), taken.paths()));
+        }
         entry.fields = std::mem::take(&mut entry.fields).difference(&taken).difference(&change.removed);
         !entry.fields.is_empty()
     });
+    changes.judge().map_err(Refused::Unconvertible)?;
     if !force && !conflicts.is_empty() {
-        return Err(conflicts);
+        conflicts.sort_by(|one, other| one.0.cmp(&other.0));
+        let of_owner = |(_, owner, paths): (Vec<u8>, String, Vec<Path>)| {
+            paths.into_iter().map(move |path| Conflict { owner: owner.clone(), path })
+        };
+        return Err(Refused::Conflicts(conflicts.into_iter().flat_map(of_owner).collect()));
     }
     let changed = !fields::same(live, &merged);
     let fields = strip(own.fields);
@@ -218,35 +233,45 @@ fn attempt(
 }
 
 /// Takes away what this applier applied the last time and not this time, as far as nobody else owns it.
-fn prune(writer: &Writer<'_>, merged: Value, others: &Managed, own: &Entry, last: &Entry) -> Value {
+fn prune(writer: &Writer<'_>, merged: Value, others: &Managed, own: &Entry, last: &Entry) -> Result<Value, String> {
     let versions = writer.versions;
     if last.api_version == own.api_version && last.fields.clone().difference(&own.fields).is_empty() {
-        return merged;
+        return Ok(merged);
     }
     let written = versions.written();
-    let Some(kind) = versions.kind_at(&last.api_version) else { return merged };
-    let Some(full) = versions.convert(&merged, written, &last.api_version).map(Cow::into_owned) else { return merged };
+    let Some(kind) = versions.kind_at(&last.api_version) else { return Ok(merged) };
+    let full = match versions.convert(&merged, written, &last.api_version) {
+        Ok(full) => full.into_owned(),
+        Err(refused) => {
+            let why = refused.told("failed to convert merged object to last applied version: ");
+            return why.map_or(Ok(merged), Err);
+        }
+    };
     let named = |set: &Set| fields::with_named(kind.place(), set);
     let (all, gone) = (named(&fields::collect(kind.place(), &full)), named(&last.fields));
     let mut pruned = fields::remove(kind.place(), full.clone(), &gone);
     // What others own comes back: first in the version of what was pruned, then in theirs.
-    let mut owned: BTreeMap<&str, Set> = BTreeMap::new();
+    let mut owned: BTreeMap<&str, Vec<Set>> = BTreeMap::new();
     for entry in others.entries.iter().chain([own]) {
-        let set = owned.entry(&entry.api_version).or_default();
-        *set = std::mem::take(set).union(entry.fields.clone());
+        owned.entry(&entry.api_version).or_default().push(entry.fields.clone());
     }
     let mut owned: Vec<_> = owned.into_iter().collect();
     owned.sort_by_key(|(version, _)| *version != last.api_version);
-    for (version, set) in owned {
-        if let Some(back) = bring_back(writer, &full, &pruned, &last.api_version, version, &set) {
-            pruned = back;
+    for (version, sets) in owned {
+        match bring_back(writer, &full, &pruned, &last.api_version, version, &Set::union_of(sets)) {
+            Ok(back) => pruned = back,
+            Err(Unconvertible::Gone) => {}
+            Err(Unconvertible::Unknown(why)) => return Err(format!("failed add back owned items: {why}")),
         }
     }
     // Only what this applier has applied goes.
     let kept = named(&fields::collect(kind.place(), &pruned));
     let dropped = all.difference(&kept).intersection(&gone);
     let pruned = fields::remove(kind.place(), full, &dropped);
-    versions.convert(&pruned, &last.api_version, written).map_or(merged, Cow::into_owned)
+    match versions.convert(&pruned, &last.api_version, written) {
+        Ok(pruned) => Ok(pruned.into_owned()),
+        Err(refused) => refused.told("").map_or(Ok(merged), Err),
+    }
 }
 
 /// The full object without what the pruned one lacks and nobody owns, by way of another version.
@@ -257,11 +282,17 @@ fn bring_back(
     of: &str,
     version: &str,
     owned: &Set,
-) -> Option<Value> {
+) -> Result<Value, Unconvertible> {
     let versions = writer.versions;
-    let kind = versions.kind_at(version)?;
+    let kind = versions.kind_at(version).ok_or(Unconvertible::Gone)?;
     let place = kind.place();
-    let (full, pruned) = (versions.convert(full, of, version)?, versions.convert(pruned, of, version)?);
+    let seen = |object, which: &str| match versions.convert(object, of, version) {
+        Err(Unconvertible::Unknown(why)) => {
+            Err(Unconvertible::Unknown(format!("failed to convert {which} object at version {version}: {why}")))
+        }
+        done => done,
+    };
+    let (full, pruned) = (seen(full, "merged")?, seen(pruned, "pruned")?);
     let named = |value: &Value| fields::with_named(place, &fields::collect(place, value));
     let gone = named(&full).difference(&named(&pruned)).difference(&fields::with_named(place, owned));
     let back = fields::remove(place, full.into_owned(), &gone);

@@ -7,8 +7,8 @@ use crate::schema::fields::{self, Set};
 use serde_json::Value;
 
 /// `managedFields` after a change of `live` to `new`. None where somebody has to read the sets: where the model may have
-/// changed since they were written, where they are named in another version, where the client wrote them, or where they
-/// have become too many.
+/// changed since they were written, where they are named in another version, where the client wrote them, where they
+/// have become too many, or where nobody can tell what has changed.
 pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option<Value> {
     let kind = &writer.versions.kind;
     let known = live["metadata"]["managedFields"].as_array().filter(|known| !known.is_empty())?;
@@ -23,9 +23,16 @@ pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option
     if !kind.is_built_in() || !is_left || updaters >= UPDATE_ENTRIES_MAX || !known.iter().all(of_version) {
         return None;
     }
+    // A write of a scale leaves no time, and may leave a manager a second entry.
+    if known.iter().any(|entry| entry["time"].is_null() && entry["operation"] == "Update" && is_double(entry, known)) {
+        return None;
+    }
     let mut change = fields::compare(kind.place().as_written(), live, new);
     if let Some(resets) = writer.resets {
         change = change.without(resets);
+    }
+    if change.is_nameless {
+        return None;
     }
     let changed = change.modified.union(change.added);
     let (taken, gone) = (strip(changed.clone()), changed.union(change.removed));
@@ -52,4 +59,11 @@ pub(super) fn managers(writer: &Writer<'_>, live: &Value, new: &Value) -> Option
         managers.push(own.spelled(own.fields.to_text()));
     }
     in_order(managers)
+}
+
+/// Whether a manager has another entry beside this one.
+fn is_double(entry: &Value, known: &[Value]) -> bool {
+    let is_same =
+        |other: &&Value| ["operation", "manager", "subresource"].iter().all(|name| entry[*name] == other[*name]);
+    known.iter().filter(is_same).count() > 1
 }

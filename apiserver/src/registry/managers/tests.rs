@@ -131,7 +131,7 @@ fn sets_that_are_not_read_become_what_those_become_that_are() {
             let edited = edited::managers(&writer(manager), &live, &new);
             new["metadata"]["managedFields"] = Value::Null;
             let managed = Managed::read(&live["metadata"]["managedFields"]).unwrap();
-            let read = update::updated(&writer(manager), &live, &new, managed).write();
+            let read = update::updated(&writer(manager), &live, &new, managed).unwrap().write();
             assert!(edited.is_some());
             assert_eq!(edited, read, "{manager}: {new}");
         }

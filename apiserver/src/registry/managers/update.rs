@@ -26,7 +26,14 @@ pub fn record(writer: &Writer<'_>, live: Option<&Value>, new: &mut Value) {
     let managed = Some(before(writer, live, new)).filter(|managed| !managed.entries.is_empty());
     metadata_mut(new).remove("managedFields");
     if let Some(managed) = managed {
-        updated(writer, live, new, managed).write_into(new);
+        write_updated(writer, live, new, managed);
+    }
+}
+
+/// An object whose managers can't be found out has none afterwards.
+fn write_updated(writer: &Writer<'_>, live: &Value, new: &mut Value, managed: Managed) {
+    if let Ok(managed) = updated(writer, live, new, managed) {
+        managed.write_into(new);
     }
 }
 
@@ -42,7 +49,7 @@ fn record_new(writer: &Writer<'_>, new: &mut Value) {
     let zero = fields::zero(place);
     if let Some(sent) = sent {
         // Who is said to manage what the object does not say goes on managing it.
-        updated(writer, &zero, new, sent).write_into(new);
+        write_updated(writer, &zero, new, sent);
         return;
     }
     let without = writer.resets.unwrap_or(Set::NOTHING);
@@ -90,8 +97,11 @@ fn is_reset(sent: &Value) -> bool {
 }
 
 /// The managers after a change by an update.
-pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut managed: Managed) -> Managed {
-    reconcile(writer.versions, &mut managed);
+///
+/// # Errors
+/// An object can't be looked at in the version of one of them.
+pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut managed: Managed) -> Result<Managed, String> {
+    reconcile(writer.versions, live, &mut managed)?;
     let mut changes = Changes::by_update(writer, live, new);
     managed.entries.retain_mut(|entry| {
         let Some(change) = changes.at(&entry.api_version) else { return false };
@@ -99,7 +109,10 @@ pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut manage
         entry.fields = fields.difference(&change.modified).difference(&change.added).difference(&change.removed);
         !entry.fields.is_empty()
     });
-    let own = changes.take(writer.versions.written()).unwrap_or_default();
+    let own = changes.take(writer.versions.written())?.unwrap_or_default();
+    if own.is_nameless {
+        return Err("an item of a list can't be told from the others".to_owned());
+    }
     let taken = strip(own.modified.union(own.added));
     if !taken.is_empty() {
         let mut entry = own_entry(writer, taken);
@@ -108,18 +121,27 @@ pub(super) fn updated(writer: &Writer<'_>, live: &Value, new: &Value, mut manage
         }
         managed.entries.push(entry);
     }
-    cap(managed)
+    Ok(cap(managed))
 }
 
 /// Brings all sets in line with their models, and drops those of versions that are gone.
-pub(super) fn reconcile(versions: &Versions<'_>, managed: &mut Managed) {
-    managed.entries.retain_mut(|entry| match versions.kind_at(&entry.api_version) {
-        Some(kind) => {
-            fields::fit(kind.place(), &mut entry.fields);
-            true
+///
+/// # Errors
+/// The object can't be looked at in one of their versions.
+pub(super) fn reconcile(versions: &Versions<'_>, live: &Value, managed: &mut Managed) -> Result<(), String> {
+    let mut seen: Vec<SmolStr> = Vec::new();
+    let mut wrong = None;
+    managed.entries.retain_mut(|entry| {
+        let Some(kind) = versions.kind_at(&entry.api_version) else { return false };
+        if !kind.is_built_in() && !seen.contains(&entry.api_version) {
+            seen.push(entry.api_version.clone());
+            let refused = versions.convert(live, versions.written(), &entry.api_version).err();
+            wrong = wrong.take().or_else(|| refused?.told(""));
         }
-        None => false,
+        fields::fit(kind.place(), &mut entry.fields);
+        true
     });
+    wrong.map_or(Ok(()), Err)
 }
 
 /// What a write changed, in each version that somebody asks for.
@@ -129,12 +151,14 @@ pub(super) struct Changes<'a> {
     new: &'a Value,
     by_update: bool,
     known: Vec<(SmolStr, Option<Difference>)>,
+    /// Why an object can't be looked at in one of the versions that were asked for.
+    wrong: Option<String>,
 }
 
 impl<'a> Changes<'a> {
     /// Of an update, which upstream finds in what its structs write: something empty is nothing.
     pub(super) fn by_update(writer: &'a Writer<'a>, live: &'a Value, new: &'a Value) -> Self {
-        Self { writer, live, new, by_update: true, known: Vec::with_capacity(1) }
+        Self { writer, live, new, by_update: true, known: Vec::with_capacity(1), wrong: None }
     }
 
     /// Of an apply, which upstream finds in what was sent: who empties a list changes it.
@@ -149,9 +173,21 @@ impl<'a> Changes<'a> {
     }
 
     /// The same, for good.
-    fn take(mut self, api_version: &str) -> Option<Difference> {
+    ///
+    /// # Errors
+    /// An object can't be looked at in a version that was asked for.
+    fn take(mut self, api_version: &str) -> Result<Option<Difference>, String> {
         let index = self.index(api_version);
-        self.known.swap_remove(index).1
+        let found = self.known.swap_remove(index).1;
+        self.wrong.map_or(Ok(found), Err)
+    }
+
+    /// Says whether the objects can be looked at in all versions that were asked for.
+    ///
+    /// # Errors
+    /// They can't.
+    pub(super) fn judge(&mut self) -> Result<(), String> {
+        self.wrong.take().map_or(Ok(()), Err)
     }
 
     fn index(&mut self, api_version: &str) -> usize {
@@ -163,14 +199,29 @@ impl<'a> Changes<'a> {
         self.known.len() - 1
     }
 
-    fn find(&self, api_version: &str) -> Option<Difference> {
+    fn find(&mut self, api_version: &str) -> Option<Difference> {
         let versions = self.writer.versions;
         let kind = versions.kind_at(api_version)?;
         let place = if self.by_update { kind.place().as_written() } else { kind.place() };
-        let old = versions.convert(self.live, versions.written(), api_version)?;
-        let new = versions.convert(self.new, versions.written(), api_version)?;
+        let mut wrong = None;
+        let mut seen = |object, what: &str| match versions.convert(object, versions.written(), api_version) {
+            Ok(object) => Some(object),
+            Err(refused) => {
+                wrong = refused.told(what);
+                None
+            }
+        };
+        let old = seen(self.live, "failed to convert old object: ");
+        let new = old.and_then(|old| Some((old, seen(self.new, "failed to convert new object: ")?)));
+        if wrong.is_some() {
+            self.wrong = wrong;
+        }
+        let (old, new) = new?;
         let change = fields::compare(place, &old, &new);
-        Some(match self.writer.resets {
+        // What a write to a whole custom object takes back upstream knows of the version that is written alone.
+        let is_whole = !kind.is_built_in() && self.writer.subresource.is_empty();
+        let is_reset = !is_whole || api_version == versions.written();
+        Some(match self.writer.resets.filter(|_| is_reset) {
             Some(resets) => change.without(resets),
             None => change,
         })

@@ -3,7 +3,7 @@
 use crate::registry::catalog::{Catalog, Resource};
 use crate::registry::custom::{Custom, Scale};
 use crate::registry::encoding;
-use crate::schema::fields::Place;
+use crate::schema::fields::{self, Place};
 use crate::schema::{self, TypeId};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -103,12 +103,42 @@ impl<'a> Versions<'a> {
     }
 
     /// An object of one version in another one.
-    #[must_use]
-    pub fn convert<'v>(&self, object: &'v Value, from: &str, to: &str) -> Option<Cow<'v, Value>> {
+    ///
+    /// # Errors
+    /// It is not to be had there. A custom object is looked at with all that it says, as upstream's managers look at it,
+    /// whether that version's schema knows it or not.
+    pub fn convert<'v>(&self, object: &'v Value, from: &str, to: &str) -> Result<Cow<'v, Value>, Unconvertible> {
         if from == to {
-            return Some(Cow::Borrowed(object));
+            return Ok(Cow::Borrowed(object));
         }
-        let (from, to) = (self.row(from)?, self.row(to)?);
-        Some(Cow::Owned(encoding::serve(to, encoding::store(from, object.clone()))))
+        let (from, to) = self.row(from).zip(self.row(to)).ok_or(Unconvertible::Gone)?;
+        if to.custom.is_none() {
+            return Ok(Cow::Owned(encoding::serve(to, encoding::store(from, object.clone()))));
+        }
+        let mut object = object.clone();
+        object["apiVersion"] = to.api_version.as_str().into();
+        match fields::check(Kind::of(to).place(), &object) {
+            None => Ok(Cow::Owned(object)),
+            Some(why) => Err(Unconvertible::Unknown(why)),
+        }
+    }
+}
+
+/// Why an object is not to be had in a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unconvertible {
+    /// The version is not served any more.
+    Gone,
+    /// The object says what the version does not know.
+    Unknown(String),
+}
+
+impl Unconvertible {
+    /// What is wrong with the object, which this was to be done with; none where there is no such version.
+    pub(super) fn told(self, what: &str) -> Option<String> {
+        match self {
+            Self::Gone => None,
+            Self::Unknown(why) => Some(format!("{what}{why}")),
+        }
     }
 }

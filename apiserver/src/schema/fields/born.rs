@@ -6,9 +6,10 @@ use super::place::{Form, Place, sorted_items};
 use super::set::{Node, Set};
 use super::wire::{spell, spell_element, spell_field};
 use serde_json::Value;
+use std::cell::Cell;
 
 /// The fields of `object` that are not as in `zero`, without those of `without` and what lies below them, and without
-/// those of `ownerless` themselves; none where there are no such fields.
+/// those of `ownerless` themselves; none where there are no such fields, or where they can't be told from each other.
 #[must_use]
 pub fn born(place: Place<'_>, zero: &Value, object: &Value, without: &Set, ownerless: &Set) -> Option<String> {
     let resolved = place.resolve(Some(object));
@@ -17,9 +18,10 @@ pub fn born(place: Place<'_>, zero: &Value, object: &Value, without: &Set, owner
     }
     let mut out = String::with_capacity(1 << 10);
     out.push('{');
-    let cut = Cut { without: Some(without), ownerless: Some(ownerless) };
+    let is_nameless = Cell::new(false);
+    let cut = Cut { without: Some(without), ownerless: Some(ownerless), is_nameless: &is_nameless };
     entries(&mut out, place, resolved.form, Some(zero), object, cut);
-    close(&mut out, 1).then_some(out)
+    (close(&mut out, 1) && !is_nameless.get()).then_some(out)
 }
 
 /// What is left out below a place.
@@ -27,6 +29,8 @@ pub fn born(place: Place<'_>, zero: &Value, object: &Value, without: &Set, owner
 struct Cut<'s> {
     without: Option<&'s Set>,
     ownerless: Option<&'s Set>,
+    /// Whether an item of a list says nothing that tells it from the others.
+    is_nameless: &'s Cell<bool>,
 }
 
 impl<'s> Cut<'s> {
@@ -38,7 +42,7 @@ impl<'s> Cut<'s> {
             return None;
         }
         let unowned = self.ownerless.and_then(find);
-        let cut = Self { without: deeper(gone), ownerless: deeper(unowned) };
+        let cut = Self { without: deeper(gone), ownerless: deeper(unowned), ..self };
         Some((cut, unowned.is_some_and(|node| node.member)))
     }
 }
@@ -58,6 +62,9 @@ fn entries(out: &mut String, place: Place<'_>, form: Form<'_>, old: Option<&Valu
 
 fn items(out: &mut String, keys: &[smol_str::SmolStr], place: Place<'_>, list: &Value, cut: Cut<'_>) {
     let sorted = sorted_items(keys, place, Some(list));
+    if sorted.len() < list.as_array().map_or(0, Vec::len) {
+        cut.is_nameless.set(true);
+    }
     for alike in sorted.chunk_by(|one, other| one.0 == other.0) {
         let (element, item) = &alike[0];
         let Some((cut, is_ownerless)) = cut.below(|set| set.find(element)) else { continue };
@@ -112,7 +119,7 @@ fn node(
         }
         (None, _, _) => {}
         (Some(old), _, _) => {
-            let (itself, mut below) = gained(place, old, new);
+            let Some((itself, mut below)) = gained(place, old, new) else { return cut.is_nameless.set(true) };
             is_member = itself;
             below =
                 below.without(cut.without.unwrap_or(Set::NOTHING)).difference(cut.ownerless.unwrap_or(Set::NOTHING));

@@ -16,6 +16,8 @@ pub struct Difference {
     pub modified: Set,
     /// There only in the first one, likewise.
     pub removed: Set,
+    /// An item of a list in the second one says nothing that tells it from the others: upstream does not compare such values.
+    pub is_nameless: bool,
 }
 
 impl Difference {
@@ -26,12 +28,14 @@ impl Difference {
             added: self.added.without(set),
             modified: self.modified.without(set),
             removed: self.removed.without(set),
+            is_nameless: self.is_nameless,
         }
     }
 
     fn push(&mut self, element: Element, change: Change) {
         let Change { itself, below } = change;
-        let Self { added, modified, removed } = below;
+        let Self { added, modified, removed, is_nameless } = below;
+        self.is_nameless |= is_nameless;
         let target = |kind| itself.contains(&Some(kind));
         let (add, modify, remove) = (target(Kind::Added), target(Kind::Modified), target(Kind::Removed));
         // Most often one of the three speaks, and then the element is not cloned.
@@ -51,6 +55,7 @@ impl Difference {
             added: self.added.union(other.added),
             modified: self.modified.union(other.modified),
             removed: self.removed.union(other.removed),
+            is_nameless: self.is_nameless || other.is_nameless,
         }
     }
 }
@@ -71,7 +76,7 @@ struct Change {
 impl Change {
     const NONE: Self = Self {
         itself: [None, None],
-        below: Difference { added: Set::EMPTY, modified: Set::EMPTY, removed: Set::EMPTY },
+        below: Difference { added: Set::EMPTY, modified: Set::EMPTY, removed: Set::EMPTY, is_nameless: false },
     };
 
     fn itself(kind: Kind) -> Self {
@@ -85,11 +90,11 @@ pub fn compare(place: Place<'_>, old: &Value, new: &Value) -> Difference {
     at(place, Some(old), Some(new)).below
 }
 
-/// Whether the place itself was added or changed, and what below it was.
-pub(super) fn gained(place: Place<'_>, old: &Value, new: &Value) -> (bool, Set) {
+/// Whether the place itself was added or changed, and what below it was; none where an item says nothing that tells it from others.
+pub(super) fn gained(place: Place<'_>, old: &Value, new: &Value) -> Option<(bool, Set)> {
     let Change { itself, below } = at(place.as_written(), Some(old), Some(new));
     let is_gained = itself.iter().flatten().any(|kind| *kind != Kind::Removed);
-    (is_gained, below.modified.union(below.added))
+    (!below.is_nameless).then(|| (is_gained, below.modified.union(below.added)))
 }
 
 /// Whether two values are equal. A number equals itself, whole or not.
@@ -105,6 +110,24 @@ pub fn same(one: &Value, other: &Value) -> bool {
             one.len() == other.len() && one.iter().zip(other).all(alike)
         }
         _ => one == other,
+    }
+}
+
+/// Whether Go's structs, which hold both, write the same of them. Lists are compared as they are held.
+fn written_alike<'v>(place: Place<'_>, one: &'v Value, other: &'v Value) -> bool {
+    if !place.is_written() {
+        return false;
+    }
+    match (place.resolve(Some(one)).form, one, other) {
+        (form @ (Form::Struct(_) | Form::Map(_)), Value::Object(one), Value::Object(other)) => {
+            let said =
+                |value: Option<&'v Value>, name: &str| value.filter(|value| !place.looks_past(form, name, value));
+            one.keys().chain(other.keys()).all(|name| match (said(one.get(name), name), said(other.get(name), name)) {
+                (Some(one), Some(other)) => same(one, other) || written_alike(place.entry(form, name).0, one, other),
+                (one, other) => one.is_none() && other.is_none(),
+            })
+        }
+        _ => false,
     }
 }
 
@@ -138,7 +161,9 @@ fn by_form<'m>(place: Place<'m>, form: Form<'m>, atomic: bool, old: Option<&Valu
         return match (old, new) {
             (None, Some(_)) => Change::itself(Kind::Added),
             (Some(_), None) => Change::itself(Kind::Removed),
-            (Some(old), Some(new)) if !same(old, new) => Change::itself(Kind::Modified),
+            (Some(old), Some(new)) if !same(old, new) && !written_alike(place, old, new) => {
+                Change::itself(Kind::Modified)
+            }
             _ => Change::NONE,
         };
     }
@@ -184,8 +209,8 @@ fn entries<'m>(place: Place<'m>, form: Form<'m>, old: Option<&Value>, new: Optio
 
 impl Change {
     fn says_nothing(&self) -> bool {
-        let Difference { added, modified, removed } = &self.below;
-        self.itself[0].is_none() && added.is_empty() && modified.is_empty() && removed.is_empty()
+        let Difference { added, modified, removed, is_nameless } = &self.below;
+        self.itself[0].is_none() && added.is_empty() && modified.is_empty() && removed.is_empty() && !is_nameless
     }
 }
 
@@ -195,6 +220,7 @@ fn items(keys: &[SmolStr], place: Place<'_>, old: Option<&Value>, new: Option<&V
         return out;
     }
     let (was, is) = (sorted_items(keys, place, old), sorted_items(keys, place, new));
+    out.is_nameless = is.len() < new.and_then(Value::as_array).map_or(0, Vec::len);
     let (mut was, mut is) = (was.as_slice(), is.as_slice());
     loop {
         let element = match (was.first(), is.first()) {

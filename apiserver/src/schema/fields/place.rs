@@ -53,8 +53,8 @@ impl<'m> Place<'m> {
         Self { model, shape, list: &ListType::Unset, map: MapType::Unset, written: false }
     }
 
-    /// The same, for values that Go's structs have held: a field that Go leaves out when it writes them is looked past, but not within
-    /// what is compared as a whole.
+    /// The same, for values that Go's structs have held: a field that Go leaves out when it writes them is looked past, but
+    /// not within a list that is compared as a whole.
     #[must_use]
     pub fn as_written(self) -> Self {
         Self { written: true, ..self }
@@ -142,6 +142,11 @@ impl<'m> Place<'m> {
 }
 
 impl Place<'_> {
+    /// Whether the values here are what Go's structs have held.
+    pub(super) fn is_written(self) -> bool {
+        self.written
+    }
+
     /// Whether this value of a field is looked past.
     pub(super) fn looks_past(self, form: Form<'_>, name: &str, value: &Value) -> bool {
         self.written && form.leaves_out(name, value)

@@ -5,7 +5,7 @@ use super::place::{Form, Place, item_element};
 use super::set::Set;
 use serde_json::{Map, Value};
 
-/// A value without the fields and items of a set. What loses all it held becomes null.
+/// A value without the fields and items of a set; null where nothing is left of it.
 #[must_use]
 pub fn remove(place: Place<'_>, value: Value, gone: &Set) -> Value {
     if gone.is_empty() {
@@ -19,7 +19,7 @@ pub fn remove(place: Place<'_>, value: Value, gone: &Set) -> Value {
             for (name, value) in fields {
                 let value = match gone.find(&Element::Field(name.as_str().into())) {
                     Some(node) if node.member => continue,
-                    Some(node) => remove(place.entry(form, &name).0, value, &node.below),
+                    Some(node) => remove_below(place.entry(form, &name).0, value, &node.below),
                     None => value,
                 };
                 kept.insert(name, value);
@@ -29,12 +29,25 @@ pub fn remove(place: Place<'_>, value: Value, gone: &Set) -> Value {
         (Form::List(Some(keys), item), Value::Array(items)) => {
             let keep = |value: Value| match item_element(keys, item, &value).and_then(|element| gone.find(&element)) {
                 Some(node) if node.member => None,
-                Some(node) => Some(remove(item, value, &node.below)),
+                Some(node) => Some(remove_below(item, value, &node.below)),
                 None => Some(value),
             };
             let kept: Vec<_> = items.into_iter().filter_map(keep).collect();
             if kept.is_empty() { Value::Null } else { Value::Array(kept) }
         }
         _ => Value::Null,
+    }
+}
+
+/// The same of a value that goes on being there, whatever it loses.
+fn remove_below(place: Place<'_>, value: Value, gone: &Set) -> Value {
+    let hollow = match &value {
+        Value::Object(_) => Value::Object(Map::new()),
+        Value::Array(_) => Value::Array(Vec::new()),
+        _ => Value::Null,
+    };
+    match remove(place, value, gone) {
+        Value::Null => hollow,
+        left => left,
     }
 }

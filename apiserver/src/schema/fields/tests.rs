@@ -277,7 +277,7 @@ fn fields_and_items_are_taken_out() {
         "f:metadata": {"f:labels": {"f:a": {}}},
         "f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {}, "k:{\"name\":\"b\"}": {"f:image": {}}}},
     }));
-    let left = json!({"metadata": {"labels": null}, "spec": {"containers": [{"name": "b"}]}});
+    let left = json!({"metadata": {"labels": {}}, "spec": {"containers": [{"name": "b"}]}});
     assert_eq!(remove(pod(), object, &gone), left);
 }
 

@@ -1,0 +1,72 @@
+//! What managers make of a custom object that says what another version of it does not know.
+
+use super::hostile::DEFINITIONS;
+use super::*;
+use crate::registry::custom::Definitions;
+
+const V1: &str = "/apis/v.example.com/v1/namespaces/default/bars/b";
+const V2: &str = "/apis/v.example.com/v2/namespaces/default/bars/b";
+const APPLY: &str = "application/apply-patch+yaml";
+
+async fn with_bars() -> Desk {
+    let desk = Desk::new().await;
+    let text = json!({"type": "string"});
+    let map = json!({"type": "object", "additionalProperties": text});
+    let version = |name: &str, storage: bool| {
+        let mut spec = json!({"type": "object", "properties": {
+            "map": map, "set": {"type": "array", "items": text, "x-kubernetes-list-type": "set"},
+            "said": {"type": "string", "default": "unsaid"},
+        }});
+        spec["properties"][format!("only{name}")] = text.clone();
+        let schema = json!({"type": "object", "properties": {"spec": spec, "status": map}});
+        json!({"name": name, "served": true, "storage": storage,
+            "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}})
+    };
+    let names = json!({"plural": "bars", "singular": "bar", "kind": "Bar", "listKind": "BarList"});
+    let versions = [version("v1", true), version("v2", false)];
+    let spec = json!({"group": "v.example.com", "scope": "Namespaced", "names": names, "versions": versions});
+    desk.made(DEFINITIONS, json!({"metadata": {"name": "bars.v.example.com"}, "spec": spec})).await;
+    assert!(Definitions::new(desk.handlers.registry.clone()).bring_up_to_date().await.unwrap());
+    desk
+}
+
+async fn apply(desk: &Desk, manager: &str, version: &str, spec: Value) -> Answer {
+    let bar = json!({"apiVersion": format!("v.example.com/{version}"), "kind": "Bar", "metadata": {"name": "b"}, "spec": spec});
+    let uri = if version == "v1" { V1 } else { V2 };
+    desk.patch(&format!("{uri}?fieldManager={manager}"), APPLY, &bar.to_string()).await
+}
+
+#[tokio::test]
+async fn what_an_applier_applies_no_more_leaves_the_map_around_it_that_is_applied() {
+    let desk = with_bars().await;
+    assert_eq!(apply(&desk, "one", "v1", json!({"map": {"a": "b"}, "set": ["a"]})).await.code, 201);
+    let less = apply(&desk, "one", "v1", json!({"map": {}, "set": []})).await;
+    assert_eq!((less.code, &less.value["spec"]["map"], &less.value["spec"]["set"]), (200, &json!({}), &Value::Null));
+}
+
+#[tokio::test]
+async fn an_apply_in_another_version_takes_away_what_that_one_has_no_default_for_alone() {
+    let desk = with_bars().await;
+    assert_eq!(apply(&desk, "one", "v2", json!({"said": "x", "map": {"a": "b"}})).await.code, 201);
+    let other = apply(&desk, "one", "v1", json!({"map": {"a": "b"}})).await;
+    assert_eq!((other.code, &other.value["spec"]), (200, &json!({"map": {"a": "b"}, "said": "unsaid"})));
+}
+
+#[tokio::test]
+async fn an_object_that_another_managers_version_does_not_know_is_not_applied_and_loses_its_managers_by_an_update() {
+    let desk = with_bars().await;
+    assert_eq!(apply(&desk, "one", "v1", json!({"map": {"a": "b"}})).await.code, 201);
+    let refused = apply(&desk, "two", "v2", json!({"onlyv2": "x"})).await;
+    assert_eq!(refused.told(), (500, "failed to convert new object: .spec.onlyv2: field not declared in schema"));
+    let merged = desk.patch(V2, MERGE, r#"{"spec":{"onlyv2":"x"}}"#).await;
+    assert_eq!((merged.code, &merged.value["metadata"]["managedFields"]), (200, &Value::Null));
+}
+
+#[tokio::test]
+async fn a_status_that_is_written_in_another_version_counts_for_no_generation() {
+    let desk = with_bars().await;
+    assert_eq!(apply(&desk, "one", "v1", json!({"onlyv1": "x"})).await.code, 201);
+    let written = desk.patch(&format!("{V2}/status"), MERGE, r#"{"status":{"a":"b"}}"#).await;
+    assert_eq!((written.code, &written.value["metadata"]["generation"]), (200, &json!(1)));
+    assert_eq!(desk.get(V1).await.value["spec"], json!({"said": "unsaid"}), "what that version does not know is gone");
+}
