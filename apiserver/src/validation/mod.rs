@@ -126,7 +126,7 @@ pub fn update_part(group: &str, kind: &str, subresource: &str, new: &Value, old:
 #[must_use]
 pub fn update(group: &str, kind: &str, new: &Value, old: &Value, net: Option<&ClusterNet>) -> Vec<Cause> {
     let mut errors = Errors::default();
-    if (group, kind) == ("", "Pod") && same(&new["spec"], &old["spec"]) {
+    if (group, kind) == ("", "Pod") && pod_update::is_same(&new["spec"], &old["spec"]) {
         // The spec was looked at when it came in, and may stay as it is.
         pod_annotations::check(new, &mut errors);
         pod_annotations::check_update(new, old, &mut errors);

@@ -3,7 +3,8 @@
 
 use super::field::{Errors, Path, child, index, list, same, text};
 use super::{internal, pod};
-use serde_json::{Map, Value};
+use crate::schema::{self, default};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Upstream's sentence for everything else.
@@ -41,9 +42,19 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
     if !list(&before["schedulingGates"]).is_empty() {
         narrow(&mut wished, before, errors);
     }
-    if !same(&wished, before) {
+    if !is_same(&wished, before) {
         errors.forbidden("spec", &format!("{MAY_CHANGE}\n{}", internal::diff("PodSpec", before, &wished)));
     }
+}
+
+/// Whether upstream holds the same of two specs: a struct with nothing in it is more than none.
+pub(super) fn is_same(now: &Value, before: &Value) -> bool {
+    let model = schema::model();
+    let held = |spec: &Value| {
+        let pod = json!({"spec": spec});
+        model.kind("", "v1", "Pod").map(|id| default::held(model, id, &pod))
+    };
+    now == before || same(now, before) && held(now) == held(before)
 }
 
 /// Images, which upstream looks at once more in a pod that changes.

@@ -4,7 +4,7 @@ use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
 use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, Scene, column, count};
 use crate::registry::cells::{age, label_map, name, number, selector};
 use crate::registry::warnings;
-use crate::validation::same;
+use crate::schema::{self, default};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
@@ -57,13 +57,19 @@ pub(super) static DAEMON_SET: Behaviour = Behaviour {
 fn count_templates(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     let generation = match old {
         None => template_generation(new).max(1),
-        Some(old) if scene.part == Part::Main && !same(&new["spec"]["template"], &old["spec"]["template"]) => {
-            template_generation(old) + 1
-        }
+        Some(old) if scene.part == Part::Main && has_another_template(new, old) => template_generation(old) + 1,
         Some(old) => template_generation(old),
     };
     let annotations = metadata_mut(new).entry("annotations").or_insert_with(|| json!({}));
     map_mut(annotations).insert(TEMPLATE_GENERATION.to_owned(), json!(generation.to_string()));
+}
+
+fn has_another_template(new: &Value, old: &Value) -> bool {
+    let template = |set: &Value| set["spec"]["template"].clone();
+    let held = |set| {
+        schema::model().kind("apps", "v1", "DaemonSet").map(|id| template(&default::held(schema::model(), id, set)))
+    };
+    new["spec"]["template"] != old["spec"]["template"] && held(new) != held(old)
 }
 
 fn template_generation(object: &Value) -> i64 {
