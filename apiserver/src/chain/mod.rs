@@ -98,7 +98,7 @@ impl Chain {
         let path_taken = PathTaken::asked(request.headers(), &peer);
         let mut trail = Trail { path_taken, ..Trail::default() };
         let ticket = Ticket::new(request.headers().get(&AUDIT_ID));
-        trail.asked = written::begin(&peer, &ticket, &request, began);
+        trail.asked = written::begin(&peer, &ticket, &request);
         let pretty =
             respond::wants_pretty(&request::Query::parse(request.uri().query().unwrap_or_default()), request.headers());
         let accept = request.headers().get(ACCEPT).cloned();
@@ -144,10 +144,11 @@ impl Chain {
             pending.notes(trail.warnings.notes());
             response = pending.finish(response, trail.long_running).await;
         }
+        let took = began.elapsed();
         if let Some(labels) = trail.labels {
             let counted = Counted {
                 code: response.status().as_u16(),
-                took: began.elapsed(),
+                took,
                 waited: trail.waited,
                 answer_bytes: response.body().size_hint().exact(),
                 long_running: trail.long_running,
@@ -157,7 +158,7 @@ impl Chain {
             self.metrics.requests.count(&labels, counted);
         }
         if let Some(asked) = trail.asked {
-            response = written::answered(asked, response, trail.long_running);
+            response = written::answered(asked, response, trail.long_running, (began, took));
         }
         if is_head { head::without_body(response) } else { response }
     }

@@ -9,36 +9,42 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tinyplane_wire::ledger::Asked;
 
 /// A request that is to be written down: nothing, where no ledger is kept.
-pub(super) fn begin(peer: &Peer, ticket: &Ticket, request: &Request<Body>, began: Instant) -> Option<Asked> {
+pub(super) fn begin(peer: &Peer, ticket: &Ticket, request: &Request<Body>) -> Option<Asked> {
     let uri = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
-    Some(Asked::new(peer.origin.as_ref()?, ticket.as_str(), request.method().as_str(), uri, began))
+    Some(Asked::new(peer.origin.as_ref()?, ticket.as_str(), request.method().as_str(), uri))
 }
 
 /// Writes down the answer, and its end when that comes.
-pub(super) fn answered(mut asked: Asked, response: Response<Body>, long_running: bool) -> Response<Body> {
+pub(super) fn answered(
+    mut asked: Asked,
+    response: Response<Body>,
+    long_running: bool,
+    (began, took): (Instant, Duration),
+) -> Response<Body> {
     let code = response.status();
     let goes_on = long_running && code.is_success() && code != StatusCode::SWITCHING_PROTOCOLS;
-    asked.answered(code.as_u16(), response.body().size_hint().exact(), !goes_on);
+    asked.answered(code.as_u16(), response.body().size_hint().exact(), took, !goes_on);
     if !goes_on {
         return response;
     }
-    response.map(|inner| Body::new(Followed { inner, ending: Ending { asked, code, sent: 0 } }))
+    response.map(|inner| Body::new(Followed { inner, ending: Ending { asked, code, began, sent: 0 } }))
 }
 
 /// Writes down the end of an answer when it is dropped.
 struct Ending {
     asked: Asked,
     code: StatusCode,
+    began: Instant,
     sent: u64,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.asked.answered(self.code.as_u16(), Some(self.sent), true);
+        self.asked.answered(self.code.as_u16(), Some(self.sent), self.began.elapsed(), true);
     }
 }
 

@@ -124,12 +124,7 @@ impl Ledger {
     }
 
     fn next_id(&self) -> String {
-        format!("{:08x}-{}", self.0.run, self.next_number())
-    }
-
-    /// The last part of the next id.
-    pub(super) fn next_number(&self) -> u64 {
-        self.0.numbers.fetch_add(1, Ordering::Relaxed)
+        format!("{:08x}-{}", self.0.run, self.0.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Puts a line where the writer finds it.

@@ -23,7 +23,7 @@ pub struct Lines {
 struct Request {
     /// The connection's id.
     after: String,
-    /// Names it among the hops of its member's run, which the connection's id begins with.
+    /// Names it among the connection's requests.
     number: u64,
     ticket: String,
     request: String,
@@ -74,11 +74,10 @@ impl Lines {
 
     fn entry(&self, request: Request) -> Entry {
         let at = |micros| format_micros(UNIX_EPOCH + Duration::from_micros(micros));
-        let run = request.after.split_once('-').map_or(request.after.as_str(), |(run, _)| run);
         let connection = self.connections.get(&request.after);
         Entry {
             member: connection.map(|connection| connection.member.clone()).unwrap_or_default(),
-            id: format!("{run}-{}", request.number),
+            id: format!("{}.{}", request.after, request.number),
             view: View::Observed,
             path: connection.and_then(|connection| connection.path),
             ticket: Some(request.ticket),

@@ -7,8 +7,9 @@ use std::time::Duration;
 const ROOMS: usize = 4;
 /// Lines that wait in a room, in bytes. Further ones are lost, and that is told.
 const WAITING_BYTES_MAX: usize = 1 << 20;
-/// How long lines may wait, so that many are written at once, and few enough that they are still in the processor's cache.
-const LINGER: Duration = Duration::from_millis(5);
+/// How long lines may wait, so that many are written at once (each turn of the writer takes a processor from a member's tasks), and
+/// few enough that they are still in the processor's cache.
+const LINGER: Duration = Duration::from_millis(15);
 /// What a room keeps for further lines once it is empty, in bytes.
 const KEPT_BYTES_MAX: usize = 256 << 10;
 
