@@ -128,8 +128,8 @@ impl Registry {
         manage: impl FnOnce(&mut Value),
     ) -> status::Result<Value> {
         if resource.custom.is_some() {
-            let (said, causes) = named_else(resource, &object);
-            valid_as(&said, Meta::of(&object).name(), causes)?;
+            let causes = mismatch::of_custom(&resource.gvk, &object);
+            valid_as(|| said(&object), Meta::of(&object).name(), causes)?;
         }
         if resource.behaviour.has_status
             && !resource.behaviour.created_with_status
@@ -340,20 +340,24 @@ pub(super) fn default_applied(resource: &Resource, object: &mut Value) -> bool {
     }
 }
 
-/// What a custom object says to be, and what speaks against that.
-pub(super) fn named_else(resource: &Resource, object: &Value) -> (Gvk, Vec<Cause>) {
+/// What an object says to be.
+pub(super) fn said(object: &Value) -> Gvk {
     let text = |field: &str| object[field].as_str().unwrap_or_default();
-    (Gvk::parse(text("apiVersion"), text("kind")), mismatch::of_custom(&resource.gvk, object))
+    Gvk::parse(text("apiVersion"), text("kind"))
 }
 
 /// 422 where there are causes.
 pub(super) fn valid(resource: &Resource, name: &str, causes: Vec<Cause>) -> status::Result<()> {
-    valid_as(&resource.stored, name, causes)
+    valid_as(|| resource.stored.clone(), name, causes)
 }
 
 /// The same of an object that says to be of this kind.
-pub(super) fn valid_as(said: &Gvk, name: &str, causes: Vec<Cause>) -> status::Result<()> {
-    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(&said.group, &said.kind, name, causes)) }
+pub(super) fn valid_as(said: impl FnOnce() -> Gvk, name: &str, causes: Vec<Cause>) -> status::Result<()> {
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let said = said();
+    Err(Status::invalid(&said.group, &said.kind, name, causes))
 }
 
 /// Lets each owner stand there once, and tells of those that stood there twice. Upstream looks at what a patch makes of an

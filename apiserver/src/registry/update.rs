@@ -4,12 +4,12 @@ use super::admit::{Intent, Operation, Question};
 use super::behaviour::{Deletion, Part, Scene};
 use super::catalog::Resource;
 use super::create::{
-    Object, default, default_applied, drop_gated, named_else, record_settled, unite_owners, valid, valid_as, warn,
+    Object, default, default_applied, drop_gated, record_settled, said, unite_owners, valid, valid_as, warn,
 };
 use super::list::version_number;
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
-use crate::codec::depth;
+use crate::codec::{depth, mismatch};
 use crate::schema;
 use crate::schema::amounts::counted;
 use crate::store::contract::{CommitError, Expect, Write};
@@ -109,10 +109,12 @@ impl Registry {
         };
         self.manage(target, intent, &served, &mut new);
         // Stored it is what it is; what it says to be is judged with all else.
-        let said = resource.custom.as_ref().map(|_| named_else(resource, &new));
+        let judged = resource.custom.is_some() && target.part == Part::Main;
+        let wrong = if judged { mismatch::of_custom(&resource.gvk, &new) } else { Vec::new() };
+        let said = (!wrong.is_empty()).then(|| (said(&new), wrong));
         drop_gated(resource, &mut new, is_gated);
         let mut new = encoding::store(resource, new);
-        let bound = self.preconditions(target, &mut new, &old)?;
+        let bound = self.preconditions(target, &mut new, &old, intent.dry_run)?;
         // A custom object is what it is seen as: nobody has changed what is completed and pruned on the way, and no more of it is kept
         // than the version knows that is written.
         let before = if resource.custom.is_some() { &*served } else { &old };
@@ -217,7 +219,7 @@ impl Registry {
     }
 
     /// Judges the resource version and the uid that the caller sent. True when the caller is bound to the version.
-    fn preconditions(&self, target: &Target<'_>, new: &mut Value, old: &Value) -> status::Result<bool> {
+    fn preconditions(&self, target: &Target<'_>, new: &mut Value, old: &Value, dry_run: bool) -> status::Result<bool> {
         let resource = target.resource;
         let (sent, current) = (Meta::of(new).resource_version(), Meta::of(old).resource_version());
         // The version 0 is none.
@@ -241,7 +243,7 @@ impl Registry {
         let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
         // What a patch makes of it is told with all that is wrong.
         if !uid.is_empty() && uid != known && target.replaces {
-            return Err(another_uid(target, uid, known));
+            return Err(another_uid(target, uid, known, dry_run));
         }
         let current = current.to_owned();
         metadata_mut(new).insert("resourceVersion".into(), current.into());
@@ -261,8 +263,8 @@ impl Registry {
         let (group, kind) = (&resource.gvk.group, &resource.gvk.kind);
         let what = (group.as_str(), kind.as_str(), target.subresource);
         validation::metadata::check_change(what, (new, old), resource.behaviour.name, resource.namespaced, &mut errors);
-        if let Some((said, wrong)) = said.filter(|(_, wrong)| !wrong.is_empty()) {
-            return valid_as(&said, target.name, errors.into_causes().into_iter().chain(wrong).collect());
+        if let Some((said, wrong)) = said {
+            return valid_as(|| said, target.name, errors.into_causes().into_iter().chain(wrong).collect());
         }
         if let Some(custom) = &resource.custom {
             custom.structural.check_update(new, old, &mut errors);
@@ -304,7 +306,7 @@ impl Registry {
 fn unbind(target: &Target<'_>, object: &mut Value, intent: &Intent<'_>) -> status::Result<()> {
     demand_version(Meta::of(object).resource_version())?;
     if target.replaces && !Meta::of(object).uid().is_empty() {
-        return Err(another_uid(target, Meta::of(object).uid(), ""));
+        return Err(another_uid(target, Meta::of(object).uid(), "", intent.dry_run));
     }
     if !intent.dry_run {
         metadata_mut(object).remove("resourceVersion");
@@ -321,17 +323,18 @@ fn demand_version(sent: &str) -> status::Result<()> {
 }
 
 /// How an object is refused that has another uid than the one that is there.
-fn another_uid(target: &Target<'_>, sent: &str, known: &str) -> Box<Status> {
+fn another_uid(target: &Target<'_>, sent: &str, known: &str, dry_run: bool) -> Box<Status> {
     let resource = target.resource;
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {known}",
-        upstream_key(target)
+        upstream_key(target, dry_run)
     );
     Status::conflict(&resource.gvk.group, &resource.plural, target.name, &why)
 }
 
-/// Where upstream keeps an object: not by its group, where that is its own, and by some names of old.
-fn upstream_key(target: &Target<'_>) -> String {
+/// Where upstream keeps an object: not by its group, where that is its own, and by some names of old. A dry run comes only to the room
+/// before the store, where the key has no prefix yet.
+fn upstream_key(target: &Target<'_>, dry_run: bool) -> String {
     let resource = target.resource;
     let (group, plural) = (resource.stored.group.as_str(), resource.plural.as_str());
     let own = resource.custom.is_some() || ["apiextensions.k8s.io", "apiregistration.k8s.io"].contains(&group);
@@ -343,7 +346,8 @@ fn upstream_key(target: &Target<'_>) -> String {
         ("networking.k8s.io", "ingresses") => "ingress",
         _ => plural,
     };
-    let mut key = if own { format!("/{group}/{folder}/") } else { format!("/{folder}/") };
+    let prefix = if dry_run { "" } else { "/registry" };
+    let mut key = if own { format!("{prefix}/{group}/{folder}/") } else { format!("{prefix}/{folder}/") };
     if resource.namespaced {
         key.extend([target.namespace, "/"]);
     }

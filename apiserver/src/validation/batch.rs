@@ -1,7 +1,7 @@
 //! Jobs and CronJobs.
 
 use super::field::{Errors, Path, child, list, text};
-use super::{cron, internal, job_policy, pod, selector};
+use super::{cron, internal, job_policy, pod, pod_update, selector};
 use serde_json::{Value, json};
 use tinyplane_wire::meta::{Meta, dns_label};
 use tinyplane_wire::selector::LabelSelector;
@@ -196,7 +196,10 @@ pub(super) fn check_job_update(new: &Value, old: &Value, errors: &mut Errors) {
     if before["suspend"] == true && is_idle(&old["status"]) {
         allow_scheduling(&mut template, &now["template"]);
     }
-    errors.immutable_as("spec.template", "PodTemplateSpec", &now["template"], &template);
+    if !pod_update::is_same_template(&now["template"], &template) {
+        let told = internal::shown("PodTemplateSpec", &now["template"]);
+        errors.invalid_as("spec.template", &told, "field is immutable");
+    }
     for (field, kind) in [
         ("completionMode", "*"),
         ("podFailurePolicy", "*PodFailurePolicy"),

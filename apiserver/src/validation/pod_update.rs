@@ -49,10 +49,19 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut Errors) {
 
 /// Whether upstream holds the same of two specs: a struct with nothing in it is more than none.
 pub(super) fn is_same(now: &Value, before: &Value) -> bool {
+    is_held_the_same(("Pod", "spec"), now, before)
+}
+
+/// The same of two templates.
+pub(super) fn is_same_template(now: &Value, before: &Value) -> bool {
+    is_held_the_same(("PodTemplate", "template"), now, before)
+}
+
+fn is_held_the_same((kind, field): (&str, &str), now: &Value, before: &Value) -> bool {
     let model = schema::model();
-    let held = |spec: &Value| {
-        let pod = json!({"spec": spec});
-        model.kind("", "v1", "Pod").map(|id| default::held(model, id, &pod))
+    let held = |part: &Value| {
+        let object = json!({field: part});
+        model.kind("", "v1", kind).map(|id| default::held(model, id, &object))
     };
     now == before || same(now, before) && held(now) == held(before)
 }

@@ -50,7 +50,8 @@ const FIELD_PATHS: [&str; 5] =
     ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
 const MODE_MESSAGE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 
-/// Checks volumes, and gives the names that mounts may use: those of volumes that nothing is wrong with. `pod` is the name of the pod; a template has none.
+/// Checks volumes, and gives the names that mounts may use: those of volumes that nothing is wrong with. `pod` is the name of the
+/// pod; a template has none.
 pub(super) fn check(volumes: &Value, pod: Option<&str>, path: &Path<'_>, errors: &mut Errors) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (at, volume) in list(volumes).iter().enumerate() {

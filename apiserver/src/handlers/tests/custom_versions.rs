@@ -70,3 +70,17 @@ async fn a_status_that_is_written_in_another_version_counts_for_no_generation() 
     assert_eq!((written.code, &written.value["metadata"]["generation"]), (200, &json!(1)));
     assert_eq!(desk.get(V1).await.value["spec"], json!({"said": "unsaid"}), "what that version does not know is gone");
 }
+
+#[tokio::test]
+async fn what_a_patch_of_a_status_says_the_object_to_be_does_not_count() {
+    let desk = with_bars().await;
+    assert_eq!(apply(&desk, "one", "v1", json!({"map": {"a": "b"}})).await.code, 201);
+    let other = json!({"kind": "Other", "status": {"seen": "yes"}}).to_string();
+    let merge = "application/merge-patch+json";
+    let patched = desk.patch(&format!("{V1}/status"), merge, &other).await;
+    assert_eq!(
+        (patched.code, &patched.value["kind"], &patched.value["status"]["seen"]),
+        (200, &json!("Bar"), &json!("yes"))
+    );
+    assert_eq!(desk.patch(V1, merge, &other).await.code, 422);
+}

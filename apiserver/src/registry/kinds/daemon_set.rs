@@ -64,7 +64,8 @@ fn count_templates(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     map_mut(annotations).insert(TEMPLATE_GENERATION.to_owned(), json!(generation.to_string()));
 }
 
-fn has_another_template(new: &Value, old: &Value) -> bool {
+/// Whether upstream holds another template: a struct with nothing in it is more than none.
+pub(in crate::registry) fn has_another_template(new: &Value, old: &Value) -> bool {
     let template = |set: &Value| set["spec"]["template"].clone();
     let held = |set| {
         schema::model().kind("apps", "v1", "DaemonSet").map(|id| template(&default::held(schema::model(), id, set)))

@@ -10,7 +10,7 @@ mod config;
 mod coordination;
 mod created;
 mod cron_job;
-mod daemon_set;
+pub(super) mod daemon_set;
 mod endpoints;
 mod event;
 mod extensions;

@@ -38,6 +38,7 @@ pub(super) static PRIORITY_CLASS: Behaviour = Behaviour {
 pub(super) static RUNTIME_CLASS: Behaviour = Behaviour {
     warnings: warnings::runtime_class,
     unconditional_update: false,
+    create_on_update: true,
     columns: &[NAME, column("Handler", "The runtime's name on the node."), AGE],
     cells: |object, now| vec![name(object), json!(object["handler"].as_str().unwrap_or_default()), age(object, now)],
     ..Behaviour::PLAIN

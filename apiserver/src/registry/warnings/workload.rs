@@ -3,7 +3,8 @@
 use super::claim_spec;
 use super::pod::holder;
 use crate::registry::cells::items;
-use crate::validation::{Path, child, field, same};
+use crate::registry::kinds::daemon_set::has_another_template;
+use crate::validation::{Path, child, field};
 use serde_json::Value;
 use tinyplane_wire::meta::{Meta, dns_label};
 
@@ -39,7 +40,7 @@ pub(in crate::registry) fn replicated(new: &Value, old: Option<&Value>) -> Vec<S
 /// `DaemonSet`s, of which only a changed template is looked at again.
 pub(in crate::registry) fn daemon_set(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
-    if old.is_none_or(|old| !same(&new["spec"]["template"], &old["spec"]["template"])) {
+    if old.is_none_or(|old| has_another_template(new, old)) {
         holder(&new["spec"]["template"], &Path::root("spec.template"), &mut out);
     }
     out

@@ -90,14 +90,15 @@ fn list(keys: Option<&[SmolStr]>, item: Place<'_>, items: &[Value], path: &mut S
                 }
             },
         };
-        if keys.is_some() && wrong.duplicates == Duplicates::Wrong && seen.contains(&element) {
+        let counts = keys.is_some() && wrong.duplicates == Duplicates::Wrong;
+        if counts && seen.contains(&element) {
             wrong.told.push(told(path, &format!("duplicate entries for key {element}")));
         }
         let length = path.len();
         path.push_str(&element.to_string());
         at(item, value, path, wrong);
         path.truncate(length);
-        if keys.is_some() {
+        if counts {
             seen.insert(element);
         }
     }

@@ -56,6 +56,18 @@ fn a_job_has_the_labels_that_are_made_for_it() {
 }
 
 #[test]
+fn a_struct_with_nothing_in_it_changes_a_jobs_template() {
+    let old = job(&json!({}));
+    let mut new = old.clone();
+    new["spec"]["template"]["spec"]["affinity"] = json!({});
+    let causes = updated(&new, &old);
+    assert!(causes.len() == 1 && causes[0].starts_with("spec.template: Invalid value: "), "{causes:?}");
+    let mut new = old.clone();
+    new["spec"]["template"]["spec"]["tolerations"] = json!([]);
+    assert_eq!(updated(&new, &old), NOTHING, "a list with nothing in it is as none");
+}
+
+#[test]
 fn a_job_keeps_the_labels_that_were_made_for_it() {
     let mut old = job(&json!({"manualSelector": true}));
     old["spec"]["template"]["metadata"]["labels"] = json!({"batch.kubernetes.io/controller-uid": "x"});

@@ -1,4 +1,4 @@
-//! The file of a ledger: one writer on a thread of its own, and a bounded room for lines that wait for it.
+//! The file of a ledger: one writer on a thread of its own, and bounded rooms for lines that wait for it.
 
 use super::entry::{Entry, Outcome, View};
 use super::hop::Open;
@@ -17,6 +17,7 @@ use tracing::dispatcher;
 
 /// A file that has become so large is put aside under its name and `.old`, in the place of an earlier one.
 const FILE_BYTES_MAX: u64 = 256 << 20;
+
 /// Appends hops to a file. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ledger(Arc<Writing>);

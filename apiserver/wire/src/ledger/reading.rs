@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Connections that are remembered after their end, for what they carried may be told later.
+/// Connections that are remembered, also after their end, for what they carried may be told later.
 const CONNECTIONS_MAX: usize = 50_000;
 
 /// Reads one member's lines, some at a time.
@@ -66,6 +66,9 @@ impl Lines {
         if entry.view == View::Observed && entry.path.is_some() && entry.ticket.is_none() {
             if self.connections.len() >= CONNECTIONS_MAX {
                 self.connections.retain(|_, connection| connection.ended.is_none());
+                if self.connections.len() >= CONNECTIONS_MAX {
+                    self.connections.clear();
+                }
             }
             self.connections.insert(entry.id.clone(), entry.clone());
         }

@@ -1,12 +1,13 @@
 //! Where lines wait for the writer: several rooms, each for some of the threads, which so hardly ever stand in each other's way.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-const ROOMS: usize = 4;
+const ROOMS: usize = 16;
 /// Lines that wait in a room, in bytes. Further ones are lost, and that is told.
-const WAITING_BYTES_MAX: usize = 1 << 20;
+const WAITING_BYTES_MAX: usize = 512 << 10;
 /// How long lines may wait, so that many are written at once (each turn of the writer takes a processor from a member's tasks), and
 /// few enough that they are still in the processor's cache.
 const LINGER: Duration = Duration::from_millis(15);
@@ -21,6 +22,8 @@ pub(super) struct Rooms {
     rung: Condvar,
     /// The writer waits for the bell.
     sleeps: AtomicBool,
+    /// A room is half full: the writer is not to linger.
+    hurries: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -40,13 +43,19 @@ struct Waiting {
 impl Rooms {
     /// Puts a line into the thread's room, unless that is full.
     pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        {
+        let is_filling = {
             let mut waiting = self.rooms[own()].lock();
-            if waiting.lines.len() >= WAITING_BYTES_MAX {
+            let before = waiting.lines.len();
+            if before >= WAITING_BYTES_MAX {
                 waiting.lost += 1;
                 return;
             }
             write(&mut waiting.lines);
+            (before..waiting.lines.len()).contains(&(WAITING_BYTES_MAX / 2))
+        };
+        if is_filling {
+            self.hurries.store(true, Ordering::Relaxed);
+            self.ring();
         }
         // Who has looked into the room before the line was there has said before that it sleeps.
         if self.sleeps.load(Ordering::Relaxed) {
@@ -66,7 +75,9 @@ impl Rooms {
             bell = self.rung.wait(bell).unwrap_or_else(PoisonError::into_inner);
         }
         self.sleeps.store(false, Ordering::Relaxed);
-        drop(self.rung.wait_timeout_while(bell, LINGER, goes_on));
+        let has_time = |bell: &mut ()| goes_on(bell) && !self.hurries.load(Ordering::Relaxed);
+        drop(self.rung.wait_timeout_while(bell, LINGER, has_time));
+        self.hurries.store(false, Ordering::Relaxed);
         goes_on(&mut ())
     }
 
@@ -110,9 +121,12 @@ impl Room {
 
 /// The room of this thread.
 fn own() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % ROOMS;
+        static OWN: usize = {
+            let mut hash = DefaultHasher::new();
+            std::thread::current().id().hash(&mut hash);
+            usize::try_from(hash.finish() % ROOMS as u64).unwrap_or_default()
+        };
     }
     OWN.with(|own| *own)
 }
