@@ -45,7 +45,7 @@ pub(super) fn of_double(value: f64) -> Value {
 
 /// What follows the greatest `int64`, and the greatest `uint64`.
 const INT64_END: f64 = 9_223_372_036_854_775_808.0;
-const UINT64_END: f64 = 18_446_744_073_709_551_616.0;
+pub(super) const UINT64_END: f64 = 18_446_744_073_709_551_616.0;
 
 /// A YAML text as a value, and what a strict reader says of it.
 ///

@@ -60,6 +60,7 @@ mod workload;
 pub use field::Errors;
 pub(crate) use field::{Path, child, index, same};
 pub(crate) use internal::is_empty;
+pub(crate) use pod_update::is_same_template;
 pub(crate) use service::related_addresses;
 
 use serde_json::Value;

@@ -53,7 +53,7 @@ pub(super) fn is_same(now: &Value, before: &Value) -> bool {
 }
 
 /// The same of two templates.
-pub(super) fn is_same_template(now: &Value, before: &Value) -> bool {
+pub(crate) fn is_same_template(now: &Value, before: &Value) -> bool {
     is_held_the_same(("PodTemplate", "template"), now, before)
 }
 
@@ -63,7 +63,7 @@ fn is_held_the_same((kind, field): (&str, &str), now: &Value, before: &Value) ->
         let object = json!({field: part});
         model.kind("", "v1", kind).map(|id| default::held(model, id, &object))
     };
-    now == before || same(now, before) && held(now) == held(before)
+    now == before || held(now) == held(before)
 }
 
 /// Images, which upstream looks at once more in a pod that changes.

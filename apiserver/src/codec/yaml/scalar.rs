@@ -1,6 +1,6 @@
 //! What a scalar means, by YAML 1.1 as Go's library has it, and how numbers are written.
 
-use crate::codec::doubles;
+use crate::codec::doubles::{self, UINT64_END};
 use crate::schema::go;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -200,8 +200,6 @@ fn is_base_sixty(text: &str) -> bool {
 
 /// Whole numbers up to here are each a double.
 const EXACT_END: f64 = 9_007_199_254_740_992.0;
-/// No whole number of 64 bits is as great.
-const UINT64_END: f64 = 18_446_744_073_709_551_616.0;
 
 /// A number as JSON has it: a whole one without a fraction.
 pub(super) fn number(value: f64) -> Option<Number> {

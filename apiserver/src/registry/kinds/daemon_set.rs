@@ -4,7 +4,7 @@ use super::template::{CONTAINERS, IMAGES, SELECTOR, containers};
 use crate::registry::behaviour::{AGE, Behaviour, NAME, Part, Scene, column, count};
 use crate::registry::cells::{age, label_map, name, number, selector};
 use crate::registry::warnings;
-use crate::schema::{self, default};
+use crate::validation::is_same_template;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use tinyplane_wire::meta::{Meta, map_mut, metadata_mut};
@@ -64,13 +64,9 @@ fn count_templates(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>) {
     map_mut(annotations).insert(TEMPLATE_GENERATION.to_owned(), json!(generation.to_string()));
 }
 
-/// Whether upstream holds another template: a struct with nothing in it is more than none.
+/// Whether upstream holds another template.
 pub(in crate::registry) fn has_another_template(new: &Value, old: &Value) -> bool {
-    let template = |set: &Value| set["spec"]["template"].clone();
-    let held = |set| {
-        schema::model().kind("apps", "v1", "DaemonSet").map(|id| template(&default::held(schema::model(), id, set)))
-    };
-    new["spec"]["template"] != old["spec"]["template"] && held(new) != held(old)
+    !is_same_template(&new["spec"]["template"], &old["spec"]["template"])
 }
 
 fn template_generation(object: &Value) -> i64 {
