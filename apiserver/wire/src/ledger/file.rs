@@ -1,9 +1,9 @@
-//! The file of a ledger: one writer on a thread of its own, and bounded rooms for lines that wait for it.
+//! The file of a ledger, and who writes it: whoever has filled a room with lines, and a thread for those that have waited.
 
 use super::entry::{Entry, Outcome, View};
 use super::hop::Open;
 use super::reading::put_aside;
-use super::rooms::Rooms;
+use super::rooms::{Room, Rooms};
 use crate::clock::Clock;
 use crate::process::MemberError;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::SystemTime;
 use tracing::dispatcher;
 
@@ -130,7 +130,10 @@ impl Ledger {
 
     /// Puts a line where the writer finds it.
     pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.0.desk.rooms.put(write);
+        let desk = &self.0.desk;
+        if let Some(room) = desk.rooms.put(write) {
+            desk.keep_empty(room);
+        }
     }
 }
 
@@ -146,7 +149,7 @@ impl Desk {
     fn write_on(&self) {
         loop {
             let goes_on = self.rooms.wait();
-            self.empty();
+            self.write_out(&mut self.sink(), self.rooms.left_alone());
             if !goes_on {
                 return;
             }
@@ -155,12 +158,30 @@ impl Desk {
 
     /// Writes what waits.
     fn empty(&self) {
-        let mut sink = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = self.rooms.empty(|lines| sink.write(lines));
+        self.write_out(&mut self.sink(), self.rooms.all());
+    }
+
+    /// Writes what waits in a room, unless somebody writes just now: then it waits for the room's next line, or the writer.
+    fn keep_empty(&self, room: &Room) {
+        let mut sink = match self.file.try_lock() {
+            Ok(sink) => sink,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        self.write_out(&mut sink, [room]);
+        room.is_kept_empty();
+    }
+
+    fn write_out<'r>(&self, sink: &mut Sink, rooms: impl IntoIterator<Item = &'r Room>) {
+        let lost: u64 = rooms.into_iter().map(|room| room.empty(|lines| sink.write(lines))).sum();
         if lost > 0 {
             tracing::error!(lost, "the ledger can't keep up: what it says is not all that was");
             sink.write(&self.told_lost(lost));
         }
+    }
+
+    fn sink(&self) -> MutexGuard<'_, Sink> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The line that stands for those that found no room.
@@ -174,7 +195,7 @@ impl Desk {
 
     /// Writes a line at once.
     fn write(&self, line: &[u8]) {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(line);
+        self.sink().write(line);
     }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 const ROOMS: usize = 16;
 /// Lines that wait in a room, in bytes. Further ones are lost, and that is told.
 const WAITING_BYTES_MAX: usize = 512 << 10;
-/// How long lines may wait, so that many are written at once (each turn of the writer takes a processor from a member's tasks), and
-/// few enough that they are still in the processor's cache.
+/// A room with so many bytes is emptied by the thread that fills it: they are in the cache of its processor, and stay there
+/// for the next ones. To take them from there and to give the room back costs more than to write them.
+const MUCH_BYTES: usize = 32 << 10;
+/// How long lines may wait, so that many are written at once: each turn of the writer takes a processor from a member's tasks.
 const LINGER: Duration = Duration::from_millis(15);
 /// What a room keeps for further lines once it is empty, in bytes.
 const KEPT_BYTES_MAX: usize = 256 << 10;
@@ -22,45 +24,40 @@ pub(super) struct Rooms {
     rung: Condvar,
     /// The writer waits for the bell.
     sleeps: AtomicBool,
-    /// A room is half full: the writer is not to linger.
-    hurries: AtomicBool,
     ended: AtomicBool,
 }
 
 /// Two rooms never share what processors hand each other at once.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Room(Mutex<Waiting>);
+pub(super) struct Room(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// Room for those that come while these are written.
-    spare: Vec<u8>,
     lost: u64,
+    /// A thread has emptied it since the writer looked, and will again: the writer lets it be for a turn.
+    is_kept_empty: bool,
 }
 
 impl Rooms {
-    /// Puts a line into the thread's room, unless that is full.
-    pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let is_filling = {
-            let mut waiting = self.rooms[own()].lock();
-            let before = waiting.lines.len();
-            if before >= WAITING_BYTES_MAX {
+    /// Puts a line into the thread's room, unless that is full. Gives the room, when it is to be emptied.
+    pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) -> Option<&Room> {
+        let room = &self.rooms[own()];
+        let holds_much = {
+            let mut waiting = room.lock();
+            if waiting.lines.len() >= WAITING_BYTES_MAX {
                 waiting.lost += 1;
-                return;
+                return Some(room);
             }
             write(&mut waiting.lines);
-            (before..waiting.lines.len()).contains(&(WAITING_BYTES_MAX / 2))
+            waiting.lines.len() >= MUCH_BYTES
         };
-        if is_filling {
-            self.hurries.store(true, Ordering::Relaxed);
-            self.ring();
-        }
         // Who has looked into the room before the line was there has said before that it sleeps.
         if self.sleeps.load(Ordering::Relaxed) {
             self.ring();
         }
+        holds_much.then_some(room)
     }
 
     /// Waits until there is something, and then for more. False when that was the end.
@@ -75,29 +72,18 @@ impl Rooms {
             bell = self.rung.wait(bell).unwrap_or_else(PoisonError::into_inner);
         }
         self.sleeps.store(false, Ordering::Relaxed);
-        let has_time = |bell: &mut ()| goes_on(bell) && !self.hurries.load(Ordering::Relaxed);
-        drop(self.rung.wait_timeout_while(bell, LINGER, has_time));
-        self.hurries.store(false, Ordering::Relaxed);
+        drop(self.rung.wait_timeout_while(bell, LINGER, goes_on));
         goes_on(&mut ())
     }
 
-    /// Hands out what waits. Gives how many lines were lost.
-    pub(super) fn empty(&self, mut write: impl FnMut(&[u8])) -> u64 {
-        let mut lost = 0;
-        for room in &self.rooms {
-            let mut lines = {
-                let mut waiting = room.lock();
-                lost += std::mem::take(&mut waiting.lost);
-                let spare = std::mem::take(&mut waiting.spare);
-                std::mem::replace(&mut waiting.lines, spare)
-            };
-            write(&lines);
-            if lines.capacity() <= KEPT_BYTES_MAX {
-                lines.clear();
-                room.lock().spare = lines;
-            }
-        }
-        lost
+    /// All rooms.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.iter()
+    }
+
+    /// Those whose lines have waited for long enough.
+    pub(super) fn left_alone(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.iter().filter(|room| !std::mem::take(&mut room.lock().is_kept_empty))
     }
 
     /// Nothing more comes.
@@ -114,6 +100,27 @@ impl Rooms {
 }
 
 impl Room {
+    /// Hands out what waits. Gives how many lines were lost.
+    pub(super) fn empty(&self, write: impl FnOnce(&[u8])) -> u64 {
+        let (mut lines, lost) = {
+            let mut waiting = self.lock();
+            (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.lost))
+        };
+        write(&lines);
+        lines.clear();
+        let mut waiting = self.lock();
+        // The same bytes of memory again, which the processor has at hand.
+        if waiting.lines.capacity() == 0 && lines.capacity() <= KEPT_BYTES_MAX {
+            waiting.lines = lines;
+        }
+        lost
+    }
+
+    /// The writer need not look here at its next turn.
+    pub(super) fn is_kept_empty(&self) {
+        self.lock().is_kept_empty = true;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
