@@ -3,12 +3,20 @@
 
 use super::entry::Entry;
 use super::file::Ledger;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Room for a request's line, in bytes, that most need not leave.
 const LINE_BYTES: usize = 256;
+/// The largest that is kept for another request.
+const KEPT_BYTES_MAX: usize = 4 << 10;
+
+thread_local! {
+    /// Room for the next line: most requests have come and gone before the thread sees another one.
+    static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What all requests of one connection have in common, as it stands in their lines.
 #[derive(Debug)]
@@ -42,7 +50,8 @@ impl Asked {
     /// What is known of a request when it comes: its `Audit-ID`, its method, its path and query.
     #[must_use]
     pub fn new(origin: &Arc<Origin>, ticket: &str, method: &str, uri: &str) -> Self {
-        let mut line = Vec::with_capacity(LINE_BYTES);
+        let mut line = KEPT.take();
+        line.reserve(LINE_BYTES);
         line.extend_from_slice(&origin.line);
         put_number(&mut line, origin.numbers.fetch_add(1, Ordering::Relaxed));
         put_text(&mut line, b",\"", ticket);
@@ -74,6 +83,17 @@ impl Asked {
         line.extend_from_slice(b"]\n");
         self.origin.ledger.put(|lines| lines.extend_from_slice(line));
         line.truncate(known);
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let mut line = std::mem::take(&mut self.line);
+        if line.capacity() <= KEPT_BYTES_MAX {
+            line.clear();
+            // A thread that ends keeps nothing.
+            let _ended = KEPT.try_with(|kept| kept.set(line));
+        }
     }
 }
 
