@@ -9,9 +9,9 @@ use tinyplane_konnectivity::{Overflow, TlsFiles, server};
 use tinyplane_wire::clock::Clock;
 use tinyplane_wire::identity::pki::{Authority, Leaf, Usage};
 use tinyplane_wire::identity::tls::{self, KeyPairPem, TlsLimits, Trust};
-use tinyplane_wire::net::{TcpDial, UnixDial};
+use tinyplane_wire::net::{TcpDial, UnixDial, UnixStream};
 use tinyplane_wire::process::{Running, Shutdown};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
@@ -86,7 +86,7 @@ impl<'a> Server<'a> {
 
     /// A frontend's connection.
     pub(crate) async fn frontend(&self) -> UnixStream {
-        UnixDial::to(self.socket()).connect().await.expect("the server listens")
+        UnixDial::to(self.socket()).connect().expect("the server listens")
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -37,7 +37,7 @@ impl Route {
 
     async fn reach(&self) -> io::Result<Box<dyn Stream>> {
         match self {
-            Self::Unix(dial) => Ok(Box::new(dial.connect().await?)),
+            Self::Unix(dial) => Ok(Box::new(dial.connect()?)),
             Self::Tcp { dial, host, port, tls } => {
                 let stream = dial.dial(host, *port).await?;
                 let Some((config, name)) = tls else { return Ok(stream) };

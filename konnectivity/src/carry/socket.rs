@@ -9,8 +9,9 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 use tinyplane_konnectivity_client::words;
+use tinyplane_wire::net::{UnixReadHalf, UnixStream, UnixWriteHalf};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio::net::{TcpStream, tcp};
 
 /// How often a socket that has ended its direction is asked whether it is still there.
 const HALF_OPEN_PROBE: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ pub(crate) trait Split: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 /// What is read from.
 pub(crate) enum ReadSide {
     Tcp(tcp::OwnedReadHalf),
-    Unix(unix::OwnedReadHalf),
+    Unix(UnixReadHalf),
     /// Ends once when the peer has said its last, and once more when it has left.
     Twice(Box<dyn AsyncRead + Send + Unpin>),
 }
@@ -32,7 +33,7 @@ pub(crate) enum ReadSide {
 /// What is written to.
 pub(crate) enum WriteSide {
     Tcp(tcp::OwnedWriteHalf),
-    Unix(unix::OwnedWriteHalf),
+    Unix(UnixWriteHalf),
     Any(Box<dyn AsyncWrite + Send + Unpin>),
 }
 
@@ -95,7 +96,7 @@ impl SocketReader {
         loop {
             let probed = match &self.side {
                 ReadSide::Tcp(side) => side.as_ref().try_write(&[]),
-                ReadSide::Unix(side) => side.as_ref().try_write(&[]),
+                ReadSide::Unix(side) => side.probe(),
                 ReadSide::Twice(_) => {
                     // However it leaves.
                     drop(self.next().await);

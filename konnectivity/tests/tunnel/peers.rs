@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(crate) async fn frontend_stream(rig: &Rig) -> Box<dyn Stream> {
     match rig.frontend_at() {
         Some(at) => over_tls(rig, "frontend", at).await,
-        None => Box::new(UnixDial::to(rig.path("k.sock")).connect().await.unwrap()),
+        None => Box::new(UnixDial::to(rig.path("k.sock")).connect().unwrap()),
     }
 }
 

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tinyplane_wire::net::{TcpDial, UnixDial, UnixListener, bind_unix};
+use tinyplane_wire::net::{TcpDial, UnixDial, UnixListener, UnixStream, bind_unix};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 /// Longest line of the control socket, in bytes.
@@ -215,7 +214,7 @@ pub(super) async fn logs(arguments: LogArguments) -> Result<ExitCode, Failure> {
 
 /// Says a word on a control socket.
 pub(super) async fn say_to(socket: &Path, request: &Request) -> io::Result<Answer> {
-    say_on(UnixDial::to(socket).connect().await?, request).await
+    say_on(UnixDial::to(socket).connect()?, request).await
 }
 
 /// Says a word about faults at the control port of a relay.

@@ -1,8 +1,9 @@
 //! One end of a relayed connection, whatever carries it.
 
 use std::time::Duration;
+use tinyplane_wire::net::UnixStream;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
 /// A stream that can be cut off.

@@ -205,7 +205,7 @@ impl Opened {
             Onward::Name(host, port) => Ok(Box::new(dial.connect_to(host, *port).await?)),
             // That one dials for itself.
             Onward::AsAsked(_) => Err(io::ErrorKind::Unsupported.into()),
-            Onward::Unix(path) => Ok(Box::new(UnixDial::to(path).connect().await?)),
+            Onward::Unix(path) => Ok(Box::new(UnixDial::to(path).connect()?)),
         }
     }
 }

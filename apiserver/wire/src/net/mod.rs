@@ -11,6 +11,7 @@ mod netlink;
 mod reserve;
 mod routes;
 mod unix;
+mod unix_stream;
 
 pub use cluster_net::{ClusterNet, ClusterNetError};
 pub use counted::{Counted, counted};
@@ -21,3 +22,4 @@ pub use listen::{Accepted, Bound, Listener, PORT_ALIAS_OFFSET, Sources, bind, po
 pub use reserve::{Reserved, reserve};
 pub use routes::{Route, remove_default_route, set_routes};
 pub use unix::{UnixDial, UnixListener, bind_unix};
+pub use unix_stream::{UnixReadHalf, UnixStream, UnixWriteHalf};

@@ -1,7 +1,9 @@
 //! Unix sockets, for what stays on one machine.
 
 use super::dial::{Dial, Stream};
+use super::unix_stream::UnixStream;
 use async_trait::async_trait;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,8 +22,8 @@ impl UnixListener {
     ///
     /// # Errors
     /// As `accept(2)`.
-    pub async fn accept(&self) -> io::Result<tokio::net::UnixStream> {
-        Ok(self.inner.accept().await?.0)
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        UnixStream::of(self.inner.accept().await?.0.into_std()?)
     }
 
     /// Where it listens.
@@ -83,16 +85,20 @@ impl UnixDial {
     ///
     /// # Errors
     /// As `connect(2)`.
-    pub async fn connect(&self) -> io::Result<tokio::net::UnixStream> {
-        tokio::net::UnixStream::connect(&self.path)
-            .await
-            .map_err(|e| io::Error::new(e.kind(), format!("dial unix {}: {e}", self.path.display())))
+    pub fn connect(&self) -> io::Result<UnixStream> {
+        // A Unix socket connects at once, or not at all.
+        let connect = || {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+            socket.connect(&SockAddr::unix(&self.path)?)?;
+            UnixStream::of(socket.into())
+        };
+        connect().map_err(|e| io::Error::new(e.kind(), format!("dial unix {}: {e}", self.path.display())))
     }
 }
 
 #[async_trait]
 impl Dial for UnixDial {
     async fn dial(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Stream>> {
-        Ok(Box::new(self.connect().await?))
+        Ok(Box::new(self.connect()?))
     }
 }

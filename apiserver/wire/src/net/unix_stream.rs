@@ -1,0 +1,235 @@
+//! A connection over a Unix socket that isn't woken by its peer's reading.
+//!
+//! Whenever a Unix socket's peer has read something, the kernel tells whoever waits for room to write, were there ever so much
+//! of it before. `tokio::net::UnixStream` waits for both directions all the time, so that each message would wake its sender as
+//! well, often on another processor. This one waits for room only where a write has found none.
+
+use std::io::{self, IoSlice, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Socket;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::unix::pipe::{Receiver, Sender};
+
+/// So many writes in a row that found room are the end of a crowd.
+const EASY_WRITES: u8 = 16;
+
+/// A connection. It ends when both of its halves are dropped.
+#[derive(Debug)]
+pub struct UnixStream {
+    read: UnixReadHalf,
+    write: UnixWriteHalf,
+}
+
+/// What is read from.
+#[derive(Debug)]
+// For the runtime this is a pipe: what it can wait for in one direction alone. It reads a pipe as it reads a socket.
+pub struct UnixReadHalf(Receiver);
+
+/// What is written to. The peer has heard all when it is dropped.
+#[derive(Debug)]
+pub struct UnixWriteHalf {
+    socket: Socket,
+    crowded: Option<Crowded>,
+}
+
+/// Writes have found no room.
+#[derive(Debug)]
+struct Crowded {
+    /// A descriptor of its own for the same socket, for which the runtime waits.
+    room: Sender,
+    easy: u8,
+}
+
+impl UnixStream {
+    /// Of a socket that does not block.
+    pub(super) fn of(socket: Socket) -> io::Result<Self> {
+        let read = UnixReadHalf(Receiver::from_owned_fd_unchecked(OwnedFd::from(socket.try_clone()?))?);
+        Ok(Self { read, write: UnixWriteHalf { socket, crowded: None } })
+    }
+
+    /// Both of its sides.
+    #[must_use]
+    pub fn into_split(self) -> (UnixReadHalf, UnixWriteHalf) {
+        (self.read, self.write)
+    }
+}
+
+impl UnixReadHalf {
+    /// Whether the peer is still there, also after it has said its last: reading would not tell, writing nothing does.
+    ///
+    /// # Errors
+    /// When it has left.
+    pub fn probe(&self) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.0, &[])?)
+    }
+}
+
+impl UnixWriteHalf {
+    fn poll_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        at_once: impl FnOnce(&Socket) -> io::Result<usize>,
+        later: impl FnOnce(Pin<&mut Sender>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.crowded.is_none() {
+            match at_once(&self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+        let crowded = match &mut self.crowded {
+            Some(crowded) => crowded,
+            none => {
+                let room = Sender::from_owned_fd_unchecked(OwnedFd::from(self.socket.try_clone()?))?;
+                none.insert(Crowded { room, easy: 0 })
+            }
+        };
+        let Poll::Ready(done) = later(Pin::new(&mut crowded.room), cx) else {
+            crowded.easy = 0;
+            return Poll::Pending;
+        };
+        crowded.easy += 1;
+        if crowded.easy == EASY_WRITES {
+            self.crowded = None;
+        }
+        Poll::Ready(done)
+    }
+}
+
+impl Drop for UnixWriteHalf {
+    fn drop(&mut self) {
+        // The peer may have gone before.
+        let _gone = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+impl AsyncRead for UnixReadHalf {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for UnixWriteHalf {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_with(cx, |mut socket| socket.write(bytes), |room, cx| room.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_with(cx, |mut socket| socket.write_vectored(parts), |room, cx| room.poll_write_vectored(cx, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.socket.shutdown(Shutdown::Write))
+    }
+}
+
+impl AsyncRead for UnixStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for UnixStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.write).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.write).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{UnixDial, bind_unix};
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A connection, from both of its ends.
+    async fn pair() -> (UnixStream, UnixStream) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let listener = bind_unix(&path, false).unwrap();
+        (UnixDial::to(path).connect().unwrap(), listener.accept().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_waits_for_it_and_nothing_is_lost() {
+        let (here, there) = pair().await;
+        let ((mut heard, mut writing), (mut reading, mut answering)) = (here.into_split(), there.into_split());
+        let sent: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+        let mut gone = 0;
+        while let Poll::Ready(wrote) =
+            poll_fn(|cx| Poll::Ready(Pin::new(&mut writing).poll_write(cx, &sent[gone..]))).await
+        {
+            gone += wrote.unwrap();
+        }
+        assert!(writing.crowded.is_some());
+        let rest = sent[gone..].to_vec();
+        let writer = tokio::spawn(async move {
+            writing.write_all(&rest).await.unwrap();
+            writing
+        });
+        let mut got = vec![0; sent.len()];
+        reading.read_exact(&mut got).await.unwrap();
+        assert!(got == sent);
+        let mut writing = writer.await.unwrap();
+        for _ in 0..2 * EASY_WRITES {
+            writing.write_all(b"x").await.unwrap();
+            reading.read_exact(&mut got[..1]).await.unwrap();
+        }
+        assert!(writing.crowded.is_none(), "there is room again");
+        drop(writing);
+        assert_eq!(reading.read(&mut got).await.unwrap(), 0, "its end is heard");
+        answering.write_all(b"answer").await.unwrap();
+        answering.shutdown().await.unwrap();
+        let mut answer = String::new();
+        heard.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "answer");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_has_left_is_noticed_by_who_waits_for_room_and_by_who_asks() {
+        let (here, there) = pair().await;
+        let (heard, mut writing) = here.into_split();
+        let writer = tokio::spawn(async move { while writing.write_all(&[0; 4096]).await.is_ok() {} });
+        let (mut reading, answering) = there.into_split();
+        reading.read_exact(&mut [0; 5000]).await.unwrap();
+        heard.probe().unwrap();
+        drop((reading, answering));
+        writer.await.unwrap();
+        assert!(heard.probe().is_err());
+    }
+}
