@@ -1,4 +1,4 @@
-//! An HTTP/2 connection to a gRPC frontend, driven by a task of its own to its end.
+//! An HTTP/2 connection to a gRPC frontend, driven to its end by a task of its own.
 
 use crate::link;
 use crate::packet::Packet;
@@ -7,13 +7,18 @@ use crate::tunnel::Halves;
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tinyplane_wire::net::Stream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 /// Longest wait for the answer to a close, as upstream's.
 const CLOSE_SECONDS_MAX: u64 = 10;
+
+/// What drives a connection, and has no task yet. It gets one when this is dropped.
+pub(crate) struct Undriven(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 /// A connection. It ends when nobody holds this, and all its tunnels are closed.
 #[derive(Clone, Debug)]
@@ -24,12 +29,11 @@ pub(crate) struct Driven {
 }
 
 impl Driven {
-    /// Begins HTTP/2 on a stream.
-    pub(crate) async fn begin(stream: Box<dyn Stream>) -> Result<Self, h2::Error> {
+    /// Begins HTTP/2 on a stream. Nothing moves there until what comes with it is used.
+    pub(crate) async fn begin(stream: Box<dyn Stream>) -> Result<(Self, Undriven), h2::Error> {
         let (client, connection) = link::client().handshake::<_, Bytes>(WithPreface::new(stream)).await?;
         let (closing, closed) = unbounded_channel();
-        tokio::spawn(drive(connection, closed));
-        Ok(Self { client, closing })
+        Ok((Self { client, closing }, Undriven(Some(Box::pin(drive(connection, closed))))))
     }
 
     /// Waits until the connection takes another stream.
@@ -53,10 +57,36 @@ impl Driven {
     }
 }
 
+impl Undriven {
+    /// Drives the connection in the task of whoever makes something of it: one of its own would be woken, often on another
+    /// processor, for each step. That comes afterwards, also when the wait is given up.
+    pub(crate) async fn until<T>(mut self, made: impl Future<Output = T>) -> T {
+        let mut made = pin!(made);
+        poll_fn(|cx| {
+            if let Some(driving) = &mut self.0
+                && driving.as_mut().poll(cx).is_ready()
+            {
+                self.0 = None;
+            }
+            made.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+impl Drop for Undriven {
+    fn drop(&mut self) {
+        // Where the runtime has ended, so has the connection.
+        if let (Some(driving), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(driving);
+        }
+    }
+}
+
 /// HTTP/2 throws away what is still to be sent on a stream that is dropped, so the halves of a closed tunnel are kept
 /// here until the server has answered.
 async fn drive(connection: Connection<WithPreface<Box<dyn Stream>>, Bytes>, mut closed: UnboundedReceiver<Halves>) {
-    let mut connection = std::pin::pin!(connection);
+    let mut connection = pin!(connection);
     let mut settling = JoinSet::new();
     loop {
         tokio::select! {

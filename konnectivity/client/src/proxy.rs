@@ -1,6 +1,6 @@
 //! Dialling through a gRPC frontend: one tunnel, one connection, as the real API server does.
 
-use crate::driven::Driven;
+use crate::driven::{Driven, Undriven};
 use crate::failure::{no_way, refused};
 use crate::grpc;
 use crate::numbers::{Attempt, Counted, Numbers, Reason, Status};
@@ -88,7 +88,7 @@ impl GrpcDial {
     }
 
     /// Connects to the server, for one dial or for many.
-    pub(crate) async fn connect(&self) -> io::Result<Driven> {
+    pub(crate) async fn connect(&self) -> io::Result<(Driven, Undriven)> {
         Driven::begin(self.route.connect().await?).await.map_err(lost)
     }
 
@@ -131,9 +131,12 @@ impl GrpcDial {
     }
 
     async fn tunnel(&self, random: i64, address: String, attempt: &Attempt<'_>) -> Result<Made, Unmade> {
-        let driven = self.connect().await?;
-        let client = driven.ready().await.map_err(lost)?;
-        self.open(client, &driven, (random, address), attempt).await
+        let (driven, driving) = self.connect().await?;
+        let opened = async {
+            let client = driven.ready().await.map_err(lost)?;
+            self.open(client, &driven, (random, address), attempt).await
+        };
+        driving.until(opened).await
     }
 
     /// Waits for a dial no longer than it may take.

@@ -47,9 +47,16 @@ impl ReusableDial {
         if let Some(driven) = shared.as_ref().filter(|driven| !driven.is_over()) {
             return Ok((driven.clone(), false));
         }
-        let made = self.dial.connect().await?;
+        let made = self.connect().await?;
         *shared = Some(made.clone());
         Ok((made, true))
+    }
+
+    /// A connection with a task of its own from the beginning, for it is everybody's.
+    async fn connect(&self) -> io::Result<Driven> {
+        let (made, driving) = self.dial.connect().await?;
+        drop(driving);
+        Ok(made)
     }
 
     /// Another connection in the place of one that is of no use, unless somebody has put one there.
@@ -58,7 +65,7 @@ impl ReusableDial {
         match shared.as_ref().filter(|driven| !driven.is_same(useless) && !driven.is_over()) {
             Some(driven) => Ok(driven.clone()),
             None => {
-                let made = self.dial.connect().await?;
+                let made = self.connect().await?;
                 *shared = Some(made.clone());
                 Ok(made)
             }

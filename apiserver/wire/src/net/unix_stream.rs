@@ -33,6 +33,7 @@ pub struct UnixReadHalf(Receiver);
 pub struct UnixWriteHalf {
     socket: Socket,
     crowded: Option<Crowded>,
+    ended: bool,
 }
 
 /// Writes have found no room.
@@ -47,7 +48,7 @@ impl UnixStream {
     /// Of a socket that does not block.
     pub(super) fn of(socket: Socket) -> io::Result<Self> {
         let read = UnixReadHalf(Receiver::from_owned_fd_unchecked(OwnedFd::from(socket.try_clone()?))?);
-        Ok(Self { read, write: UnixWriteHalf { socket, crowded: None } })
+        Ok(Self { read, write: UnixWriteHalf { socket, crowded: None, ended: false } })
     }
 
     /// Both of its sides.
@@ -101,8 +102,10 @@ impl UnixWriteHalf {
 
 impl Drop for UnixWriteHalf {
     fn drop(&mut self) {
-        // The peer may have gone before.
-        let _gone = self.socket.shutdown(Shutdown::Write);
+        if !self.ended {
+            // The peer may have gone before.
+            let _gone = self.socket.shutdown(Shutdown::Write);
+        }
     }
 }
 
@@ -133,7 +136,8 @@ impl AsyncWrite for UnixWriteHalf {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ended = true;
         Poll::Ready(self.socket.shutdown(Shutdown::Write))
     }
 }
