@@ -1,6 +1,7 @@
 //! Says what is wrong with a text that is no JSON, in the words of Go's scanner.
 
 use serde_json::error::Category;
+use tinyplane_wire::quote::quote;
 
 /// The message for an error that the parser met in `bytes`.
 pub(super) fn message(bytes: &[u8], error: &serde_json::Error) -> String {
@@ -33,8 +34,8 @@ pub(super) fn message(bytes: &[u8], error: &serde_json::Error) -> String {
     .map_or("looking for beginning of value", |(_, go)| go);
     let literal = if place == "in literal" { literal(bytes, error.line(), error.column()) } else { None };
     let place = literal.as_deref().unwrap_or(place);
-    match character(bytes, error.line(), error.column()) {
-        Some(character) => format!("invalid character {} {place}", quoted(character)),
+    match met(bytes, error.line(), error.column(), place) {
+        Some(byte) => format!("invalid character {} {place}", quoted(byte)),
         None => "unexpected end of JSON input".to_owned(),
     }
 }
@@ -65,20 +66,61 @@ fn number(bytes: &[u8], line: usize, column: usize) -> Option<&str> {
     std::str::from_utf8(&row[from..to]).ok().filter(|number| !number.is_empty())
 }
 
-/// The character at a line and column, both counted from 1, columns in bytes.
-fn character(bytes: &[u8], line: usize, column: usize) -> Option<char> {
-    let row = bytes.split(|byte| *byte == b'\n').nth(line.checked_sub(1)?)?;
-    let rest = row.get(column.saturating_sub(1)..)?;
-    match std::str::from_utf8(rest) {
-        Ok(text) => text.chars().next(),
-        Err(_) => rest.first().map(|byte| char::from(*byte)),
+/// The byte that the parser met at a line and column: both are counted from 1, and column 0 is the end of the line before.
+fn met(bytes: &[u8], line: usize, column: usize, place: &str) -> Option<u8> {
+    let before: usize = bytes.split(|byte| *byte == b'\n').take(line.checked_sub(1)?).map(|row| row.len() + 1).sum();
+    let at = (before + column).checked_sub(1)?;
+    if place == "in string literal" {
+        // A parser that only skips a string stops before what it does not take.
+        let near = [at, at + 1].into_iter().filter_map(|at| bytes.get(at));
+        return near.copied().find(u8::is_ascii_control);
+    }
+    bytes.get(at).copied()
+}
+
+/// Go's scanner reads bytes, and names each as the character of its number.
+fn quoted(byte: u8) -> String {
+    match byte {
+        b'\'' => "'\\''".to_owned(),
+        b'"' => "'\"'".to_owned(),
+        other => {
+            let quoted = quote(char::from(other).encode_utf8(&mut [0; 2]));
+            format!("'{}'", quoted.trim_matches('"'))
+        }
     }
 }
 
-fn quoted(character: char) -> String {
-    match character {
-        '\'' => "'\\''".to_owned(),
-        '"' => "'\"'".to_owned(),
-        other => format!("'{}'", other.escape_default()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &[u8]) -> String {
+        message(text, &serde_json::from_slice::<serde_json::Value>(text).unwrap_err())
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_as_a_byte() {
+        for (text, wanted) in [
+            (&b"\xc3\xa9"[..], "'\u{c3}' looking for beginning of value"),
+            (b"{\"a\":\xe2\x80\xa8}", "'\u{e2}' looking for beginning of value"),
+            (b"{\"a\":1\x85}", "'\\u0085' after object key:value pair"),
+            (b"{\"a\":\x00}", "'\\x00' looking for beginning of value"),
+            (b"\t\x0b", "'\\v' looking for beginning of value"),
+            (b"\\", "'\\\\' looking for beginning of value"),
+            (b"\"", ""),
+            (b"'", "'\\'' looking for beginning of value"),
+            (b"{\"a\":\"\x01\"}", "'\\x01' in string literal"),
+            (b"\"a\nb\"", "'\\n' in string literal"),
+            (b"\n\n{\"a\tb\":1}", "'\\t' in string literal"),
+            (b"{\"a\":\"\\\xc3\xa9\"}", "'\u{c3}' in string escape code"),
+            (b"[1 2]", "'2' after array element"),
+        ] {
+            let wanted = if wanted.is_empty() {
+                "unexpected end of JSON input".into()
+            } else {
+                format!("invalid character {wanted}")
+            };
+            assert_eq!(told(text), wanted, "{}", text.escape_ascii());
+        }
     }
 }
