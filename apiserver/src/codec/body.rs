@@ -1,6 +1,6 @@
 //! Request bodies: read within a limit, told apart by content type, decoded by the schema.
 
-use super::{mismatch, protobuf};
+use super::{media, mismatch, protobuf};
 use crate::codec::{custom, depth, surrogates, yaml};
 use crate::registry::custom::Custom;
 use crate::request::{Call, Warnings};
@@ -11,63 +11,50 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::borrow::Cow;
-use std::io::Read;
+use std::error::Error;
 use tinyplane_wire::gvr::Gvk;
 use tinyplane_wire::status::{self, Reason, Status};
 
 /// Most bytes of a body, as upstream has it.
 pub const BODY_BYTES_MAX: usize = 3 << 20;
 
-/// Reads a whole body. Upstream knows no compressed requests; here gzip is one, within the same limit.
+/// Reads a whole body, as it came: a body that was packed is not unpacked.
 ///
 /// # Errors
-/// 413 where it is too large, packed or unpacked, 400 where it breaks off, 415 where it is packed in another way.
+/// 413 where it is too large, a 500 without a reason where it breaks off.
 pub async fn read(call: &Call, body: Body) -> status::Result<Bytes> {
     let bytes = collect(body).await?;
-    let bytes = match call.header("content-encoding") {
-        "" | "identity" => bytes,
-        "gzip" => unpack(&bytes)?,
-        other => {
-            return Err(Status::failure(
-                Reason::UnsupportedMediaType,
-                format!(
-                    "the body of the request was in an unknown encoding {other:?} - accepted encodings include: gzip"
-                ),
-            ));
-        }
-    };
-    let media = media_type(call.header("content-type"));
-    let is_json = media.is_empty() || media.ends_with("json");
+    let media = media::named(call.header("content-type"));
+    let is_json = media.is_some_and(|media| media.is_empty() || media.ends_with("json"));
     Ok(if is_json { surrogates::mended(bytes) } else { bytes })
-}
-
-/// The type that a header names, in small letters and without its parameters.
-fn media_type(header: &str) -> Cow<'_, str> {
-    let named = header.split(';').next().unwrap_or_default().trim();
-    if named.bytes().any(|byte| byte.is_ascii_uppercase()) { named.to_ascii_lowercase().into() } else { named.into() }
 }
 
 fn too_large() -> Box<Status> {
     Status::failure(Reason::RequestEntityTooLarge, format!("Request entity too large: limit is {BODY_BYTES_MAX}"))
 }
 
-/// Unpacks no more than a body may hold: a bomb costs no more than a large body.
-fn unpack(bytes: &[u8]) -> status::Result<Bytes> {
-    let mut unpacked = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(BODY_BYTES_MAX as u64 + 1);
-    match reader.read_to_end(&mut unpacked) {
-        Ok(_) if unpacked.len() > BODY_BYTES_MAX => Err(too_large()),
-        Ok(_) => Ok(unpacked.into()),
-        Err(error) => Err(Status::bad_request(format!("the body of the request is no gzip: {error}"))),
-    }
-}
-
 async fn collect(body: Body) -> status::Result<Bytes> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(read) => Ok(read.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Status::bad_request(error.to_string())),
+        Err(error) => Err(Status::failure(Reason::Unknown, broken(&*error))),
+    }
+}
+
+/// Why a body breaks off, in Go's words where it has them.
+fn broken(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    let told = innermost.to_string();
+    match told.as_str() {
+        "Invalid chunk size line: Invalid Size" => "invalid byte in chunk length".to_owned(),
+        "invalid chunk size: overflow" => "http chunk length too large".to_owned(),
+        "unexpected EOF during chunk size line" | "end of file before message length reached" => {
+            "unexpected EOF".to_owned()
+        }
+        _ => told,
     }
 }
 
@@ -126,7 +113,8 @@ impl Sent {
     }
 }
 
-/// A body as JSON, whatever it was sent as. Where it can't be read, a kind says what it was to be.
+/// A body as JSON, whatever it was sent as. Where it can't be read, a kind says what it was to be; where none is wanted, nothing
+/// may be sent as anything.
 ///
 /// # Errors
 /// 415 for an unknown content type, 400 for YAML and protobuf that can't be read.
@@ -135,24 +123,44 @@ pub fn as_json(content_type: &str, bytes: Bytes, wanted: Option<&Gvk>) -> status
         Some(gvk) => unrecognized(gvk, &bytes, &why),
         None => Status::bad_request(why),
     };
-    match &*media_type(content_type) {
-        "" | "application/json" => Ok(Sent::json(bytes)),
-        "application/yaml" => {
+    match media::named(content_type).as_deref() {
+        Some("" | JSON) => Ok(Sent::json(bytes)),
+        _ if wanted.is_none() && bytes.is_empty() => Ok(Sent::json(bytes)),
+        Some(YAML) => {
             let read = yaml::read(&bytes).map_err(|error| unreadable(error.to_string()))?;
             let mut json = Vec::with_capacity(bytes.len());
             spelling::free(&read.value, &mut json);
             Ok(Sent { json: json.into(), strict: read.strict(), original: bytes })
         }
-        "application/vnd.kubernetes.protobuf" if bytes.is_empty() => Err(unreadable("empty data".into())),
-        "application/vnd.kubernetes.protobuf" => {
+        Some(PROTOBUF) if bytes.is_empty() => Err(unreadable("empty data".into())),
+        Some(PROTOBUF) => {
             let value = protobuf::decode(schema::model(), &bytes).map_err(|error| unreadable(error.to_string()))?;
             Ok(Sent { json: value.to_string().into(), original: bytes, strict: None })
         }
-        _ => Err(Status::failure(
-            Reason::UnsupportedMediaType,
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
-        )),
+        _ => Err(unknown_format()),
     }
+}
+
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// Insists that a call names letters that its body can be read from: before any of the body is read.
+///
+/// # Errors
+/// 415 for all others.
+pub fn demand_known(call: &Call) -> status::Result<()> {
+    match media::named(call.header("content-type")).as_deref() {
+        Some("" | JSON | YAML | PROTOBUF) => Ok(()),
+        _ => Err(unknown_format()),
+    }
+}
+
+fn unknown_format() -> Box<Status> {
+    let told = format!(
+        "the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}, {PROTOBUF}"
+    );
+    Status::failure(Reason::UnsupportedMediaType, told)
 }
 
 /// Whether an object says to be of this kind, or does not say it.

@@ -6,6 +6,7 @@ pub(crate) mod custom;
 pub mod depth;
 pub mod doubles;
 pub mod gzip;
+mod media;
 pub(crate) mod mismatch;
 pub mod partial;
 pub mod pieces;

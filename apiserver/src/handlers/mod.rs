@@ -371,6 +371,10 @@ impl Ask<'_> {
 
     /// The body as JSON; a kind says what it is to be.
     async fn sent(&self, body: Body, wanted: Option<&Gvk>) -> status::Result<Sent> {
+        // What replaces an object is judged when it is there.
+        if self.call.verb == Verb::Create {
+            body::demand_known(self.call)?;
+        }
         body::as_json(self.call.header("content-type"), body::read(self.call, body).await?, wanted)
     }
 

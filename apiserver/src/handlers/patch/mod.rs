@@ -52,7 +52,7 @@ const APPLY: &str = "application/apply-patch+yaml";
 const KINDS: [&str; 4] = [JSON, MERGE, STRATEGIC, APPLY];
 
 fn kind(call: &Call) -> &str {
-    call.header("content-type").split(';').next().unwrap_or_default().trim()
+    call.header("content-type").split(';').next().unwrap_or_default()
 }
 
 /// Whether a call is an apply.
@@ -65,7 +65,8 @@ pub(super) fn applies(call: &Call) -> bool {
 /// # Errors
 /// 415 for all others.
 pub(super) fn demand_known(call: &Call) -> status::Result<()> {
-    if KINDS.contains(&kind(call)) {
+    let mut named = call.header("content-type").split(',').map(|named| named.split(';').next().unwrap_or_default());
+    if named.any(|named| KINDS.contains(&named.trim())) {
         return Ok(());
     }
     let told = "415: Unsupported Media Type";

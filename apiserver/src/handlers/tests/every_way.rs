@@ -2,26 +2,17 @@
 
 use super::hostile::{DEFINITIONS, FOOS, foo, with_foos};
 use super::*;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::io::Write;
 use std::time::Instant;
 
 /// No answer may take longer, in a build that is not optimised and on a machine that does other things too.
 const LONGEST: Duration = Duration::from_secs(20);
-
-fn packed(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn laughs() -> String {
     let one = |at: usize| format!("a{at}: &a{at} [{}]\n", vec![format!("*a{}", at - 1); 10].join(","));
     (1..12).fold("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned(), |all, at| all + &one(at))
 }
 
-/// What is sent, as what, and packed or not.
+/// What is sent.
 fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     let deep = |open: &str, close: &str, levels: usize| {
         format!("{{\"metadata\":{{\"name\":\"a\"}},\"spec\":{}1{}}}", open.repeat(levels), close.repeat(levels))
@@ -90,25 +81,6 @@ async fn what_is_too_deep_is_told_in_upstreams_words() {
     for (method, uri, kind) in [("POST", FOOS, JSON), ("PUT", uri.as_str(), JSON), ("PATCH", &uri, MERGE)] {
         let answer = desk.ask(method, uri, &[("content-type", kind)], &deep).await;
         assert!(answer.code == 400 && answer.told().1.contains("exceeded max depth"), "{}", answer.value);
-    }
-}
-
-#[tokio::test]
-async fn a_packed_body_may_have_several_parts_and_ends_where_they_end() {
-    let desk = Desk::new().await;
-    let body = map("parts").to_string();
-    let (first, second) = body.as_bytes().split_at(10);
-    let gzip = [("content-type", JSON), ("content-encoding", "gzip")];
-    let whole = [packed(first), packed(second)].concat();
-    assert_eq!(desk.ask("POST", MAPS, &gzip, &whole).await.code, 201);
-    let more = [packed(body.as_bytes()), b"more".to_vec()].concat();
-    assert_eq!(desk.ask("POST", MAPS, &gzip, &more).await.code, 400);
-    assert_eq!(desk.ask("POST", MAPS, &gzip, &whole[..whole.len() - 4]).await.code, 400);
-    for kind in [MERGE, STRATEGIC, JSON_PATCH, "application/apply-patch+yaml"] {
-        let headers = [("content-type", kind), ("content-encoding", "gzip")];
-        let bomb = packed(&vec![b' '; 64 << 20]);
-        let answer = desk.ask("PATCH", &format!("{MAPS}/parts?fieldManager=a"), &headers, bomb).await;
-        assert_eq!(answer.code, 413, "{kind}");
     }
 }
 

@@ -1,4 +1,0 @@
-//! The target `gzip`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tinyplane_fuzz::run("gzip", bytes));
