@@ -56,7 +56,9 @@ pub fn value(code: StatusCode, value: &Value, media: Media, pretty: bool) -> sta
     let bytes = match media {
         Media::Json => return Ok(spelled_json(code, spelled(value), pretty)),
         Media::Yaml => {
-            yaml::write(value).map_err(|error| Status::failure(Reason::Unknown, error.to_string()))?.into_bytes()
+            // Go writes it from JSON, which leaves out what has nothing in it.
+            let value = serde_json::from_slice(&spelled(value)).map_err(Status::internal)?;
+            yaml::write(&value).map_err(|error| Status::failure(Reason::Unknown, error.to_string()))?.into_bytes()
         }
         Media::Protobuf => encode::encode(schema::model(), value)
             .ok_or_else(|| Status::internal(format!("an answer has no message: {}", value["kind"])))?,
@@ -168,6 +170,17 @@ mod tests {
         assert_eq!(response.headers()["retry-after"], "3");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(serde_json::from_slice::<Status>(&body).unwrap(), *status);
+    }
+
+    #[tokio::test]
+    async fn lists_and_maps_with_nothing_in_them_are_left_out_of_yaml_too() {
+        let version = "authorization.k8s.io/v1";
+        let spec = serde_json::json!({"user": "x", "groups": [], "extra": {}});
+        let review = serde_json::json!({"apiVersion": version, "kind": "SubjectAccessReview", "spec": spec});
+        let response = value(StatusCode::OK, &review, Media::Yaml, false).unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains("user: x\n") && !body.contains("groups") && !body.contains("extra"), "{body}");
     }
 
     #[test]
