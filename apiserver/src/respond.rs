@@ -3,15 +3,18 @@
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
+use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 use serde_json::Value;
+use tinyplane_wire::quote::quote;
 use tinyplane_wire::status::{self, Reason, Status};
 
 use crate::codec::accept::{Accept, Media};
 use crate::codec::protobuf::encode;
 use crate::codec::{spelled, yaml};
-use crate::request::Query;
+use crate::request::{Query, Unasked};
 use crate::schema::{self, spelling};
 
 /// The content type of JSON, as upstream writes it.
@@ -41,6 +44,10 @@ pub fn failure(status: &Status, wished: Option<Accept>, pretty: bool) -> Respons
     let other = (media != Media::Json).then(|| serde_json::to_value(status).unwrap_or_default());
     let other = other.and_then(|other| value(code, &other, media, pretty).ok());
     let mut response = other.unwrap_or_else(|| json(code, status, pretty));
+    if code == StatusCode::PAYLOAD_TOO_LARGE {
+        // Go keeps to the old word.
+        response.extensions_mut().insert(ReasonPhrase::from_static(b"Request Entity Too Large"));
+    }
     let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry_after > 0 {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after));
@@ -128,12 +135,36 @@ pub fn too_many_requests() -> Response<Body> {
     response
 }
 
-/// What Go says of a request that it can't read, before upstream is asked.
+/// What Go's server answers by itself: a few words, which are the reason in the first line as well, and the end of the connection.
 #[must_use]
-pub fn no_request() -> Response<Body> {
-    let mut response = bytes_of(StatusCode::BAD_REQUEST, TEXT, "400 Bad Request");
+pub fn unasked(answer: Unasked) -> Response<Body> {
+    let (code, said) = match answer {
+        Unasked::Options => return Response::new(Body::empty()),
+        Unasked::Unreadable => (StatusCode::BAD_REQUEST, "400 Bad Request"),
+        Unasked::HostMissing => (StatusCode::BAD_REQUEST, "400 Bad Request: missing required Host header"),
+        Unasked::HostMalformed => (StatusCode::BAD_REQUEST, "400 Bad Request: malformed Host header"),
+        Unasked::TransferEncoding => (StatusCode::NOT_IMPLEMENTED, "Unsupported transfer encoding"),
+        Unasked::Expectation => (StatusCode::EXPECTATION_FAILED, ""),
+    };
+    let mut response = if said.is_empty() { Response::new(Body::empty()) } else { bytes_of(code, TEXT, said) };
+    *response.status_mut() = code;
+    if let Some(reason) = said.strip_prefix("400 ") {
+        response.extensions_mut().insert(ReasonPhrase::from_static(reason.as_bytes()));
+    }
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// What upstream says of a path that begins as that of a resource does and names none, before it asks who calls.
+#[must_use]
+pub fn no_kind(uri: &Uri) -> Response<Body> {
+    let mut asked = uri.path_and_query().map_or("", PathAndQuery::as_str).replace('&', "&amp;");
+    for (mark, escape) in [('<', "&lt;"), ('>', "&gt;")] {
+        asked = asked.replace(mark, escape);
+    }
+    let told = "failed to create RequestInfo: unable to determine kind and namespace from url,";
+    let told = format!("Internal Server Error: {}: {told} {}\n", quote(&asked), uri.path());
+    text(StatusCode::INTERNAL_SERVER_ERROR, told)
 }
 
 /// What upstream says of a path that is none of its own.

@@ -91,9 +91,6 @@ pub struct Chain {
 impl Chain {
     /// Answers a request, whatever it is.
     pub async fn answer(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
-        if !request::is_readable(request.uri().path()) {
-            return respond::no_request();
-        }
         let (began, is_head) = (Instant::now(), request.method() == Method::HEAD);
         let path_taken = PathTaken::asked(request.headers(), &peer);
         let mut trail = Trail { path_taken, ..Trail::default() };
@@ -126,7 +123,9 @@ impl Chain {
         if let Ok(id) = HeaderValue::from_str(ticket.as_str()) {
             headers.insert(AUDIT_ID, id);
         }
-        respond::set_if_absent(headers, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        if trail.labels.is_some() {
+            respond::set_if_absent(headers, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        }
         if let Some(Ok(path)) = trail.path_taken.text().map(HeaderValue::from_str) {
             headers.insert(TINYPLANE_PATH, path);
         }
@@ -171,6 +170,9 @@ impl Chain {
         ticket: Ticket,
         trail: &mut Trail,
     ) -> status::Result<Response<Body>> {
+        if request::names_no_kind(request.uri().path()) {
+            return Ok(respond::no_kind(request.uri()));
+        }
         let mut call = Call::parse(&request, peer, ticket)?;
         (call.warnings, call.path_taken) = (trail.warnings.clone(), trail.path_taken.clone());
         let labels = trail.labels.insert(RequestLabels::of(&call, self.is_served(&call))).clone();

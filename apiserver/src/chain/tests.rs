@@ -100,12 +100,17 @@ async fn ask(chain: &Chain, method: &str, path: &str, token: &str) -> (u16, Stri
 }
 
 #[tokio::test]
-async fn a_path_that_can_not_be_read_is_refused_as_go_refuses_it() {
-    let response = chain().answer(request("GET", "/api/v1/pods/%zz", ""), Peer::nobody()).await;
-    assert_eq!(response.status(), 400);
-    assert_eq!(response.headers()["connection"], "close");
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(&body[..], b"400 Bad Request");
+async fn a_path_that_names_an_old_verb_alone_is_refused_before_anybody_is_asked() {
+    for path in ["/api/v1/watch", "/apis/apps/v1/proxy/?a=1&b"] {
+        let response = chain().answer(request("GET", path, "wrong"), Peer::nobody()).await;
+        assert_eq!(response.status(), 500);
+        assert!(response.headers().contains_key("audit-id") && !response.headers().contains_key("cache-control"));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let told = "failed to create RequestInfo: unable to determine kind and namespace from url";
+        let (bare, escaped) = (path.split('?').next().unwrap(), path.replace('&', "&amp;"));
+        let wanted = format!("Internal Server Error: \"{escaped}\": {told}, {bare}\n");
+        assert_eq!(String::from_utf8_lossy(&body), wanted);
+    }
 }
 
 #[tokio::test]

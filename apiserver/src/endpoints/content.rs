@@ -8,6 +8,7 @@ use http::header::{
     IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use hyper::ext::ReasonPhrase;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::SystemTime;
@@ -141,6 +142,8 @@ impl Content {
 
     fn refusal(&self, bad: BadRange) -> status::Result<Response<Body>> {
         let mut response = respond::text(StatusCode::RANGE_NOT_SATISFIABLE, format!("{bad}\n"));
+        // Go keeps to the old words.
+        response.extensions_mut().insert(ReasonPhrase::from_static(b"Requested Range Not Satisfiable"));
         if bad == BadRange::Beyond {
             let told = format!("bytes */{}", self.bytes.len());
             response.headers_mut().insert(CONTENT_RANGE, told.parse().map_err(Status::internal)?);

@@ -71,6 +71,8 @@ impl Endpoints {
                 accept::demand_json(&call.headers)?;
                 Ok(respond::spelled_json(StatusCode::OK, version::spelled(), true))
             }
+            // It has a router of its own.
+            _ if path.starts_with("/version/") => Err(no_such_resource()),
             METRICS => Ok(self.figures()),
             SERVICE_LEVELS => Ok(told(|text| self.health.tell(text))),
             _ if is_api(path) => {

@@ -3,13 +3,15 @@
 mod path_taken;
 mod query;
 mod target;
+mod unasked;
 mod verb;
 mod warnings;
 
 pub use path_taken::{PathTaken, TINYPLANE_PATH};
 pub use query::Query;
 pub(crate) use target::before_slashes;
-pub use target::{ResourcePath, Target};
+pub use target::{ResourcePath, Target, names_no_kind};
+pub use unasked::{Unasked, unasked};
 pub use verb::Verb;
 pub(crate) use warnings::WARNINGS_MAX;
 pub use warnings::Warnings;
@@ -109,12 +111,6 @@ impl Call {
         let streams = ["attach", "exec", "proxy", "log", "portforward"];
         self.verb == Verb::Watch || path.subresource.as_deref().is_some_and(|name| streams.contains(&name))
     }
-}
-
-/// Whether a path's escapes can be read: HTTP itself refuses a path of which that is not so.
-#[must_use]
-pub fn is_readable(path: &str) -> bool {
-    query::escapes_hold(path.as_bytes())
 }
 
 #[cfg(test)]

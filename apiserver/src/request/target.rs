@@ -100,6 +100,22 @@ pub(super) fn parse(method: &Method, path: &str, query: &Query) -> status::Resul
     Ok((verb, Target::Resource(target)))
 }
 
+/// Whether a path ends with one of the old verbs, where what it does it to should follow.
+#[must_use]
+pub fn names_no_kind(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    if !path.ends_with("/watch") && !path.ends_with("/proxy") {
+        return false;
+    }
+    let mut words = path.trim_start_matches('/').split('/');
+    let behind = match words.next() {
+        Some("api") => 2,
+        Some("apis") => 3,
+        _ => return false,
+    };
+    words.count() == behind
+}
+
 /// The name in a field selector that asks for one name.
 fn selected_by_name(selector: &str) -> Option<SmolStr> {
     let selector = FieldSelector::parse(selector).ok()?;

@@ -4,6 +4,8 @@ use super::cork::corked;
 use super::lent::lend;
 use crate::authn::Peer;
 use crate::chain::Chain;
+use crate::request;
+use crate::respond;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -62,9 +64,13 @@ impl Protocol {
         let calls = first_call.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             calls.came();
+            let unasked = request::unasked(&request);
             let (chain, peer) = (Arc::clone(&chain), peer.clone());
             // Boxed: the task of a watch then holds its stream alone, and not the place of all that led to it.
             let answer = Box::pin(async move {
+                if let Some(answer) = unasked {
+                    return respond::unasked(answer);
+                }
                 let (request, lent) = lend(request);
                 let answer = chain.answer(request, peer).await;
                 lent.read_to_end().await;
