@@ -5,7 +5,7 @@ use crate::codec::{custom, depth, surrogates, yaml};
 use crate::registry::custom::Custom;
 use crate::request::{Call, Warnings};
 use crate::schema::decode::DecodeError;
-use crate::schema::{self, decode, spelling};
+use crate::schema::{self, TypeId, decode, spelling};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -91,19 +91,26 @@ pub struct Sent {
     pub(super) original: Bytes,
     /// What a strict reader of YAML says of it.
     strict: Option<String>,
+    /// Whether raw JSON in it is the text of it.
+    is_folded: bool,
 }
 
 impl Sent {
     /// A body that is JSON.
     #[must_use]
     pub fn json(bytes: Bytes) -> Self {
-        Self { json: bytes.clone(), original: bytes, strict: None }
+        Self { json: bytes.clone(), original: bytes, strict: None, is_folded: false }
     }
 
     /// Whether nothing was sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.original.is_empty()
+    }
+
+    fn object(&self, id: TypeId) -> Result<decode::Decoded, DecodeError> {
+        let read = if self.is_folded { decode::folded } else { decode::object };
+        read(schema::model(), id, &self.json)
     }
 
     /// What was decoded, with what a strict reader of YAML says.
@@ -130,12 +137,12 @@ pub fn as_json(content_type: &str, bytes: Bytes, wanted: Option<&Gvk>) -> status
             let read = yaml::read(&bytes).map_err(|error| unreadable(error.to_string()))?;
             let mut json = Vec::with_capacity(bytes.len());
             spelling::free(&read.value, &mut json);
-            Ok(Sent { json: json.into(), strict: read.strict(), original: bytes })
+            Ok(Sent { json: json.into(), strict: read.strict(), original: bytes, is_folded: false })
         }
         Some(PROTOBUF) if bytes.is_empty() => Err(unreadable("empty data".into())),
         Some(PROTOBUF) => {
             let value = protobuf::decode(schema::model(), &bytes).map_err(|error| unreadable(error.to_string()))?;
-            Ok(Sent { json: value.to_string().into(), original: bytes, strict: None })
+            Ok(Sent { json: value.to_string().into(), original: bytes, strict: None, is_folded: true })
         }
         _ => Err(unknown_format()),
     }
@@ -203,7 +210,7 @@ pub fn decode(
     // As a rule a body is what it is to be. Only of one that is not, it matters what is told of it first.
     if custom.is_none()
         && let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)
-        && let Ok(decoded) = decode::object(schema::model(), id, json)
+        && let Ok(decoded) = sent.object(id)
         && is_said_to_be(gvk, &decoded.value)
     {
         return settled(gvk, sent.judged(decoded), validation, warnings);
@@ -234,7 +241,7 @@ pub fn decode(
     let Some(id) = schema::model().kind(&gvk.group, &gvk.version, &gvk.kind) else {
         return serde_json::from_slice(json).map_err(|error| cannot_be_handled(gvk, &error.to_string()));
     };
-    let decoded = decode::object(schema::model(), id, json).map_err(|error| match error {
+    let decoded = sent.object(id).map_err(|error| match error {
         DecodeError::Syntax(why) => unrecognized(&format!("couldn't get version/kind; json parse error: {why}")),
         DecodeError::Type(why) => cannot_be_handled(gvk, &why),
     })?;

@@ -78,7 +78,8 @@ pub fn beyond_go(json: &[u8]) -> Option<char> {
 const ABOVE_SETS: usize = 4;
 
 /// The same of a value that is the text of one.
-fn text_fits(text: &str, levels: usize) -> bool {
+#[must_use]
+pub fn text_fits(text: &str, levels: usize) -> bool {
     let (mut depth, mut quoted, mut escaped) = (0, false, false);
     for byte in text.bytes() {
         match byte {

@@ -34,7 +34,7 @@ pub fn json(bytes: &[u8]) -> serde_json::Result<Read> {
 
 /// A number that Go holds as a `float64`. One that is written as a whole number which 64 bits hold without a sign is read
 /// back as that from the store, and so is the same here from the beginning.
-pub(super) fn of_double(value: f64) -> Value {
+pub fn of_double(value: f64) -> Value {
     if (INT64_END..UINT64_END).contains(&value)
         && let Ok(whole) = value.to_string().parse::<u64>()
     {

@@ -344,12 +344,19 @@ fn scalar_value(scalar: Scalar, value: &Wire<'_>, wire: u64, name: &str) -> Resu
             Some(1) => text(sub(bytes, 3)?, name)?.into(),
             _ => number(bytes, 2)?.unwrap_or_default().into(),
         },
-        (Scalar::Fields | Scalar::Raw | Scalar::Json, Wire::Bytes(bytes)) => {
+        (Scalar::Fields | Scalar::Json, Wire::Bytes(bytes)) => {
             serde_json::from_slice(sub(bytes, 1)?).unwrap_or(Value::Null)
         }
+        (Scalar::Raw, Wire::Bytes(bytes)) => raw(sub(bytes, 1)?),
         (Scalar::Patch, Wire::Bytes(_)) => json!({}),
         _ => return Err(wrong(wire, name)),
     })
+}
+
+/// Raw JSON as the text of it.
+fn raw(bytes: &[u8]) -> Value {
+    let is_something = serde_json::from_slice::<Value>(bytes).is_ok_and(|value| !value.is_null());
+    std::str::from_utf8(bytes).ok().filter(|_| is_something).map_or(Value::Null, Value::from)
 }
 
 /// The bytes of a message's field; empty where it has none.

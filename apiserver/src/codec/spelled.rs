@@ -2,8 +2,9 @@
 
 use super::body::OBJECT_META;
 use crate::schema::spelling::{self, Speller};
-use crate::schema::{self, TypeId};
+use crate::schema::{self, TypeId, raw};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// The group of what is of no API.
@@ -13,11 +14,23 @@ const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 static OBJECT_META_ID: LazyLock<Option<TypeId>> = LazyLock::new(|| schema::model().named(OBJECT_META));
 static LIST_META_ID: LazyLock<Option<TypeId>> = LazyLock::new(|| schema::model().named(LIST_META));
 
-/// Writes a value by its kind, where it has one that is known.
-pub fn write(value: &Value, out: &mut Vec<u8>) {
+/// What a value says to be: group, version and kind.
+fn said(value: &Value) -> (&str, &str, &str) {
     let said = value["apiVersion"].as_str().unwrap_or("v1");
     let (group, version) = said.split_once('/').unwrap_or(("", said));
-    match (group, value["kind"].as_str().unwrap_or_default()) {
+    (group, version, value["kind"].as_str().unwrap_or_default())
+}
+
+/// A value in which raw JSON is what it says, and no text of it.
+pub fn unfolded(value: &Value) -> Cow<'_, Value> {
+    let (group, version, kind) = said(value);
+    raw::unfolded(schema::model(), schema::model().kind(group, version, kind), value)
+}
+
+/// Writes a value by its kind, where it has one that is known.
+pub fn write(value: &Value, out: &mut Vec<u8>) {
+    let (group, version, kind) = said(value);
+    match (group, kind) {
         (GROUP, "Table") => table(value, out),
         (GROUP, "PartialObjectMetadataList") => {
             object(value, &[KIND, API_VERSION, LIST_METADATA, ("items", &|it, out| list(it, out, &write))], out);

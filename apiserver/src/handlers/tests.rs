@@ -15,6 +15,7 @@ mod numbers;
 mod options;
 mod parts;
 mod protobuf;
+mod raw_json;
 
 use super::Handlers;
 use super::connect::ConnectContext;

@@ -11,6 +11,7 @@ use crate::registry::update::Target;
 use crate::registry::{encoding, no_such_resource};
 use crate::request::Verb;
 use crate::schema::fields::Set;
+use crate::schema::{self, raw};
 use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -230,7 +231,9 @@ fn applied(
         let what = "failed to create manager for existing fields: failed to convert live object";
         return Err(unconvertible(what, "/; autoscaling/v1, Kind=Scale"));
     }
-    let made = managers::apply(writer, seen, &config.object, force).map_err(|refused| refused.status())?;
+    let raws = ask.resource.raws();
+    let meant = seen.map(|seen| raw::unfolded(schema::model(), raws, seen));
+    let made = managers::apply(writer, meant.as_deref(), &config.object, force).map_err(|refused| refused.status())?;
     if of_custom.is_some() && made.changed {
         return Err(unconvertible("failed to convert new object", &managers::named(&config.object)));
     }
@@ -239,6 +242,15 @@ fn applied(
     if seen.is_none() && !uid.is_empty() {
         let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
         return Err(Status::conflict(&ask.resource.gvk.group, &ask.resource.plural, ask.name, &why));
+    }
+    // Where nothing but managers is new, raw JSON stays as it was written.
+    if let (Some(seen), Some(_), false) = (seen, raws, made.changed) {
+        let mut kept = seen.clone();
+        metadata_mut(&mut kept).remove("managedFields");
+        if let Some(managers) = made.object["metadata"].get("managedFields") {
+            metadata_mut(&mut kept).insert("managedFields".into(), managers.clone());
+        }
+        return Ok(kept);
     }
     body::complete(view.gvk, ask.custom(view.gvk), made.object).map_err(|error| {
         let (of, gvk) = (managers::named(&config.object), view.gvk);

@@ -88,6 +88,12 @@ impl Resource {
         self.type_id.is_some_and(|id| schema::model().get(id).bounded)
     }
 
+    /// The type of its objects, where they hold raw JSON.
+    #[must_use]
+    pub fn raws(&self) -> Option<TypeId> {
+        self.stored_type_id.filter(|id| schema::model().get(*id).raws)
+    }
+
     /// What every caller is told, where this version of the kind is deprecated.
     #[must_use]
     pub fn deprecation(&self) -> Option<&str> {

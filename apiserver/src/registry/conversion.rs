@@ -25,8 +25,14 @@ const EVENTS: Conversion =
 const AUTOSCALING: Conversion =
     Conversion { form: FormId(2), from_stored: autoscaling::to_v1, to_stored: autoscaling::to_v2, settles: true };
 
-/// The way between two versions of a built-in kind.
-pub(super) fn between(served: &Gvk, stored: &Gvk) -> Option<Conversion> {
+/// Raw JSON stands in the store as a text, and as JSON in what is answered.
+const RAW: Conversion = Conversion { form: FormId(3), from_stored: |_| {}, to_stored: |_| {}, settles: false };
+
+/// The way between two versions of a built-in kind, which may hold raw JSON.
+pub(super) fn between(served: &Gvk, stored: &Gvk, has_raws: bool) -> Option<Conversion> {
+    if served == stored {
+        return has_raws.then_some(RAW);
+    }
     match (served.group.as_str(), served.version.as_str(), stored.version.as_str()) {
         ("events.k8s.io", "v1", "v1") => Some(EVENTS),
         ("autoscaling", "v1", "v2") => Some(AUTOSCALING),

@@ -8,7 +8,7 @@ use super::managers::{self, Versions, Writer};
 use super::update::Target;
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::{depth, mismatch};
-use crate::schema;
+use crate::schema::{self, raw};
 use crate::store::contract::{CommitError, Expect, Write};
 use crate::store::entry::Entry;
 use crate::validation;
@@ -316,12 +316,17 @@ pub(super) fn drop_gated(resource: &Resource, object: &mut Value, is_gated: bool
     }
 }
 
-/// Lets it be recorded who manages an object, by what of it comes back from the stored version.
+/// Lets it be recorded who manages an object, by what of it comes back from the stored version, and by what raw JSON means.
 pub(crate) fn record_settled(resource: &Resource, object: &mut Value, record: impl FnOnce(&mut Value)) {
-    let Some(conversion) = resource.conversion.filter(|conversion| conversion.settles) else { return record(object) };
-    let mut settled = object.clone();
-    (conversion.to_stored)(&mut settled);
-    (conversion.from_stored)(&mut settled);
+    let (conversion, raws) = (resource.conversion.filter(|conversion| conversion.settles), resource.raws());
+    if conversion.is_none() && raws.is_none() {
+        return record(object);
+    }
+    let mut settled = raw::unfolded(schema::model(), raws, object).into_owned();
+    if let Some(conversion) = conversion {
+        (conversion.to_stored)(&mut settled);
+        (conversion.from_stored)(&mut settled);
+    }
     record(&mut settled);
     match metadata_mut(&mut settled).remove("managedFields") {
         Some(managers) => drop(metadata_mut(object).insert("managedFields".into(), managers)),

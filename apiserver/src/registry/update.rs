@@ -10,8 +10,8 @@ use super::list::version_number;
 use super::managers::{self, Versions, Writer};
 use super::{Registry, encoding, failure, metadata, services};
 use crate::codec::{depth, mismatch};
-use crate::schema;
 use crate::schema::amounts::counted;
+use crate::schema::{self, raw};
 use crate::store::contract::{CommitError, Expect, Write};
 use crate::store::entry::Entry;
 use crate::validation;
@@ -100,7 +100,10 @@ impl Registry {
         change: &mut (dyn FnMut(Option<&Value>) -> status::Result<Value> + Send),
     ) -> status::Result<Attempt> {
         let resource = target.resource;
-        let old = encoding::parse_folded(entry)?;
+        let mut old = encoding::parse_folded(entry)?;
+        if let Some(id) = resource.raws() {
+            raw::fold(schema::model(), id, &mut old);
+        }
         let served = encoding::served(resource, &old);
         let mut new = change(Some(&served))?;
         let is_gated = match target.creates {
@@ -215,7 +218,8 @@ impl Registry {
             versions: &Versions::of(&catalog, target.resource),
             resets: resets.as_ref(),
         };
-        record_settled(target.resource, new, |new| managers::record(&writer, Some(live), new));
+        let live = raw::unfolded(schema::model(), target.resource.raws(), live);
+        record_settled(target.resource, new, |new| managers::record(&writer, Some(&live), new));
     }
 
     /// Judges the resource version and the uid that the caller sent. True when the caller is bound to the version.

@@ -10,6 +10,7 @@ pub mod model;
 pub mod openapi;
 mod parse;
 pub mod quantity;
+pub mod raw;
 mod rules;
 pub(crate) mod spelling;
 pub mod strategic;

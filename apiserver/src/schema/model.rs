@@ -212,6 +212,8 @@ pub struct Type {
     pub(super) fills: bool,
     /// No value of it is deeper than its fields say, the sets of managers aside.
     pub bounded: bool,
+    /// There is raw JSON in it, or below.
+    pub raws: bool,
 }
 
 /// Types that know each other: all built-in ones, or those of one custom resource.

@@ -62,6 +62,7 @@ pub(super) fn table(types: &'static str, defaults: &'static str) -> Result<Model
     rules::attach(&mut model, defaults, |alias, short| aliases.get(&(alias, short)).copied())?;
     mark_fills(&mut model);
     mark_bounded(&mut model);
+    mark_raws(&mut model);
     Ok(model)
 }
 
@@ -129,6 +130,7 @@ fn build(one: &Pending, aliases: &HashMap<(&str, &str), TypeId>) -> Result<Type,
         filling: Box::default(),
         fills: false,
         bounded: false,
+        raws: false,
     })
 }
 
@@ -334,6 +336,7 @@ fn add_lists(model: &mut Model, pending: &[Pending], aliases: &HashMap<(&str, &s
             filling: Box::default(),
             fills: false,
             bounded: false,
+            raws: false,
         };
         model.names.insert(list.name.clone(), TypeId(model.types.len() as u32));
         model.types.push(list);
@@ -406,6 +409,31 @@ fn is_bounded(model: &Model, shape: &Shape) -> bool {
         Shape::Scalar(scalar) => !matches!(scalar, Scalar::Patch | Scalar::Raw | Scalar::Json),
         Shape::Object(id) => model.get(*id).bounded,
         Shape::List(inner) | Shape::Map(inner) => is_bounded(model, inner),
+        Shape::SchemaOrArray(_) | Shape::SchemaOrBool(_) | Shape::SchemaOrStrings(_) => false,
+    }
+}
+
+/// Marks the types at or below which there is raw JSON.
+fn mark_raws(model: &mut Model) {
+    loop {
+        let mut changed = false;
+        for index in 0..model.types.len() {
+            let one = &model.types[index];
+            let raws = one.fields.iter().any(|field| has_raws(model, &field.shape));
+            changed |= raws != one.raws;
+            model.types[index].raws = raws;
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+fn has_raws(model: &Model, shape: &Shape) -> bool {
+    match shape {
+        Shape::Scalar(scalar) => *scalar == Scalar::Raw,
+        Shape::Object(id) => model.get(*id).raws,
+        Shape::List(inner) | Shape::Map(inner) => has_raws(model, inner),
         Shape::SchemaOrArray(_) | Shape::SchemaOrBool(_) | Shape::SchemaOrStrings(_) => false,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::default;
 use super::go;
-use super::model::{Field, Model, Shape, TypeId};
+use super::model::{Field, Model, Scalar, Shape, TypeId};
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
@@ -15,18 +15,20 @@ const FIELDS_EXPECTED: usize = 16;
 pub(crate) struct Speller<'m> {
     model: &'m Model,
     forgets_empty: bool,
+    folds: bool,
 }
 
 impl<'m> Speller<'m> {
     /// Values as they are.
     pub(crate) fn new(model: &'m Model) -> Self {
-        Self { model, forgets_empty: false }
+        Self { model, forgets_empty: false, folds: false }
     }
 
     /// Lists and maps that are empty are taken for absent where Go writes them all the same: as upstream's store does, which
-    /// holds objects in protobuf, and protobuf knows no empty list. Says what [`default::forget_empty`] says, on the way.
+    /// holds objects in protobuf, and protobuf knows no empty list. Says what [`default::forget_empty`] says, on the way. Raw JSON
+    /// stays the text that it is held as.
     pub(crate) fn as_stored(model: &'m Model) -> Self {
-        Self { model, forgets_empty: true }
+        Self { model, forgets_empty: true, folds: true }
     }
 
     /// Writes a value of a type.
@@ -57,6 +59,7 @@ impl<'m> Speller<'m> {
             (Shape::SchemaOrArray(id), Value::Array(items)) => {
                 list(items, out, |item, out| self.object(*id, item, out));
             }
+            (Shape::Scalar(Scalar::Raw), Value::String(text)) if !self.folds => compact(text, out),
             (_, value) => free(value, out),
         }
     }
@@ -189,6 +192,22 @@ static ESCAPED: [bool; 256] = {
 /// Whether a byte is one of these. 0xE2 begins, among others, the two separators that are escaped.
 const fn is_escaped(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\') | (byte == b'<') | (byte == b'>') | (byte == b'&') | (byte == 0xe2)
+}
+
+/// Writes a text of JSON without its spaces, and with what HTML gives a meaning escaped.
+pub(crate) fn compact(text: &str, out: &mut Vec<u8>) {
+    let (mut quoted, mut escaped) = (false, false);
+    for one in text.chars() {
+        match one {
+            ' ' | '\t' | '\n' | '\r' if !quoted => {}
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(one)).as_bytes());
+            }
+            _ => out.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        quoted ^= one == '"' && !escaped;
+        escaped = one == '\\' && !escaped;
+    }
 }
 
 /// JSON on lines of its own, each two spaces deeper than what holds it. `compact` is JSON without spaces.

@@ -170,7 +170,7 @@ fn check_change(group: &str, kind: &str, new: &Value, old: &Value, errors: &mut 
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet") => {
             workload::check_update(kind, new, old, errors);
         }
-        ("apps", "ControllerRevision") => errors.immutable("data", &new["data"], &old["data"]),
+        ("apps", "ControllerRevision") => errors.immutable_as("data", "json", &new["data"], &old["data"]),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::check(new, Some(old), errors),
         ("batch", "Job") => batch::check_job_update(new, old, errors),
         ("batch", "CronJob") => batch::check_cron_job(new, Some(old), errors),

@@ -283,7 +283,7 @@ pub(super) fn check_revision(revision: &Value, errors: &mut Errors) {
 /// Of a new revision the data are looked at too.
 pub(super) fn check_new_revision(revision: &Value, errors: &mut Errors) {
     match &revision["data"] {
-        Value::Object(_) => {}
+        Value::String(text) if text.trim_start().starts_with('{') => {}
         Value::Null => errors.required("data", "data is mandatory"),
         _ => errors.required("data", "data must be a valid JSON object"),
     }

@@ -243,6 +243,9 @@ impl Encoder<'_> {
                 number_field(out, 2, integer(value));
                 bytes_field(out, 3, value.as_str().unwrap_or_default().as_bytes());
             }),
+            Scalar::Raw if value.is_string() => nested(out, number, |out| {
+                bytes_field(out, 1, value.as_str().unwrap_or_default().as_bytes());
+            }),
             Scalar::Fields | Scalar::Raw | Scalar::Json => nested(out, number, |out| {
                 if !value.is_null() {
                     bytes_field(out, 1, value.to_string().as_bytes());

@@ -78,6 +78,7 @@ impl Writer<'_> {
             Value::Number(number) => {
                 let float = number.as_f64().filter(|_| number.is_f64());
                 let text = match float.map(|float| (float, scalar::number(float))) {
+                    Some((float, _)) if float == 0.0 && float.is_sign_negative() => "-0".to_owned(),
                     Some((float, Some(number))) if number.is_f64() => crate::schema::go::float(float),
                     Some((_, Some(whole))) => whole.to_string(),
                     _ => number.to_string(),

@@ -10,7 +10,7 @@ use super::Ask;
 use crate::codec::{body, mismatch};
 use crate::registry::managers::folded;
 use crate::request::Call;
-use crate::schema;
+use crate::schema::{self, raw};
 use axum::body::Body;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -106,7 +106,8 @@ impl Patch {
             Self::Apply(_) => &[],
         };
         let shown = || self.shown(gvk, current).unwrap_or_default();
-        let (custom, mut made) = (ask.custom(gvk), self.made(gvk, current)?);
+        let raws = ask.resource.raws();
+        let (custom, mut made) = (ask.custom(gvk), self.made(gvk, &raw::unfolded(schema::model(), raws, current))?);
         // A strategic patch is laid over the type itself, which has no other kind.
         if custom.is_none()
             && !matches!(self, Self::Strategic(..))
@@ -115,7 +116,7 @@ impl Patch {
             return Err(body::bad_patch(&shown(), &why));
         }
         // Upstream's library lays texts over texts, and so does this where a value would say less.
-        let text = if custom.is_none() && self.keeps_texts() { self.shown(gvk, current) } else { None };
+        let text = if custom.is_none() && self.keeps_texts(raws.is_some()) { self.shown(gvk, current) } else { None };
         let untouched = if text.is_none() { self.untouched(ask, gvk, &mut made) } else { Map::new() };
         let made = body::Made { value: made, text, is_laid_over: matches!(self, Self::Strategic(..)) };
         let decoded = body::decode_value(gvk, custom, made, shown, strict, ask.options.validation, &ask.call.warnings);
@@ -148,10 +149,11 @@ impl Patch {
         }
     }
 
-    /// Whether it has a number of which its text says more than its value, and is itself laid over an object as a text.
-    fn keeps_texts(&self) -> bool {
+    /// Whether a text says more than its value, of a number in it or of an object with raw JSON, and it is itself laid over an
+    /// object as a text.
+    fn keeps_texts(&self, has_raws: bool) -> bool {
         match self {
-            Self::Json(_, said) | Self::Merge(_, said) => said.strict.is_rounded,
+            Self::Json(_, said) | Self::Merge(_, said) => has_raws || said.strict.is_rounded,
             Self::Strategic(..) | Self::Apply(_) => false,
         }
     }

@@ -203,7 +203,7 @@ impl Node {
             }
         };
         match self {
-            Self::Closed(text) => compact(text, out),
+            Self::Closed(text) => spelling::compact(text, out),
             Self::Object(fields) => {
                 out.push(b'{');
                 fields.iter().enumerate().for_each(|(nth, (name, value))| each(out, nth, value, Some(name)));
@@ -215,22 +215,6 @@ impl Node {
                 out.push(b']');
             }
         }
-    }
-}
-
-/// Writes a text of JSON without its spaces, and with what HTML gives a meaning escaped.
-fn compact(text: &str, out: &mut Vec<u8>) {
-    let (mut quoted, mut escaped) = (false, false);
-    for one in text.chars() {
-        match one {
-            ' ' | '\t' | '\n' | '\r' if !quoted => {}
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.extend_from_slice(format!("\\u{:04x}", u32::from(one)).as_bytes());
-            }
-            _ => out.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-        quoted ^= one == '"' && !escaped;
-        escaped = one == '\\' && !escaped;
     }
 }
 

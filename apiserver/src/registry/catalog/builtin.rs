@@ -37,6 +37,8 @@ fn row(api_version: &str, line: &str) -> Resource {
         }
     }
     let behaviour = kinds::behaviour(&stored.group, plural);
+    let stored_type_id = schema::model().kind(&stored.group, &stored.version, &stored.kind);
+    let has_raws = stored_type_id.is_some_and(|id| schema::model().get(id).raws);
     let group = if stored.group.is_empty() { "core" } else { &stored.group };
     Resource {
         singular: kind.to_lowercase().into(),
@@ -44,12 +46,12 @@ fn row(api_version: &str, line: &str) -> Resource {
         verbs: Verbs::of_letters(verbs),
         folder: format_smolstr!("/{group}/{plural}/"),
         type_id: schema::model().kind(&gvk.group, &gvk.version, &gvk.kind),
-        stored_type_id: schema::model().kind(&stored.group, &stored.version, &stored.kind),
+        stored_type_id,
         api_version: gvk.api_version().into(),
         field_names: behaviour.fields.iter().map(|field| SmolStr::new_static(field.name())).collect(),
         behaviour,
         custom: None,
-        conversion: (gvk != stored).then(|| conversion::between(&gvk, &stored)).flatten(),
+        conversion: conversion::between(&gvk, &stored, has_raws),
         plural: plural.into(),
         short_names,
         categories,

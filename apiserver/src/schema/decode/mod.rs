@@ -57,6 +57,19 @@ pub enum DecodeError {
 /// # Errors
 /// When the bytes are no JSON, or a value does not fit its type.
 pub fn object(model: &Model, id: TypeId, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    text(State::new(model), id, bytes)
+}
+
+/// The same of one in which raw JSON is the text of it.
+///
+/// # Errors
+/// When the bytes are no JSON, or a value does not fit its type.
+pub fn folded(model: &Model, id: TypeId, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    text(State { raws: Raws::Folded, ..State::new(model) }, id, bytes)
+}
+
+fn text(state: State<'_>, id: TypeId, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let (model, raws) = (state.model, state.raws);
     let lossy;
     let bytes = match std::str::from_utf8(bytes) {
         Ok(_) => bytes,
@@ -71,11 +84,11 @@ pub fn object(model: &Model, id: TypeId, bytes: &[u8]) -> Result<Decoded, Decode
         let read = visit::Seed::new(state, &shape).deserialize(&mut reader);
         read.and_then(|value| reader.end().map(|()| value))
     };
-    let mut state = State { has_texts: true, ..State::new(model) };
+    let mut state = State { has_texts: true, ..state };
     let mut object = read(&mut state);
     // Nearly no body has such a number.
     if object.as_ref().is_err_and(|error| state.wants_texts || syntax::is_beyond_doubles(error)) {
-        state = State { texts: true, ..State::new(model) };
+        state = State { texts: true, raws, ..State::new(model) };
         object = read(&mut state);
     }
     state.finish(object, |error| syntax::message(bytes, error))
@@ -98,7 +111,7 @@ pub fn not_json(bytes: &[u8], error: &serde_json::Error) -> String {
 /// When a value does not fit its type.
 pub fn value(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeError> {
     let shape = Shape::Object(id);
-    let mut state = State { folded: true, ..State::new(model) };
+    let mut state = State { folded: true, raws: Raws::Parsed, ..State::new(model) };
     let read = visit::Seed::new(&mut state, &shape).deserialize(value);
     state.finish(read, ToString::to_string)
 }
@@ -119,7 +132,7 @@ pub fn rewritten(model: &Model, id: TypeId, value: Value) -> Result<Decoded, Dec
 /// When a value does not fit its type.
 pub fn laid_over(model: &Model, id: TypeId, value: Value) -> Result<Decoded, DecodeError> {
     let shape = Shape::Object(id);
-    let mut state = State { folded: true, converts: true, ..State::new(model) };
+    let mut state = State { folded: true, raws: Raws::Parsed, converts: true, ..State::new(model) };
     let read = visit::Seed::new(&mut state, &shape).deserialize(value);
     state.finish(read, ToString::to_string)
 }
@@ -131,6 +144,17 @@ enum Segment<'m> {
     Key(String),
 }
 
+/// What raw JSON is in what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Raws {
+    /// JSON as its author wrote it.
+    Written,
+    /// A string that holds it.
+    Folded,
+    /// A value that was parsed.
+    Parsed,
+}
+
 /// What one decoding remembers.
 struct State<'m> {
     model: &'m Model,
@@ -140,6 +164,8 @@ struct State<'m> {
     silent: usize,
     /// Whether sets of fields are texts already.
     folded: bool,
+    /// How raw JSON comes.
+    raws: Raws,
     /// Whether numbers are converted to what the type holds.
     converts: bool,
     /// Whether there is a text, which can be read again.
@@ -160,6 +186,7 @@ impl<'m> State<'m> {
             strict: Vec::new(),
             silent: 0,
             folded: false,
+            raws: Raws::Written,
             converts: false,
             has_texts: false,
             texts: false,

@@ -1,5 +1,6 @@
 //! Texts that mean more than text: quantities, times and base64 bytes, checked and in their canonical form.
 
+use crate::codec::doubles;
 use crate::schema::model::Scalar;
 use crate::schema::quantity::Quantity;
 use crate::schema::spelling;
@@ -88,6 +89,21 @@ pub(super) fn whole_zero(scalar: Scalar, number: &Number) -> Option<Number> {
     let is_zero =
         || number.is_f64() && number.as_f64().is_some_and(|number| number == 0.0 && number.is_sign_negative());
     (is_whole && is_zero()).then(|| 0.into())
+}
+
+/// Free JSON as it comes back from upstream's store, where numbers that no `int64` holds are doubles and zero has no sign.
+pub(super) fn read_back(mut value: Value) -> Value {
+    match &mut value {
+        Value::Number(number) if !number.is_i64() => {
+            if let Some(double) = number.as_f64() {
+                return if double == 0.0 { 0.into() } else { doubles::of_double(double) };
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = read_back(item.take())),
+        Value::Object(fields) => fields.values_mut().for_each(|field| *field = read_back(field.take())),
+        _ => {}
+    }
+    value
 }
 
 /// A number that is no fraction as a processor converts it: what is out of bounds is the least one.

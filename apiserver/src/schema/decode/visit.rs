@@ -1,9 +1,10 @@
 //! The single pass over a body, steered by the shape that is expected at each place.
 
-use super::{Segment, State, scalar, twice};
+use super::{Raws, Segment, State, scalar, syntax, twice};
 use crate::codec::depth;
 use crate::schema::default::empty;
 use crate::schema::model::{Field, Model, Scalar, Shape, Type, TypeId};
+use crate::schema::raw;
 use serde::{
     Deserialize,
     de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -88,6 +89,39 @@ impl<'a, 'm, 's> Seed<'a, 'm, 's> {
     }
 }
 
+/// Raw JSON is read as the text that it is.
+impl Seed<'_, '_, '_> {
+    fn raw<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let levels = depth::LEVELS_MAX.saturating_sub(self.state.path.len());
+        let (raw, fits) = match self.state.raws {
+            Raws::Written => {
+                let text = <&RawValue>::deserialize(deserializer)?.get();
+                let fits = depth::text_fits(text, levels);
+                // What is stored is read again, each number of it.
+                if let (true, Err(error)) = (fits, serde_json::from_str::<Value>(text)) {
+                    self.state.fail(syntax::message(text.as_bytes(), &error));
+                    return Err(D::Error::custom(""));
+                }
+                (if text == "null" { Value::Null } else { text.into() }, fits)
+            }
+            Raws::Folded => {
+                let raw = Value::deserialize(deserializer)?;
+                let fits = raw.as_str().is_none_or(|text| depth::text_fits(text, levels));
+                (raw, fits)
+            }
+            Raws::Parsed => match Value::deserialize(deserializer)? {
+                Value::Null => return Ok(Value::Null),
+                value => (raw::text_of(&value), depth::fits(&value, levels)),
+            },
+        };
+        if !fits {
+            self.state.fail(depth::TOO_DEEP.to_owned());
+            return Err(D::Error::custom(""));
+        }
+        Ok(raw)
+    }
+}
+
 /// What Go makes a value of that reads itself of JSON, as such values tell it.
 fn reads_itself(shape: &Shape) -> Option<&'static str> {
     match shape {
@@ -112,7 +146,8 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self.shape {
-            Shape::Scalar(Scalar::Json | Scalar::Raw) => Value::deserialize(deserializer),
+            Shape::Scalar(Scalar::Json) => Value::deserialize(deserializer).map(scalar::read_back),
+            Shape::Scalar(Scalar::Raw) => self.raw(deserializer),
             Shape::Scalar(Scalar::Fields) => {
                 let set = Value::deserialize(deserializer)?;
                 if depth::demand_set(&set).is_err() {

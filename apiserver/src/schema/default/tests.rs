@@ -1,6 +1,6 @@
 //! What a server adds to objects of many kinds, and that it adds it once.
 
-use crate::schema::model::{Shape, TypeId};
+use crate::schema::model::{Scalar, Shape, TypeId};
 use crate::schema::spelling::Speller;
 use crate::schema::{decode, default, model};
 use serde_json::{Map, Value, json};
@@ -226,6 +226,7 @@ fn all_of(id: TypeId, bare: bool, above: &[TypeId]) -> Value {
 
 fn shape_of(shape: &Shape, bare: bool, above: &[TypeId]) -> Value {
     match shape {
+        Shape::Scalar(Scalar::Raw) => json!(1),
         Shape::Scalar(_) => json!("x"),
         Shape::List(_) if bare => json!([]),
         Shape::Map(_) if bare => json!({}),

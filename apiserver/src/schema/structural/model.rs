@@ -66,6 +66,7 @@ impl Maker {
             filling: Box::default(),
             fills: false,
             bounded: false,
+            raws: false,
         })
     }
 

@@ -3,7 +3,7 @@
 
 mod unified;
 
-use crate::schema::go;
+use crate::schema::{go, spelling};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -79,6 +79,11 @@ impl Types {
                 "int" => "0",
                 _ => "null",
             }),
+            (_, _, None, Value::String(text)) if whole == "json" => {
+                let mut raw = Vec::with_capacity(text.len());
+                spelling::compact(text, &mut raw);
+                out.push_str(&String::from_utf8_lossy(&raw));
+            }
             (_, _, None, _) => go::json(value, out),
         }
     }

@@ -54,7 +54,7 @@ fn settings_and_constraints_are_of_requests_of_the_claim() {
     let devices = json!({
         "requests": [{"name": "r", "firstAvailable": [{"name": "a", "deviceClassName": "x.io", "allocationMode": "All"}]}],
         "constraints": [{"requests": ["r/a", "r/b"], "matchAttribute": "x.io/y"}, {"matchAttribute": "y"}],
-        "config": [{"requests": ["r", "r"], "opaque": {"driver": "x.io", "parameters": []}}, {}],
+        "config": [{"requests": ["r", "r"], "opaque": {"driver": "x.io", "parameters": "[]"}}, {}],
     });
     let reference =
         "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";

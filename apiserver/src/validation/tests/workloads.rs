@@ -191,12 +191,12 @@ fn a_replication_controller_is_checked_as_its_followers_are() {
 #[test]
 fn revisions_keep_their_data() {
     let of = |object: Value| told(&create("apps", "ControllerRevision", &object, None));
-    assert_eq!(of(json!({"revision": 1, "data": {"spec": {}}})), NOTHING);
+    assert_eq!(of(json!({"revision": 1, "data": "{\"spec\":{}}"})), NOTHING);
     assert_eq!(of(json!({"revision": 1})), ["data: Required value: data is mandatory"]);
-    assert_eq!(of(json!({"revision": 1, "data": [1]})), ["data: Required value: data must be a valid JSON object"]);
-    let (old, new) = (json!({"data": {"a": 1}}), json!({"data": {"a": 2}}));
+    assert_eq!(of(json!({"revision": 1, "data": "[1]"})), ["data: Required value: data must be a valid JSON object"]);
+    let (old, new) = (json!({"data": "{\"b\":1,\"a\":1}"}), json!({"data": "{ \"b\": 1.0, \"a\": \"<\" }"}));
     let changed = told(&update("apps", "ControllerRevision", &new, &old, None));
-    assert_eq!(changed, ["data: Invalid value: {\"a\":2}: field is immutable"]);
+    assert_eq!(changed, ["data: Invalid value: {\"b\":1.0,\"a\":\"\\u003c\"}: field is immutable"]);
 }
 
 #[test]
