@@ -49,7 +49,16 @@ pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Strict)> 
         let told = format!("The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}", patch.len());
         return Err(Status::failure(Reason::RequestEntityTooLarge, told));
     }
-    Ok((patch, Strict { told, is_rounded }))
+    let tests_texts = tests(&patch) && (is_rounded || bytes.iter().any(|byte| SPELLED_TWICE.contains(byte)));
+    Ok((patch, Strict { told, is_rounded, tests_texts }))
+}
+
+/// Letters that Go escapes where others do not, or that escape; the last one begins two of them.
+const SPELLED_TWICE: &[u8] = b"\\<>&\xe2";
+
+/// Whether a patch tests for anything.
+pub(super) fn tests(patch: &json_patch::Patch) -> bool {
+    patch.iter().any(|operation| matches!(operation, PatchOperation::Test(_)))
 }
 
 /// Reads an operation as upstream's library does: a value that is not there is null, and of a path that begins without a
@@ -99,7 +108,8 @@ fn put_twice(double: &str, operations: &[Value]) -> Option<String> {
     Some(format!("duplicate field {}", quote(&format!("{}.{below}", steps.join(".")))))
 }
 
-pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Result<Value> {
+/// Applies a patch. What is there is not tested where it was tested by its text.
+pub(super) fn apply(patch: &json_patch::Patch, mut current: Value, tested: bool) -> status::Result<Value> {
     let mut effort = Effort { deepest: levels(&current), ..Effort::default() };
     for operation in patch.iter() {
         let (counted, put);
@@ -123,7 +133,9 @@ pub(super) fn apply(patch: &json_patch::Patch, mut current: Value) -> status::Re
         if !effort.allows(operation, &current) {
             return Err(rejected());
         }
-        if !tests_for_nothing(operation, &current) {
+        let is_tested = tested
+            && matches!(operation, PatchOperation::Test(test) if test.path.is_root() || test.path.resolve(&current).is_ok());
+        if !is_tested && !tests_for_nothing(operation, &current) {
             // What fails is thrown away as a whole: nothing is kept to undo it.
             json_patch::patch_unsafe(&mut current, std::slice::from_ref(operation)).map_err(|_| rejected())?;
         }
@@ -316,7 +328,7 @@ fn lacks(path: &Pointer, object: &Value) -> bool {
 }
 
 /// Upstream tells not why an operation fails.
-fn rejected() -> Box<Status> {
+pub(super) fn rejected() -> Box<Status> {
     Status::failure(Reason::Invalid, "the server rejected our request due to an error in our request")
         .with_details(Details::default())
 }
@@ -336,7 +348,7 @@ mod tests {
     fn places_are_read_as_upstreams_library_reads_them() {
         let patched = |operations: Value| {
             let object = json!({"l": ["a", "b"], "m": {"~": 1, "~2": 2}});
-            read(operations.to_string().as_bytes()).and_then(|(patch, _)| apply(&patch, object))
+            read(operations.to_string().as_bytes()).and_then(|(patch, _)| apply(&patch, object, false))
         };
         let list =
             |operation: Value| patched(json!([operation])).map(|object| object["l"].clone()).map_err(|why| why.code);
@@ -372,7 +384,7 @@ mod tests {
     #[test]
     fn copies_of_copies_and_nests_of_nests_are_bounded() {
         let patched = |operations: Vec<Value>, object: Value| {
-            apply(&serde_json::from_value(operations.into()).unwrap(), object).map_err(|status| status.code)
+            apply(&serde_json::from_value(operations.into()).unwrap(), object, false).map_err(|status| status.code)
         };
         let copy = |at: i32| json!({"op": "copy", "from": "/a", "path": format!("/a/c{at}")});
         let object = json!({"a": {"text": "x".repeat(1_000)}});
@@ -399,7 +411,8 @@ mod tests {
     #[test]
     fn what_is_moved_to_and_fro_costs_no_more_than_once() {
         let patched = |operations: Vec<Value>, object: &Value| {
-            apply(&serde_json::from_value(operations.into()).unwrap(), object.clone()).map_err(|status| status.code)
+            apply(&serde_json::from_value(operations.into()).unwrap(), object.clone(), false)
+                .map_err(|status| status.code)
         };
         let moved = |from: &str, path: &str| json!({"op": "move", "from": from, "path": path});
         let large = vec![json!([1]); 500_000];
@@ -420,13 +433,13 @@ mod tests {
     #[test]
     fn a_test_that_fails_rejects_the_patch() {
         let patch = read(br#"[{"op":"test","path":"/a","value":2},{"op":"replace","path":"/a","value":3}]"#).unwrap().0;
-        assert_eq!(apply(&patch, json!({"a": 1})).unwrap_err().code, 422);
-        assert_eq!(apply(&patch, json!({"a": 2})).unwrap(), json!({"a": 3}));
+        assert_eq!(apply(&patch, json!({"a": 1}), false).unwrap_err().code, 422);
+        assert_eq!(apply(&patch, json!({"a": 2}), false).unwrap(), json!({"a": 3}));
         let absent =
             read(br#"[{"op":"test","path":"/m/f","value":null},{"op":"add","path":"/m/f","value":[1]}]"#).unwrap().0;
-        assert_eq!(apply(&absent, json!({"m": {}})).unwrap(), json!({"m": {"f": [1]}}));
-        assert_eq!(apply(&absent, json!({"m": {"f": []}})).unwrap_err().code, 422);
-        assert_eq!(apply(&absent, json!({})).unwrap_err().code, 422);
+        assert_eq!(apply(&absent, json!({"m": {}}), false).unwrap(), json!({"m": {"f": [1]}}));
+        assert_eq!(apply(&absent, json!({"m": {"f": []}}), false).unwrap_err().code, 422);
+        assert_eq!(apply(&absent, json!({}), false).unwrap_err().code, 422);
         assert_eq!(read(b"{}").unwrap_err().code, 400);
         assert_eq!(read(b"[{").unwrap_err().message, "error decoding patch: unexpected end of JSON input");
         let nothing = read(br#"["a"]"#).unwrap_err().message;
@@ -443,7 +456,7 @@ mod tests {
     #[test]
     fn operations_are_read_as_upstreams_library_reads_them() {
         let patched = |patch: &str, object: Value| {
-            read(patch.as_bytes()).and_then(|(patch, _)| apply(&patch, object)).map_err(|status| status.code)
+            read(patch.as_bytes()).and_then(|(patch, _)| apply(&patch, object, false)).map_err(|status| status.code)
         };
         let object = || json!({"m": {"a": 1}, "l": []});
         let absent = r#"[{"op":"replace","path":"/m/b","value":2}]"#;

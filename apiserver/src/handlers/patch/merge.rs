@@ -14,7 +14,7 @@ pub(super) fn read(bytes: &[u8], frame: &str) -> status::Result<(Value, Strict)>
         doubles::json(bytes).map_err(|error| Status::bad_request(format!("{frame}{}", not_json(bytes, &error))))?;
     if value.is_object() {
         let strict = doubles.into_iter().map(|path| format!("duplicate field {}", quote(&path))).collect();
-        return Ok((value, Strict { told: strict, is_rounded }));
+        return Ok((value, Strict { told: strict, is_rounded, tests_texts: false }));
     }
     if value.is_null() {
         return match frame {

@@ -10,7 +10,7 @@ use super::Ask;
 use crate::codec::{body, mismatch};
 use crate::registry::managers::folded;
 use crate::request::Call;
-use crate::schema::{self, raw};
+use crate::schema::{self, TypeId, raw};
 use axum::body::Body;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -41,6 +41,8 @@ struct Strict {
     told: Vec<String>,
     /// Whether the text of a number in it says more than its value.
     is_rounded: bool,
+    /// Whether it tests for something of which there may be two texts.
+    tests_texts: bool,
 }
 
 const JSON: &str = "application/json-patch+json";
@@ -107,7 +109,7 @@ impl Patch {
         };
         let shown = || self.shown(gvk, current).unwrap_or_default();
         let raws = ask.resource.raws();
-        let (custom, mut made) = (ask.custom(gvk), self.made(gvk, &raw::unfolded(schema::model(), raws, current))?);
+        let (custom, mut made) = (ask.custom(gvk), self.made(gvk, current, raws)?);
         // A strategic patch is laid over the type itself, which has no other kind.
         if custom.is_none()
             && !matches!(self, Self::Strategic(..))
@@ -132,19 +134,12 @@ impl Patch {
 
     /// What is told of a patch that makes no object of its kind: a strategic patch itself, and of the others what they made.
     fn shown(&self, gvk: &Gvk, current: &Value) -> Option<String> {
-        let object = || {
-            let (model, object) = (schema::model(), unfolded(current.clone()));
-            let mut out = Vec::new();
-            match model.kind(&gvk.group, &gvk.version, &gvk.kind) {
-                Some(id) => schema::spelling::Speller::new(model).object(id, &object, &mut out),
-                None => schema::spelling::free(&object, &mut out),
-            }
-            String::from_utf8(out).ok()
-        };
         match self {
             Self::Strategic(patch, _) => Some(schema::go::text(&unfolded(patch.clone()))),
-            Self::Merge(_, said) => shown::merged(&object()?, &String::from_utf8_lossy(&said.bytes)),
-            Self::Json(patch, said) => shown::patched(&object()?, &patch.0, &String::from_utf8_lossy(&said.bytes)),
+            Self::Merge(_, said) => shown::merged(&text_of(gvk, current)?, &String::from_utf8_lossy(&said.bytes)),
+            Self::Json(patch, said) => {
+                shown::patched(&text_of(gvk, current)?, &patch.0, &String::from_utf8_lossy(&said.bytes))
+            }
             Self::Apply(_) => None,
         }
     }
@@ -179,16 +174,36 @@ impl Patch {
     }
 
     /// What the patch makes, not decoded.
-    fn made(&self, gvk: &Gvk, current: &Value) -> status::Result<Value> {
-        let current = current.clone();
+    fn made(&self, gvk: &Gvk, folded_raws: &Value, raws: Option<TypeId>) -> status::Result<Value> {
+        let current = raw::unfolded(schema::model(), raws, folded_raws).into_owned();
         match self {
             // Its paths may lead into a set.
-            Self::Json(patch, _) => json::apply(patch, unfolded(current)).and_then(folded),
+            Self::Json(patch, said) => {
+                let by_text = said.strict.tests_texts || (raws.is_some() && json::tests(patch));
+                let made = json::apply(patch, unfolded(current), by_text).and_then(folded)?;
+                let sent = || String::from_utf8_lossy(&said.bytes);
+                let fails = |object: String| shown::fails_a_test(&object, &patch.0, &sent());
+                match by_text && text_of(gvk, folded_raws).is_some_and(fails) {
+                    true => Err(json::rejected()),
+                    false => Ok(made),
+                }
+            }
             Self::Merge(patch, _) => Ok(merge::apply(patch, current)),
             Self::Strategic(patch, _) => strategic::apply(gvk, patch, current),
             Self::Apply(_) => Ok(current),
         }
     }
+}
+
+/// An object as upstream's library for patches gets it.
+fn text_of(gvk: &Gvk, current: &Value) -> Option<String> {
+    let (model, object) = (schema::model(), unfolded(current.clone()));
+    let mut out = Vec::new();
+    match model.kind(&gvk.group, &gvk.version, &gvk.kind) {
+        Some(id) => schema::spelling::Speller::new(model).object(id, &object, &mut out),
+        None => schema::spelling::free(&object, &mut out),
+    }
+    String::from_utf8(out).ok()
 }
 
 /// Why an object can't be laid over its type, in upstream's words for that where they are not those of JSON's decoder.

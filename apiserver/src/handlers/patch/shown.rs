@@ -25,37 +25,42 @@ pub(super) fn merged(object: &str, patch: &str) -> Option<String> {
 /// What a JSON patch, which can be applied, makes of an object. `sent` is the patch as a text, in which values have their
 /// order.
 pub(super) fn patched(object: &str, operations: &[PatchOperation], sent: &str) -> Option<String> {
+    run(object, operations, sent).ok().map(|root| root.text())
+}
+
+/// Whether a JSON patch tests for something else than is there. Upstream's library compares values by their texts.
+pub(super) fn fails_a_test(object: &str, operations: &[PatchOperation], sent: &str) -> bool {
+    matches!(run(object, operations, sent), Err(Stop::Test))
+}
+
+/// Why nothing comes of a patch.
+enum Stop {
+    /// Something else is there than it tests for.
+    Test,
+    /// It can't be applied.
+    Unfit,
+}
+
+fn run(object: &str, operations: &[PatchOperation], sent: &str) -> Result<Node, Stop> {
     let mut root = Node::Closed(object.to_owned());
-    root.object()?;
+    root.object().ok_or(Stop::Unfit)?;
     // No operations may be written as null, too.
     if operations.is_empty() {
-        return Some(root.text());
+        return Ok(root);
     }
-    let sent: Vec<BTreeMap<String, &RawValue>> = serde_json::from_str(sent).ok()?;
+    let sent: Vec<BTreeMap<String, &RawValue>> = serde_json::from_str(sent).map_err(|_| Stop::Unfit)?;
     for (operation, sent) in operations.iter().zip(sent) {
-        let value = || sent.get("value").copied().and_then(Node::closed);
+        let value = sent.get("value").copied().and_then(Node::closed);
         match operation {
-            PatchOperation::Add(add) => root.put(&add.path, value(), true)?,
-            PatchOperation::Replace(replace) => root.put(&replace.path, value(), false)?,
-            PatchOperation::Remove(remove) => drop(root.take(&remove.path)?),
-            PatchOperation::Move(moved) => {
-                let node = root.take(&moved.from)?;
-                root.put(&moved.path, node, true)?;
-            }
-            PatchOperation::Copy(copy) => {
-                let node = root.at(&copy.from)?.as_ref().map(|node| Node::Closed(node.text()));
-                root.put(&copy.path, node, true)?;
-            }
-            PatchOperation::Test(test) if test.path.is_root() => root.open_all(),
             PatchOperation::Test(test) => {
-                // What is not there is equal to null.
-                if let Some(Some(node)) = root.at(&test.path) {
-                    node.open_all();
+                if !root.holds(&test.path, value) {
+                    return Err(Stop::Test);
                 }
             }
+            change => root.change(change, value).ok_or(Stop::Unfit)?,
         }
     }
-    Some(root.text())
+    Ok(root)
 }
 
 fn merge(object: &mut BTreeMap<String, Option<Node>>, patch: &mut BTreeMap<String, Option<Node>>) {
@@ -111,15 +116,52 @@ impl Node {
         }
     }
 
-    /// Opens what it is and holds.
-    fn open_all(&mut self) {
-        if self.object().is_none() {
-            self.list();
+    /// Whether this value stands at a place; what is not there is judged elsewhere.
+    fn holds(&mut self, path: &Pointer, wanted: Option<Self>) -> bool {
+        let equals = |node: &mut Self, wanted: Option<Self>| wanted.is_some_and(|mut wanted| node.equals(&mut wanted));
+        if path.is_root() {
+            return equals(self, wanted);
         }
-        match self {
-            Self::Object(fields) => fields.values_mut().flatten().for_each(Self::open_all),
-            Self::List(items) => items.iter_mut().flatten().for_each(Self::open_all),
-            Self::Closed(_) => {}
+        match self.at(path) {
+            None => true,
+            Some(None) => wanted.is_none(),
+            Some(Some(node)) => equals(node, wanted),
+        }
+    }
+
+    /// Whether two values are equal: objects and lists, which are opened for it, by what they hold, and all else by its text.
+    fn equals(&mut self, other: &mut Self) -> bool {
+        let both = |one: &mut Option<Self>, other: &mut Option<Self>| match (one, other) {
+            (Some(one), Some(other)) => one.equals(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        if let Some(fields) = self.object() {
+            let Some(others) = other.object() else { return false };
+            return fields.len() == others.len()
+                && fields.iter_mut().all(|(name, one)| others.get_mut(name).is_some_and(|other| both(one, other)));
+        }
+        if let Some(items) = self.list() {
+            let Some(others) = other.list() else { return false };
+            return items.len() == others.len() && items.iter_mut().zip(others).all(|(one, other)| both(one, other));
+        }
+        matches!((self, other), (Self::Closed(one), Self::Closed(other)) if one == other)
+    }
+
+    /// Does what an operation does that tests nothing.
+    fn change(&mut self, operation: &PatchOperation, value: Option<Self>) -> Option<()> {
+        match operation {
+            PatchOperation::Add(add) => self.put(&add.path, value, true),
+            PatchOperation::Replace(replace) => self.put(&replace.path, value, false),
+            PatchOperation::Remove(remove) => self.take(&remove.path).map(drop),
+            PatchOperation::Move(moved) => {
+                let node = self.take(&moved.from)?;
+                self.put(&moved.path, node, true)
+            }
+            PatchOperation::Copy(copy) => {
+                let node = self.at(&copy.from)?.as_ref().map(|node| Self::Closed(node.text()));
+                self.put(&copy.path, node, true)
+            }
+            PatchOperation::Test(_) => Some(()),
         }
     }
 
@@ -138,7 +180,9 @@ impl Node {
         if self.object().is_some() {
             return self.object()?.get_mut(token);
         }
-        self.list()?.get_mut(token.parse::<usize>().ok()?)
+        let items = self.list()?;
+        let at = index(token, items.len())?;
+        items.get_mut(at)
     }
 
     /// Opens the way to a place.
@@ -162,7 +206,8 @@ impl Node {
             return Some(());
         }
         let items = holder.list()?;
-        let at = if last.encoded() == "-" { items.len() } else { last.encoded().parse().ok()? };
+        let room = items.len() + usize::from(adds);
+        let at = if last.encoded() == "-" { items.len() } else { index(last.encoded(), room)? };
         match adds {
             true if at <= items.len() => items.insert(at, value),
             false => *items.get_mut(at)? = value,
@@ -178,7 +223,7 @@ impl Node {
             return fields.remove(last.decoded().as_ref());
         }
         let items = holder.list()?;
-        let at: usize = last.encoded().parse().ok()?;
+        let at = index(last.encoded(), items.len())?;
         (at < items.len()).then(|| items.remove(at))
     }
 
@@ -216,6 +261,12 @@ impl Node {
             }
         }
     }
+}
+
+/// A place in a list, which may be counted from its end.
+fn index(token: &str, room: usize) -> Option<usize> {
+    let at: i64 = token.parse().ok()?;
+    usize::try_from(if at < 0 { at + i64::try_from(room).ok()? } else { at }).ok()
 }
 
 #[cfg(test)]
@@ -259,5 +310,48 @@ mod tests {
             of(r#"[{"op":"replace","path":"","value":{"b":{"d":1,"c":2},"a":null}}]"#),
             r#"{"a":null,"b":{"d":1,"c":2}}"#
         );
+    }
+
+    #[test]
+    fn what_a_json_patch_tests_for_is_compared_by_its_text() {
+        let object = r#"{"f":1.5,"s":"\u003c","o":{"a":1,"b":[1,null]},"n":null}"#;
+        let fails = |path: &str, value: &str| {
+            let patch = format!(r#"[{{"op":"test","path":"{path}","value":{value}}}]"#);
+            let operations: Vec<PatchOperation> = serde_json::from_str(&patch).unwrap();
+            fails_a_test(object, &operations, &patch)
+        };
+        for (path, same) in [
+            ("/f", "1.5"),
+            ("/s", r#""\u003c""#),
+            ("/o", r#"{ "b": [1, null], "a": 1 }"#),
+            ("/o/b/-2", "1"),
+            ("/n", "null"),
+            ("/o/b/1", "null"),
+            ("/none", "2"),
+        ] {
+            assert!(!fails(path, same), "{path} {same}");
+        }
+        for (path, other) in [
+            ("/f", "1.50"),
+            ("/f", "15e-1"),
+            ("/s", r#""<""#),
+            ("/o/a", "1.0"),
+            ("/o", r#"{"a":1}"#),
+            ("/o", r#"{"b":[1.0,null],"a":1}"#),
+            ("/o/b", "[1]"),
+            ("/n", "0"),
+            ("/o/a", "null"),
+        ] {
+            assert!(fails(path, other), "{path} {other}");
+        }
+        let put = |value: &str, test: &str| {
+            let patch = format!(
+                r#"[{{"op":"add","path":"/x","value":{value}}},{{"op":"copy","from":"/x","path":"/y"}},{{"op":"test","path":"/y","value":{test}}}]"#
+            );
+            let operations: Vec<PatchOperation> = serde_json::from_str(&patch).unwrap();
+            !fails_a_test(object, &operations, &patch)
+        };
+        // A copy is written anew, without spaces and with what HTML gives a meaning escaped.
+        assert!(put("1.0", "1.0") && !put("1.0", "1") && put(r#"[ 1 ]"#, "[1]") && !put(r#""<""#, r#""<""#));
     }
 }

@@ -114,3 +114,27 @@ async fn what_a_custom_object_says_to_be_is_judged_behind_its_metadata_and_its_p
     assert!(answer.told().1.ends_with(": unexpected GroupVersion string: a/b/c"), "{}", answer.value);
     assert_eq!(desk.get(&one).await.value["kind"], "Foo");
 }
+
+#[tokio::test]
+async fn a_json_patch_tests_for_the_text_of_a_number() {
+    let desk = with_foos().await;
+    desk.made(FOOS, foo(&json!({"a": 1, "f": 1.5, "s": "<"}))).await;
+    let one = format!("{FOOS}/f?dryRun=All");
+    let code = async |path: &str, value: &str| {
+        let patch = format!(r#"[{{"op":"test","path":"/spec/{path}","value":{value}}}]"#);
+        desk.patch(&one, JSON_PATCH, &patch).await.code
+    };
+    for (path, value, wanted) in [
+        ("a", "1", 200),
+        ("a", "1.0", 422),
+        ("f", "1.5", 200),
+        ("f", "1.50", 422),
+        ("f", "15e-1", 422),
+        ("s", r#""<""#, 422),
+        ("s", r#""\u003c""#, 200),
+        ("none", "1.0", 422),
+        ("none", "null", 200),
+    ] {
+        assert_eq!(code(path, value).await, wanted, "{path} {value}");
+    }
+}
