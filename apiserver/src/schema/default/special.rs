@@ -205,8 +205,9 @@ fn host_ports(pod: &mut Map<String, Value>) {
     }
 }
 
-/// A time to end in that is negative is one second.
-fn grace_period(spec: &mut Map<String, Value>) {
+/// A time to end in that is negative is one second, of a pod and not of a template.
+fn grace_period(pod: &mut Map<String, Value>) {
+    let Some(spec) = object(pod, "spec") else { return };
     if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
         spec.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
     }

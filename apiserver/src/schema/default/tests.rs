@@ -60,6 +60,9 @@ fn what_a_pod_says_by_two_names_is_said_by_both() {
     let older = of(json!({"serviceAccount": "a", "terminationGracePeriodSeconds": -5}), json!({"podIP": "1.2.3.4"}));
     assert_eq!((&older["spec"]["serviceAccountName"], &older["spec"]["serviceAccount"]), (&json!("a"), &json!("a")));
     assert_eq!(older["spec"]["terminationGracePeriodSeconds"], 1);
+    let template = json!({"kind": "PodTemplate", "template": {"spec": {"terminationGracePeriodSeconds": -5}}});
+    let template = defaulted(("", "v1", "PodTemplate"), template);
+    assert_eq!(template["template"]["spec"]["terminationGracePeriodSeconds"], -5);
     assert_eq!(older["status"]["podIPs"], json!([{"ip": "1.2.3.4"}]));
     let both = of(json!({"serviceAccount": "a", "serviceAccountName": "b"}), json!({}));
     assert_eq!(both["spec"]["serviceAccount"], "b");
