@@ -4,11 +4,13 @@ use super::spelling;
 use serde_json::{Number, Value};
 pub(crate) use tinyplane_wire::quote::{is_printable, quote};
 
-/// As `%v` prints it, with texts in quotation marks.
+/// As upstream's library for merges prints it: texts in quotation marks, and objects without brackets.
 pub(crate) fn quoted(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
         Value::Number(told) => number(told),
+        Value::Array(items) => format!("[{}]", items.iter().map(quoted).collect::<Vec<_>>().join(",")),
+        Value::Object(fields) => fields.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect(),
         other => other.to_string(),
     }
 }

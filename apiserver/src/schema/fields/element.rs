@@ -108,7 +108,8 @@ pub(super) fn order(one: &Value, other: &Value) -> Ordering {
 fn numbers(one: &Number, other: &Number) -> Ordering {
     match (one.as_i64(), other.as_i64()) {
         (Some(one), Some(other)) => one.cmp(&other),
-        _ => one.as_f64().unwrap_or_default().total_cmp(&other.as_f64().unwrap_or_default()),
+        // Zero is zero, whatever its sign.
+        _ => one.as_f64().partial_cmp(&other.as_f64()).unwrap_or(Ordering::Equal),
     }
 }
 
