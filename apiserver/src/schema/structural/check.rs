@@ -1,6 +1,7 @@
 //! Checks a value: upstream's messages, paths and order. What an update leaves as it was is not held against it.
 
 use super::embedded::check_embedded_at;
+use super::lists::{finds_itself, key_of};
 use super::{Additional, Node, Structural, fields, format, number};
 use crate::schema::go;
 use crate::schema::model::ListType;
@@ -125,7 +126,7 @@ fn tell(found: Found, home: &str, errors: &mut Errors) {
 /// Checks a value against a node. With an old value that is the same, nothing is wrong.
 fn validate(node: &Node, value: &Value, old: Option<&Value>, path: &str) -> Found {
     let mut found = Found::default();
-    if old == Some(value) {
+    if old == Some(value) && finds_itself(node, value) {
         return found;
     }
     types(node, value, path, &mut found);
@@ -261,9 +262,8 @@ fn list(node: &Node, items: &[Value], old: Option<&Value>, path: &str, found: &m
 /// The item of the old list that has the same keys; only lists told apart by keys know.
 fn same_item<'v>(kind: &ListType, item: &Value, old: &'v Value) -> Option<&'v Value> {
     let ListType::Map(keys) = kind else { return None };
-    let key = |item: &Value| keys.iter().map(|key| item[key.as_str()].clone()).collect::<Vec<_>>();
-    let wanted = key(item);
-    old.as_array()?.iter().find(|before| key(before) == wanted)
+    let wanted = key_of(keys, item)?;
+    old.as_array()?.iter().find(|before| key_of(keys, before).as_ref() == Some(&wanted))
 }
 
 fn object(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: &mut Found) {

@@ -5,13 +5,47 @@ use crate::schema::model::ListType;
 use crate::validation::Errors;
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 impl Structural {
     /// Notes the items that a set or a list told apart by keys has more than once.
     pub(super) fn check_lists(&self, object: &Value, errors: &mut Errors) {
         below(&self.root, object, "", errors);
     }
+}
+
+/// Whether upstream, which looks for each value in an equal one from before, finds all of it there: not a field of which nothing
+/// is declared, and not an item of a list told apart by keys that lacks one or is there twice.
+pub(super) fn finds_itself(node: &Node, value: &Value) -> bool {
+    if node.is_plain {
+        return true;
+    }
+    match value {
+        Value::Object(_) => {
+            fields(value).all(|(name, value)| node.field(name).is_some_and(|below| finds_itself(below, value)))
+        }
+        Value::Array(items) => {
+            let ListType::Map(keys) = &node.list_type else { return true };
+            let mut seen = HashSet::with_capacity(items.len());
+            items.iter().all(|item| {
+                key_of(keys, item).is_some_and(|key| seen.insert(key))
+                    && node.items.as_ref().is_none_or(|below| finds_itself(below, item))
+            })
+        }
+        _ => true,
+    }
+}
+
+/// By what an item is told from the others, where it says all of that.
+pub(super) fn key_of(keys: &[SmolStr], item: &Value) -> Option<String> {
+    let mut out = String::new();
+    for key in keys {
+        let value =
+            item.get(key.as_str()).filter(|value| !value.is_null() && !value.is_array() && !value.is_object())?;
+        out.push_str(&value.to_string());
+        out.push('\0');
+    }
+    Some(out)
 }
 
 fn below(node: &Node, value: &Value, path: &str, errors: &mut Errors) {

@@ -57,6 +57,8 @@ pub(super) struct Node {
     pub(super) any_of: Vec<Node>,
     pub(super) one_of: Vec<Node>,
     pub(super) not: Option<Box<Node>>,
+    /// Whether each value finds itself in an equal one from before, wherever it stands: see [`lists::finds_itself`].
+    pub(super) is_plain: bool,
 }
 
 /// What is said of fields that are not declared.
@@ -143,7 +145,7 @@ impl Node {
         let mut one = |schema: &Value| Self::compile(schema, patterns);
         let keys = || texts(&schema["x-kubernetes-list-map-keys"]).map(SmolStr::from).collect();
         let properties = schema["properties"].as_object().into_iter().flatten();
-        Self {
+        let mut node = Self {
             kind: schema["type"].as_str().unwrap_or_default().into(),
             int_or_string: flag("x-kubernetes-int-or-string"),
             nullable: flag("nullable"),
@@ -173,17 +175,26 @@ impl Node {
             all_of: nodes(&schema["allOf"], patterns),
             any_of: nodes(&schema["anyOf"], patterns),
             one_of: nodes(&schema["oneOf"], patterns),
-        }
+            is_plain: false,
+        };
+        let is_told_apart = matches!(node.list_type, ListType::Map(_));
+        let is_open = node.preserve_unknown || node.embedded || matches!(node.additional, Additional::Any);
+        node.is_plain = !is_told_apart && !is_open && node.below().all(|node| node.is_plain);
+        node
     }
 
-    /// Whether this is an object of its own, or holds one.
-    fn embeds(&self) -> bool {
+    /// What is said of what a value holds.
+    fn below(&self) -> impl Iterator<Item = &Self> {
         let additional = match &self.additional {
             Additional::Like(node) => Some(&**node),
             _ => None,
         };
-        let below = self.properties.values().chain(additional).chain(self.items.as_deref());
-        self.embedded || below.into_iter().any(Self::embeds)
+        self.properties.values().chain(additional).chain(self.items.as_deref())
+    }
+
+    /// Whether this is an object of its own, or holds one.
+    fn embeds(&self) -> bool {
+        self.embedded || self.below().any(Self::embeds)
     }
 
     /// The declared field of this name, or what stands for the others.

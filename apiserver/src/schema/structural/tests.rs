@@ -269,3 +269,14 @@ fn nothing_makes_the_walks_panic() {
         drop(collect(Place::root(&modelled.model, Some(modelled.root)), &object));
     }
 }
+
+#[test]
+fn an_item_that_can_not_be_told_from_the_others_is_judged_again() {
+    let with = |items: Value| json!({"spec": {"size": 1, "items": items}});
+    let judged = |items: Value| {
+        let told = told(|structural, errors| structural.check_update(&with(items.clone()), &with(items), errors));
+        told.into_iter().map(|(_, field, _)| field).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(json!([{"key": "a", "odd": 3}])), [""; 0]);
+    assert_eq!(judged(json!([{"key": "a", "odd": 3}, {"value": "x"}])), ["spec.items[1].key"]);
+}
