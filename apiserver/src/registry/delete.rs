@@ -271,7 +271,7 @@ impl Options {
             let why = format!(
                 "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {since}"
             );
-            Err(Status::conflict(&resource.gvk.group, &resource.gvk.kind, name, &why))
+            Err(Status::conflict(&resource.stored.group, &resource.stored.kind, name, &why))
         };
         let meta = Meta::of(object);
         match (&self.uid, &self.resource_version) {

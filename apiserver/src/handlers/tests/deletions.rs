@@ -105,3 +105,27 @@ async fn a_precondition_that_says_nothing_is_one() {
     }
     assert_eq!(names(&desk).await, ["a", "b", "c"]);
 }
+
+#[tokio::test]
+async fn an_event_that_stays_is_named_by_the_group_that_it_is_stored_in() {
+    let desk = Desk::new().await;
+    let events = "/apis/events.k8s.io/v1/namespaces/default/events";
+    let event = json!({
+        "metadata": {"name": "e"}, "eventTime": "2020-01-01T00:00:00.000000Z", "reportingController": "x.io/y",
+        "reportingInstance": "i", "action": "a", "reason": "r", "type": "Normal",
+        "regarding": {"kind": "Pod", "name": "p", "namespace": "default"},
+    });
+    desk.made(events, event).await;
+    let options = r#"{"preconditions":{"uid":"x"}}"#;
+    let answer = desk.ask("DELETE", &format!("{events}/e"), &[("content-type", JSON)], options).await;
+    assert!(
+        answer.told().1.starts_with("Operation cannot be fulfilled on Event \"e\": the UID in"),
+        "{}",
+        answer.value
+    );
+    // In the other group it is another kind, whose managers nobody can look for.
+    let other = "/api/v1/namespaces/default/events/e?fieldManager=core";
+    let patched = desk.patch(other, MERGE, r#"{"metadata":{"labels":{"a":"b"}}}"#).await;
+    let managers = patched.value["metadata"]["managedFields"].as_array().unwrap();
+    assert_eq!((managers.len(), &managers[0]["manager"]), (1, &json!("core")), "{managers:?}");
+}

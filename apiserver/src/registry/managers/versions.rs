@@ -90,7 +90,9 @@ impl<'a> Versions<'a> {
 
     fn row(&self, api_version: &str) -> Option<&Resource> {
         let (catalog, row) = self.family?;
-        catalog.rows().map(|row| &**row).find(|one| one.folder == row.folder && one.api_version == api_version)
+        // An event of the other group is another kind to upstream, which can't look at it as that.
+        let is_of_kind = |one: &&Resource| one.folder == row.folder && one.gvk.group == row.gvk.group;
+        catalog.rows().map(|row| &**row).filter(is_of_kind).find(|one| one.api_version == api_version)
     }
 
     /// The kind in another version; none where that is not served any more.
