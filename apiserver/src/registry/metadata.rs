@@ -122,6 +122,7 @@ pub(super) fn count(
         let mut meant = amounts::counted(schema::model(), id, object);
         if behaviour.generation != Generation::Held {
             default::leave_out(schema::model(), id, &mut meant);
+            default::forget_empty(schema::model(), id, &mut meant);
         }
         meant
     };

@@ -280,3 +280,28 @@ async fn a_service_that_changes_its_type_loses_what_the_old_one_gave_it() {
     let back = patched(json!({"spec": {"type": "ClusterIP", "externalName": null}})).await;
     assert_eq!((&back["internalTrafficPolicy"], back["clusterIP"].is_string()), (&json!("Cluster"), true));
 }
+
+#[tokio::test]
+async fn the_status_of_a_range_of_services_changes_nothing_of_its_metadata() {
+    let desk = Desk::new().await;
+    let ranges = "/apis/networking.k8s.io/v1/servicecidrs";
+    desk.made(ranges, json!({"metadata": {"name": "r", "labels": {"a": "b"}}, "spec": {"cidrs": ["10.200.0.0/24"]}}))
+        .await;
+    let patch = r#"{"metadata":{"labels":{"x":"y"},"annotations":{"x":"y"},"finalizers":["x.io/y"]},"status":{"conditions":[{"type":"Ready","status":"True","reason":"r","message":"m","lastTransitionTime":"2020-01-01T00:00:00Z"}]}}"#;
+    let patched = desk.patch(&format!("{ranges}/r/status?fieldManager=m"), MERGE, patch).await;
+    let metadata = &patched.value["metadata"];
+    assert_eq!((&metadata["labels"], &metadata["annotations"]), (&json!({"a": "b"}), &Value::Null), "{metadata}");
+    assert_eq!(metadata["finalizers"], Value::Null);
+    let owned = &metadata["managedFields"].as_array().unwrap().iter().find(|entry| entry["manager"] == "m").unwrap()["fieldsV1"];
+    assert_eq!(owned.as_object().unwrap().keys().collect::<Vec<_>>(), ["f:status"]);
+}
+
+#[tokio::test]
+async fn a_list_with_nothing_in_it_is_no_change_that_is_counted() {
+    let desk = Desk::new().await;
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    let slice = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": []});
+    desk.made(slices, slice.clone()).await;
+    let put = desk.ask("PUT", &format!("{slices}/s"), &[("content-type", JSON)], slice.to_string()).await;
+    assert_eq!((put.code, &put.value["metadata"]["generation"]), (200, &json!(1)), "{}", put.value);
+}

@@ -98,6 +98,7 @@ pub(super) static NETWORK_POLICY: Behaviour = Behaviour {
 
 /// `ServiceCIDR`s. A client may make one with a status.
 pub(super) static SERVICE_CIDR: Behaviour = Behaviour {
+    status_resets: &[&["metadata"]],
     generation: Generation::None,
     columns: &[NAME, column("CIDRs", "The ranges that Services get their addresses from."), AGE],
     cells: |object, now| {
