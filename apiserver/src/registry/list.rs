@@ -177,7 +177,8 @@ fn snapshot_has_more(snapshot: &Snapshot, selection: &Selection, resource: &Reso
 }
 
 fn write_token(revision: Revision, folder: &str, last: &str, left: Option<usize>) -> String {
-    let start = format!("{}\0", last.strip_prefix(folder).unwrap_or(last));
+    // Upstream's cache writes a slash before it, and what tells of an expired list does not.
+    let start = format!("/{}\0", last.strip_prefix(folder).unwrap_or(last));
     let revision = i64::try_from(revision.0).unwrap_or(i64::MAX);
     encode_token(&Token { version: TOKEN_VERSION.into(), revision, start, left })
 }
