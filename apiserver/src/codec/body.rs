@@ -276,6 +276,10 @@ pub fn decode_value(
     let decoded = match (custom, schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)) {
         (Some(custom), _) => {
             let mut value = made.value;
+            // Nothing before a slash is the core group.
+            if let Some(version) = value["apiVersion"].as_str().and_then(|version| version.strip_prefix('/')) {
+                value["apiVersion"] = version.into();
+            }
             if let Some(why) = mismatch::unreadable(&value) {
                 return Err(bad_patch(&shown(), &format!("couldn't get version/kind; json parse error: {why}")));
             }
@@ -286,8 +290,15 @@ pub fn decode_value(
                 let shown = shown();
                 return Err(bad_patch(&shown, &format!("Object 'Kind' is missing in '{shown}'")));
             }
-            if value["apiVersion"].as_str().is_none_or(str::is_empty) {
-                value["apiVersion"] = gvk.api_version().into();
+            match value.get("apiVersion") {
+                Some(Value::Null) => {
+                    let told = ".apiVersion accessor error: <nil> is of the type <nil>, expected string";
+                    return Err(bad_patch(&shown(), told));
+                }
+                version if version.and_then(Value::as_str).is_none_or(str::is_empty) => {
+                    return Err(Status::internal("Object 'apiVersion' is missing in 'object has no apiVersion field'"));
+                }
+                _ => {}
             }
             custom::fit(gvk, custom, value, strict.to_vec())
         }

@@ -57,8 +57,17 @@ fn not_convertible(wanted: &Gvk, given: &Gvk) -> Option<String> {
 pub(crate) fn of_patched(wanted: &Gvk, made: &Value) -> Option<String> {
     let said = |field: &str| made[field].as_str().filter(|text| !text.is_empty());
     let version = wanted.api_version();
+    if let Some(given) = said("apiVersion").filter(|given| given.matches('/').count() > 1) {
+        return Some(format!("unexpected GroupVersion string: {given}"));
+    }
     let given = Gvk::parse(said("apiVersion").unwrap_or(&version), said("kind").unwrap_or(&wanted.kind));
     if given == *wanted { None } else { not_convertible(wanted, &given) }
+}
+
+/// Why kind and version of what a patch made can't be read, where it made an object.
+pub(crate) fn unreadable_kind(made: &Value) -> Option<String> {
+    let why = unreadable(made).filter(|_| made.is_object())?;
+    Some(format!("couldn't get version/kind; json parse error: {why}"))
 }
 
 /// What a custom object says to be other than its path asks for.

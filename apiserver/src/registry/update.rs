@@ -202,6 +202,11 @@ impl Registry {
         if target.manages {
             return;
         }
+        // Upstream can't look at what says to be something else, and then nobody manages anything.
+        if target.resource.custom.is_some() && !mismatch::of_custom(&target.resource.gvk, new).is_empty() {
+            metadata_mut(new).remove("managedFields");
+            return;
+        }
         let Some(manager) = intent.manager else {
             match &live["metadata"]["managedFields"] {
                 Value::Null => drop(metadata_mut(new).remove("managedFields")),
@@ -225,6 +230,11 @@ impl Registry {
     /// Judges the resource version and the uid that the caller sent. True when the caller is bound to the version.
     fn preconditions(&self, target: &Target<'_>, new: &mut Value, old: &Value, dry_run: bool) -> status::Result<bool> {
         let resource = target.resource;
+        let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
+        // What a patch makes of it is told with all that is wrong.
+        if !uid.is_empty() && uid != known && target.replaces {
+            return Err(another_uid(target, uid, known, dry_run));
+        }
         let (sent, current) = (Meta::of(new).resource_version(), Meta::of(old).resource_version());
         // The version 0 is none.
         let number = if sent.is_empty() { Ok(0) } else { version_number(sent) };
@@ -243,11 +253,6 @@ impl Registry {
             return Err(Status::failure(Reason::Unknown, wrong));
         } else if sent != current {
             return Err(self.modified(target));
-        }
-        let (uid, known) = (Meta::of(new).uid(), Meta::of(old).uid());
-        // What a patch makes of it is told with all that is wrong.
-        if !uid.is_empty() && uid != known && target.replaces {
-            return Err(another_uid(target, uid, known, dry_run));
         }
         let current = current.to_owned();
         metadata_mut(new).insert("resourceVersion".into(), current.into());

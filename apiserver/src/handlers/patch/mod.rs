@@ -113,7 +113,7 @@ impl Patch {
         // A strategic patch is laid over the type itself, which has no other kind.
         if custom.is_none()
             && !matches!(self, Self::Strategic(..))
-            && let Some(why) = mismatch::of_patched(gvk, &made)
+            && let Some(why) = mismatch::unreadable_kind(&made).or_else(|| mismatch::of_patched(gvk, &made))
         {
             return Err(body::bad_patch(&shown(), &why));
         }

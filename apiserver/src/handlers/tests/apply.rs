@@ -407,3 +407,20 @@ async fn a_status_creates_what_an_update_creates() {
         "no version is minded of what is not there"
     );
 }
+
+#[tokio::test]
+async fn what_is_applied_says_what_it_is() {
+    let desk = Desk::new().await;
+    let apply = async |version: &str| {
+        let body = json!({"apiVersion": version, "kind": "ConfigMap", "metadata": {"name": "m"}});
+        let uri = format!("{MAPS}/m?fieldManager=m");
+        desk.patch(&uri, "application/apply-patch+yaml", &body.to_string()).await
+    };
+    assert_eq!(apply("a/b/c").await.told(), (400, "invalid object type: /, Kind="));
+    assert_eq!(apply("a/v1").await.told(), (400, "invalid object type: a/v1, Kind=ConfigMap"));
+    assert_eq!(apply("/v1").await.code, 201);
+    let answer = desk.patch(&format!("{MAPS}/m"), MERGE, r#"{"apiVersion":"a/b/c"}"#).await;
+    assert!(answer.told().1.ends_with(": unexpected GroupVersion string: a/b/c"), "{}", answer.value);
+    let answer = desk.patch(&format!("{MAPS}/m"), MERGE, r#"{"kind":1}"#).await;
+    assert!(answer.told().1.ends_with("into Go struct field .kind of type string"), "{}", answer.value);
+}

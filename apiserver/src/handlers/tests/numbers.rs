@@ -110,6 +110,23 @@ async fn what_a_custom_object_says_to_be_is_judged_behind_its_metadata_and_its_p
     }
     let answer = desk.ask("PATCH", &one, &[("content-type", MERGE)], r#"{"kind":null}"#).await;
     assert!(answer.code == 422 && answer.told().1.contains("Object 'Kind' is missing in '{"), "{}", answer.value);
+    let missing = "Internal error occurred: Object 'apiVersion' is missing in 'object has no apiVersion field'";
+    for patch in [r#"{"apiVersion":null}"#, r#"{"apiVersion":""}"#] {
+        assert_eq!(desk.patch(&one, MERGE, patch).await.told(), (500, missing), "{patch}");
+    }
+    let null = r#"[{"op":"replace","path":"/apiVersion","value":null}]"#;
+    let told = ": .apiVersion accessor error: <nil> is of the type <nil>, expected string";
+    assert!(desk.patch(&one, JSON_PATCH, null).await.told().1.ends_with(told));
+    // Another uid is told of before the version that is not sent.
+    let answer = desk
+        .ask(
+            "PUT",
+            &one,
+            &[("content-type", JSON)],
+            r#"{"kind":"Foo","apiVersion":"g.example.com/v1","metadata":{"name":"f","uid":"x"}}"#,
+        )
+        .await;
+    assert!(answer.code == 409 && answer.told().1.contains("UID in precondition: x"), "{}", answer.value);
     let answer = desk.ask("PATCH", &one, &[("content-type", MERGE)], r#"{"apiVersion":"a/b/c"}"#).await;
     assert!(answer.told().1.ends_with(": unexpected GroupVersion string: a/b/c"), "{}", answer.value);
     assert_eq!(desk.get(&one).await.value["kind"], "Foo");

@@ -87,9 +87,17 @@ pub fn named(object: &Value) -> String {
     format!("{}/{}; {}", meta.namespace(), meta.name(), kind_of(object))
 }
 
-fn kind_of(object: &Value) -> String {
+/// What an object says to be; nothing, where its version can be none.
+fn said(object: &Value) -> Gvk {
     let text = |name: &str| object[name].as_str().unwrap_or_default();
-    let gvk = Gvk::parse(text("apiVersion"), text("kind"));
+    match text("apiVersion") {
+        version if version.matches('/').count() > 1 => Gvk::parse("", ""),
+        version => Gvk::parse(version, text("kind")),
+    }
+}
+
+fn kind_of(object: &Value) -> String {
+    let gvk = said(object);
     format!("{}/{}, Kind={}", gvk.group, gvk.version, gvk.kind)
 }
 
@@ -124,8 +132,7 @@ fn told(conflicts: &[Conflict]) -> Box<Status> {
 /// It is refused; with `force`, not because others own what it changes.
 pub fn apply(writer: &Writer<'_>, live: Option<&Value>, config: &Value, force: bool) -> Result<Applied, Refused> {
     let kind = &writer.versions.kind;
-    let text = |name: &str| config[name].as_str().unwrap_or_default();
-    if text("apiVersion") != kind.api_version || text("kind") != kind.gvk.kind {
+    if said(config) != kind.gvk {
         return Err(Refused::Kind(kind_of(config)));
     }
     if config["metadata"]["managedFields"].is_array() {
