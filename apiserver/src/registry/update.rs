@@ -107,6 +107,8 @@ impl Registry {
         let served = encoding::served(resource, &old);
         let mut new = change(Some(&served))?;
         let is_gated = match target.creates {
+            // What an apply leaves as it is seen in another version is not completed by that.
+            true if is_other_version(resource) && is_all_but_managers(&new, &served) => false,
             true => default_applied(resource, &mut new),
             false => default(resource, &mut new),
         };
@@ -158,17 +160,23 @@ impl Registry {
         intent.admission.validate(&question, &new).await?;
         managers::unite_times(&mut new, &old);
         depth::demand(&new, resource.is_bounded())?;
+        // What ends here is answered as it was written.
+        let gone = (is_other_version(resource) && is_to_go(resource, &new)).then(|| {
+            let mut gone = new.clone();
+            gone["apiVersion"] = resource.gvk.api_version().into();
+            gone
+        });
         encoding::read_back(resource, &mut new)?;
-        self.commit(target, intent, Judged { entry, old: &old, new, bound, allocated }).await
+        self.commit(target, intent, Judged { entry, old: &old, new, bound, allocated, gone }).await
     }
 
     /// Stores what was judged, as long as the object is the one that it was judged by.
     async fn commit(&self, target: &Target<'_>, intent: &Intent<'_>, judged: Judged<'_>) -> status::Result<Attempt> {
         let resource = target.resource;
-        let Judged { entry, old, mut new, bound, allocated } = judged;
+        let Judged { entry, old, mut new, bound, allocated, gone } = judged;
         if intent.dry_run {
             encoding::settle(resource, &mut new);
-            return Ok(Attempt::Done(Object::of(new)));
+            return Ok(Attempt::Done(Object::of(gone.unwrap_or(new))));
         }
         // Upstream's store takes a link out, and so behind what a dry run sees.
         metadata_mut(&mut new).remove("selfLink");
@@ -189,7 +197,7 @@ impl Registry {
             Ok(committed) => {
                 allocated.keep();
                 services::release_unused(self, resource, old, (!goes).then_some(&new)).await;
-                Ok(Attempt::Done(if goes { Object::of(new) } else { Object::Stored(committed.entry) }))
+                Ok(Attempt::Done(if goes { Object::of(gone.unwrap_or(new)) } else { Object::Stored(committed.entry) }))
             }
             Err(CommitError::Stale { .. }) if bound => Err(self.modified(target)),
             Err(CommitError::Stale { .. } | CommitError::Missing { .. }) => Ok(Attempt::Stale),
@@ -371,6 +379,23 @@ struct Judged<'a> {
     /// The caller is bound to the version that it sent.
     bound: bool,
     allocated: services::Allocated,
+    /// What is answered of an object that ends in another version than it is stored in.
+    gone: Option<Value>,
+}
+
+/// Whether a row shows a custom object in another version than it is stored in.
+fn is_other_version(resource: &Resource) -> bool {
+    resource.custom.is_some() && !resource.is_stored_version()
+}
+
+/// Whether two objects differ in their managers alone.
+fn is_all_but_managers(one: &Value, other: &Value) -> bool {
+    let without = |object: &Value| {
+        let mut object = object.clone();
+        metadata_mut(&mut object).remove("managedFields");
+        object
+    };
+    without(one) == without(other)
 }
 
 enum Attempt {

@@ -84,3 +84,52 @@ async fn what_a_patch_of_a_status_says_the_object_to_be_does_not_count() {
     );
     assert_eq!(desk.patch(V1, merge, &other).await.code, 422);
 }
+
+/// A kind of two versions, each with a field of its own that has a default.
+async fn with_defaults() -> Desk {
+    let desk = Desk::new().await;
+    let version = |name: &str, storage: bool| {
+        let mut spec = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+        spec["properties"][format!("of{name}")] = json!({"type": "string", "default": name});
+        spec["properties"][format!("only{name}")] = json!({"type": "string"});
+        let schema = json!({"type": "object", "properties": {"spec": spec}});
+        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}})
+    };
+    let names = json!({"plural": "bars", "singular": "bar", "kind": "Bar", "listKind": "BarList"});
+    let versions = [version("v1", true), version("v2", false)];
+    let spec = json!({"group": "v.example.com", "scope": "Namespaced", "names": names, "versions": versions});
+    desk.made(DEFINITIONS, json!({"metadata": {"name": "bars.v.example.com"}, "spec": spec})).await;
+    assert!(Definitions::new(desk.handlers.registry.clone()).bring_up_to_date().await.unwrap());
+    desk
+}
+
+#[tokio::test]
+async fn an_apply_that_changes_nothing_does_not_complete_an_object_in_another_version() {
+    let desk = with_defaults().await;
+    assert_eq!(apply(&desk, "one", "v1", json!({"a": 1, "onlyv1": "x"})).await.value["spec"]["ofv1"], "v1");
+    for _ in 0..2 {
+        let same = apply(&desk, "two", "v2", json!({"a": 1})).await;
+        assert_eq!((same.code, &same.value["metadata"]["generation"]), (200, &json!(1)), "{}", same.value);
+        assert_eq!(same.value["spec"], json!({"a": 1}));
+    }
+    let other = desk.patch(&format!("{V2}?fieldManager=two"), MERGE, r#"{"metadata":{"labels":{"a":"b"}}}"#).await;
+    assert_eq!(other.value["metadata"]["generation"], 2);
+}
+
+#[tokio::test]
+async fn an_object_that_ends_in_another_version_is_answered_as_it_was_written() {
+    let desk = with_defaults().await;
+    let bar = json!({
+        "apiVersion": "v.example.com/v1", "kind": "Bar", "metadata": {"name": "b", "finalizers": ["x.io/y"]},
+        "spec": {"a": 1, "onlyv1": "x"},
+    });
+    desk.made(V1.trim_end_matches("/b"), bar).await;
+    assert_eq!(desk.ask("DELETE", V1, &[], "").await.code, 200);
+    let last = r#"{"metadata":{"finalizers":null},"spec":{"onlyv2":"y"}}"#;
+    for uri in [&format!("{V2}?dryRun=All"), V2] {
+        let gone = desk.patch(uri, MERGE, last).await;
+        assert_eq!((gone.code, &gone.value["apiVersion"]), (200, &json!("v.example.com/v2")), "{}", gone.value);
+        assert_eq!(gone.value["spec"], json!({"a": 1, "onlyv2": "y", "ofv2": "v2"}));
+    }
+    assert_eq!(desk.get(V1).await.code, 404);
+}
