@@ -84,7 +84,7 @@ pub(super) async fn allocate(
         allocated.registry = Some(Undo { store: registry.store().clone(), folder });
     }
     addresses::allocate(registry, service, old, dry_run, &mut allocated.addresses).await?;
-    allocated.ports = registry.node_ports.allocate(service, old)?;
+    allocated.ports = registry.node_ports.allocate(service, old, dry_run)?;
     Ok(allocated)
 }
 

@@ -246,6 +246,8 @@ fn check_traffic(spec: &Value, kind: &str, errors: &mut Errors) {
     if !(kind == "LoadBalancer" && local) && health.as_i64().is_some_and(|port| port != 0) {
         let told = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         errors.invalid("spec.healthCheckNodePort", health, told);
+    } else if kind == "LoadBalancer" && local {
+        errors.port("spec.healthCheckNodePort", health);
     }
     errors.known("spec.internalTrafficPolicy", &spec["internalTrafficPolicy"], &["Cluster", "Local"]);
     let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];

@@ -68,7 +68,8 @@ async fn take_named(registry: &Registry, service: &Value, address: IpAddr, dry_r
     if !why.is_empty() {
         return Err(refused(registry, service, address, &format!("failed to allocate IP {address}: {why}")));
     }
-    if take(registry, service, address, dry_run).await? {
+    // A trial doesn't ask whether somebody has it.
+    if dry_run || take(registry, service, address, dry_run).await? {
         return Ok(());
     }
     Err(refused(

@@ -9,14 +9,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use tinyplane_wire::meta::Meta;
-use tinyplane_wire::status::{self, Status};
+use tinyplane_wire::status::{self, Reason, Status};
 
 const FOLDER: &str = "/core/services/";
+/// The port behind which a dry run finds free ones.
+const DRY_RUN_BEFORE: i64 = 32_768;
 /// How many random ports are tried before they are gone through in order.
 const GUESSES: usize = 16;
 
-/// A port of a protocol.
-type Port = (u16, String);
+/// Ports that no other Service may have, of whichever protocol. Wide enough for what a body may say of one.
+type Ports = BTreeSet<i64>;
 
 /// Who has which node port. Rebuilt from the store when it is first asked, then kept in step with it.
 pub struct NodePorts {
@@ -29,15 +31,15 @@ pub struct NodePorts {
 struct State {
     watcher: Option<Watcher>,
     /// The ports of each stored Service, by its key.
-    stored: HashMap<String, BTreeSet<Port>>,
+    stored: HashMap<String, Ports>,
     /// The ports of Services that are about to be written.
-    reserved: BTreeSet<Port>,
+    reserved: Ports,
 }
 
 /// Ports of a Service that is about to be written. Free again when dropped, unless the store has the Service by then.
 pub(super) struct Reserved {
     state: Arc<Mutex<State>>,
-    ports: Vec<Port>,
+    ports: Vec<i64>,
 }
 
 impl Drop for Reserved {
@@ -56,84 +58,29 @@ impl NodePorts {
     }
 
     /// Gives the ports of a Service node ports, where its type wants them. What an update kept stays.
-    pub(super) fn allocate(&self, service: &mut Value, old: Option<&Value>) -> status::Result<Option<Reserved>> {
-        let wants = match service["spec"]["type"].as_str() {
-            Some("NodePort") => true,
-            Some("LoadBalancer") => service["spec"]["allocateLoadBalancerNodePorts"] != false,
-            _ => false,
-        };
-        let name = Meta::of(service).name().to_owned();
-        let own = old.map(ports_of).unwrap_or_default();
-        let health = service["spec"]["type"] == "LoadBalancer" && service["spec"]["externalTrafficPolicy"] == "Local";
-        if !wants && !health && ports_of(service).is_empty() {
+    pub(super) fn allocate(
+        &self,
+        service: &mut Value,
+        old: Option<&Value>,
+        dry_run: bool,
+    ) -> status::Result<Option<Reserved>> {
+        if !may_have_any(service) {
             return Ok(None);
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.catch_up(&mut state);
-        let mut reserved = Reserved { state: self.state.clone(), ports: Vec::new() };
-        let mut errors = Errors::default();
-        let mut shared: HashMap<u16, u16> = HashMap::new();
-        for (at, port) in
-            service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
-        {
-            let protocol = port["protocol"].as_str().unwrap_or("TCP").to_owned();
-            let asked = port["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
-            let path = format!("spec.ports[{at}].nodePort");
-            let taken = |state: &State, one: &Port| !own.contains(one) && state.is_taken(one);
-            let given = match asked {
-                Some(asked) if own.contains(&(asked, protocol.clone())) => Some(asked),
-                Some(asked) if !self.range.contains(&asked) => {
-                    let (low, high) = (self.range.start(), self.range.end());
-                    let why =
-                        format!("provided port is not in the valid range. The range of valid ports is {low}-{high}");
-                    errors.invalid(path, &json!(asked), &why);
-                    None
-                }
-                Some(asked) if taken(&state, &(asked, protocol.clone())) => {
-                    errors.invalid(path, &json!(asked), "provided port is already allocated");
-                    None
-                }
-                Some(asked) => Some(asked),
-                // The same port number of another protocol of the same Service gets the same node port, if it can.
-                None if wants => {
-                    let number = port["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
-                    let twin = shared.get(&number).copied().filter(|twin| !taken(&state, &(*twin, protocol.clone())));
-                    let found = twin.or_else(|| self.free(&state, &protocol));
-                    if found.is_none() {
-                        drop(state);
-                        drop(reserved);
-                        return Err(Status::internal("failed to allocate a nodePort: range is full"));
-                    }
-                    found
-                }
-                None => None,
-            };
-            if let Some(given) = given {
-                port["nodePort"] = json!(given);
-                let number = port["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
-                shared.insert(number, given);
-                if state.reserved.insert((given, protocol.clone())) {
-                    reserved.ports.push((given, protocol));
-                }
-            }
+        let mut taking = Taking { state: &mut state, range: &self.range, dry_run, taken: Vec::new() };
+        let mut given = match old {
+            None => give_new(service, &mut taking),
+            Some(old) => give_more(service, old, &mut taking),
+        };
+        if given.is_ok() && is_asked(service) && !old.is_some_and(is_asked) {
+            given = give_health(service, &mut taking);
         }
-        if health
-            && service["spec"]["healthCheckNodePort"].as_u64().is_none_or(|port| port == 0)
-            && let Some(port) = self.free(&state, "TCP")
-        {
-            service["spec"]["healthCheckNodePort"] = json!(port);
-            state.reserved.insert((port, "TCP".into()));
-            reserved.ports.push((port, "TCP".into()));
-        }
+        let ports = if dry_run { Vec::new() } else { taking.taken };
         drop(state);
-        let causes = errors.into_causes();
-        if causes.is_empty() { Ok(Some(reserved)) } else { Err(Status::invalid("", "Service", &name, causes)) }
-    }
-
-    fn free(&self, state: &State, protocol: &str) -> Option<u16> {
-        let is_free = |port: &u16| !state.is_taken(&(*port, protocol.to_owned()));
-        let mut guesses = (0..GUESSES).map(|_| rand::rng().random_range(self.range.clone()));
-        guesses.find(|port| is_free(port)).or_else(|| self.range.clone().find(|port| is_free(port)))
+        let reserved = Reserved { state: self.state.clone(), ports };
+        given.map(|()| Some(reserved))
     }
 
     /// Takes in which Services came, changed and went.
@@ -166,8 +113,8 @@ impl NodePorts {
 }
 
 impl State {
-    fn is_taken(&self, port: &Port) -> bool {
-        self.reserved.contains(port) || self.stored.values().any(|ports| ports.contains(port))
+    fn is_taken(&self, port: i64) -> bool {
+        self.reserved.contains(&port) || self.stored.values().any(|ports| ports.contains(&port))
     }
 
     fn note(&mut self, key: &str, bytes: Option<&bytes::Bytes>) {
@@ -181,13 +128,254 @@ impl State {
     }
 }
 
+/// What one request takes. A dry run takes nothing, and as upstream's is given ports that need not be there.
+struct Taking<'a> {
+    state: &'a mut State,
+    range: &'a RangeInclusive<u16>,
+    dry_run: bool,
+    taken: Vec<i64>,
+}
+
+impl Taking<'_> {
+    /// Takes the port that was asked for, or says why it can't be had.
+    fn named(&mut self, port: i64) -> Result<(), String> {
+        let in_range = u16::try_from(port).is_ok_and(|port| self.range.contains(&port));
+        if !in_range && !self.dry_run {
+            let (low, high) = (self.range.start(), self.range.end());
+            return Err(format!("provided port is not in the valid range. The range of valid ports is {low}-{high}"));
+        }
+        if self.state.is_taken(port) || (self.dry_run && self.taken.contains(&port)) {
+            return Err("provided port is already allocated".to_owned());
+        }
+        self.note(port);
+        Ok(())
+    }
+
+    /// Takes any port.
+    fn any(&mut self) -> Result<i64, &'static str> {
+        let port = if self.dry_run {
+            self.taken.iter().copied().max().map_or(DRY_RUN_BEFORE, |last| last.max(0)) + 1
+        } else {
+            let is_free = |port: &u16| !self.state.is_taken(i64::from(*port));
+            let mut guesses = (0..GUESSES).map(|_| rand::rng().random_range(self.range.clone()));
+            let found = guesses.find(|port| is_free(port)).or_else(|| self.range.clone().find(|port| is_free(port)));
+            i64::from(found.ok_or("range is full")?)
+        };
+        self.note(port);
+        Ok(port)
+    }
+
+    fn note(&mut self, port: i64) {
+        if !self.dry_run {
+            self.state.reserved.insert(port);
+        }
+        self.taken.push(port);
+    }
+}
+
+/// Ports of a new Service. The same port number of another protocol gets the same node port, if none is asked for.
+fn give_new(service: &mut Value, taking: &mut Taking<'_>) -> status::Result<()> {
+    let (wants, name) = (wants_any(service), Meta::of(service).name().to_owned());
+    let ports = ports_mut(service);
+    let mut given: HashMap<i64, i64> = HashMap::new();
+    for at in 0..ports.len() {
+        let (number, asked) = (integer(&ports[at]["port"]), integer(&ports[at]["nodePort"]));
+        if asked == 0 && !wants {
+            continue;
+        }
+        let port = match given.get(&number) {
+            Some(twin) if asked == 0 || asked == *twin => *twin,
+            Some(_) => {
+                taking.named(asked).map_err(|why| refused(&name, at, asked, &why))?;
+                continue;
+            }
+            None => {
+                let mut said = ports.iter().filter(|port| integer(&port["port"]) == number);
+                let found = match said.find_map(|port| Some(integer(&port["nodePort"])).filter(|port| *port != 0)) {
+                    Some(said) => taking.named(said).map_err(|why| refused(&name, at, said, &why)).map(|()| said)?,
+                    None => taking.any().map_err(none_free)?,
+                };
+                given.insert(number, found);
+                found
+            }
+        };
+        ports[at]["nodePort"] = json!(port);
+    }
+    Ok(())
+}
+
+/// Ports of a Service that was there: those that it had, it has.
+fn give_more(service: &mut Value, old: &Value, taking: &mut Taking<'_>) -> status::Result<()> {
+    let (wants, name) = (wants_any(service), Meta::of(service).name().to_owned());
+    let old_ports = old["spec"]["ports"].as_array().map_or(&[][..], Vec::as_slice);
+    let had: Ports = old_ports.iter().map(|port| integer(&port["nodePort"])).collect();
+    let (mut asked_for, mut all) = (Ports::new(), BTreeSet::new());
+    for (at, port) in ports_mut(service).iter_mut().enumerate() {
+        let mut asked = integer(&port["nodePort"]);
+        if asked == 0 {
+            if !wants {
+                continue;
+            }
+            asked = taking.any().map_err(none_free)?;
+            port["nodePort"] = json!(asked);
+        } else if !had.contains(&asked) && asked_for.insert(asked) {
+            taking.named(asked).map_err(|why| refused(&name, at, asked, &why))?;
+        }
+        let protocol = port["protocol"].as_str().unwrap_or_default().to_owned();
+        let told = format!("duplicate nodePort: {{{protocol} {asked}}}");
+        if !all.insert((protocol, asked)) {
+            return Err(Status::failure(Reason::Unknown, told));
+        }
+    }
+    Ok(())
+}
+
+/// The port at which nodes say whether they have endpoints of a Service.
+fn give_health(service: &mut Value, taking: &mut Taking<'_>) -> status::Result<()> {
+    let asked = integer(&service["spec"]["healthCheckNodePort"]);
+    if asked == 0 {
+        let found = taking.any();
+        let found =
+            found.map_err(|why| Status::internal(format!("failed to allocate a HealthCheck NodePort 0: {why}")))?;
+        service["spec"]["healthCheckNodePort"] = json!(found);
+        return Ok(());
+    }
+    let told = |why| Status::internal(format!("failed to allocate requested HealthCheck NodePort {asked}: {why}"));
+    taking.named(asked).map_err(told)
+}
+
+fn refused(name: &str, at: usize, port: i64, why: &str) -> Box<Status> {
+    let mut errors = Errors::default();
+    errors.invalid(format!("spec.ports[{at}].nodePort"), &json!(port), why);
+    Status::invalid("", "Service", name, errors.into_causes())
+}
+
+fn none_free(why: &str) -> Box<Status> {
+    Status::internal(format!("failed to allocate a nodePort: {why}"))
+}
+
+fn may_have_any(service: &Value) -> bool {
+    matches!(service["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer"))
+}
+
+fn wants_any(service: &Value) -> bool {
+    service["spec"]["type"] == "NodePort" || service["spec"]["allocateLoadBalancerNodePorts"] != false
+}
+
+/// Whether nodes are asked for a Service's endpoints.
+fn is_asked(service: &Value) -> bool {
+    service["spec"]["type"] == "LoadBalancer" && service["spec"]["externalTrafficPolicy"] == "Local"
+}
+
+fn integer(value: &Value) -> i64 {
+    value.as_i64().unwrap_or_default()
+}
+
+fn ports_mut(service: &mut Value) -> &mut [Value] {
+    service.pointer_mut("/spec/ports").and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
+}
+
 /// The node ports that a Service has.
-fn ports_of(service: &Value) -> BTreeSet<Port> {
-    let number = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+fn ports_of(service: &Value) -> Ports {
+    if !may_have_any(service) {
+        return Ports::new();
+    }
     let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let mut found: BTreeSet<Port> = ports
-        .filter_map(|port| Some((number(&port["nodePort"])?, port["protocol"].as_str().unwrap_or("TCP").to_owned())))
-        .collect();
-    found.extend(number(&service["spec"]["healthCheckNodePort"]).map(|port| (port, "TCP".to_owned())));
-    found
+    let health = is_asked(service).then_some(&service["spec"]["healthCheckNodePort"]);
+    ports.map(|port| &port["nodePort"]).chain(health).map(integer).filter(|port| *port != 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::limits::Limits;
+    use crate::store::memory::MemoryStore;
+    use tinyplane_wire::clock::Clock;
+
+    fn node_ports() -> NodePorts {
+        NodePorts::new(Arc::new(MemoryStore::new(Limits::default(), Clock::system())), 30_000..=30_003)
+    }
+
+    fn service(kind: &str, ports: &Value, more: &Value) -> Value {
+        let mut service = json!({"metadata": {"name": "s"}, "spec": {"type": kind, "ports": ports}});
+        for (field, value) in more.as_object().into_iter().flatten() {
+            service["spec"][field] = value.clone();
+        }
+        service
+    }
+
+    fn told(given: status::Result<Option<Reserved>>) -> String {
+        given.map_or_else(|status| status.message, |_| String::new())
+    }
+
+    #[test]
+    fn a_port_on_nodes_is_one_services_whatever_its_protocol() {
+        let all = node_ports();
+        let of = |kind: &str, port: Value| {
+            told(all.allocate(
+                &mut service(kind, &json!([{"port": 80, "protocol": "TCP", "nodePort": port}]), &json!({})),
+                None,
+                false,
+            ))
+        };
+        for odd in [-1, 80, 70_000] {
+            let why = "provided port is not in the valid range. The range of valid ports is 30000-30003";
+            let whole = format!("Service \"s\" is invalid: spec.ports[0].nodePort: Invalid value: {odd}: {why}");
+            assert_eq!(of("NodePort", json!(odd)), whole);
+            // Where none is given validation has the word.
+            assert_eq!(of("ClusterIP", json!(odd)), "");
+        }
+        let kept = all.allocate(
+            &mut service("NodePort", &json!([{"port": 80, "protocol": "UDP", "nodePort": 30_001}]), &json!({})),
+            None,
+            false,
+        );
+        let why = "spec.ports[0].nodePort: Invalid value: 30001: provided port is already allocated";
+        assert_eq!(of("NodePort", json!(30_001)), format!("Service \"s\" is invalid: {why}"));
+        let asked = json!({"externalTrafficPolicy": "Local", "healthCheckNodePort": 30_001});
+        let health = all.allocate(&mut service("LoadBalancer", &json!([]), &asked), None, false);
+        assert!(
+            told(health).ends_with(
+                "failed to allocate requested HealthCheck NodePort 30001: provided port is already allocated"
+            )
+        );
+        drop(kept);
+        assert_eq!(of("NodePort", json!(30_001)), "");
+    }
+
+    #[test]
+    fn ports_of_one_number_share_what_is_asked_for_one_of_them() {
+        let all = node_ports();
+        let mut twins = service(
+            "NodePort",
+            &json!([{"port": 80, "protocol": "TCP"}, {"port": 80, "protocol": "UDP", "nodePort": 30_002}]),
+            &json!({}),
+        );
+        let kept = all.allocate(&mut twins, None, false).unwrap();
+        assert_eq!(
+            (&twins["spec"]["ports"][0]["nodePort"], &twins["spec"]["ports"][1]["nodePort"]),
+            (&json!(30_002), &json!(30_002))
+        );
+        drop(kept);
+        let mut twice = service(
+            "NodePort",
+            &json!([{"port": 80, "protocol": "TCP", "nodePort": 30_000}, {"port": 81, "protocol": "TCP", "nodePort": 30_000}]),
+            &json!({}),
+        );
+        let old = service("NodePort", &json!([{"port": 80, "protocol": "TCP", "nodePort": 30_003}]), &json!({}));
+        let changed = all.allocate(&mut twice, Some(&old), false);
+        assert_eq!(told(changed), "duplicate nodePort: {TCP 30000}");
+    }
+
+    #[test]
+    fn a_trial_takes_nothing_and_goes_by_no_range() {
+        let all = node_ports();
+        let mut tried = service("NodePort", &json!([{"port": 80, "nodePort": 80}, {"port": 81}]), &json!({}));
+        assert_eq!(told(all.allocate(&mut tried, None, true)), "");
+        assert_eq!(tried["spec"]["ports"][1]["nodePort"], 81);
+        for _ in 0..8 {
+            let mut any = service("NodePort", &json!([{"port": 80}]), &json!({}));
+            assert_eq!(told(all.allocate(&mut any, None, true)), "");
+        }
+    }
 }
