@@ -201,6 +201,8 @@ pub struct Behaviour {
     pub prepare: fn(new: &mut Value, old: Option<&Value>, scene: &Scene<'_>),
     /// Completes an object as upstream does when it reads it back from its store: after all checks.
     pub read_back: fn(object: &mut Value),
+    /// A new object without labels shares those of its template, whatever is written into them later on.
+    pub shares_labels: bool,
     /// When the metadata of a new object is judged.
     pub metadata_judged: Judged,
     /// Says what its author should know. `old` is `None` when it is created.
@@ -239,6 +241,7 @@ impl Behaviour {
         blank: |_| {},
         prepare: |_, _, _| {},
         read_back: |_| {},
+        shares_labels: false,
         metadata_judged: Judged::First,
         warnings: |_, _| Vec::new(),
         is_found_out: false,

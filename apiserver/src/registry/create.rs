@@ -138,8 +138,13 @@ impl Registry {
             fields.remove("status");
         }
         metadata::wipe(&mut object);
+        let shares_labels = resource.behaviour.shares_labels && Meta::of(&object).labels().next().is_none();
         let is_gated = complete(resource, &mut object);
         manage(&mut object);
+        if shares_labels {
+            // Its author owns them by now; what they are is told when the template has all of its own.
+            metadata_mut(&mut object).remove("labels");
+        }
         drop_gated(resource, &mut object, is_gated);
         metadata::begin(&mut object, namespace, &self.clock);
         Ok(encoding::store(resource, object))

@@ -23,12 +23,17 @@ const SCHEDULING: [&str; 3] = ["nodeSelector", "tolerations", "schedulingGates"]
 pub(super) fn check_job(job: &Value, errors: &mut Errors) {
     let spec = &job["spec"];
     check_job_spec(spec, "spec", errors);
+    let mut own = Errors::default();
     if spec["selector"].is_null() {
         errors.required("spec.selector", "");
     } else {
-        selector::check(&spec["selector"], &Path::root("spec.selector"), errors);
+        selector::check(&spec["selector"], &Path::root("spec.selector"), &mut own);
     }
+    let is_odd = !own.is_empty();
+    errors.append(own);
+    // What is no selector is held against nothing.
     if let Ok(selector) = LabelSelector::from_object(&spec["selector"])
+        && !is_odd
         && !selector.is_some_and(|selector| selector.selects(&spec["template"]))
     {
         let labels = &spec["template"]["metadata"]["labels"];
@@ -82,10 +87,14 @@ fn check_generated(spec: &Value, meta: Meta<'_>, prefixed: bool, errors: &mut Er
     }
     let made: serde_json::Map<String, Value> = expected.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
     let made = json!({"metadata": {"labels": made}});
+    let mut odd = Errors::default();
+    selector::check(&spec["selector"], &Path::root(""), &mut odd);
     if let Ok(Some(selector)) = LabelSelector::from_object(&spec["selector"])
+        && odd.is_empty()
         && !selector.selects(&made)
     {
-        errors.invalid("spec.selector", &spec["selector"], "`selector` not auto-generated");
+        let shown = internal::shown("LabelSelector", &spec["selector"]);
+        errors.invalid_as("spec.selector", &shown, "`selector` not auto-generated");
     }
 }
 
@@ -192,11 +201,15 @@ pub(super) fn check_job_update(new: &Value, old: &Value, errors: &mut Errors) {
         errors.invalid("spec.completions", &now["completions"], told);
     }
     errors.immutable_as("spec.selector", "*LabelSelector", &now["selector"], &before["selector"]);
-    let mut template = before["template"].clone();
     if before["suspend"] == true && is_idle(&old["status"]) {
+        let mut template = before["template"].clone();
         allow_scheduling(&mut template, &now["template"]);
-    }
-    if !pod_update::is_same_template(&now["template"], &template) {
+        allow_resources(&mut template, &now["template"]);
+        let is = &now["template"]["spec"];
+        if !pod_update::is_same(is, &template["spec"]) {
+            errors.invalid_as("spec.template.spec", &internal::shown("PodSpec", is), "field is immutable");
+        }
+    } else if !pod_update::is_same_template(&now["template"], &before["template"]) {
         let told = internal::shown("PodTemplateSpec", &now["template"]);
         errors.invalid_as("spec.template", &told, "field is immutable");
     }
@@ -211,21 +224,37 @@ pub(super) fn check_job_update(new: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-/// Whether a suspended Job has no pods: it never started, or says that it is suspended.
+/// Whether a suspended Job has no pods, and says that it is suspended.
 fn is_idle(status: &Value) -> bool {
     let mut conditions = list(&status["conditions"]).iter();
-    status["startTime"].is_null() || conditions.any(|one| one["type"] == "Suspended" && one["status"] == "True")
+    status["active"].as_i64().unwrap_or_default() == 0
+        && conditions.any(|one| one["type"] == "Suspended" && one["status"] == "True")
 }
 
-/// Takes over from a new template what may change in a suspended Job.
-fn allow_scheduling(template: &mut Value, new: &Value) {
-    fn put(into: &mut Value, field: &str, value: &Value) {
-        if value.is_null() {
-            into.as_object_mut().map(|fields| fields.remove(field));
-        } else {
-            into[field] = value.clone();
+fn put(into: &mut Value, field: &str, value: &Value) {
+    if value.is_null() {
+        into.as_object_mut().map(|fields| fields.remove(field));
+    } else {
+        into[field] = value.clone();
+    }
+}
+
+/// Takes over from a new template what containers ask for, where they are the same ones.
+fn allow_resources(template: &mut Value, new: &Value) {
+    for field in ["containers", "initContainers"] {
+        let now = list(&new["spec"][field]);
+        // Indexing would leave a null behind where there are none.
+        let Some(had) = template["spec"].get_mut(field).and_then(Value::as_array_mut) else { continue };
+        if had.len() == now.len() {
+            for (container, now) in had.iter_mut().zip(now).filter(|(had, now)| had["name"] == now["name"]) {
+                put(container, "resources", &now["resources"]);
+            }
         }
     }
+}
+
+/// Takes over from a new template where its pods go.
+fn allow_scheduling(template: &mut Value, new: &Value) {
     for field in ["labels", "annotations"] {
         put(&mut template["metadata"], field, &new["metadata"][field]);
     }
@@ -241,13 +270,6 @@ fn allow_scheduling(template: &mut Value, new: &Value) {
     if empty(&template["spec"]["affinity"]) && empty(affinity) {
         put(&mut template["spec"], "affinity", affinity);
     }
-    for field in ["containers", "initContainers"] {
-        // Indexing would leave a null behind where there are none.
-        let containers = template["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten();
-        for (container, new) in containers.zip(list(&new["spec"][field])) {
-            put(container, "resources", &new["resources"]);
-        }
-    }
 }
 
 pub(super) fn check_cron_job(job: &Value, old: Option<&Value>, errors: &mut Errors) {
@@ -261,7 +283,8 @@ pub(super) fn check_cron_job(job: &Value, old: Option<&Value>, errors: &mut Erro
     let job_spec = &spec["jobTemplate"]["spec"];
     check_job_spec(job_spec, "spec.jobTemplate.spec", errors);
     if !job_spec["selector"].is_null() {
-        errors.invalid("spec.jobTemplate.spec.selector", &job_spec["selector"], "`selector` will be auto-generated");
+        let shown = internal::shown("LabelSelector", &job_spec["selector"]);
+        errors.invalid_as("spec.jobTemplate.spec.selector", &shown, "`selector` will be auto-generated");
     }
     if job_spec["manualSelector"] == true {
         let known = ["nil", "false"].map(str::to_owned);

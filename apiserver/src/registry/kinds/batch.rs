@@ -16,6 +16,7 @@ pub(super) static JOB: Behaviour = Behaviour {
     fields: &[FieldLabel::Computed("status.successful", |job| number(&job["status"]["succeeded"]).to_string().into())],
     prepare: prepare_job,
     read_back: label_job,
+    shares_labels: true,
     warnings: warnings::job,
     columns: &[
         NAME,
@@ -46,9 +47,16 @@ pub(super) static JOB: Behaviour = Behaviour {
 /// A new job selects its pods by labels of its own, unless its author sees to that. What an author has said already
 /// stays, and is refused where it does not fit.
 fn prepare_job(job: &mut Value, old: Option<&Value>, _: &Scene<'_>) {
-    if old.is_some() || job["spec"]["manualSelector"] == true {
+    if old.is_some() {
         return;
     }
+    if job["spec"]["manualSelector"] != true {
+        select_own(job);
+    }
+    label_job(job);
+}
+
+fn select_own(job: &mut Value) {
     let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
     let labels = [
         ("batch.kubernetes.io/controller-uid", &uid),
@@ -103,5 +111,26 @@ fn ran(job: &Value, now: SystemTime) -> String {
     match (time("startTime"), time("completionTime")) {
         (None, _) => String::new(),
         (Some(start), end) => duration(end.unwrap_or(now).duration_since(start).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::registry::tests::World;
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn a_job_without_labels_shares_its_templates() {
+        let world = World::new().await;
+        let of = |name: &str, labels: Value| {
+            let pod = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]});
+            let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": pod});
+            json!({"metadata": {"name": name, "labels": labels}, "spec": {"template": template}})
+        };
+        let bare = world.create("batch", "jobs", of("bare", json!({}))).await.unwrap();
+        assert_eq!(bare["metadata"]["labels"], bare["spec"]["template"]["metadata"]["labels"]);
+        assert_eq!(bare["metadata"]["labels"]["job-name"], "bare");
+        let said = world.create("batch", "jobs", of("said", json!({"a": "b"}))).await.unwrap();
+        assert_eq!(said["metadata"]["labels"], json!({"a": "b"}));
     }
 }

@@ -170,8 +170,10 @@ fn a_policy_on_failures_says_which_and_what_follows() {
 
 #[test]
 fn of_a_suspended_job_only_where_its_pods_go_may_change() {
-    let old = job(&json!({"suspend": true}));
+    let mut old = job(&json!({"suspend": true}));
+    old["status"]["conditions"] = json!([{"type": "Suspended", "status": "True"}]);
     let mut new = old.clone();
+    new["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}});
     new["spec"]["template"]["spec"]["nodeSelector"] = json!({"a": "b"});
     new["spec"]["template"]["metadata"]["annotations"] = json!({"a": "b"});
     new["spec"]["template"]["spec"]["affinity"] = json!({"nodeAffinity": {}});
@@ -180,8 +182,23 @@ fn of_a_suspended_job_only_where_its_pods_go_may_change() {
     running["spec"]["suspend"] = false.into();
     let causes = updated(&new, &running);
     assert!(causes.len() == 1 && causes[0].starts_with("spec.template: "), "{causes:?}");
+    let mut unsuspended = old.clone();
+    unsuspended["status"]["active"] = 1.into();
+    assert_eq!(updated(&new, &unsuspended).len(), 1);
+    unsuspended["status"] = json!({});
+    assert_eq!(updated(&new, &unsuspended).len(), 1);
     new["spec"]["template"]["spec"]["containers"][0]["image"] = "other".into();
-    assert_eq!(updated(&new, &old).len(), 1);
+    let causes = updated(&new, &old);
+    assert!(causes.len() == 1 && causes[0].starts_with("spec.template.spec: "), "{causes:?}");
+}
+
+#[test]
+fn a_job_is_not_held_against_a_selector_that_is_none() {
+    let mut odd = job(&json!({}));
+    odd["spec"]["manualSelector"] = true.into();
+    odd["spec"]["selector"] = json!({"matchLabels": {"a b": "c"}});
+    let causes = told(&create("batch", "Job", &odd, None));
+    assert!(causes.len() == 1 && causes[0].starts_with("spec.selector.matchLabels: "), "{causes:?}");
 }
 
 #[test]
@@ -207,10 +224,13 @@ fn a_cron_job_makes_the_selectors_of_its_jobs() {
     };
     assert_eq!(cron("Europe/Berlin", json!({})), NOTHING);
     assert_eq!(
-        cron("Eu rope", json!({"selector": {}, "manualSelector": true})),
+        cron(
+            "Eu rope",
+            json!({"selector": {"matchLabels": {"a": "b"}, "matchExpressions": []}, "manualSelector": true})
+        ),
         [
             "spec.timeZone: Invalid value: \"Eu rope\": unknown time zone Eu rope",
-            "spec.jobTemplate.spec.selector: Invalid value: {}: `selector` will be auto-generated",
+            "spec.jobTemplate.spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: `selector` will be auto-generated",
             "spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: \"nil\", \"false\""
         ]
     );
