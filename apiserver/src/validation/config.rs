@@ -1,6 +1,7 @@
 //! ConfigMaps and Secrets: their keys, their size, and those that may not change.
 
 use super::field::{Errors, Path, key};
+use crate::schema::decode::not_json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -74,18 +75,18 @@ fn check_kind(secret: &Value, errors: &mut Errors) {
 fn check_docker(value: Option<&str>, name: &str, errors: &mut Errors) {
     let Some(value) = value else { return errors.required(key("data", name), "") };
     let bytes = STANDARD.decode(value).unwrap_or_default();
+    let other =
+        |kind: &str| Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"));
     let complaint = match serde_json::from_slice::<Value>(&bytes) {
-        _ if bytes.is_empty() => Some("unexpected end of JSON input"),
         Ok(Value::Object(_) | Value::Null) => None,
-        Ok(Value::Array(_)) => Some("json: cannot unmarshal array into Go value of type map[string]interface {}"),
-        Ok(Value::String(_)) => Some("json: cannot unmarshal string into Go value of type map[string]interface {}"),
-        Ok(Value::Number(_)) => Some("json: cannot unmarshal number into Go value of type map[string]interface {}"),
-        Ok(Value::Bool(_)) => Some("json: cannot unmarshal bool into Go value of type map[string]interface {}"),
-        Err(error) if error.is_eof() => Some("unexpected end of JSON input"),
-        Err(_) => Some("invalid character in JSON"),
+        Ok(Value::Array(_)) => other("array"),
+        Ok(Value::String(_)) => other("string"),
+        Ok(Value::Number(_)) => other("number"),
+        Ok(Value::Bool(_)) => other("bool"),
+        Err(error) => Some(not_json(&bytes, &error)),
     };
     if let Some(complaint) = complaint {
-        errors.invalid_text(key("data", name), "<secret contents redacted>", complaint);
+        errors.invalid_text(key("data", name), "<secret contents redacted>", &complaint);
     }
 }
 
@@ -105,7 +106,7 @@ fn check_key(path: &Path<'_>, name: &str, errors: &mut Errors) {
 pub(super) fn key_complaints(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > KEY_BYTES_MAX {
-        wrong.push(format!("must be no more than {KEY_BYTES_MAX} bytes"));
+        wrong.push(format!("must be no more than {KEY_BYTES_MAX} characters"));
     }
     let grammatical =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));

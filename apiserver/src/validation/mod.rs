@@ -134,7 +134,7 @@ pub fn update(group: &str, kind: &str, new: &Value, old: &Value, net: Option<&Cl
         return errors.into_causes();
     }
     match (group, kind) {
-        ("", "Service")
+        ("", "Service" | "ConfigMap" | "Secret")
         | ("apps", "DaemonSet")
         | ("networking.k8s.io", "IngressClass")
         | ("storage.k8s.io", "VolumeAttributesClass") => {
@@ -271,7 +271,7 @@ fn storage_update(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
         "StorageClass" => storage::check_class_update(new, old, errors),
         "VolumeAttributesClass" => storage::check_attributes_class_update(new, old, errors),
         "VolumeAttachment" => {
-            errors.immutable_as("spec", "VolumeAttachmentSpec", &new["spec"], &old["spec"]);
+            storage::check_attachment_update(new, old, errors);
         }
         "CSIDriver" => storage::check_driver_update(new, old, errors),
         "CSINode" => storage::check_node_update(new, old, errors),

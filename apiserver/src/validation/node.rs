@@ -14,6 +14,10 @@ const FEATURE_BYTES_MAX: usize = 253;
 pub(super) fn check(node: &Value, errors: &mut Errors) {
     check_taints(&node["spec"]["taints"], errors);
     check_amounts(node, errors);
+    let swap = &node["status"]["nodeInfo"]["swap"]["capacity"];
+    if swap.as_i64().is_some_and(|bytes| bytes <= 0) {
+        errors.invalid("metadata.nodeSwapStatus.capacity", swap, "must be greater than zero");
+    }
     check_features(node, errors);
     check_ranges(&node["spec"]["podCIDRs"], errors);
 }

@@ -179,7 +179,7 @@ pub(super) fn check_update(new: &Value, old: &Value, errors: &mut Errors) {
     let affinity = &now["nodeAffinity"];
     if !before["nodeAffinity"].is_null() && !same(affinity, &before["nodeAffinity"]) {
         let told = "field is immutable, except for updating from beta label to GA";
-        errors.invalid("nodeAffinity", affinity, told);
+        errors.invalid_as("nodeAffinity", &internal::shown("*VolumeNodeAffinity", affinity), told);
     }
     if before["volumeAttributesClassName"].is_string() && now["volumeAttributesClassName"].is_null() {
         errors.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden");

@@ -131,6 +131,15 @@ pub(super) fn check_attachment(attachment: &Value, errors: &mut Errors) {
     }
 }
 
+pub(super) fn check_attachment_update(new: &Value, old: &Value, errors: &mut Errors) {
+    let inline = |attachment: &Value| attachment["spec"]["source"]["inlineVolumeSpec"].is_null();
+    // A volume of which nothing is said is not none.
+    if inline(new) != inline(old) || !same(&new["spec"], &old["spec"]) {
+        let shown = internal::shown("VolumeAttachmentSpec", &new["spec"]);
+        errors.invalid_as("spec", &shown, "field is immutable");
+    }
+}
+
 pub(super) fn check_attachment_status(attachment: &Value, errors: &mut Errors) {
     let status = &attachment["status"];
     let told = status["attachmentMetadata"].as_object().into_iter().flatten();
@@ -253,7 +262,7 @@ pub(super) fn check_storage_capacity(capacity: &Value, errors: &mut Errors) {
 }
 
 pub(super) fn check_storage_capacity_update(new: &Value, old: &Value, errors: &mut Errors) {
-    for field in ["nodeTopology", "storageClassName"] {
-        errors.immutable(field, &new[field], &old[field]);
+    for (field, kind) in [("nodeTopology", "*LabelSelector"), ("storageClassName", "")] {
+        errors.immutable_as(field, kind, &new[field], &old[field]);
     }
 }

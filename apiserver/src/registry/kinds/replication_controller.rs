@@ -11,7 +11,7 @@ use smol_str::format_smolstr;
 pub(super) static REPLICATION_CONTROLLER: Behaviour = Behaviour {
     name: Grammar::LongName,
     orphans: true,
-    warnings: warnings::replicated,
+    warnings: warnings::replication_controller,
     fields: &[FieldLabel::Computed("status.replicas", |object| {
         format_smolstr!("{}", number(&object["status"]["replicas"]))
     })],

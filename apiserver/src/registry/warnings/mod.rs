@@ -16,7 +16,7 @@ pub(super) use definition::definition;
 pub(super) use pod::pod;
 pub(super) use service::{endpoints, network_policy, service, slice};
 pub(super) use volumes::{claim, storage_capacity, storage_class, volume};
-pub(super) use workload::{cron_job, daemon_set, job, pod_template, replicated, stateful_set};
+pub(super) use workload::{cron_job, daemon_set, job, pod_template, replicated, replication_controller, stateful_set};
 
 use crate::schema::quantity::Quantity;
 use crate::validation::Path;

@@ -79,6 +79,11 @@ fn only_new_pods_are_told_anything_and_templates_when_they_change() {
     assert_eq!(replicated(&of(1), None), [about]);
     assert_eq!(replicated(&of(1), Some(&of(1))), [""; 0]);
     assert_eq!(replicated(&of(2), Some(&of(1))), [about]);
+    // Of a changed controller upstream looks at what it was.
+    let plain = json!({"metadata": {"name": "d", "generation": 2}, "spec": {"template": {"spec": {}}}});
+    assert_eq!(replication_controller(&plain, Some(&of(1))), [about]);
+    let of_plain = json!({"metadata": {"name": "d", "generation": 1}, "spec": {"template": {"spec": {}}}});
+    assert_eq!(replication_controller(&of(2), Some(&of_plain)), [""; 0]);
 }
 
 #[test]

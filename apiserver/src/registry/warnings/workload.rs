@@ -27,12 +27,22 @@ fn counts(new: &Value, old: Option<&Value>) -> bool {
     old.is_none_or(|old| Meta::of(new).generation() != Meta::of(old).generation())
 }
 
-/// `Deployment`s, `ReplicaSet`s and `ReplicationController`s.
+/// `Deployment`s and `ReplicaSet`s.
 pub(in crate::registry) fn replicated(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
     name(new, old, &mut out);
     if counts(new, old) {
         holder(&new["spec"]["template"], &Path::root("spec.template"), &mut out);
+    }
+    out
+}
+
+/// `ReplicationController`s: of a changed one upstream looks at the template that it had.
+pub(in crate::registry) fn replication_controller(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut out = Vec::new();
+    name(new, old, &mut out);
+    if counts(new, old) {
+        holder(&old.unwrap_or(new)["spec"]["template"], &Path::root("spec.template"), &mut out);
     }
     out
 }

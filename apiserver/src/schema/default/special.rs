@@ -205,7 +205,7 @@ fn host_ports(pod: &mut Map<String, Value>) {
     }
 }
 
-/// A time to end in that is negative is one second, of a pod and not of a template.
+/// A pod's time to end in that is negative is one second. A template's stays what it is.
 fn grace_period(pod: &mut Map<String, Value>) {
     let Some(spec) = object(pod, "spec") else { return };
     if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
@@ -249,7 +249,7 @@ fn pod_level_resources(pod: &mut Map<String, Value>) {
     let Some(limits) = limits.filter(|limits| !limits.is_empty()).cloned() else { return };
     let mut requests = Map::new();
     for name in ["cpu", "memory"] {
-        if let Some(sum) = requested(spec, name) {
+        if let Some(sum) = together(spec, "requests", name) {
             requests.insert(name.to_owned(), sum.to_string().into());
         }
     }
@@ -259,10 +259,10 @@ fn pod_level_resources(pod: &mut Map<String, Value>) {
     }
 }
 
-/// What the containers ask for together: the greater of what runs at the end, and what runs during each initialisation.
-fn requested(spec: &Map<String, Value>, name: &str) -> Option<Quantity> {
+/// What the containers ask for, or may use, together: the greater of what runs at the end, and what runs during each initialisation.
+pub(crate) fn together(spec: &Map<String, Value>, which: &str, name: &str) -> Option<Quantity> {
     let of = |container: &Value| {
-        let amount = container.get("resources")?.get("requests")?.get(name)?.as_str()?;
+        let amount = container.get("resources")?.get(which)?.get(name)?.as_str()?;
         Quantity::parse(amount).ok()
     };
     let list = |name: &str| spec.get(name).and_then(Value::as_array).into_iter().flatten();
@@ -306,8 +306,8 @@ fn limit_range(item: &mut Map<String, Value>) {
 fn claim_templates(set: &mut Map<String, Value>) {
     let Some(spec) = object(set, "spec") else { return };
     for claim in objects(spec, "volumeClaimTemplates") {
-        unsaid(claim, "apiVersion", "v1");
-        unsaid(claim, "kind", "PersistentVolumeClaim");
+        claim.insert("apiVersion".to_owned(), "v1".into());
+        claim.insert("kind".to_owned(), "PersistentVolumeClaim".into());
     }
 }
 

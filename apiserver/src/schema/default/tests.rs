@@ -278,6 +278,14 @@ fn webhooks_claims_and_definitions_are_completed() {
     let claim = defaulted(("apps", "v1", "StatefulSet"), set)["spec"]["volumeClaimTemplates"][0].clone();
     assert_eq!((&claim["kind"], &claim["spec"]["volumeMode"]), (&json!("PersistentVolumeClaim"), &json!("Filesystem")));
     assert_eq!(claim["status"], json!({"phase": "Pending"}));
+    let other = json!({"spec": {"volumeClaimTemplates": [{"kind": "Other", "apiVersion": "v2"}]}});
+    let claim = defaulted(("apps", "v1", "StatefulSet"), other)["spec"]["volumeClaimTemplates"][0].clone();
+    assert_eq!((&claim["kind"], &claim["apiVersion"]), (&json!("PersistentVolumeClaim"), &json!("v1")));
+    // A pod's time to end in is mended, a template's isn't.
+    let ends = json!({"spec": {"terminationGracePeriodSeconds": -1}});
+    assert_eq!(defaulted(("", "v1", "Pod"), ends.clone())["spec"]["terminationGracePeriodSeconds"], 1);
+    let template = defaulted(("", "v1", "PodTemplate"), json!({"template": ends}));
+    assert_eq!(template["template"]["spec"]["terminationGracePeriodSeconds"], -1);
 
     let definition = json!({"spec": {
         "group": "a.b", "names": {"kind": "Foo", "plural": "foos"}, "scope": "Namespaced",

@@ -177,3 +177,43 @@ fn topologies_of_a_class_differ() {
         ]
     );
 }
+
+#[test]
+fn what_of_volumes_stays_is_shown_as_upstream_holds_it() {
+    let terms = |key: &str| json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": key, "operator": "Exists"}]}]}});
+    let volume = |affinity: Value| {
+        let spec = json!({
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/a"},
+            "nodeAffinity": affinity,
+        });
+        json!({"metadata": {"name": "v"}, "spec": spec})
+    };
+    let told = |group: &str, kind: &str, new: &Value, old: &Value| {
+        let causes = update(group, kind, new, old, None);
+        causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("", "PersistentVolume", &volume(terms("b")), &volume(terms("a"))),
+        [
+            "nodeAffinity: Invalid value: {\"Required\":{\"NodeSelectorTerms\":[{\"MatchExpressions\":[{\"Key\":\"b\",\"Operator\":\"Exists\",\"Values\":null}],\"MatchFields\":null}]}}: field is immutable, except for updating from beta label to GA"
+        ]
+    );
+    let capacity =
+        |topology: Value| json!({"metadata": {"name": "c"}, "storageClassName": "s", "nodeTopology": topology});
+    let topology = json!({"matchExpressions": [{"key": "a", "operator": "Exists"}], "matchLabels": {"a": "b"}});
+    assert_eq!(
+        told("storage.k8s.io", "CSIStorageCapacity", &capacity(topology), &capacity(json!({}))),
+        [
+            "nodeTopology: Invalid value: {\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\"}]}: field is immutable"
+        ]
+    );
+    let attachment = |source: Value| json!({"metadata": {"name": "a"}, "spec": {"attacher": "a.b", "nodeName": "n", "source": source}});
+    let both = json!({"persistentVolumeName": "p", "inlineVolumeSpec": {}});
+    let causes = told(
+        "storage.k8s.io",
+        "VolumeAttachment",
+        &attachment(both),
+        &attachment(json!({"persistentVolumeName": "p"})),
+    );
+    assert!(causes.len() == 2 && causes[1].ends_with(": field is immutable"), "{causes:?}");
+}
