@@ -121,6 +121,8 @@ fn what_is_no_json_is_told_as_go_tells_it() {
         ("", "unexpected end of JSON input"),
         ("{", "unexpected end of JSON input"),
         ("{\"a\":\n x}", "invalid character 'x' looking for beginning of value"),
+        ("\0", "invalid character '\\x00' looking for beginning of value"),
+        ("\u{e9}", "invalid character 'Ã' looking for beginning of value"),
         ("nonsense", "invalid character 'o' in literal null (expecting 'u')"),
         ("{\"a\":\n tru}", "invalid character '}' in literal true (expecting 'e')"),
         ("{a}", "invalid character 'a' looking for beginning of object key string"),
