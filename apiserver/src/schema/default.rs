@@ -1,6 +1,6 @@
 //! Writes what nobody said: the defaults of each type, and the empty values that Go writes in any case.
 
-pub(super) mod special;
+pub(crate) mod special;
 #[cfg(test)]
 mod tests;
 

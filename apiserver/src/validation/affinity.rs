@@ -171,4 +171,28 @@ fn check_keys(holder: &Value, path: &Path<'_>, errors: &mut Errors) {
             errors.grammar(path.index(at), text(name), qualified_name(text(name)));
         }
     }
+    let own = list(&holder["matchLabelKeys"]);
+    if !own.is_empty() {
+        check_own_keys(own, holder, path, errors);
+    }
+}
+
+/// What is narrowed by a pod's own value is narrowed by no other, and not widened again.
+fn check_own_keys(own: &[Value], holder: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let selector = &holder["labelSelector"];
+    let labels = selector["matchLabels"].as_object();
+    let mut seen: BTreeSet<&str> = labels.into_iter().flat_map(|labels| labels.keys().map(String::as_str)).collect();
+    for expression in list(&selector["matchExpressions"]) {
+        let name = text(&expression["key"]);
+        // One expression of the key is what the pod's own value was made into.
+        if !seen.insert(name)
+            && let Some(at) = own.iter().rposition(|key| text(key) == name)
+        {
+            errors.invalid_text(path.index(at), name, "exists in both matchLabelKeys and labelSelector");
+        }
+    }
+    for (at, name) in own.iter().enumerate().filter(|(_, name)| list(&holder["mismatchLabelKeys"]).contains(name)) {
+        let told = "exists in both matchLabelKeys and mismatchLabelKeys";
+        errors.invalid(path.item("matchLabelKeys", at), name, told);
+    }
 }

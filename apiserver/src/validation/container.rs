@@ -177,7 +177,7 @@ fn check(container: &Present<'_>, around: &Around<'_>, path: &Path<'_>, errors: 
     environment::check(&container["env"], &path.child("env"), errors);
     environment::check_from(&container["envFrom"], &path.child("envFrom"), errors);
     check_mounts(container, around.volumes, &path.child("volumeMounts"), errors);
-    check_devices(container, around.volumes, &path.child("volumeDevices"), errors);
+    check_devices(container, around, &path.child("volumeDevices"), errors);
     errors.one_of(path.child("imagePullPolicy"), &container["imagePullPolicy"], &["Always", "IfNotPresent", "Never"]);
     resources::check(&container["resources"], &path.child("resources"), errors);
     let claims = &container["resources"]["claims"];
@@ -306,7 +306,13 @@ fn check_mounts(container: &Present<'_>, volumes: &BTreeSet<String>, path: &Path
     }
 }
 
-fn check_devices(container: &Present<'_>, volumes: &BTreeSet<String>, path: &Path<'_>, errors: &mut Errors) {
+/// Whether the volume of a name is had by a claim. Upstream holds the last of several.
+fn is_claimed(volumes: &Value, name: &str) -> bool {
+    let volume = list(volumes).iter().rfind(|volume| volume["name"] == name);
+    volume.is_some_and(|volume| volume["persistentVolumeClaim"].is_object() || volume["ephemeral"].is_object())
+}
+
+fn check_devices(container: &Present<'_>, around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
     let mounts = list(&container["volumeMounts"]);
     let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
     for (at, device) in list(&container["volumeDevices"]).iter().enumerate() {
@@ -317,8 +323,11 @@ fn check_devices(container: &Present<'_>, volumes: &BTreeSet<String>, path: &Pat
         } else if !names.insert(name) {
             errors.invalid_text(at.child("name"), name, "must be unique");
         }
-        if !volumes.contains(name) {
+        if !around.volumes.contains(name) {
             errors.not_found(at.child("name"), name);
+        } else if !is_claimed(&around.spec["volumes"], name) {
+            let told = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+            errors.invalid_text(at.child("name"), name, told);
         }
         if place.is_empty() {
             errors.required(at.child("devicePath"), "");

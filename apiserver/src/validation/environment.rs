@@ -1,6 +1,7 @@
 //! A container's environment: names, and exactly one place that a value comes from.
 
 use super::field::{Errors, Path, list, text};
+use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -155,6 +156,9 @@ pub(super) fn check_field(reference: &Value, known: &[&str], path: &Path<'_>, er
     }
 }
 
+/// In which steps bytes are told.
+const STEPS: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+
 /// A resource of a container; in a volume the container must be named.
 pub(super) fn check_resource(reference: &Value, volume: bool, path: &Path<'_>, errors: &mut Errors) {
     let resource = text(&reference["resource"]);
@@ -165,6 +169,26 @@ pub(super) fn check_resource(reference: &Value, volume: bool, path: &Path<'_>, e
         errors.required(path.child("resource"), "");
     } else if !RESOURCES.contains(&resource) && !huge {
         errors.unsupported(path.child("resource"), resource, &RESOURCES);
+    }
+    if !reference["divisor"].is_null() {
+        check_divisor(resource, &reference["divisor"], path, errors);
+    }
+}
+
+/// In which steps an amount is told: those of processors in their own.
+fn check_divisor(resource: &str, divisor: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let Ok(step) = Quantity::parse(text(divisor)) else { return };
+    let (known, what): (&[&str], _) = match resource.split_once('.').map_or("", |(_, what)| what) {
+        "cpu" => (&["1m", "1"], "cpu"),
+        "memory" => (&STEPS, "memory"),
+        "ephemeral-storage" => (&STEPS, "local ephemeral storage"),
+        what if what.starts_with("hugepages-") => (&STEPS, "hugepages"),
+        _ => return,
+    };
+    if step.signum() != 0 && !known.contains(&step.to_string().as_str()) {
+        let all = if what == "cpu" { "1m and 1".to_owned() } else { STEPS.join(", ") };
+        let told = format!("only divisor's values {all} are supported with the {what} resource");
+        errors.invalid_text(path.child("divisor"), resource, &told);
     }
 }
 

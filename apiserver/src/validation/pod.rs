@@ -149,6 +149,8 @@ fn check_spec(spec: &Value, pod: Option<&str>, path: &Path<'_>, errors: &mut Err
             "" => errors.required(path.child("os.name"), ""),
             other => errors.unsupported(path.child("os"), other, &["linux", "windows"]),
         }
+    } else if spec["os"].is_object() {
+        windows::check_system(spec, path, errors);
     }
     environment::check_file_volumes(spec, path, errors);
 }
@@ -276,7 +278,14 @@ fn check_host_users(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
     }
     for (field, told_as) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
         if spec[field] == true {
-            errors.forbidden(path.child(told_as), "when `pod.Spec.HostUsers` is false");
+            errors.forbidden(path.child(told_as), "when `hostUsers` is false");
+        }
+    }
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
+        for (at, container) in list(&spec[field]).iter().enumerate() {
+            if !list(&container["volumeDevices"]).is_empty() {
+                errors.forbidden(path.item(field, at).child("volumeDevices"), "when `hostUsers` is false");
+            }
         }
     }
 }

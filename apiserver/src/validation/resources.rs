@@ -1,6 +1,7 @@
 //! What a container asks for and may use: names of resources, amounts, requests against limits.
 
 use super::field::{Errors, Path, list, text};
+use crate::schema::default::special::together;
 use crate::schema::quantity::Quantity;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,11 @@ const OF_QUOTAS: [&str; 10] = [
     "services.loadbalancers",
 ];
 
+/// What is before a resource's name in a quota of requests.
+const OF_REQUESTS: &str = "requests.";
+/// Longest domain of a resource.
+const DOMAIN_BYTES_MAX: usize = 253;
+
 const NOT_STANDARD: &str = "must be a standard resource type or fully qualified";
 
 pub(super) fn check(resources: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -29,11 +35,41 @@ pub(super) fn check(resources: &Value, path: &Path<'_>, errors: &mut Errors) {
 /// What a pod asks for as a whole.
 pub(super) fn check_of_pod(spec: &Value, claims: &BTreeSet<&str>, path: &Path<'_>, errors: &mut Errors) {
     let resources = &spec["resources"];
+    if spec["os"]["name"] == "windows" {
+        return errors.forbidden(path, "may not be set for a windows pod");
+    }
     if resources["claims"].is_array() {
         errors.forbidden(path.child("claims"), "claims may not be set for Resources at pod-level");
     }
     check_with(resources, path, check_name_of_pod, errors);
     check_claims(&resources["claims"], claims, &path.child("claims"), errors);
+    check_together(spec, path, errors);
+}
+
+/// A pod has what its containers need together, and none of them more than the pod.
+fn check_together(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let Some(fields) = spec.as_object() else { return };
+    let resources = &spec["resources"];
+    let (limits, requests) = (amounts(&resources["limits"]), amounts(&resources["requests"]));
+    for (which, of_pod) in [("requests", &requests), ("limits", &limits)] {
+        // Of limits only what can't be had twice is held against their sum.
+        let counted = of_pod.iter().filter(|(name, _)| which == "requests" || name.starts_with("hugepages-"));
+        for (name, (amount, shown)) in counted {
+            if let Some(sum) = together(fields, which, name).filter(|sum| sum > amount) {
+                let told = format!("must be greater than or equal to aggregate container {which} of {sum}");
+                errors.invalid_text(path.child(which).key(name), shown, &told);
+            }
+        }
+    }
+    for (at, container) in list(&spec["containers"]).iter().enumerate() {
+        for (name, (amount, shown)) in amounts(&container["resources"]["limits"]) {
+            if let Some((_, told)) = limits.get(name).filter(|(limit, _)| amount > *limit) {
+                let path = path.item("containers", at);
+                let told = format!("must be less than or equal to pod limits of {told}");
+                errors.invalid_text(path.key(name).child("limits"), &shown, &told);
+            }
+        }
+    }
 }
 
 /// Devices, out of the pod's claims, of which `known` are the names.
@@ -127,7 +163,7 @@ pub(super) fn check_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
     let fits = complaints.is_empty();
     errors.grammar(path, name, complaints);
     if name.contains('/') {
-        if fits && !is_native(name) && name.starts_with("requests.") {
+        if !(is_native(name) || fits && may_be_in_a_quota(name)) {
             errors.invalid_text(path, name, "doesn't follow extended resource name standard");
         }
         return;
@@ -138,6 +174,12 @@ pub(super) fn check_name(name: &str, path: &Path<'_>, errors: &mut Errors) {
         }
         errors.invalid_text(path, name, "must be a standard resource for containers");
     }
+}
+
+/// Whether a name with a domain is one still, and of another resource, with the prefix of quotas before it.
+fn may_be_in_a_quota(name: &str) -> bool {
+    let domain = name.split('/').next().unwrap_or_default();
+    !name.starts_with(OF_REQUESTS) && domain.len() + OF_REQUESTS.len() <= DOMAIN_BYTES_MAX
 }
 
 fn is_of_containers(name: &str) -> bool {

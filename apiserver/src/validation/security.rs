@@ -22,7 +22,7 @@ pub(super) fn check_pod(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors
         let told = "ShareProcessNamespace and HostPID cannot both be enabled";
         errors.invalid(path.child("shareProcessNamespace"), &spec["shareProcessNamespace"], told);
     }
-    check_sysctls(&context["sysctls"], &path.child("sysctls"), errors);
+    check_sysctls(spec, &context["sysctls"], &path.child("sysctls"), errors);
     errors.known(path.child("fsGroupChangePolicy"), &context["fsGroupChangePolicy"], &["Always", "OnRootMismatch"]);
     check_seccomp(&context["seccompProfile"], &path.child("seccompProfile"), errors);
     windows::check_options(&context["windowsOptions"], &path.child("windowsOptions"), errors);
@@ -66,7 +66,7 @@ fn check_id(id: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn check_sysctls(sysctls: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn check_sysctls(spec: &Present<'_>, sysctls: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut names = BTreeSet::new();
     for (at, sysctl) in list(sysctls).iter().enumerate() {
         let (name, path) = (text(&sysctl["name"]), path.index(at));
@@ -78,6 +78,31 @@ fn check_sysctls(sysctls: &Value, path: &Path<'_>, errors: &mut Errors) {
         } else if !names.insert(name) {
             errors.duplicate(path, &sysctl["name"]);
         }
+        if let Some(field) = namespace_of(name).filter(|field| spec[*field] == true) {
+            errors.invalid_text(path, name, &format!("may not be specified when '{field}' is true"));
+        }
+    }
+}
+
+/// Which of the host's namespaces a pod has not to share for this to be its own.
+fn namespace_of(sysctl: &str) -> Option<&'static str> {
+    // The first sign between two words says which of the two it is.
+    let dotted = match sysctl.find(['.', '/']) {
+        Some(at) if sysctl.as_bytes()[at] == b'/' => sysctl
+            .chars()
+            .map(|c| match c {
+                '/' => '.',
+                '.' => '/',
+                c => c,
+            })
+            .collect(),
+        _ => sysctl.to_owned(),
+    };
+    let begins = |all: &[&str]| all.iter().any(|prefix| dotted.starts_with(prefix));
+    match () {
+        () if dotted == "kernel.sem" || begins(&["kernel.shm", "kernel.msg", "fs.mqueue."]) => Some("hostIPC"),
+        () if begins(&["net."]) => Some("hostNetwork"),
+        () => None,
     }
 }
 

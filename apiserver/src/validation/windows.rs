@@ -11,6 +11,39 @@ const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
 const DOMAIN_BYTES_MAX: usize = 255;
 const USER_BYTES_MAX: usize = 104;
 
+/// What containers say to Windows, and what they say to Linux.
+const FOR_WINDOWS: [&str; 1] = ["windowsOptions"];
+const OF_LINUX: [&str; 10] = [
+    "appArmorProfile",
+    "seLinuxOptions",
+    "seccompProfile",
+    "capabilities",
+    "readOnlyRootFilesystem",
+    "privileged",
+    "allowPrivilegeEscalation",
+    "procMount",
+    "runAsUser",
+    "runAsGroup",
+];
+/// What pods say to Linux, in upstream's order.
+const OF_LINUX_PODS: [&str; 15] = [
+    "securityContext.appArmorProfile",
+    "securityContext.seLinuxOptions",
+    "hostUsers",
+    "hostPID",
+    "hostIPC",
+    "securityContext.seccompProfile",
+    "securityContext.fsGroup",
+    "securityContext.fsGroupChangePolicy",
+    "securityContext.sysctls",
+    "shareProcessNamespace",
+    "securityContext.runAsUser",
+    "securityContext.runAsGroup",
+    "securityContext.supplementalGroups",
+    "securityContext.supplementalGroupsPolicy",
+    "securityContext.seLinuxChangePolicy",
+];
+
 /// The options of a pod or a container.
 pub(super) fn check_options(options: &Value, path: &Path<'_>, errors: &mut Errors) {
     if !options.is_object() {
@@ -76,6 +109,39 @@ fn is_domain(domain: &str) -> bool {
             && bytes.iter().all(|b| plain(b) || *b == b'-')
     };
     is_netbios || domain.split('.').all(is_label)
+}
+
+/// What a pod and its containers say of one system doesn't go with the other.
+pub(super) fn check_system(spec: &Present<'_>, path: &Path<'_>, errors: &mut Errors) {
+    let is_linux = spec["os"]["name"] == "linux";
+    let (told, of_pod, of_container) = match is_linux {
+        true => {
+            ("windows options cannot be set for a linux pod", &["securityContext.windowsOptions"][..], &FOR_WINDOWS[..])
+        }
+        false => ("cannot be set for a windows pod", &OF_LINUX_PODS[..], &OF_LINUX[..]),
+    };
+    for place in of_pod {
+        let (holder, field) = place.split_once('.').unwrap_or(("", place));
+        let value = if holder.is_empty() { &spec[field] } else { &spec[holder][field] };
+        // No process of the host's and no list with nothing in it are as good as nothing said.
+        let is_nothing = match *place {
+            "hostPID" | "hostIPC" => *value != true,
+            "securityContext.sysctls" => list(value).is_empty(),
+            _ => value.is_null(),
+        };
+        if !is_nothing {
+            errors.forbidden(path.child(place), told);
+        }
+    }
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
+        for (at, container) in list(&spec[field]).iter().enumerate() {
+            let path = path.item(field, at);
+            let path = path.child("securityContext");
+            for field in of_container.iter().filter(|field| !container["securityContext"][**field].is_null()) {
+                errors.forbidden(path.child(field), told);
+            }
+        }
+    }
 }
 
 /// With a host's processes all containers run as such, in the host's network.

@@ -245,6 +245,7 @@ fn is_pod_level(name: &str) -> bool {
 /// Where a pod as a whole has limits, it asks for what its containers ask for, else for its limits.
 fn pod_level_resources(pod: &mut Map<String, Value>) {
     let Some(spec) = object(pod, "spec") else { return };
+    huge_limits(spec);
     let limits = spec.get("resources").and_then(|resources| resources.get("limits")).and_then(Value::as_object);
     let Some(limits) = limits.filter(|limits| !limits.is_empty()).cloned() else { return };
     let mut requests = Map::new();
@@ -256,6 +257,28 @@ fn pod_level_resources(pod: &mut Map<String, Value>) {
     lacking(&mut requests, Some(&limits.into_iter().filter(|(name, _)| is_pod_level(name)).collect()));
     if let Some(said) = object(spec, "resources").and_then(|resources| entry(resources, "requests")) {
         lacking(said, Some(&Value::Object(requests)));
+    }
+}
+
+/// Where a pod as a whole says anything, it may use the huge pages that its containers may use, unless it asks for some.
+fn huge_limits(spec: &mut Map<String, Value>) {
+    let said = |which: &str| spec.get("resources").and_then(|all| all.get(which)).and_then(Value::as_object);
+    let (requests, limits) = (said("requests"), said("limits"));
+    if [requests, limits].into_iter().flatten().all(Map::is_empty) {
+        return;
+    }
+    let containers = ["initContainers", "containers"].into_iter().filter_map(|field| spec.get(field)?.as_array());
+    let used = containers.flatten().filter_map(|container| container.get("resources")?.get("limits")?.as_object());
+    let lacks = |all: Option<&Map<String, Value>>, name: &str| all.is_none_or(|all| !all.contains_key(name));
+    let huge: Map<String, Value> = used
+        .flat_map(Map::keys)
+        .filter(|name| name.starts_with("hugepages-") && lacks(requests, name) && lacks(limits, name))
+        .filter_map(|name| Some((name.clone(), together(spec, "limits", name)?.to_string().into())))
+        .collect();
+    if !huge.is_empty()
+        && let Some(said) = object(spec, "resources").and_then(|resources| entry(resources, "limits"))
+    {
+        lacking(said, Some(&Value::Object(huge)));
     }
 }
 

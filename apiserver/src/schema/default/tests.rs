@@ -312,4 +312,11 @@ fn a_pod_with_limits_of_its_own_asks_for_what_its_containers_do() {
     }});
     let pod = defaulted(("", "v1", "Pod"), pod);
     assert_eq!(pod["spec"]["resources"]["requests"], json!({"cpu": "1100m", "memory": "1Gi"}));
+    let huge = json!({"resources": {"limits": {"hugepages-2Mi": "4Mi"}}});
+    let pod = json!({"spec": {"resources": {"requests": {"cpu": "1"}}, "containers": [huge, huge]}});
+    let resources = defaulted(("", "v1", "Pod"), pod)["spec"]["resources"].clone();
+    assert_eq!(
+        resources,
+        json!({"requests": {"cpu": "1", "hugepages-2Mi": "8Mi"}, "limits": {"hugepages-2Mi": "8Mi"}})
+    );
 }

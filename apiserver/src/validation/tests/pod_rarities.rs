@@ -146,3 +146,108 @@ fn a_pod_that_waits_at_a_gate_may_go_to_fewer_places() {
         ]
     );
 }
+
+#[test]
+fn what_goes_with_a_system_a_namespace_or_the_rest_of_a_pod_is_told() {
+    let told = |spec: Value| causes("Pod", &pod(&spec));
+    let forbidden = |path: &str, why: &str| format!("spec.{path} | FieldValueForbidden | Forbidden: {why}");
+    assert_eq!(
+        told(json!({"os": {"name": "linux"}, "securityContext": {"windowsOptions": {}}})),
+        [forbidden("securityContext.windowsOptions", "windows options cannot be set for a linux pod")]
+    );
+    assert_eq!(
+        told(json!({"os": {"name": "windows"}, "hostIPC": true, "securityContext": {"runAsUser": 1, "sysctls": []}})),
+        ["hostIPC", "securityContext.runAsUser"].map(|path| forbidden(path, "cannot be set for a windows pod"))
+    );
+    assert_eq!(told(json!({"hostUsers": false, "hostPID": true})), [forbidden("HostPID", "when `hostUsers` is false")]);
+    let sysctls = |name: &str| json!({"hostIPC": true, "hostNetwork": true, "securityContext": {"sysctls": [{"name": name, "value": "1"}]}});
+    for (name, field) in [("kernel.shmmax", "hostIPC"), ("net/ipv4/conf/eth0.1/x", "hostNetwork")] {
+        assert_eq!(
+            told(sysctls(name)),
+            [format!(
+                "spec.securityContext.sysctls[0].name | FieldValueInvalid | Invalid value: \"{name}\": may not be specified when '{field}' is true"
+            )]
+        );
+    }
+    assert_eq!(told(sysctls("kernel.semx")), [""; 0]);
+}
+
+#[test]
+fn keys_of_a_pods_own_labels_narrow_a_selector_once() {
+    let spread = |selector: Value| {
+        let constraint = json!({
+            "maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"],
+            "labelSelector": selector,
+        });
+        causes("Pod", &pod(&json!({"topologySpreadConstraints": [constraint]})))
+    };
+    let one = json!([{"key": "a", "operator": "In", "values": ["b"]}]);
+    assert_eq!(spread(json!({"matchExpressions": one})), [""; 0]);
+    assert_eq!(
+        spread(json!({"matchLabels": {"a": "b"}, "matchExpressions": one})),
+        [
+            "spec.topologySpreadConstraints[0][0] | FieldValueInvalid | Invalid value: \"a\": exists in both matchLabelKeys and labelSelector"
+        ]
+    );
+    let term = json!({"topologyKey": "z", "labelSelector": {}, "matchLabelKeys": ["a"], "mismatchLabelKeys": ["a"]});
+    let of_pods = json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}});
+    assert_eq!(
+        causes("Pod", &pod(&of_pods)),
+        [
+            "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].matchLabelKeys[0] | FieldValueInvalid | Invalid value: \"a\": exists in both matchLabelKeys and mismatchLabelKeys"
+        ]
+    );
+}
+
+#[test]
+fn a_pod_has_what_its_containers_need_together() {
+    let of = |pod_has: Value, container_has: Value| {
+        let container = |name: &str| {
+            json!({
+                "name": name, "image": "i", "imagePullPolicy": "Always", "terminationMessagePolicy": "File",
+                "resources": container_has,
+            })
+        };
+        causes("Pod", &pod(&json!({"resources": pod_has, "containers": [container("a"), container("b")]})))
+    };
+    let one = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}});
+    assert_eq!(of(json!({"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}), one.clone()), [""; 0]);
+    let above = "Invalid value: \"1\": must be less than or equal to pod limits of 500m";
+    assert_eq!(
+        of(json!({"requests": {"cpu": "500m"}, "limits": {"cpu": "500m"}}), one),
+        [
+            "spec.resources.requests[cpu] | FieldValueInvalid | Invalid value: \"500m\": must be greater than or equal to aggregate container requests of 2".to_owned(),
+            format!("spec.resources.containers[0][cpu].limits | FieldValueInvalid | {above}"),
+            format!("spec.resources.containers[1][cpu].limits | FieldValueInvalid | {above}"),
+        ]
+    );
+}
+
+#[test]
+fn a_resource_is_told_in_steps_of_its_own_and_a_device_is_claimed() {
+    let steps = |resource: &str, divisor: &str| {
+        let item =
+            json!({"path": "p", "resourceFieldRef": {"containerName": "c", "resource": resource, "divisor": divisor}});
+        causes("Pod", &pod(&json!({"volumes": [{"name": "v", "downwardAPI": {"items": [item]}}]})))
+    };
+    for (resource, divisor) in
+        [("limits.cpu", "1m"), ("limits.memory", "1Mi"), ("requests.memory", "1Ki"), ("limits.cpu", "0")]
+    {
+        assert_eq!(steps(resource, divisor), [""; 0], "{resource} {divisor}");
+    }
+    let causes_of_odd = steps("limits.cpu", "100m");
+    let told = "Invalid value: \"limits.cpu\": only divisor's values 1m and 1 are supported with the cpu resource";
+    assert!(causes_of_odd.len() == 1 && causes_of_odd[0].ends_with(told), "{causes_of_odd:?}");
+    let container = json!({
+        "name": "c", "image": "i", "imagePullPolicy": "Always", "terminationMessagePolicy": "File",
+        "volumeDevices": [{"name": "v", "devicePath": "/d"}],
+    });
+    let device = |volume: Value| causes("Pod", &pod(&json!({"containers": [container], "volumes": [volume]})));
+    assert_eq!(device(json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}})), [""; 0]);
+    assert_eq!(
+        device(json!({"name": "v", "emptyDir": {}})),
+        [
+            "spec.containers[0].volumeDevices[0].name | FieldValueInvalid | Invalid value: \"v\": can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
+        ]
+    );
+}
