@@ -59,3 +59,32 @@ fn each(model: &Model, shape: &Shape, value: &mut Value, act: &impl Fn(&mut Valu
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::model;
+    use serde_json::json;
+
+    #[test]
+    fn what_was_stored_as_a_value_becomes_the_text_that_was_answered_and_back() {
+        let claim = |parameters: Value| {
+            let opaque = json!({"driver": "x.io", "parameters": parameters});
+            json!({"spec": {"devices": {"config": [{"opaque": opaque}]}}, "metadata": {"name": "a"}})
+        };
+        let id = model().kind("resource.k8s.io", "v1", "ResourceClaim").unwrap();
+        let value = claim(json!({"b": [1, 2.0], "a": "<"}));
+        let mut folded = value.clone();
+        fold(model(), id, &mut folded);
+        let text = claim(json!(r#"{"a":"\u003c","b":[1,2]}"#));
+        assert_eq!(folded, text);
+        fold(model(), id, &mut folded);
+        assert_eq!(folded, text);
+        assert_eq!(*unfolded(model(), Some(id), &folded), claim(json!({"b": [1, 2], "a": "<"})));
+        let mut nothing = claim(Value::Null);
+        fold(model(), id, &mut nothing);
+        assert_eq!(nothing, claim(Value::Null));
+        let pod = model().kind("", "v1", "Pod").unwrap();
+        assert!(matches!(unfolded(model(), Some(pod), &value), Cow::Borrowed(_)));
+    }
+}
