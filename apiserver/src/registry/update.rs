@@ -211,7 +211,9 @@ impl Registry {
             return;
         }
         // Upstream can't look at what says to be something else, and then nobody manages anything.
-        if target.resource.custom.is_some() && !mismatch::of_custom(&target.resource.gvk, new).is_empty() {
+        let (gvk, version) = (&target.resource.gvk, &target.resource.api_version);
+        let says_else = |field: &str, wanted: &str| new[field].as_str().is_some_and(|said| said != wanted);
+        if target.resource.custom.is_some() && (says_else("kind", &gvk.kind) || says_else("apiVersion", version)) {
             metadata_mut(new).remove("managedFields");
             return;
         }
@@ -284,7 +286,10 @@ impl Registry {
             return valid_as(|| said, target.name, errors.into_causes().into_iter().chain(wrong).collect());
         }
         if let Some(custom) = &resource.custom {
-            custom.structural.check_update(new, old, &mut errors);
+            match target.part {
+                Part::Status => custom.structural.check_status(new, old, &mut errors),
+                Part::Main | Part::Other => custom.structural.check_update(new, old, &mut errors),
+            }
             if let Some(scale) = &custom.scale {
                 if target.part != Part::Status {
                     scale.check_spec(new, &mut errors);

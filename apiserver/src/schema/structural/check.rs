@@ -59,6 +59,20 @@ impl Structural {
     pub fn check_update(&self, new: &Value, old: &Value, errors: &mut Errors) {
         tell(validate(&self.root, new, Some(old), ""), "", errors);
         self.check_embedded(new, errors);
+        self.check_changed_lists(new, old, errors);
+    }
+
+    /// The same where a status is written: upstream looks at that alone, as at something of its own, and at all lists.
+    pub fn check_status(&self, new: &Value, old: &Value, errors: &mut Errors) {
+        let status = new.get(STATUS).filter(|status| !status.is_null());
+        if let (Some(node), Some(status)) = (self.root.properties.get(STATUS), status) {
+            tell(validate(node, status, old.get(STATUS), ""), STATUS, errors);
+        }
+        self.check_changed_lists(new, old, errors);
+    }
+
+    /// Notes the items that are there more than once, unless some were before.
+    fn check_changed_lists(&self, new: &Value, old: &Value, errors: &mut Errors) {
         let (mut now, mut before) = (Errors::default(), Errors::default());
         self.check_lists(new, &mut now);
         self.check_lists(old, &mut before);
@@ -67,6 +81,9 @@ impl Structural {
         }
     }
 }
+
+/// The field that has a path of its own.
+const STATUS: &str = "status";
 
 impl Structural {
     /// What is wrong with the defaults of a schema that stands at `path`.

@@ -115,6 +115,11 @@ impl Structural {
         };
         let embeds = root.embeds();
         root.embedded = true;
+        // Of what the server itself knows upstream finds nothing declared, and so never the whole object in another one.
+        root.is_plain = false;
+        if let Some(metadata) = root.properties.get_mut("metadata") {
+            metadata.is_plain = false;
+        }
         Self { root, embeds }
     }
 

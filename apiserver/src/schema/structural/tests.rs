@@ -280,3 +280,22 @@ fn an_item_that_can_not_be_told_from_the_others_is_judged_again() {
     assert_eq!(judged(json!([{"key": "a", "odd": 3}])), [""; 0]);
     assert_eq!(judged(json!([{"key": "a", "odd": 3}, {"value": "x"}])), ["spec.items[1].key"]);
 }
+
+#[test]
+fn a_whole_object_is_judged_again_and_a_status_as_something_of_its_own() {
+    let bare = json!({"kind": "K"});
+    let of = |check: fn(&Structural, &Value, &Value, &mut Errors), new: &Value, old: &Value| {
+        told(|structural, errors| check(structural, new, old, errors))
+    };
+    let required = [("FieldValueRequired".to_owned(), "spec".to_owned(), "Required value".to_owned())];
+    assert_eq!(of(Structural::check_update, &bare, &bare), required);
+    assert_eq!(of(Structural::check_status, &bare, &bare), []);
+    let wrong = json!({"status": {"phase": 1}});
+    let [(_, field, message)] = &of(Structural::check_status, &wrong, &bare)[..] else { panic!("one cause") };
+    assert_eq!(field, "status.phase");
+    assert!(message.ends_with(": phase in body must be of type string: \"integer\""), "{message}");
+    assert_eq!(of(Structural::check_status, &wrong, &wrong), []);
+    let [(_, field, message)] = &of(Structural::check_status, &json!({"status": 1}), &bare)[..] else { panic!("one") };
+    assert_eq!(field, "status");
+    assert!(message.ends_with(":  in body must be of type object: \"integer\""), "{message}");
+}
