@@ -29,9 +29,10 @@ fn refused(error: &MergeError) -> Box<Status> {
 /// other words for a value of another form than JSON's decoder.
 pub(super) fn told(mut refused: Box<Status>) -> Box<Status> {
     let Some(cause) = refused.details.as_mut().and_then(|details| details.causes.first_mut()) else { return refused };
-    let Some(at) = cause.message.rfind("json: cannot unmarshal ") else { return refused };
+    let at = ["json: cannot unmarshal ", "illegal base64 data "].iter().find_map(|why| cause.message.rfind(why));
+    let Some(at) = at else { return refused };
     let why = cause.message.split_off(at);
-    let words = in_its_words(&why).unwrap_or_else(|| why.clone());
+    let words = super::as_laid_over(&why);
     cause.message.push_str(&words);
     if refused.message.ends_with(&why) {
         refused.message.truncate(refused.message.len() - why.len());
@@ -59,9 +60,22 @@ pub(super) fn in_its_words(why: &str) -> Option<String> {
         "string" | "int32" | "int64" | "bool" | "float64" => format!("unrecognized type: {wanted}"),
         _ if wanted.starts_with("[]") => format!("cannot restore slice from {found}"),
         _ if wanted.starts_with("map[") || wanted == "v1.ResourceList" => format!("cannot restore map from {found}"),
-        _ if wanted.starts_with("v1.") => format!("cannot restore struct from: {found}"),
+        _ if is_struct(wanted) => format!("cannot restore struct from: {found}"),
+        // What else has a name is a text.
+        _ if is_of_version(wanted) && word == "number" => format!("cannot convert int64 to {wanted}"),
+        _ if is_of_version(wanted) => "unrecognized type: string".to_owned(),
         _ => return None,
     })
+}
+
+/// Whether Go's name of a type is one of an API, such as `v2.MetricSourceType`.
+fn is_of_version(name: &str) -> bool {
+    name.strip_prefix('v').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+/// Whether Go's name of a type is that of a struct.
+fn is_struct(name: &str) -> bool {
+    schema::model().types().any(|(_, one)| one.go_name() == name)
 }
 
 #[cfg(test)]
@@ -94,6 +108,15 @@ mod tests {
             of(&format!("json: cannot unmarshal string {field} of type v1.PodSpec")),
             framed("cannot restore struct from: string")
         );
+        for (word, told) in [
+            ("string", "unrecognized type: string"),
+            ("float64", "unrecognized type: string"),
+            ("number", "cannot convert int64 to v1.RestartPolicy"),
+        ] {
+            assert_eq!(of(&format!("json: cannot unmarshal {word} {field} of type v1.RestartPolicy")), framed(told));
+        }
+        let bytes = "illegal base64 data at input byte 0";
+        assert_eq!(of(bytes), framed(&format!("error decoding from json: {bytes}")));
         assert_eq!(
             of("quantities must match the regular expression"),
             framed("quantities must match the regular expression")
