@@ -4,6 +4,7 @@ use super::yaml::{self, Unreadable};
 use crate::schema::decode::TOLD_BYTES_MAX;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// No more double keys than this are told.
@@ -18,6 +19,8 @@ pub struct Read {
     pub doubles: Vec<String>,
     /// Whether the text of a number in it says more than the value does.
     pub is_rounded: bool,
+    /// Whether there is a zero with a sign in it, which was taken for a whole number.
+    has_signed_zero: bool,
 }
 
 /// Reads a JSON text.
@@ -25,11 +28,50 @@ pub struct Read {
 /// # Errors
 /// It is no JSON.
 pub fn json(bytes: &[u8]) -> serde_json::Result<Read> {
-    let mut state = State::default();
+    read(bytes, State::default())
+}
+
+/// The same with those zeros that have a sign and are no whole numbers.
+///
+/// # Errors
+/// It is no JSON.
+pub fn json_with_signs(bytes: &[u8]) -> serde_json::Result<Read> {
+    let plain = json(bytes)?;
+    if !plain.has_signed_zero {
+        return Ok(plain);
+    }
+    read(bytes, State { zeros: signed_zeros(bytes).into(), ..State::default() })
+}
+
+/// Of each zero with a sign in a JSON text whether it is written as a number with a fraction, or with an exponent.
+fn signed_zeros(bytes: &[u8]) -> Vec<bool> {
+    let (mut zeros, mut quoted, mut at) = (Vec::new(), false, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' if quoted => at += 1,
+            b'"' => quoted = !quoted,
+            b'-' if !quoted => {
+                let is_in = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let length = bytes[at..].iter().take_while(is_in).count();
+                let number = std::str::from_utf8(&bytes[at..at + length]).unwrap_or_default();
+                if number.parse() == Ok(0.0_f64) {
+                    zeros.push(number.contains(['.', 'e', 'E']));
+                }
+                at += length - 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    zeros
+}
+
+fn read(bytes: &[u8], mut state: State) -> serde_json::Result<Read> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Seed(&mut state).deserialize(&mut reader)?;
     reader.end()?;
-    Ok(Read { value, doubles: state.doubles, is_rounded: state.is_rounded })
+    let State { doubles, is_rounded, has_signed_zero, .. } = state;
+    Ok(Read { value, doubles, is_rounded, has_signed_zero })
 }
 
 /// A number that Go holds as a `float64`. One that is written as a whole number which 64 bits hold without a sign is read
@@ -73,6 +115,9 @@ struct State {
     path: String,
     doubles: Vec<String>,
     is_rounded: bool,
+    has_signed_zero: bool,
+    /// What [`signed_zeros`] says of those that follow.
+    zeros: VecDeque<bool>,
 }
 
 struct Seed<'s>(&'s mut State);
@@ -118,7 +163,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.0.is_rounded = true;
         // Go reads `-0` as a whole number, which has no sign at zero.
         if value == 0.0 && value.is_sign_negative() {
-            return Ok(0.into());
+            self.0.has_signed_zero = true;
+            let is_whole = self.0.zeros.pop_front() != Some(true);
+            return Ok(if is_whole { 0.into() } else { value.into() });
         }
         Ok(of_double(value))
     }
@@ -175,7 +222,8 @@ mod tests {
 
     #[test]
     fn the_last_of_double_keys_counts_and_each_is_told() {
-        let Read { value, doubles, is_rounded } = json(br#"{"a":1,"b":[{"c":1,"c":2,"c":2}],"a":{"d":null}}"#).unwrap();
+        let Read { value, doubles, is_rounded, .. } =
+            json(br#"{"a":1,"b":[{"c":1,"c":2,"c":2}],"a":{"d":null}}"#).unwrap();
         assert!(!is_rounded);
         assert_eq!(value, json!({"a": {"d": null}, "b": [{"c": 2}]}));
         assert_eq!(doubles, ["b[0].c", "a"]);
@@ -183,6 +231,15 @@ mod tests {
         assert!(is_rounded && json(b"1.0").unwrap().is_rounded);
         assert_eq!(value, json!([9_223_372_036_854_775_807_u64, 9_223_372_036_854_776_000_u64]));
         assert!(json(b"{} x").is_err() && json(b"").is_err() && json(&[b'['; 10_000]).is_err());
+    }
+
+    #[test]
+    fn a_zero_with_a_sign_is_whole_unless_it_says_otherwise() {
+        let text = br#"{"a":[-0,-0.0,"-0.0 \"-0.0",-0e3,-1,0.0],"b":-0,"c":-0.0}"#;
+        let signs = |read: Read| read.value.to_string();
+        assert_eq!(signs(json(text).unwrap()), r#"{"a":[0,0,"-0.0 \"-0.0",0,-1,0.0],"b":0,"c":0}"#);
+        let with = signs(json_with_signs(text).unwrap());
+        assert_eq!(with, r#"{"a":[0,-0.0,"-0.0 \"-0.0",-0.0,-1,0.0],"b":0,"c":-0.0}"#);
     }
 
     #[test]

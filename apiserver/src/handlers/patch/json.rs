@@ -24,7 +24,7 @@ const WALKED_MAX: usize = 1 << 24;
 
 /// Reads a patch, and what a strict reader says of it.
 pub(super) fn read(bytes: &[u8]) -> status::Result<(json_patch::Patch, Strict)> {
-    let Read { mut value, doubles, is_rounded } = doubles::json(bytes).map_err(|error| {
+    let Read { mut value, doubles, is_rounded, .. } = doubles::json(bytes).map_err(|error| {
         // A number that is too large stands in what an operation puts somewhere: nothing else of one is a number.
         let told = not_json(bytes, &error)
             .replace("Go value of type float64", "Go struct field jsonPatchOp.value of type float64");
