@@ -1,6 +1,6 @@
 //! Conditions of the form that many statuses share (`metav1.Condition`).
 
-use super::field::{Errors, child, index, list, text};
+use super::field::{Errors, child, index, list, shown, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tinyplane_wire::meta::qualified_name;
@@ -19,6 +19,18 @@ pub(super) fn check(conditions: &Value, path: &str, errors: &mut Errors) {
             errors.duplicate(child(&path, "type"), &condition["type"]);
         }
         check_condition(condition, kind, &path, errors);
+    }
+}
+
+/// Conditions of which only the types are looked at.
+pub(super) fn check_types(conditions: &Value, path: &str, errors: &mut Errors) {
+    let mut types = BTreeSet::new();
+    for (at, condition) in list(conditions).iter().enumerate() {
+        let (path, kind) = (child(&index(path, at), "type"), text(&condition["type"]));
+        if !types.insert(kind) {
+            errors.duplicate_as(&path, &shown(&Value::from(kind)), "");
+        }
+        errors.needed(path, &condition["type"], "");
     }
 }
 

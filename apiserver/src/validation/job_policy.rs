@@ -145,7 +145,7 @@ fn check_success(rule: &Value, completions: i64, path: &str, errors: &mut Errors
 }
 
 /// How many indexes a text such as `1,3-5` names, which have to rise and to be below `completions`.
-fn count_indexes(text: &str, completions: i64) -> Result<i64, String> {
+pub(super) fn count_indexes(text: &str, completions: i64) -> Result<i64, String> {
     let (mut last, mut total) = (None, 0);
     for part in text.split(',').filter(|_| !text.is_empty()) {
         let (first, end) = interval(part, completions)?;
@@ -158,7 +158,7 @@ fn count_indexes(text: &str, completions: i64) -> Result<i64, String> {
     Ok(total)
 }
 
-fn interval(text: &str, completions: i64) -> Result<(i64, i64), String> {
+pub(super) fn interval(text: &str, completions: i64) -> Result<(i64, i64), String> {
     let number = |text: &str| {
         let read = text.parse::<i64>();
         let read = read.map_err(|_| format!("cannot convert string to integer for index: {text:?}"))?;

@@ -27,6 +27,7 @@ mod ingress;
 mod internal;
 pub(crate) mod ip;
 mod job_policy;
+mod job_status;
 pub mod metadata;
 mod network_policy;
 mod node;

@@ -38,7 +38,10 @@ pub(super) fn check_status(service: &Value, errors: &mut Errors) {
             Some(_) if address.is_empty() => {
                 errors.forbidden(child(&path, "ipMode"), "may not be specified when `ip` is not set");
             }
-            Some(_) => errors.known(child(&path, "ipMode"), &point["ipMode"], &["Proxy", "VIP"]),
+            Some(mode) if !["Proxy", "VIP"].contains(&mode) => {
+                errors.unsupported(child(&path, "ipMode"), mode, &["Proxy", "VIP"]);
+            }
+            Some(_) => {}
         }
         check_point_name(text(&point["hostname"]), &path, errors);
     }

@@ -1,7 +1,10 @@
 //! What is refused in a status: counts below nothing or above their whole, and whatever else a kind says.
 
 use super::field::{Errors, child};
-use super::{claim, cluster, conditions, devices, ingress, node, pod_annotations, pod_status, quota, service, storage};
+use super::{
+    claim, cluster, conditions, devices, ingress, job_status, node, pod_annotations, pod_status, quota, service,
+    storage,
+};
 use serde_json::Value;
 
 /// The counts of a status that may not be negative, in upstream's order; those of them that are parts of all replicas;
@@ -77,6 +80,10 @@ pub(super) fn check(group: &str, kind: &str, new: &Value, old: &Value, errors: &
         ("apps", "StatefulSet") => check_counts(&STATEFUL_SET, new, old, errors),
         ("apps", "DaemonSet") => check_counts(&DAEMON_SET, new, old, errors),
         ("autoscaling", "HorizontalPodAutoscaler") => check_counts(&AUTOSCALER, new, old, errors),
+        ("batch", "Job") => job_status::check(new, old, errors),
+        ("flowcontrol.apiserver.k8s.io", _) => {
+            conditions::check_types(&new["status"]["conditions"], "status.conditions", errors);
+        }
         ("policy", "PodDisruptionBudget") => {
             conditions::check(&new["status"]["conditions"], "status.conditions", errors);
             check_counts(&BUDGET, new, old, errors);
@@ -108,7 +115,7 @@ fn check_counts(counts: &Counts, new: &Value, old: &Value, errors: &mut Errors) 
     }
     if !counts.ready.is_empty() && number("availableReplicas") > number("readyReplicas") {
         let told = format!("cannot be greater than {}", counts.ready);
-        errors.invalid("status.availableReplicas", &status["availableReplicas"], &told);
+        errors.invalid("status.availableReplicas", &Value::from(number("availableReplicas")), &told);
     }
     let collisions = |object: &Value| object["status"]["collisionCount"].as_i64();
     let now = collisions(new);

@@ -1,6 +1,6 @@
 //! Mistakes in Jobs and CronJobs, and what their authors are told.
 
-use super::super::{create, update};
+use super::super::{create, update, update_part};
 use super::{container, told};
 use serde_json::{Value, json};
 
@@ -232,6 +232,67 @@ fn a_cron_job_makes_the_selectors_of_its_jobs() {
             "spec.timeZone: Invalid value: \"Eu rope\": unknown time zone Eu rope",
             "spec.jobTemplate.spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: `selector` will be auto-generated",
             "spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: \"nil\", \"false\""
+        ]
+    );
+}
+
+#[test]
+fn what_changes_in_the_status_of_a_job_is_true() {
+    let of = |spec: Value, status: Value| {
+        let mut job = job(&spec);
+        job["status"] = status;
+        job
+    };
+    let told = |spec: Value, old: Value, new: Value| {
+        told(&update_part("batch", "Job", "status", &of(spec.clone(), new), &of(spec, old)))
+    };
+    let when =
+        |types: &[&str]| json!(types.iter().map(|kind| json!({"type": kind, "status": "True"})).collect::<Vec<_>>());
+    let (start, end) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+    let done =
+        json!({"startTime": start, "completionTime": end, "conditions": when(&["SuccessCriteriaMet", "Complete"])});
+    assert_eq!(told(json!({}), json!({"startTime": start, "active": 1}), done.clone()), NOTHING);
+    assert_eq!(
+        told(json!({}), json!({"startTime": start}), json!({"active": 1, "conditions": when(&["Complete"])})),
+        [
+            "status.completionTime: Required value: completionTime is required for Complete jobs",
+            "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+            "status.active: Invalid value: 1: active>0 is invalid for finished job",
+            "status.startTime: Required value: startTime is required for finished job",
+            "status.startTime: Invalid value: null: field is immutable for unsuspended job once set",
+        ]
+    );
+    assert_eq!(
+        told(
+            json!({}),
+            json!({"failed": 1}),
+            json!({"completionTime": end, "ready": 1, "conditions": when(&["Failed"])})
+        ),
+        [
+            "status.completionTime: Invalid value: \"2026-01-01T00:00:01Z\": cannot set completionTime when there is no Complete=True condition",
+            "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
+            "status.startTime: Required value: startTime is required for finished job",
+            "status.ready: Invalid value: 1: cannot set more ready pods than active",
+            "status.failed: Invalid value: 0: cannot decrease the failed counter",
+        ]
+    );
+    assert_eq!(
+        told(json!({}), done, json!({"startTime": start, "conditions": when(&["SuccessCriteriaMet"])})),
+        ["status.conditions: Invalid value: cannot disable the terminal Complete=True condition"]
+    );
+    let indexed = json!({"completionMode": "Indexed", "completions": 9, "parallelism": 1, "backoffLimitPerIndex": 1});
+    assert_eq!(
+        told(indexed, json!({}), json!({"completedIndexes": "0-2,4,9", "failedIndexes": "3-5"})),
+        [
+            "status.completedIndexes: Invalid value: \"0-2,4,9\": error parsing completedIndexes: too large index: \"9\"",
+            "status.failedIndexes: Invalid value: \"3-5\": failedIndexes and completedIndexes overlap at index: 4",
+        ]
+    );
+    assert_eq!(
+        told(json!({}), json!({}), json!({"uncountedTerminatedPods": {"succeeded": ["a", ""], "failed": ["a"]}})),
+        [
+            "status.uncountedTerminatedPods.succeeded[1]: Invalid value: \"\": must not be empty",
+            "status.uncountedTerminatedPods.failed[0]: Duplicate value: \"a\"",
         ]
     );
 }
