@@ -49,7 +49,7 @@ fn broken(error: &(dyn Error + 'static)) -> String {
     }
     let told = innermost.to_string();
     match told.as_str() {
-        "Invalid chunk size line: Invalid Size" => "invalid byte in chunk length".to_owned(),
+        told if told.starts_with("Invalid chunk size line") => "invalid byte in chunk length".to_owned(),
         "invalid chunk size: overflow" => "http chunk length too large".to_owned(),
         "unexpected EOF during chunk size line" | "end of file before message length reached" => {
             "unexpected EOF".to_owned()
