@@ -1,5 +1,7 @@
 //! DER, element by element, read as strictly as Go's `encoding/asn1` reads it, and told of in its words.
 
+use super::der_time;
+
 /// What an element is and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
@@ -159,13 +161,7 @@ impl<'a> Reader<'a> {
 
     /// The next element, which has to be a number of no more than 64 bits.
     pub(super) fn integer(&mut self) -> Result<(), String> {
-        match self.next(Wanted::INTEGER)?.content {
-            [] => structure("empty integer"),
-            [0, second, ..] if second & 0x80 == 0 => structure("integer not minimally-encoded"),
-            [0xff, second, ..] if second & 0x80 != 0 => structure("integer not minimally-encoded"),
-            digits if digits.len() > 8 => structure("integer too large"),
-            _ => Ok(()),
-        }
+        whole_number(self.next(Wanted::INTEGER)?.content)
     }
 
     /// The next element, which has to be bits: those of whole bytes, as all keys and signatures are.
@@ -214,7 +210,7 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// The next element, whatever it is, which has to hold what its kind holds. Times and texts of two bytes a letter are not looked at.
+    /// The next element, whatever it is, which has to hold what its kind holds.
     pub(super) fn value(&mut self) -> Result<(), String> {
         let Element { content, tag, .. } = self.any()?;
         let letters = |fits: fn(&u8) -> bool, kind: &str| {
@@ -222,14 +218,29 @@ impl<'a> Reader<'a> {
         };
         match tag {
             1 => truth(content),
+            2 => whole_number(content),
             6 if content.is_empty() => syntax("zero length OBJECT IDENTIFIER"),
             6 => numbers(content),
             12 if std::str::from_utf8(content).is_err() => Err("asn1: invalid UTF-8 string".to_owned()),
             18 => letters(|byte| byte.is_ascii_digit() || *byte == b' ', "NumericString"),
             19 => letters(|byte| byte.is_ascii_alphanumeric() || b"'()+,-./:=? *&".contains(byte), "PrintableString"),
             22 => letters(u8::is_ascii, "IA5String"),
+            23 => der_time::short(content),
+            24 => der_time::long(content),
+            30 if content.len() % 2 != 0 => Err("invalid BMPString".to_owned()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether bytes are a number of no more than 64 bits.
+fn whole_number(bytes: &[u8]) -> Result<(), String> {
+    match bytes {
+        [] => structure("empty integer"),
+        [0, second, ..] if second & 0x80 == 0 => structure("integer not minimally-encoded"),
+        [0xff, second, ..] if second & 0x80 != 0 => structure("integer not minimally-encoded"),
+        digits if digits.len() > 8 => structure("integer too large"),
+        _ => Ok(()),
     }
 }
 

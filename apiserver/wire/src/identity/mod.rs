@@ -1,7 +1,9 @@
 //! Who is who: certificates, TLS settings, service account tokens, kubeconfig files.
 
 mod account_key;
+mod curve;
 mod der;
+mod der_time;
 pub mod kubeconfig;
 pub mod pki;
 pub mod request;

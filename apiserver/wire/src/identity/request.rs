@@ -1,8 +1,10 @@
 //! Requests for certificates (PKCS #10): what is wrong with one, in the words of Go's `crypto/x509`.
 
+use super::curve::CURVES;
 use super::der::{Reader, Wanted};
 use super::tls::provider;
 use crate::quote::quote;
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use std::collections::BTreeSet;
 
@@ -21,26 +23,24 @@ const DSA: &[u8] = b"\x2a\x86\x48\xce\x38\x04\x01";
 const ECDSA: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
 const X25519: &[u8] = b"\x2b\x65\x6e";
 const ED25519: &[u8] = b"\x2b\x65\x70";
-/// The curves P-224, P-256, P-384 and P-521, and how long a point of theirs is.
-const CURVES: [(&[u8], usize); 4] = [
-    (b"\x2b\x81\x04\x00\x21", 57),
-    (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", 65),
-    (b"\x2b\x81\x04\x00\x22", 97),
-    (b"\x2b\x81\x04\x00\x23", 133),
-];
 /// Whose parameters say by which hash.
 const PSS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
 const MD5_WITH_RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04";
+const SHA1_WITH_RSA: [&[u8]; 2] = [b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", b"\x2b\x0e\x03\x02\x1d"];
+const SHA256_WITH_RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b";
+const SHA384_WITH_RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c";
+const SHA512_WITH_RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d";
+const ECDSA_WITH_SHA1: &[u8] = b"\x2a\x86\x48\xce\x3d\x04\x01";
 /// Signatures, and by which keys they are made.
 const SIGNATURES: [(&[u8], Key); 12] = [
-    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", Key::Rsa),
-    (b"\x2b\x0e\x03\x02\x1d", Key::Rsa),
-    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", Key::Rsa),
-    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c", Key::Rsa),
-    (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d", Key::Rsa),
+    (SHA1_WITH_RSA[0], Key::Rsa),
+    (SHA1_WITH_RSA[1], Key::Rsa),
+    (SHA256_WITH_RSA, Key::Rsa),
+    (SHA384_WITH_RSA, Key::Rsa),
+    (SHA512_WITH_RSA, Key::Rsa),
     (PSS, Key::Rsa),
     (b"\x2a\x86\x48\xce\x38\x04\x03", Key::Dsa),
-    (b"\x2a\x86\x48\xce\x3d\x04\x01", Key::Ecdsa),
+    (ECDSA_WITH_SHA1, Key::Ecdsa),
     (b"\x2a\x86\x48\xce\x3d\x04\x03\x02", Key::Ecdsa),
     (b"\x2a\x86\x48\xce\x3d\x04\x03\x03", Key::Ecdsa),
     (b"\x2a\x86\x48\xce\x3d\x04\x03\x04", Key::Ecdsa),
@@ -51,8 +51,10 @@ const SUBJECT_ALT_NAME: &[u8] = b"\x55\x1d\x11";
 const NULL: &[u8] = b"\x05\x00";
 /// Shortest key of RSA that Go takes.
 const RSA_BITS_MIN: usize = 1024;
-/// The keys of RSA whose signatures the provider looks at.
-const RSA_BITS_VERIFIED: std::ops::RangeInclusive<usize> = 2048..=8192;
+/// Shortest key of RSA whose signatures all of the provider looks at.
+const RSA_BITS_MODERN: usize = 2048;
+/// Longest key of RSA whose signatures anything of the provider looks at.
+const RSA_BITS_MAX: usize = 8192;
 
 /// An algorithm, and what it is told.
 struct Algorithm<'a> {
@@ -72,8 +74,8 @@ impl<'a> Algorithm<'a> {
     }
 }
 
-/// What is wrong with a request in DER. A signature that the provider can't look at, by a short key or an old hash, is taken for
-/// good.
+/// What is wrong with a request in DER. A signature that the provider can't look at is taken for good: one on P-224, by SHA-1 on
+/// P-384, by a short key with SHA-384 or PSS, or by a key of RSA that is longer than any that it takes.
 #[must_use]
 pub fn complaint(der: &[u8]) -> Option<String> {
     read(der).err()
@@ -118,11 +120,10 @@ fn key_kind(algorithm: &Algorithm<'_>, key: &[u8]) -> Result<Option<Key>, String
             let Ok(curve) = Reader::new(algorithm.parameters).identifier() else {
                 return Err("x509: invalid ECDSA parameters".to_owned());
             };
-            let Some((_, length)) = CURVES.iter().find(|(known, _)| *known == curve) else {
+            let Some(curve) = CURVES.iter().find(|known| known.identifier == curve) else {
                 return Err("x509: unsupported elliptic curve".to_owned());
             };
-            demand(key.first() == Some(&4), "ecdsa: invalid uncompressed public key")?;
-            demand(key.len() == *length, "invalid point encoding length")?;
+            curve.demand(key)?;
             Key::Ecdsa
         }
         ED25519 => {
@@ -276,22 +277,6 @@ fn verify(
             "x509: signature algorithm specifies an {signer} public key, but have public key of type {name}"
         ));
     }
-    let told = match kind {
-        Key::Rsa => {
-            let bits = rsa_bits(key)?;
-            if bits < RSA_BITS_MIN {
-                return Err(format!(
-                    "crypto/rsa: {bits}-bit keys are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)"
-                ));
-            }
-            if !RSA_BITS_VERIFIED.contains(&bits) {
-                return Ok(());
-            }
-            "crypto/rsa: verification error"
-        }
-        Key::Ecdsa => "x509: ECDSA verification failure",
-        _ => "x509: Ed25519 verification failure",
-    };
     // By their names, as Go finds them: what stands beside a name may be spelled in several ways.
     let fits = |known: &&&dyn SignatureVerificationAlgorithm| {
         let (of_key, of_signature) = (known.public_key_alg_id(), known.signature_alg_id());
@@ -306,14 +291,45 @@ fn verify(
     };
     let provider = provider();
     let mut known = provider.signature_verification_algorithms.all.iter().filter(fits).peekable();
-    if known.peek().is_none() {
-        return if by.identifier == PSS { Err(UNSUPPORTED.to_owned()) } else { Ok(()) };
+    if by.identifier == PSS && known.peek().is_none() {
+        return Err(UNSUPPORTED.to_owned());
     }
-    if known.any(|known| known.verify_signature(key, signed, signature).is_ok()) {
-        Ok(())
+    let (told, is_modern) = match kind {
+        Key::Rsa => {
+            let bits = rsa_bits(key)?;
+            if bits < RSA_BITS_MIN {
+                return Err(format!(
+                    "crypto/rsa: {bits}-bit keys are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)"
+                ));
+            }
+            if bits > RSA_BITS_MAX {
+                return Ok(());
+            }
+            ("crypto/rsa: verification error", bits >= RSA_BITS_MODERN)
+        }
+        Key::Ecdsa => ("x509: ECDSA verification failure", true),
+        _ => ("x509: Ed25519 verification failure", true),
+    };
+    let is_signed = if is_modern && known.peek().is_some() {
+        known.any(|known| known.verify_signature(key, signed, signature).is_ok())
     } else {
-        Err(told.to_owned())
-    }
+        let old = old(by.identifier, Reader::new(algorithm.parameters).identifier().unwrap_or_default());
+        old.is_none_or(|old| UnparsedPublicKey::new(old, key).verify(signed, signature).is_ok())
+    };
+    if is_signed { Ok(()) } else { Err(told.to_owned()) }
+}
+
+/// What looks at signatures of old: of short keys, and by a hash that no certificate is signed by any more.
+fn old(by: &[u8], curve: &[u8]) -> Option<&'static dyn VerificationAlgorithm> {
+    let named = |name: &str| CURVES.iter().any(|known| known.identifier == curve && known.name == name);
+    Some(match by {
+        _ if SHA1_WITH_RSA.contains(&by) => &signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        SHA256_WITH_RSA => &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        SHA512_WITH_RSA => &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        ECDSA_WITH_SHA1 if named("P256") => &signature::ECDSA_P256_SHA1_ASN1,
+        ECDSA_WITH_SHA1 if named("P521") => &signature::ECDSA_P521_SHA1_ASN1,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
