@@ -160,7 +160,7 @@ fn check_indexes(now: State<'_>, before: State<'_>, errors: &mut Errors) {
         errors.invalid("status.terminating", &now.status["terminating"], "terminating>0 is invalid for finished job");
     }
     let changed = now.status["ready"] != before.status["ready"] || now.count("active") != before.count("active");
-    if changed && now.count("ready") > now.count("active") {
+    if changed && now.status["ready"].as_i64().is_some_and(|ready| ready > now.count("active")) {
         errors.invalid("status.ready", &now.status["ready"], "cannot set more ready pods than active");
     }
 }

@@ -288,6 +288,11 @@ fn what_changes_in_the_status_of_a_job_is_true() {
             "status.failedIndexes: Invalid value: \"3-5\": failedIndexes and completedIndexes overlap at index: 4",
         ]
     );
+    let negative = "must be greater than or equal to 0";
+    assert_eq!(
+        told(json!({}), json!({}), json!({"active": -1})),
+        [format!("status.active: Invalid value: -1: {negative}")]
+    );
     assert_eq!(
         told(json!({}), json!({}), json!({"uncountedTerminatedPods": {"succeeded": ["a", ""], "failed": ["a"]}})),
         [
