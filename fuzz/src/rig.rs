@@ -85,7 +85,7 @@ impl<'a> Server<'a> {
     }
 
     /// A frontend's connection.
-    pub(crate) async fn frontend(&self) -> UnixStream {
+    pub(crate) fn frontend(&self) -> UnixStream {
         UnixDial::to(self.socket()).connect().expect("the server listens")
     }
 

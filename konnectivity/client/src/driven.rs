@@ -72,6 +72,9 @@ impl Undriven {
         })
         .await
     }
+
+    /// Lets it have its task from the beginning.
+    pub(crate) fn in_a_task_of_its_own(self) {}
 }
 
 impl Drop for Undriven {
@@ -123,5 +126,41 @@ async fn settle(mut halves: Halves) {
     };
     if tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), answered).await.is_err() {
         tracing::debug!("a tunnel's close was not answered in time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_has_a_task_once_something_is_made_of_it() {
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let (driven, driving) = Driven::begin(Box::new(here)).await.unwrap();
+        let served = async {
+            let mut server = h2::server::handshake(there).await.unwrap();
+            server.accept().await.unwrap().unwrap().1.send_response(http::Response::default(), true).unwrap();
+            server
+        };
+        let asked = async {
+            let (answer, _) = driven.ready().await.unwrap().send_request(http::Request::default(), true).unwrap();
+            let mut answer = pin!(answer);
+            assert_eq!(tasks(), 0);
+            poll_fn(|cx| answer.as_mut().poll(cx)).await.unwrap().status()
+        };
+        let before = tasks();
+        let (mut server, status) = tokio::join!(
+            async {
+                let mut server = served.await;
+                // What it has said goes out while it waits for more.
+                let _more = tokio::time::timeout(Duration::from_millis(1), server.accept()).await;
+                server
+            },
+            driving.until(asked)
+        );
+        assert_eq!((before, status, tasks()), (0, http::StatusCode::OK, 1));
+        drop(driven);
+        assert!(server.accept().await.is_none(), "it ends with who holds it");
     }
 }

@@ -55,7 +55,7 @@ impl ReusableDial {
     /// A connection with a task of its own from the beginning, for it is everybody's.
     async fn connect(&self) -> io::Result<Driven> {
         let (made, driving) = self.dial.connect().await?;
-        drop(driving);
+        driving.in_a_task_of_its_own();
         Ok(made)
     }
 

@@ -95,7 +95,7 @@ impl SocketReader {
     pub(crate) async fn gone(&mut self) -> End {
         loop {
             let probed = match &self.side {
-                ReadSide::Tcp(side) => side.as_ref().try_write(&[]),
+                ReadSide::Tcp(side) => side.as_ref().try_write(&[]).map(drop),
                 ReadSide::Unix(side) => side.probe(),
                 ReadSide::Twice(_) => {
                     // However it leaves.

@@ -126,17 +126,10 @@ impl Drop for Control {
 
 async fn listen(listener: UnixListener, cluster: Weak<Cluster>) {
     loop {
-        match listener.accept().await {
-            Ok(stream) => {
-                let Some(cluster) = cluster.upgrade() else { return };
-                if let Err(error) = converse(stream, &cluster).await {
-                    tracing::debug!(%error, "a word to the cluster was cut short");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the control socket does not accept");
-                return;
-            }
+        let stream = listener.accept().await;
+        let Some(cluster) = cluster.upgrade() else { return };
+        if let Err(error) = converse(stream, &cluster).await {
+            tracing::debug!(%error, "a word to the cluster was cut short");
         }
     }
 }

@@ -128,13 +128,9 @@ impl Opened {
                 let dialled = stream.local_addr().unwrap_or(listener.address()).ip();
                 (Box::new(stream), Ends { peer: Some(peer.ip()), dialled: dialled.to_string() })
             }
-            AnyListener::Unix(listener) => match listener.accept().await {
-                Ok(stream) => (Box::new(stream), Ends { peer: None, dialled: "localhost".into() }),
-                Err(error) => {
-                    tracing::warn!(%error, "a relay's socket does not accept any more");
-                    std::future::pending().await
-                }
-            },
+            AnyListener::Unix(listener) => {
+                (Box::new(listener.accept().await), Ends { peer: None, dialled: "localhost".into() })
+            }
         }
     }
 

@@ -128,7 +128,7 @@ impl Ledger {
         format!("{:08x}-{}", self.0.run, self.0.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Puts a line where the writer finds it.
+    /// Puts a line into the thread's room, and writes what is there once it is much.
     pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let desk = &self.0.desk;
         if let Some(room) = desk.rooms.put(write) {
@@ -169,7 +169,7 @@ impl Desk {
             Err(TryLockError::WouldBlock) => return,
         };
         self.write_out(&mut sink, [room]);
-        room.is_kept_empty();
+        room.leave_alone();
     }
 
     fn write_out<'r>(&self, sink: &mut Sink, rooms: impl IntoIterator<Item = &'r Room>) {
@@ -266,6 +266,28 @@ mod tests {
         assert!(read(&path).is_err());
         std::fs::write(&path, "{").unwrap();
         assert_eq!(read(&path).unwrap(), [], "a line that is not whole yet is nobody's");
+    }
+
+    #[test]
+    fn who_has_filled_a_room_writes_it_as_soon_as_nobody_else_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("apiserver.jsonl");
+        let file = Mutex::new(Sink::open(&path).unwrap());
+        let desk = Desk { member: "apiserver".into(), clock: Clock::system(), rooms: Rooms::default(), file };
+        // There is no thread that writes.
+        let ledger = Ledger(Arc::new(Writing { run: 1, numbers: AtomicU64::new(1), desk: Arc::new(desk) }));
+        let note = || ledger.note(&Entry { to: "x".repeat(20 << 10), ..ledger.entry(View::Claimed) });
+        note();
+        assert_eq!(read(&path).unwrap(), []);
+        note();
+        assert_eq!(read(&path).unwrap().len(), 2);
+        let held = ledger.0.desk.file.lock().unwrap();
+        note();
+        note();
+        drop(held);
+        assert_eq!(read(&path).unwrap().len(), 2, "somebody else wrote");
+        note();
+        assert_eq!(read(&path).unwrap().len(), 5);
     }
 
     #[test]

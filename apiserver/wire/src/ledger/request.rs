@@ -14,7 +14,8 @@ const LINE_BYTES: usize = 256;
 const KEPT_BYTES_MAX: usize = 4 << 10;
 
 thread_local! {
-    /// Room for the next line: most requests have come and gone before the thread sees another one.
+    /// Room for the next line: most requests have come and gone before the thread sees another one. It is empty, and whose it was
+    /// before makes no difference to anybody.
     static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 

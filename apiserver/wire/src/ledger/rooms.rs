@@ -1,4 +1,5 @@
-//! Where lines wait for the writer: several rooms, each for some of the threads, which so hardly ever stand in each other's way.
+//! Where lines wait until they are written: several rooms, each for some of the threads, which so hardly ever stand in each
+//! other's way.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ const WAITING_BYTES_MAX: usize = 512 << 10;
 /// for the next ones. To take them from there and to give the room back costs more than to write them.
 const MUCH_BYTES: usize = 32 << 10;
 /// How long lines may wait, so that many are written at once: each turn of the writer takes a processor from a member's tasks.
+/// They wait twice as long in a room that a thread has just emptied.
 const LINGER: Duration = Duration::from_millis(15);
 /// What a room keeps for further lines once it is empty, in bytes.
 const KEPT_BYTES_MAX: usize = 256 << 10;
@@ -116,8 +118,8 @@ impl Room {
         lost
     }
 
-    /// The writer need not look here at its next turn.
-    pub(super) fn is_kept_empty(&self) {
+    /// The writer is to pass it over at its next turn.
+    pub(super) fn leave_alone(&self) {
         self.lock().is_kept_empty = true;
     }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Longest path of a Unix socket on Linux, in bytes.
 const PATH_BYTES_MAX: usize = 107;
@@ -18,12 +19,18 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// The next connection.
-    ///
-    /// # Errors
-    /// As `accept(2)`.
-    pub async fn accept(&self) -> io::Result<UnixStream> {
-        UnixStream::of(self.inner.accept().await?.0.into_std()?)
+    /// The next connection. A moment's shortage of descriptors is waited over, as by [`Listener`](super::Listener).
+    pub async fn accept(&self) -> UnixStream {
+        loop {
+            let accepted = self.inner.accept().await.and_then(|(stream, _)| UnixStream::of(stream.into_std()?));
+            match accepted {
+                Ok(stream) => return stream,
+                Err(error) => {
+                    tracing::debug!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
     }
 
     /// Where it listens.
@@ -85,6 +92,9 @@ impl UnixDial {
     ///
     /// # Errors
     /// As `connect(2)`.
+    ///
+    /// # Panics
+    /// Where there is no runtime.
     pub fn connect(&self) -> io::Result<UnixStream> {
         // A Unix socket connects at once, or not at all.
         let connect = || {

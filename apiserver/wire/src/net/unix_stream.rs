@@ -9,14 +9,16 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::task::coop;
 
 /// So many writes in a row that found room are the end of a crowd.
 const EASY_WRITES: u8 = 16;
 
-/// A connection. It ends when both of its halves are dropped.
+/// A connection. It has two descriptors, and a third one while writes find no room: where none is left, such a write fails. It is
+/// used within the runtime in which it was made.
 #[derive(Debug)]
 pub struct UnixStream {
     read: UnixReadHalf,
@@ -25,15 +27,18 @@ pub struct UnixStream {
 
 /// What is read from.
 #[derive(Debug)]
-// For the runtime this is a pipe: what it can wait for in one direction alone. It reads a pipe as it reads a socket.
-pub struct UnixReadHalf(Receiver);
+pub struct UnixReadHalf {
+    /// For the runtime it is a pipe, for which it waits in one direction alone. It reads a pipe as it reads a socket.
+    pipe: Receiver,
+}
 
-/// What is written to. The peer has heard all when it is dropped.
+/// What is written to. When it is dropped, its direction ends.
 #[derive(Debug)]
 pub struct UnixWriteHalf {
     socket: Socket,
     crowded: Option<Crowded>,
-    ended: bool,
+    /// Not of a stream that is whole: that ends in both directions at once, and what it has not read is a reset for its peer.
+    ends_on_drop: bool,
 }
 
 /// Writes have found no room.
@@ -47,13 +52,14 @@ struct Crowded {
 impl UnixStream {
     /// Of a socket that does not block.
     pub(super) fn of(socket: Socket) -> io::Result<Self> {
-        let read = UnixReadHalf(Receiver::from_owned_fd_unchecked(OwnedFd::from(socket.try_clone()?))?);
-        Ok(Self { read, write: UnixWriteHalf { socket, crowded: None, ended: false } })
+        let pipe = Receiver::from_owned_fd_unchecked(OwnedFd::from(socket.try_clone()?))?;
+        Ok(Self { read: UnixReadHalf { pipe }, write: UnixWriteHalf { socket, crowded: None, ends_on_drop: false } })
     }
 
     /// Both of its sides.
     #[must_use]
-    pub fn into_split(self) -> (UnixReadHalf, UnixWriteHalf) {
+    pub fn into_split(mut self) -> (UnixReadHalf, UnixWriteHalf) {
+        self.write.ends_on_drop = true;
         (self.read, self.write)
     }
 }
@@ -63,8 +69,9 @@ impl UnixReadHalf {
     ///
     /// # Errors
     /// When it has left.
-    pub fn probe(&self) -> io::Result<usize> {
-        Ok(rustix::io::write(&self.0, &[])?)
+    pub fn probe(&self) -> io::Result<()> {
+        rustix::io::write(&self.pipe, &[])?;
+        Ok(())
     }
 }
 
@@ -76,9 +83,14 @@ impl UnixWriteHalf {
         later: impl FnOnce(Pin<&mut Sender>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if self.crowded.is_none() {
+            // Who always finds room lets others have their turn all the same.
+            let turn = ready!(coop::poll_proceed(cx));
             match at_once(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    turn.made_progress();
+                    return Poll::Ready(done);
+                }
             }
         }
         let crowded = match &mut self.crowded {
@@ -102,7 +114,7 @@ impl UnixWriteHalf {
 
 impl Drop for UnixWriteHalf {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.ends_on_drop {
             // The peer may have gone before.
             let _gone = self.socket.shutdown(Shutdown::Write);
         }
@@ -111,7 +123,7 @@ impl Drop for UnixWriteHalf {
 
 impl AsyncRead for UnixReadHalf {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, into)
+        Pin::new(&mut self.pipe).poll_read(cx, into)
     }
 }
 
@@ -137,7 +149,7 @@ impl AsyncWrite for UnixWriteHalf {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.ended = true;
+        self.ends_on_drop = false;
         Poll::Ready(self.socket.shutdown(Shutdown::Write))
     }
 }
@@ -186,7 +198,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let listener = bind_unix(&path, false).unwrap();
-        (UnixDial::to(path).connect().unwrap(), listener.accept().await.unwrap())
+        (UnixDial::to(path).connect().unwrap(), listener.accept().await)
     }
 
     #[tokio::test]
@@ -222,6 +234,28 @@ mod tests {
         let mut answer = String::new();
         heard.read_to_string(&mut answer).await.unwrap();
         assert_eq!(answer, "answer");
+    }
+
+    #[tokio::test]
+    async fn a_whole_stream_ends_at_once() {
+        for unread in [false, true] {
+            for _ in 0..200 {
+                let (here, there) = pair().await;
+                let ((mut heard, mut writing), mut leaves) = (here.into_split(), there);
+                if unread {
+                    writing.write_all(b"x").await.unwrap();
+                }
+                let leaving = std::thread::spawn(move || leaves.write.socket.write(b"y").map(|_| drop(leaves)));
+                let mut got = Vec::new();
+                let end = heard.read_to_end(&mut got).await;
+                leaving.join().unwrap().unwrap();
+                if unread {
+                    assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+                } else {
+                    assert_eq!((end.unwrap(), heard.probe().is_err()), (1, true));
+                }
+            }
+        }
     }
 
     #[tokio::test]

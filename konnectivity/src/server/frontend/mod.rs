@@ -31,19 +31,12 @@ fn listen_unix(state: &Arc<State>, path: &Path, delete_existing: bool) -> Result
     let (shared, room) = (Arc::clone(state), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     state.tasks.spawn_acceptor(async move {
         while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-            match listener.accept().await {
-                Ok(stream) => {
-                    let state = Arc::clone(&shared);
-                    shared.tasks.spawn(async move {
-                        serve(&state, stream).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "accept failed");
-                    shared.clock.sleep(std::time::Duration::from_millis(10)).await;
-                }
-            }
+            let stream = listener.accept().await;
+            let state = Arc::clone(&shared);
+            shared.tasks.spawn(async move {
+                serve(&state, stream).await;
+                drop(place);
+            });
         }
     });
     Ok(())
