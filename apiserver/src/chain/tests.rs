@@ -119,6 +119,7 @@ async fn every_endpoint_method_and_caller_gets_its_code() {
     // Method, path; codes for an admin, for a user without roles, for nobody, for a wrong token.
     let table = [
         ("GET", "/", 200, 403, 403, 401),
+        ("POST", "/index.html", 200, 403, 403, 401),
         ("GET", "/api", 200, 200, 403, 401),
         ("GET", "/api/v1", 200, 200, 403, 401),
         ("GET", "/apis/", 200, 200, 403, 401),

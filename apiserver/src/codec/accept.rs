@@ -214,12 +214,12 @@ pub fn demand_known(headers: &HeaderMap, watched: bool) -> status::Result<()> {
     demand_of(&Media::ALL.map(Media::name), headers, watched)
 }
 
-/// The same of a path that has JSON alone.
+/// The same of a path that has one type alone.
 ///
 /// # Errors
 /// 406, with what there is.
-pub fn demand_json(headers: &HeaderMap) -> status::Result<()> {
-    demand_of(&[Media::Json.name()], headers, false)
+pub fn demand_type(headers: &HeaderMap, media: &str) -> status::Result<()> {
+    demand_of(&[media], headers, false)
 }
 
 fn demand_of(media: &[&str], headers: &HeaderMap, watched: bool) -> status::Result<()> {

@@ -10,7 +10,7 @@ pub(crate) mod version;
 pub use openapi::Documents;
 
 use crate::authz::Permitted;
-use crate::codec::accept;
+use crate::codec::accept::{self, Media};
 use crate::discovery::{self, Discovery};
 use crate::metrics::{self, Source};
 use crate::registry::catalog::Catalog;
@@ -20,11 +20,12 @@ use crate::respond;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use health::Health;
-use http::{Response, StatusCode};
+use http::{HeaderName, Response, StatusCode};
 use issuer::Issuer;
 use pages::Pages;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tinyplane_wire::status::{self, Status};
 
 /// The endpoints, and what they are made of.
@@ -58,7 +59,7 @@ impl Endpoints {
         if let Some(response) = self.pages.serve(call, || self.paths())? {
             return Ok(response);
         }
-        let of_any_method = matches!(path, "/" | METRICS | SERVICE_LEVELS)
+        let of_any_method = matches!(path, "/" | INDEX | METRICS | SERVICE_LEVELS)
             || discovery::is_of_groups(path)
             || path.starts_with("/openapi/");
         // Upstream's routers, of whom all other paths are, take a HEAD for no GET.
@@ -66,15 +67,15 @@ impl Endpoints {
             return Err(Status::method_not_allowed());
         }
         match path {
-            "/" => Ok(respond::json(StatusCode::OK, &json!({"paths": self.paths()}), true)),
+            "/" | INDEX => Ok(respond::json(StatusCode::OK, &json!({"paths": self.paths()}), true)),
             _ if path.trim_end_matches('/') == "/version" => {
-                accept::demand_json(&call.headers)?;
+                accept::demand_type(&call.headers, Media::Json.name())?;
                 Ok(respond::spelled_json(StatusCode::OK, version::spelled(), true))
             }
             // It has a router of its own.
             _ if path.starts_with("/version/") => Err(no_such_resource()),
             METRICS => Ok(self.figures()),
-            SERVICE_LEVELS => Ok(told(|text| self.health.tell(text))),
+            SERVICE_LEVELS => Ok(self.told(|text| self.health.tell(text))),
             _ if is_api(path) => {
                 let catalog = self.catalog.load_full();
                 let found = self.discovery.serve(&catalog, call)?;
@@ -88,17 +89,26 @@ impl Endpoints {
                     let found = self.openapi.serve(&self.catalog, rest, call, self.pages.clock.now()).await?;
                     Ok(found.unwrap_or_else(respond::page_not_found))
                 }
-                None => Ok(self
-                    .issuer
-                    .as_ref()
-                    .and_then(|issuer| issuer.serve(path))
-                    .unwrap_or_else(respond::page_not_found)),
+                None => {
+                    let found = self.issuer.as_ref().map(|issuer| issuer.serve(path, &call.headers)).transpose()?;
+                    Ok(found.flatten().unwrap_or_else(respond::page_not_found))
+                }
             },
         }
     }
 
     fn figures(&self) -> Response<Body> {
-        told(|text| self.metrics.iter().for_each(|source| source.tell(text)))
+        self.told(|text| self.metrics.iter().for_each(|source| source.tell(text)))
+    }
+
+    /// Figures, and since when they are counted.
+    fn told(&self, tell: impl FnOnce(&mut metrics::Text)) -> Response<Body> {
+        let mut text = metrics::Text::default();
+        tell(&mut text);
+        let mut response = respond::bytes_of(StatusCode::OK, metrics::CONTENT_TYPE, text.finish());
+        let started = self.pages.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        response.headers_mut().insert(PROCESS_START_TIME, started.into());
+        response
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -126,14 +136,12 @@ impl Endpoints {
 const METRICS: &str = "/metrics";
 /// What came of the checks of health.
 const SERVICE_LEVELS: &str = "/metrics/slis";
+/// Another name of `/`, which tells nothing of it.
+const INDEX: &str = "/index.html";
+/// Since when figures are counted, in seconds.
+const PROCESS_START_TIME: HeaderName = HeaderName::from_static("process-start-time-unix");
 
 /// Figures in Prometheus' form.
-fn told(tell: impl FnOnce(&mut metrics::Text)) -> Response<Body> {
-    let mut text = metrics::Text::default();
-    tell(&mut text);
-    respond::bytes_of(StatusCode::OK, metrics::CONTENT_TYPE, text.finish())
-}
-
 fn is_api(path: &str) -> bool {
     ["/api", "/apis"].iter().any(|root| path.strip_prefix(root).is_some_and(|r| r.is_empty() || r.starts_with('/')))
 }
