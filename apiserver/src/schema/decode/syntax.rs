@@ -34,10 +34,16 @@ pub(super) fn message(bytes: &[u8], error: &serde_json::Error) -> String {
     .map_or("looking for beginning of value", |(_, go)| go);
     let literal = if place == "in literal" { literal(bytes, error.line(), error.column()) } else { None };
     let place = literal.as_deref().unwrap_or(place);
-    match met(bytes, error.line(), error.column(), place) {
-        Some(byte) => format!("invalid character {} {place}", quoted(byte)),
-        None => "unexpected end of JSON input".to_owned(),
-    }
+    let Some(at) = met(bytes, error.line(), error.column(), place) else {
+        return "unexpected end of JSON input".to_owned();
+    };
+    let place = match place {
+        "in numeric literal" => in_number(&bytes[..at]),
+        // The parser has one word for a comma at the end of both.
+        _ if bytes[at] == b'}' && text.starts_with("trailing comma") => "looking for beginning of object key string",
+        _ => place,
+    };
+    format!("invalid character {} {place}", quoted(bytes[at]))
 }
 
 /// Whether a text breaks off at a number that no double holds.
@@ -66,16 +72,44 @@ fn number(bytes: &[u8], line: usize, column: usize) -> Option<&str> {
     std::str::from_utf8(&row[from..to]).ok().filter(|number| !number.is_empty())
 }
 
-/// The byte that the parser met at a line and column: both are counted from 1, and column 0 is the end of the line before.
-fn met(bytes: &[u8], line: usize, column: usize, place: &str) -> Option<u8> {
+/// Where in a number a text breaks off. Behind a zero at its beginning Go takes the number for whole.
+fn in_number(before: &[u8]) -> &'static str {
+    match before {
+        [.., b'.'] => "after decimal point in numeric literal",
+        [.., b'e' | b'E'] | [.., b'e' | b'E', b'+' | b'-'] => "in exponent of numeric literal",
+        [.., b'0'] => behind_value(before),
+        _ => "in numeric literal",
+    }
+}
+
+/// What a value is behind which a text breaks off, by what is open there.
+fn behind_value(before: &[u8]) -> &'static str {
+    let (mut open, mut quoted, mut escaped) = (Vec::new(), false, false);
+    for byte in before {
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b'{' | b'[' if !quoted => open.push(*byte),
+            b'}' | b']' if !quoted => drop(open.pop()),
+            _ => {}
+        }
+        escaped = *byte == b'\\' && !escaped;
+    }
+    match open.last() {
+        Some(b'{') => "after object key:value pair",
+        Some(_) => "after array element",
+        None => "after top-level value",
+    }
+}
+
+/// Where the byte is that the parser met at a line and column: both are counted from 1, and column 0 is the end of the line before.
+fn met(bytes: &[u8], line: usize, column: usize, place: &str) -> Option<usize> {
     let before: usize = bytes.split(|byte| *byte == b'\n').take(line.checked_sub(1)?).map(|row| row.len() + 1).sum();
     let at = (before + column).checked_sub(1)?;
     if place == "in string literal" {
         // A parser that only skips a string stops before what it does not take.
-        let near = [at, at + 1].into_iter().filter_map(|at| bytes.get(at));
-        return near.copied().find(u8::is_ascii_control);
+        return [at, at + 1].into_iter().find(|at| bytes.get(*at).is_some_and(u8::is_ascii_control));
     }
-    bytes.get(at).copied()
+    (at < bytes.len()).then_some(at)
 }
 
 /// Go's scanner reads bytes, and names each as the character of its number.
@@ -114,6 +148,15 @@ mod tests {
             (b"\n\n{\"a\tb\":1}", "'\\t' in string literal"),
             (b"{\"a\":\"\\\xc3\xa9\"}", "'\u{c3}' in string escape code"),
             (b"[1 2]", "'2' after array element"),
+            (b"{\"a\":1,}", "'}' looking for beginning of object key string"),
+            (b"[1, ]", "']' looking for beginning of value"),
+            (b"[{\"[\\\"\":01}]", "'1' after object key:value pair"),
+            (b"{\"a\":[{},-00]}", "'0' after array element"),
+            (b"01", "'1' after top-level value"),
+            (b"[1.]", "']' after decimal point in numeric literal"),
+            (b"[1ex]", "'x' in exponent of numeric literal"),
+            (b"[1e-x]", "'x' in exponent of numeric literal"),
+            (b"[-x]", "'x' in numeric literal"),
         ] {
             let wanted = if wanted.is_empty() {
                 "unexpected end of JSON input".into()
