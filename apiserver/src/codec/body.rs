@@ -276,8 +276,9 @@ pub fn decode_value(
     let decoded = match (custom, schema::model().kind(&gvk.group, &gvk.version, &gvk.kind)) {
         (Some(custom), _) => {
             let mut value = made.value;
-            // Nothing before a slash is the core group.
-            if let Some(version) = value["apiVersion"].as_str().and_then(|version| version.strip_prefix('/')) {
+            // Nothing before the only slash is the core group.
+            let version = value["apiVersion"].as_str().and_then(|version| version.strip_prefix('/'));
+            if let Some(version) = version.filter(|version| !version.contains('/')) {
                 value["apiVersion"] = version.into();
             }
             if let Some(why) = mismatch::unreadable(&value) {

@@ -133,3 +133,13 @@ async fn an_object_that_ends_in_another_version_is_answered_as_it_was_written() 
     }
     assert_eq!(desk.get(V1).await.code, 404);
 }
+
+#[tokio::test]
+async fn a_patch_makes_no_version_of_two_slashes() {
+    let desk = with_defaults().await;
+    let bar = json!({"apiVersion": "v.example.com/v1", "kind": "Bar", "metadata": {"name": "b"}, "spec": {"a": 1}});
+    desk.made(V1.trim_end_matches("/b"), bar).await;
+    let refused = desk.patch(V1, MERGE, r#"{"apiVersion":"/v.example.com/v1"}"#).await;
+    assert_eq!(refused.code, 422, "{}", refused.value);
+    assert!(refused.value["message"].as_str().unwrap().ends_with("unexpected GroupVersion string: /v.example.com/v1"));
+}
