@@ -258,7 +258,8 @@ impl Errors {
     }
 
     pub(crate) fn too_many(&mut self, path: impl Into<String>, count: usize, most: usize) {
-        self.push("FieldValueTooMany", path, format!("Too many: {count}: must have at most {most} items"));
+        let items = if most == 1 { "item" } else { "items" };
+        self.push("FieldValueTooMany", path, format!("Too many: {count}: must have at most {most} {items}"));
     }
 
     /// A word that may be missing, and else is one of a set.

@@ -277,6 +277,10 @@ fn what_changes_in_the_status_of_a_job_is_true() {
         ]
     );
     assert_eq!(
+        told(json!({}), json!({}), json!({"active": -1})),
+        ["status.active: Invalid value: -1: must be greater than or equal to 0"]
+    );
+    assert_eq!(
         told(json!({}), done, json!({"startTime": start, "conditions": when(&["SuccessCriteriaMet"])})),
         ["status.conditions: Invalid value: cannot disable the terminal Complete=True condition"]
     );
