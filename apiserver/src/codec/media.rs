@@ -1,6 +1,7 @@
 //! What a `Content-Type` names, read as Go reads it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The type that a header names, in small letters and without its parameters; `None` where these can't be read.
 pub(super) fn named(header: &str) -> Option<Cow<'_, str>> {
@@ -19,14 +20,12 @@ pub(super) fn named(header: &str) -> Option<Cow<'_, str>> {
 /// Whether all of the parameters behind a type can be read. Alone behind them a semicolon may stand.
 fn is_readable(parameters: &str) -> bool {
     let mut rest = parameters.trim();
-    let mut known: Vec<(String, &str)> = Vec::new();
+    let mut known: HashMap<String, &str> = HashMap::new();
     while !rest.is_empty() && rest != ";" {
         let Some((name, value, behind)) = parameter(rest) else { return false };
-        let name = name.to_ascii_lowercase();
-        if known.iter().any(|(other, said)| *other == name && *said != value) {
+        if known.insert(name.to_ascii_lowercase(), value).is_some_and(|said| said != value) {
             return false;
         }
-        known.push((name, value));
         rest = behind.trim_start();
     }
     true

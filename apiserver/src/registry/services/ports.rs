@@ -39,7 +39,7 @@ struct State {
 /// Ports of a Service that is about to be written. Free again when dropped, unless the store has the Service by then.
 pub(super) struct Reserved {
     state: Arc<Mutex<State>>,
-    ports: Vec<i64>,
+    ports: Ports,
 }
 
 impl Drop for Reserved {
@@ -69,7 +69,7 @@ impl NodePorts {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.catch_up(&mut state);
-        let mut taking = Taking { state: &mut state, range: &self.range, dry_run, taken: Vec::new() };
+        let mut taking = Taking { state: &mut state, range: &self.range, dry_run, taken: Ports::new() };
         let mut given = match old {
             None => give_new(service, &mut taking),
             Some(old) => give_more(service, old, &mut taking),
@@ -77,7 +77,7 @@ impl NodePorts {
         if given.is_ok() && is_asked(service) && !old.is_some_and(is_asked) {
             given = give_health(service, &mut taking);
         }
-        let ports = if dry_run { Vec::new() } else { taking.taken };
+        let ports = if dry_run { Ports::new() } else { taking.taken };
         drop(state);
         let reserved = Reserved { state: self.state.clone(), ports };
         given.map(|()| Some(reserved))
@@ -133,7 +133,7 @@ struct Taking<'a> {
     state: &'a mut State,
     range: &'a RangeInclusive<u16>,
     dry_run: bool,
-    taken: Vec<i64>,
+    taken: Ports,
 }
 
 impl Taking<'_> {
@@ -154,7 +154,7 @@ impl Taking<'_> {
     /// Takes any port.
     fn any(&mut self) -> Result<i64, &'static str> {
         let port = if self.dry_run {
-            self.taken.iter().copied().max().map_or(DRY_RUN_BEFORE, |last| last.max(0)) + 1
+            self.taken.last().map_or(DRY_RUN_BEFORE, |last| *last.max(&0)) + 1
         } else {
             let is_free = |port: &u16| !self.state.is_taken(i64::from(*port));
             let mut guesses = (0..GUESSES).map(|_| rand::rng().random_range(self.range.clone()));
@@ -169,7 +169,7 @@ impl Taking<'_> {
         if !self.dry_run {
             self.state.reserved.insert(port);
         }
-        self.taken.push(port);
+        self.taken.insert(port);
     }
 }
 
@@ -178,8 +178,11 @@ fn give_new(service: &mut Value, taking: &mut Taking<'_>) -> status::Result<()> 
     let (wants, name) = (wants_any(service), Meta::of(service).name().to_owned());
     let ports = ports_mut(service);
     let mut given: HashMap<i64, i64> = HashMap::new();
-    for at in 0..ports.len() {
-        let (number, asked) = (integer(&ports[at]["port"]), integer(&ports[at]["nodePort"]));
+    let said = ports.iter().rev().map(|port| (integer(&port["port"]), integer(&port["nodePort"])));
+    // The first that is asked for behind each number: there may be as many ports as a body has room for.
+    let said: HashMap<i64, i64> = said.filter(|(_, asked)| *asked != 0).collect();
+    for (at, one) in ports.iter_mut().enumerate() {
+        let (number, asked) = (integer(&one["port"]), integer(&one["nodePort"]));
         if asked == 0 && !wants {
             continue;
         }
@@ -190,8 +193,7 @@ fn give_new(service: &mut Value, taking: &mut Taking<'_>) -> status::Result<()> 
                 continue;
             }
             None => {
-                let mut said = ports.iter().filter(|port| integer(&port["port"]) == number);
-                let found = match said.find_map(|port| Some(integer(&port["nodePort"])).filter(|port| *port != 0)) {
+                let found = match said.get(&number).copied() {
                     Some(said) => taking.named(said).map_err(|why| refused(&name, at, said, &why)).map(|()| said)?,
                     None => taking.any().map_err(none_free)?,
                 };
@@ -199,7 +201,7 @@ fn give_new(service: &mut Value, taking: &mut Taking<'_>) -> status::Result<()> 
                 found
             }
         };
-        ports[at]["nodePort"] = json!(port);
+        one["nodePort"] = json!(port);
     }
     Ok(())
 }
@@ -373,6 +375,10 @@ mod tests {
         let mut tried = service("NodePort", &json!([{"port": 80, "nodePort": 80}, {"port": 81}]), &json!({}));
         assert_eq!(told(all.allocate(&mut tried, None, true)), "");
         assert_eq!(tried["spec"]["ports"][1]["nodePort"], 81);
+        let each: Vec<Value> = (1..=40_000).map(|port| json!({"port": port})).collect();
+        let mut many = service("NodePort", &each.into(), &json!({}));
+        assert_eq!(told(all.allocate(&mut many, None, true)), "");
+        assert_eq!(many["spec"]["ports"][39_999]["nodePort"], DRY_RUN_BEFORE + 40_000);
         for _ in 0..8 {
             let mut any = service("NodePort", &json!([{"port": 80}]), &json!({}));
             assert_eq!(told(all.allocate(&mut any, None, true)), "");
