@@ -23,6 +23,8 @@ const OF_QUOTAS: [&str; 10] = [
 
 /// What is before a resource's name in a quota of requests.
 const OF_REQUESTS: &str = "requests.";
+/// What is before the size in the names of huge pages.
+const HUGE: &str = "hugepages-";
 /// Longest domain of a resource.
 const DOMAIN_BYTES_MAX: usize = 253;
 
@@ -53,9 +55,10 @@ fn check_together(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (limits, requests) = (amounts(&resources["limits"]), amounts(&resources["requests"]));
     for (which, of_pod) in [("requests", &requests), ("limits", &limits)] {
         // Of limits only what can't be had twice is held against their sum.
-        let counted = of_pod.iter().filter(|(name, _)| which == "requests" || name.starts_with("hugepages-"));
+        let counted = of_pod.iter().filter(|(name, _)| which == "requests" || name.starts_with(HUGE));
+        let sums = if of_pod.is_empty() { BTreeMap::new() } else { together(fields, which) };
         for (name, (amount, shown)) in counted {
-            if let Some(sum) = together(fields, which, name).filter(|sum| sum > amount) {
+            if let Some(sum) = sums.get(name).filter(|sum| *sum > amount) {
                 let told = format!("must be greater than or equal to aggregate container {which} of {sum}");
                 errors.invalid_text(path.child(which).key(name), shown, &told);
             }
@@ -118,7 +121,7 @@ fn check_with(resources: &Value, path: &Path<'_>, names: CheckName, errors: &mut
     }
     for (name, (amount, shown)) in &requests {
         check_amount((name, names), *amount, shown, &requests_path.key(name), errors);
-        let shared = is_native(name) && !name.starts_with("hugepages-");
+        let shared = is_native(name) && !name.starts_with(HUGE);
         match limits.get(name) {
             Some((limit, told)) if amount != limit && !shared => {
                 errors.invalid_text(requests_path, shown, &format!("must be equal to {name} limit of {told}"));
@@ -132,6 +135,11 @@ fn check_with(resources: &Value, path: &Path<'_>, names: CheckName, errors: &mut
             }
             _ => {}
         }
+    }
+    let mut all = limits.keys().chain(requests.keys());
+    let is_huge = all.clone().any(|name| name.starts_with(HUGE));
+    if is_huge && !all.any(|name| ["cpu", "memory"].contains(name)) {
+        errors.forbidden(path, "HugePages require cpu or memory");
     }
 }
 
@@ -183,7 +191,7 @@ fn may_be_in_a_quota(name: &str) -> bool {
 }
 
 fn is_of_containers(name: &str) -> bool {
-    OF_CONTAINERS.contains(&name) || name.starts_with("hugepages-")
+    OF_CONTAINERS.contains(&name) || name.starts_with(HUGE)
 }
 
 fn is_standard(name: &str) -> bool {
@@ -198,7 +206,7 @@ fn check_name_of_pod(name: &str, path: &Path<'_>, errors: &mut Errors) {
         errors.grammar(path, name, complaints);
     } else if !name.contains('/') && !is_standard(name) {
         errors.invalid_text(path, name, NOT_STANDARD);
-    } else if !["cpu", "memory"].contains(&name) && !name.starts_with("hugepages-") {
+    } else if !["cpu", "memory"].contains(&name) && !name.starts_with(HUGE) {
         errors.unsupported(path, name, &["cpu", "hugepages-", "memory"]);
     }
 }

@@ -5,6 +5,7 @@ use crate::schema::quantity::Quantity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// A rule in code: completes an object of the type that it is declared for.
 pub(in crate::schema) type Special = fn(&mut Map<String, Value>);
@@ -249,8 +250,9 @@ fn pod_level_resources(pod: &mut Map<String, Value>) {
     let limits = spec.get("resources").and_then(|resources| resources.get("limits")).and_then(Value::as_object);
     let Some(limits) = limits.filter(|limits| !limits.is_empty()).cloned() else { return };
     let mut requests = Map::new();
+    let sums = together(spec, "requests");
     for name in ["cpu", "memory"] {
-        if let Some(sum) = together(spec, "requests", name) {
+        if let Some(sum) = sums.get(name) {
             requests.insert(name.to_owned(), sum.to_string().into());
         }
     }
@@ -267,13 +269,11 @@ fn huge_limits(spec: &mut Map<String, Value>) {
     if [requests, limits].into_iter().flatten().all(Map::is_empty) {
         return;
     }
-    let containers = ["initContainers", "containers"].into_iter().filter_map(|field| spec.get(field)?.as_array());
-    let used = containers.flatten().filter_map(|container| container.get("resources")?.get("limits")?.as_object());
     let lacks = |all: Option<&Map<String, Value>>, name: &str| all.is_none_or(|all| !all.contains_key(name));
-    let huge: Map<String, Value> = used
-        .flat_map(Map::keys)
-        .filter(|name| name.starts_with("hugepages-") && lacks(requests, name) && lacks(limits, name))
-        .filter_map(|name| Some((name.clone(), together(spec, "limits", name)?.to_string().into())))
+    let huge: Map<String, Value> = together(spec, "limits")
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("hugepages-") && lacks(requests, name) && lacks(limits, name))
+        .map(|(name, sum)| (name.to_owned(), sum.to_string().into()))
         .collect();
     if !huge.is_empty()
         && let Some(said) = object(spec, "resources").and_then(|resources| entry(resources, "limits"))
@@ -282,28 +282,38 @@ fn huge_limits(spec: &mut Map<String, Value>) {
     }
 }
 
-/// What the containers ask for, or may use, together: the greater of what runs at the end, and what runs during each initialisation.
-pub(crate) fn together(spec: &Map<String, Value>, which: &str, name: &str) -> Option<Quantity> {
-    let of = |container: &Value| {
-        let amount = container.get("resources")?.get(which)?.get(name)?.as_str()?;
-        Quantity::parse(amount).ok()
+/// What the containers ask for, or may use, together: the greater of what runs at the end, and what runs during each
+/// initialisation. All of it at once: a body may hold many containers, and many names.
+pub(crate) fn together<'s>(spec: &'s Map<String, Value>, which: &str) -> BTreeMap<&'s str, Quantity> {
+    let of = |container: &'s Value| {
+        let amounts = container.get("resources").and_then(|all| all.get(which)).and_then(Value::as_object);
+        amounts.into_iter().flatten().filter_map(|(name, amount)| {
+            Some((name.as_str(), amount.as_str().and_then(|amount| Quantity::parse(amount).ok())?))
+        })
     };
     let list = |name: &str| spec.get(name).and_then(Value::as_array).into_iter().flatten();
-    let add = |sum: Option<Quantity>, amount: Option<Quantity>| match (sum, amount) {
-        (Some(sum), Some(amount)) => Some(sum.plus(amount)),
-        (sum, amount) => sum.or(amount),
-    };
-    let mut sidecars = None;
-    let mut peak = None;
+    let plus = |sum: Option<&Quantity>, amount: Quantity| sum.map_or(amount, |sum| sum.plus(amount));
+    // What of the sidecars runs already is in the end no more than all of them.
+    let (mut running, mut peak) = (BTreeMap::new(), BTreeMap::new());
     for container in list("initContainers") {
-        if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
-            sidecars = add(sidecars, of(container));
-            peak = peak.max(sidecars);
-        } else {
-            peak = peak.max(add(sidecars, of(container)));
+        let stays = container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+        for (name, amount) in of(container) {
+            let sum = plus(running.get(name), amount);
+            if stays {
+                running.insert(name, sum);
+            }
+            let most = peak.entry(name).or_insert(sum);
+            *most = sum.max(*most);
         }
     }
-    list("containers").map(of).fold(sidecars, add).max(peak)
+    for (name, amount) in list("containers").flat_map(of) {
+        running.insert(name, plus(running.get(name), amount));
+    }
+    for (name, sum) in running {
+        let most = peak.entry(name).or_insert(sum);
+        *most = sum.max(*most);
+    }
+    peak
 }
 
 /// Limits for containers: the default is the maximum, the default request is the default, else the minimum.

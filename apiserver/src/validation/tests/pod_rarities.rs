@@ -221,6 +221,22 @@ fn a_pod_has_what_its_containers_need_together() {
             format!("spec.resources.containers[1][cpu].limits | FieldValueInvalid | {above}"),
         ]
     );
+    let huge = |more: Value| {
+        let mut limits = json!({"hugepages-2Mi": "2Mi"});
+        limits.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        json!({"requests": limits, "limits": limits})
+    };
+    let whole =
+        json!({"requests": {"cpu": "2", "hugepages-2Mi": "4Mi"}, "limits": {"cpu": "2", "hugepages-2Mi": "4Mi"}});
+    assert_eq!(of(whole.clone(), huge(json!({"memory": "1"}))), [""; 0]);
+    assert_eq!(
+        of(whole, huge(json!({}))),
+        [0, 1].map(|at| {
+            format!(
+                "spec.containers[{at}].resources | FieldValueForbidden | Forbidden: HugePages require cpu or memory"
+            )
+        })
+    );
 }
 
 #[test]
