@@ -22,7 +22,7 @@ impl UnixListener {
     /// The next connection. A moment's shortage of descriptors is waited over, as by [`Listener`](super::Listener).
     pub async fn accept(&self) -> UnixStream {
         loop {
-            let accepted = self.inner.accept().await.and_then(|(stream, _)| UnixStream::of(stream.into_std()?));
+            let accepted = self.inner.accept().await.and_then(|(stream, _)| UnixStream::accepted(stream.into_std()?));
             match accepted {
                 Ok(stream) => return stream,
                 Err(error) => {

@@ -4,6 +4,7 @@
 //! of it before. `tokio::net::UnixStream` waits for both directions all the time, so that each message would wake its sender as
 //! well, often on another processor. This one waits for room only where a write has found none.
 
+use rustix::io::Errno;
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -30,6 +31,8 @@ pub struct UnixStream {
 pub struct UnixReadHalf {
     /// For the runtime it is a pipe, for which it waits in one direction alone. It reads a pipe as it reads a socket.
     pipe: Receiver,
+    /// Who has just connected has mostly said something: that is looked for before anybody waits.
+    is_fresh: bool,
 }
 
 /// What is written to. When it is dropped, its direction ends.
@@ -50,10 +53,20 @@ struct Crowded {
 }
 
 impl UnixStream {
+    /// Of a socket that was accepted, and does not block.
+    pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
+        let mut stream = Self::of(socket)?;
+        stream.read.is_fresh = true;
+        Ok(stream)
+    }
+
     /// Of a socket that does not block.
     pub(super) fn of(socket: Socket) -> io::Result<Self> {
         let pipe = Receiver::from_owned_fd_unchecked(OwnedFd::from(socket.try_clone()?))?;
-        Ok(Self { read: UnixReadHalf { pipe }, write: UnixWriteHalf { socket, crowded: None, ends_on_drop: false } })
+        Ok(Self {
+            read: UnixReadHalf { pipe, is_fresh: false },
+            write: UnixWriteHalf { socket, crowded: None, ends_on_drop: false },
+        })
     }
 
     /// Both of its sides.
@@ -123,6 +136,15 @@ impl Drop for UnixWriteHalf {
 
 impl AsyncRead for UnixReadHalf {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.is_fresh) {
+            match rustix::io::read(&self.pipe, into.initialize_unfilled()) {
+                Err(Errno::AGAIN) => {}
+                read => {
+                    into.advance(read?);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
         Pin::new(&mut self.pipe).poll_read(cx, into)
     }
 }
