@@ -4,7 +4,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Method;
+use http::header::ACCEPT;
+use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tinyplane_apiserver::Config;
@@ -204,7 +205,11 @@ async fn a_token_on_request_counts_until_its_account_is_gone() {
     let issued = admin.request(Method::POST, path, Some(&request)).await.unwrap();
     let token = issued["status"]["token"].as_str().unwrap();
     let head = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
-    let keys = admin.request(Method::GET, "/openid/v1/jwks", None).await.unwrap();
+    let asks = (ACCEPT, HeaderValue::from_static("application/jwk-set+json"));
+    let keys =
+        admin.connection().request(Method::GET, "/openid/v1/jwks").unwrap().headers([asks].into_iter().collect());
+    let keys = keys.send().await.unwrap().bytes().await.unwrap();
+    let keys: Value = serde_json::from_slice(&keys).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&head).unwrap()["kid"], keys["keys"][0]["kid"]);
     let robot = server.bearer(token);
     let reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews";

@@ -7,6 +7,8 @@ use crate::schema::go;
 use crate::schema::model::ListType;
 use crate::validation::Errors;
 use serde_json::Value;
+use smol_str::SmolStr;
+use std::collections::HashMap;
 
 /// A mistake: where it is, and what.
 #[derive(Clone, Debug)]
@@ -258,8 +260,9 @@ fn choices(node: &Node, value: &Value, path: &str, found: &mut Found) {
 
 fn list(node: &Node, items: &[Value], old: Option<&Value>, path: &str, found: &mut Found) {
     if let Some(below) = &node.items {
+        let earlier = Earlier::of(&node.list_type, old);
         for (at, item) in items.iter().enumerate() {
-            let before = old.and_then(|old| same_item(&node.list_type, item, old));
+            let before = earlier.same_as(item);
             found.take(validate(below, item, before, &format!("{path}[{at}]")));
         }
     }
@@ -276,11 +279,33 @@ fn list(node: &Node, items: &[Value], old: Option<&Value>, path: &str, found: &m
     }
 }
 
-/// The item of the old list that has the same keys; only lists told apart by keys know.
-fn same_item<'v>(kind: &ListType, item: &Value, old: &'v Value) -> Option<&'v Value> {
-    let ListType::Map(keys) = kind else { return None };
-    let wanted = key_of(keys, item)?;
-    old.as_array()?.iter().find(|before| key_of(keys, before).as_ref() == Some(&wanted))
+/// The items of an old list by their keys; only lists told apart by keys know which is which.
+struct Earlier<'v> {
+    keys: &'v [SmolStr],
+    items: HashMap<String, &'v Value>,
+}
+
+impl<'v> Earlier<'v> {
+    fn of(kind: &'v ListType, old: Option<&'v Value>) -> Self {
+        let (ListType::Map(keys), Some(old)) = (kind, old.and_then(Value::as_array)) else {
+            return Self { keys: &[], items: HashMap::new() };
+        };
+        let mut items = HashMap::with_capacity(old.len());
+        for item in old {
+            // Of two with the same keys the first one.
+            if let Some(key) = key_of(keys, item) {
+                items.entry(key).or_insert(item);
+            }
+        }
+        Self { keys, items }
+    }
+
+    fn same_as(&self, item: &Value) -> Option<&'v Value> {
+        if self.items.is_empty() {
+            return None;
+        }
+        self.items.get(&key_of(self.keys, item)?).copied()
+    }
 }
 
 fn object(node: &Node, value: &Value, old: Option<&Value>, path: &str, found: &mut Found) {
