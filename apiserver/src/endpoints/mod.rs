@@ -101,7 +101,7 @@ impl Endpoints {
         self.told(|text| self.metrics.iter().for_each(|source| source.tell(text)))
     }
 
-    /// Figures, and since when they are counted.
+    /// Figures in Prometheus' form, and since when they are counted.
     fn told(&self, tell: impl FnOnce(&mut metrics::Text)) -> Response<Body> {
         let mut text = metrics::Text::default();
         tell(&mut text);
@@ -141,7 +141,6 @@ const INDEX: &str = "/index.html";
 /// Since when figures are counted, in seconds.
 const PROCESS_START_TIME: HeaderName = HeaderName::from_static("process-start-time-unix");
 
-/// Figures in Prometheus' form.
 fn is_api(path: &str) -> bool {
     ["/api", "/apis"].iter().any(|root| path.strip_prefix(root).is_some_and(|r| r.is_empty() || r.starts_with('/')))
 }

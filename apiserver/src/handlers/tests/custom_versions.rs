@@ -9,7 +9,6 @@ const V2: &str = "/apis/v.example.com/v2/namespaces/default/bars/b";
 const APPLY: &str = "application/apply-patch+yaml";
 
 async fn with_bars() -> Desk {
-    let desk = Desk::new().await;
     let text = json!({"type": "string"});
     let map = json!({"type": "object", "additionalProperties": text});
     let version = |name: &str, storage: bool| {
@@ -22,8 +21,13 @@ async fn with_bars() -> Desk {
         json!({"name": name, "served": true, "storage": storage,
             "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}})
     };
+    defined([version("v1", true), version("v2", false)]).await
+}
+
+/// A desk that serves bars in these versions.
+async fn defined(versions: [Value; 2]) -> Desk {
+    let desk = Desk::new().await;
     let names = json!({"plural": "bars", "singular": "bar", "kind": "Bar", "listKind": "BarList"});
-    let versions = [version("v1", true), version("v2", false)];
     let spec = json!({"group": "v.example.com", "scope": "Namespaced", "names": names, "versions": versions});
     desk.made(DEFINITIONS, json!({"metadata": {"name": "bars.v.example.com"}, "spec": spec})).await;
     assert!(Definitions::new(desk.handlers.registry.clone()).bring_up_to_date().await.unwrap());
@@ -87,7 +91,6 @@ async fn what_a_patch_of_a_status_says_the_object_to_be_does_not_count() {
 
 /// A kind of two versions, each with a field of its own that has a default.
 async fn with_defaults() -> Desk {
-    let desk = Desk::new().await;
     let version = |name: &str, storage: bool| {
         let mut spec = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
         spec["properties"][format!("of{name}")] = json!({"type": "string", "default": name});
@@ -95,12 +98,7 @@ async fn with_defaults() -> Desk {
         let schema = json!({"type": "object", "properties": {"spec": spec}});
         json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}})
     };
-    let names = json!({"plural": "bars", "singular": "bar", "kind": "Bar", "listKind": "BarList"});
-    let versions = [version("v1", true), version("v2", false)];
-    let spec = json!({"group": "v.example.com", "scope": "Namespaced", "names": names, "versions": versions});
-    desk.made(DEFINITIONS, json!({"metadata": {"name": "bars.v.example.com"}, "spec": spec})).await;
-    assert!(Definitions::new(desk.handlers.registry.clone()).bring_up_to_date().await.unwrap());
-    desk
+    defined([version("v1", true), version("v2", false)]).await
 }
 
 #[tokio::test]

@@ -104,10 +104,7 @@ impl Listener {
                     drop(self.record(peer, Outcome::Refused));
                     refuse(&stream);
                 }
-                Err(error) => {
-                    tracing::debug!(%error, "accept failed");
-                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-                }
+                Err(error) => wait_over(&error).await,
             }
         }
     }
@@ -158,6 +155,12 @@ fn try_bind(at: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(at)?;
     socket.listen(BACKLOG)
+}
+
+/// Waits over an error of one connection, or a shortage of descriptors: nothing tells when there is one again.
+pub(super) async fn wait_over(error: &io::Error) {
+    tracing::debug!(%error, "accept failed");
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
 }
 
 #[cfg(test)]

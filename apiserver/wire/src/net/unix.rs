@@ -1,12 +1,12 @@
 //! Unix sockets, for what stays on one machine.
 
 use super::dial::{Dial, Stream};
+use super::listen::wait_over;
 use super::unix_stream::UnixStream;
 use async_trait::async_trait;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Longest path of a Unix socket on Linux, in bytes.
 const PATH_BYTES_MAX: usize = 107;
@@ -25,10 +25,7 @@ impl UnixListener {
             let accepted = self.inner.accept().await.and_then(|(stream, _)| UnixStream::accepted(stream.into_std()?));
             match accepted {
                 Ok(stream) => return stream,
-                Err(error) => {
-                    tracing::debug!(%error, "accept failed");
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
+                Err(error) => wait_over(&error).await,
             }
         }
     }
