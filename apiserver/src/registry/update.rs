@@ -395,12 +395,7 @@ fn is_other_version(resource: &Resource) -> bool {
 
 /// Whether two objects differ in their managers alone.
 fn is_all_but_managers(one: &Value, other: &Value) -> bool {
-    let without = |object: &Value| {
-        let mut object = object.clone();
-        metadata_mut(&mut object).remove("managedFields");
-        object
-    };
-    without(one) == without(other)
+    managers::without(one) == managers::without(other)
 }
 
 enum Attempt {

@@ -152,7 +152,7 @@ pub fn apply(writer: &Writer<'_>, live: Option<&Value>, config: &Value, force: b
         managed = updated(&before, &fields::zero(place), &live, managed)
             .map_err(|why| Refused::Unconvertible(format!("failed to create manager for existing fields: {why}")))?;
     }
-    let bare = without_managers(&live);
+    let bare = without(&live);
     let done = match attempt(writer, &bare, config, managed.clone(), force) {
         Err(Refused::Conflicts(conflicts)) if last_applied::belongs_to(writer.manager) => {
             match last_applied::unexpected(writer, &bare, conflicts) {
@@ -170,7 +170,8 @@ pub fn apply(writer: &Writer<'_>, live: Option<&Value>, config: &Value, force: b
     Ok(Applied { object, changed })
 }
 
-fn without_managers(live: &Value) -> Value {
+/// An object without its managers.
+pub(in crate::registry) fn without(live: &Value) -> Value {
     let mut bare = live.clone();
     metadata_mut(&mut bare).remove("managedFields");
     bare

@@ -13,6 +13,7 @@ mod tests;
 mod update;
 mod versions;
 
+pub(in crate::registry) use apply::without;
 pub use apply::{Applied, Refused, apply, named};
 pub use entry::{Entry, Managed};
 pub use reset::resets;
